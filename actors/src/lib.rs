@@ -1,0 +1,3 @@
+//! The control plane: supervised actors, their messages and their machines.
+
+pub mod supervise;

@@ -1,0 +1,2 @@
+//! gantry-shim
+fn main() {}

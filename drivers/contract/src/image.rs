@@ -1,0 +1,94 @@
+//! Images: names, stored images, and the pull port.
+
+use crate::error::PortError;
+use crate::id::ImageId;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+
+/// A progress line as Docker's CLI reads it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// `Downloading`, `Pull complete`, …
+    pub status: String,
+    /// Layer's short id; empty for lines about the whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// Bytes done.
+    #[serde(default)]
+    pub current: u64,
+    /// Bytes in all; 0 = unknown.
+    #[serde(default)]
+    pub total: u64,
+}
+
+/// Where progress goes; sends never wait (a slow client loses intermediate lines).
+pub type ProgressSink = mpsc::Sender<Progress>;
+
+/// What an image says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageSummary {
+    /// `sha256:…` of the configuration.
+    pub id: String,
+    /// `name:tag`, familiar form (`busybox:latest`).
+    pub tags: Vec<String>,
+    /// `name@sha256:…`.
+    pub digests: Vec<String>,
+    /// ns since epoch.
+    pub created_ns: i64,
+    /// Unpacked bytes.
+    pub size: u64,
+    /// The OCI/Docker configuration whole (`config`, `rootfs`, `history`, `architecture`, …).
+    pub config: serde_json::Value,
+    /// Diff ids, lowest first.
+    pub layers: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Credentials from `X-Registry-Auth`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Credentials {
+    /// User.
+    pub username: String,
+    /// Password.
+    pub password: String,
+    /// Registry.
+    pub serveraddress: String,
+    /// Identity token.
+    pub identitytoken: String,
+}
+
+/// What an untag or delete did, as `DELETE /images` answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// A name was taken away.
+    Untagged(String),
+    /// An image or layer is gone.
+    Deleted(String),
+}
+
+/// The image store: content, layers, names.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// All images.
+    async fn list(&self) -> Result<Vec<ImageSummary>, PortError>;
+    /// By name, `name:tag`, `name@digest`, id or unique id prefix. Missing: `No such image: x:latest`.
+    async fn find(&self, name: &str) -> Result<ImageSummary, PortError>;
+    /// Gives an image another name.
+    async fn tag(&self, image: &ImageId, name: &str) -> Result<(), PortError>;
+    /// Untags, or deletes when the last name goes (or `force`). `used_by`: containers holding the image
+    /// (id, running), for Docker's conflict texts.
+    async fn remove(&self, name: &str, force: bool, used_by: Vec<(String, String, bool)>) -> Result<Vec<Removed>, PortError>;
+    /// Reads a docker or OCI archive (plain, gzip or zstd tar) from the file; answers the loaded names (or ids).
+    async fn load(&self, archive: std::path::PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError>;
+    /// Makes an image of one tar file; `changes` as Dockerfile lines.
+    async fn import(&self, archive: std::path::PathBuf, name: Option<String>, message: String, changes: Vec<String>) -> Result<ImageId, PortError>;
+    /// Pulls from a registry.
+    async fn pull(&self, name: &str, platform: Option<String>, auth: Option<Credentials>, progress: ProgressSink) -> Result<ImageId, PortError>;
+    /// Removes what a killed daemon left half made.
+    async fn sweep(&self) -> Result<(), PortError>;
+}

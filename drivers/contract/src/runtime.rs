@@ -1,0 +1,204 @@
+//! The runtime port: sandboxes run by shims, their output spool, their ends.
+
+use crate::error::PortError;
+use crate::id::{ContainerId, ExecId};
+use crate::log::{Cursor, Position, Stream};
+use crate::record::ContainerSpec;
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+/// The root a container runs on, as overlay layers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootSpec {
+    /// Read-only layer folders, topmost first.
+    pub lower: Vec<PathBuf>,
+    /// The container's own layer.
+    pub upper: PathBuf,
+    /// Overlay's scratch folder.
+    pub work: PathBuf,
+    /// Mount point.
+    pub target: PathBuf,
+}
+
+/// Everything a sandbox is made from.
+#[derive(Debug, Clone)]
+pub struct SandboxSpec {
+    /// The container's configuration.
+    pub container: ContainerSpec,
+    /// Its root.
+    pub root: RootSpec,
+    /// The container's folder: spool, socket, exit record, hosts, hostname, resolv.conf.
+    pub directory: PathBuf,
+    /// Address inside, for /etc/hosts; `None` without network.
+    pub address: Option<std::net::Ipv4Addr>,
+}
+
+/// What creation yields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Process id of the container's init on the host.
+    pub pid: i32,
+    /// Its network namespace.
+    pub netns: PathBuf,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Exit code, 128+n for signals.
+    pub code: i32,
+    /// Nanoseconds since the epoch.
+    pub at_ns: i64,
+    /// The kernel killed it for memory.
+    pub oom_killed: bool,
+}
+
+/// A sandbox's state as its shim tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskStatus {
+    /// Nothing runs and no exit is recorded.
+    Absent,
+    /// Made, waiting at the start gate.
+    Created {
+        /// Init's pid.
+        pid: i32,
+    },
+    /// Running.
+    Running {
+        /// Init's pid.
+        pid: i32,
+    },
+    /// Frozen.
+    Paused {
+        /// Init's pid.
+        pid: i32,
+    },
+    /// Ended.
+    Exited(Exit),
+}
+
+/// A process to run in a sandbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExecSpec {
+    /// Argument vector.
+    pub args: Vec<String>,
+    /// Whole environment, `K=V`.
+    pub env: Vec<String>,
+    /// Working folder.
+    pub working_dir: String,
+    /// `user[:group]`.
+    pub user: String,
+    /// Tty wanted.
+    pub tty: bool,
+    /// Stdin is connected.
+    pub stdin: bool,
+    /// All privileges.
+    pub privileged: bool,
+}
+
+/// Main process or exec session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The container's main process.
+    Main,
+    /// An exec session.
+    Exec(ExecId),
+}
+
+/// Raw input to a process: written bytes reach its stdin, shutdown closes it.
+pub type Input = Box<dyn AsyncWrite + Send + Unpin>;
+/// Frames read from a process, in order, ends at its end.
+pub type Output = tokio::sync::mpsc::Receiver<(Stream, Bytes)>;
+
+/// Both directions of an attachment.
+pub struct Attachment {
+    /// To the process; `None` when stdin is not open.
+    pub input: Option<Input>,
+    /// From the process. For the main process this is output from now on; for execs from the start.
+    pub output: Output,
+}
+
+/// Runs sandboxes. Every verb may be repeated.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Launches the shim; the sandbox waits at the start gate. Repeating it returns the existing one.
+    async fn ensure_created(&self, spec: &SandboxSpec) -> Result<Created, PortError>;
+    /// Opens the gate; the error is the exec failure with Docker's text (not found: Kind::NotFound → 127,
+    /// permission: Kind::Denied → 126).
+    async fn ensure_started(&self, id: &ContainerId) -> Result<(), PortError>;
+    /// Asks the shim, else reads the exit record.
+    async fn status(&self, id: &ContainerId) -> Result<TaskStatus, PortError>;
+    /// Resolves once the main process has ended and all its output is in the spool. A shim that vanished without an
+    /// exit record yields code 137 after its cgroup was killed.
+    async fn exited(&self, id: &ContainerId) -> Result<Exit, PortError>;
+    /// Sends a signal to the main process; SIGKILL goes to the whole sandbox.
+    async fn signal(&self, id: &ContainerId, signal: i32) -> Result<(), PortError>;
+    /// Freezes or thaws.
+    async fn set_frozen(&self, id: &ContainerId, frozen: bool) -> Result<(), PortError>;
+    /// Sets a tty's size in cells.
+    async fn resize(&self, id: &ContainerId, target: &Target, rows: u16, cols: u16) -> Result<(), PortError>;
+    /// Joins the process's stdio.
+    async fn attach(&self, id: &ContainerId, target: &Target) -> Result<Attachment, PortError>;
+    /// Starts a process inside; output waits for an attach only if `spec` asks for stdio.
+    async fn exec(&self, id: &ContainerId, exec: &ExecId, spec: &ExecSpec) -> Result<i32, PortError>;
+    /// Resolves with the exec's exit code.
+    async fn exec_exited(&self, id: &ContainerId, exec: &ExecId) -> Result<i32, PortError>;
+    /// Host pids of all processes of the sandbox.
+    async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError>;
+    /// Ends whatever remains (processes, shim, cgroup, socket), keeps the spool and the exit record.
+    async fn remove(&self, id: &ContainerId) -> Result<(), PortError>;
+}
+
+/// A piece of output as the shim recorded it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpoolRecord {
+    /// Bytes read at once.
+    Data {
+        /// This record's place.
+        at: Position,
+        /// Stream.
+        stream: Stream,
+        /// ns since the epoch.
+        time_ns: i64,
+        /// Payload.
+        data: Bytes,
+    },
+    /// Output was dropped here (non-blocking mode).
+    Gap {
+        /// This record's place.
+        at: Position,
+        /// Bytes lost.
+        bytes: u64,
+    },
+    /// Nothing follows for this start of the container.
+    End {
+        /// This record's place.
+        at: Position,
+    },
+}
+
+/// One container's spool, and the cursor files beside it.
+#[async_trait]
+pub trait Spool: Send + Sync {
+    /// Records from `from`, at most about `max_bytes`; and the position after them. Empty = nothing new yet.
+    async fn read(&self, from: Position, max_bytes: usize) -> Result<(Vec<SpoolRecord>, Position), PortError>;
+    /// Changes whenever there may be more.
+    fn more(&self) -> watch::Receiver<u64>;
+    /// Segments before `before` may go.
+    async fn trim(&self, before: Position) -> Result<(), PortError>;
+    /// The stored cursor of a sink.
+    async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError>;
+    /// Stores it (temporary file and rename).
+    async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError>;
+}
+
+/// Opens spools.
+pub trait Spools: Send + Sync {
+    /// The spool in a container's folder; exists even when nothing was written yet.
+    fn open(&self, id: &ContainerId, directory: PathBuf) -> std::sync::Arc<dyn Spool>;
+}

@@ -1,0 +1,34 @@
+//! The storage port: container records and roots.
+
+use crate::error::PortError;
+use crate::id::ContainerId;
+use crate::record::{ContainerRecord, ContainerSpec, ContainerState};
+use crate::runtime::RootSpec;
+use async_trait::async_trait;
+use std::path::PathBuf;
+
+/// Container records, one folder each, written by temporary file, sync, rename.
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// Every readable record; a broken one is set aside and reported in the second list.
+    async fn load_all(&self) -> Result<(Vec<ContainerRecord>, Vec<PortError>), PortError>;
+    /// One record.
+    async fn load(&self, id: &ContainerId) -> Result<ContainerRecord, PortError>;
+    /// Writes the wish (once).
+    async fn save_spec(&self, spec: &ContainerSpec) -> Result<(), PortError>;
+    /// Writes the history.
+    async fn save_state(&self, id: &ContainerId, state: &ContainerState) -> Result<(), PortError>;
+    /// The container's folder.
+    fn directory(&self, id: &ContainerId) -> PathBuf;
+    /// Removes the folder with all in it (logs, spool).
+    async fn remove(&self, id: &ContainerId) -> Result<(), PortError>;
+}
+
+/// Container roots over image layers.
+#[async_trait]
+pub trait Roots: Send + Sync {
+    /// Folders for a container on an image; makes upper and work, mounts nothing.
+    async fn ensure_root(&self, id: &ContainerId, image: &str) -> Result<RootSpec, PortError>;
+    /// Removes them (unmounting what is still mounted).
+    async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError>;
+}
