@@ -18,10 +18,11 @@ impl Fuse {
 
     /// Runs in the actor just before its real handler.
     #[cfg(any(test, feature = "fault"))]
+    #[expect(clippy::panic, reason = "the panic is the purpose")]
     pub(super) fn point(&self) {
         let before = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         if before == Ok(1) {
-            std::panic::panic_any("injected fault");
+            panic!("injected fault");
         }
     }
 

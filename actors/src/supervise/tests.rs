@@ -63,7 +63,7 @@ message!(CrashLater => (), |_me, _, ctx| {
 struct Block(mpsc::Receiver<()>);
 message!(Block => (), |_me, Block(rx), _ctx| { let _ = rx.recv(); });
 struct Defer(Option<Reply<u32>>);
-message!(Defer => (), |me, Defer(reply), _ctx| { if let Some(r) = reply { let _ = r.send(me.count); } });
+message!(Defer => (), |me, Defer(reply), _ctx| reply.map_or((), |r| { let _ = r.send(me.count); }));
 struct Finish;
 message!(Finish => (), |_me, _, ctx| ctx.stop());
 struct AddToSelf;
