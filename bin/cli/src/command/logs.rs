@@ -1,0 +1,71 @@
+//! `gantry logs`
+
+use clap::Args;
+use hyper::Method;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::client::{Client, encode, query};
+use crate::{error::CommandError, session::Output, units};
+
+const EXAMPLES: &str = "\
+Examples:
+  gantry logs --tail 100 -f web
+  gantry logs --since 10m -t web
+  gantry logs --since 2026-01-02T15:00:00Z --until 2026-01-02T16:00:00Z web";
+
+/// Shows what a container printed.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Logs {
+    /// Follow log output
+    #[arg(short, long)]
+    follow: bool,
+    /// Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Number of lines to show from the end of the logs
+    #[arg(short = 'n', long, default_value = "all", value_name = "COUNT", allow_hyphen_values = true)]
+    tail: String,
+    /// Show timestamps
+    #[arg(short, long)]
+    timestamps: bool,
+    /// Show extra details provided to logs
+    #[arg(long)]
+    details: bool,
+    container: String,
+}
+
+impl Logs {
+    /// Runs the command.
+    pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
+        let now = Timestamp::now();
+        let time = |text: &Option<String>| text.as_deref().map(|text| units::api_time(text, now)).transpose();
+        let flag = |yes: bool| yes.then(|| "1".to_owned());
+        let query = query(&[
+            ("stdout", flag(true)),
+            ("stderr", flag(true)),
+            ("follow", flag(self.follow)),
+            ("since", time(&self.since)?),
+            ("until", time(&self.until)?),
+            ("tail", Some(self.tail)),
+            ("timestamps", flag(self.timestamps)),
+            ("details", flag(self.details)),
+        ]);
+        let found = client.get(&format!("/containers/{}/json", encode(&self.container))).await?;
+        let tty = found.pointer("/Config/Tty").and_then(Value::as_bool).unwrap_or_default();
+        let id = found.get("Id").and_then(Value::as_str).unwrap_or(&self.container);
+        let mut body =
+            client.stream(Method::GET, &format!("/containers/{}/logs?{query}", encode(id))).await?;
+        let mut output = Output::new(!tty);
+        while let Some(chunk) = body.chunk().await? {
+            if output.write(&chunk).await.is_err() {
+                break;
+            }
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,210 @@
+//! A foreground session: standard streams and signals of this process tied to a container.
+
+use std::future::Future;
+
+use bollard::query_parameters::{KillContainerOptions, ResizeContainerTTYOptions, ResizeExecOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::client::{Client, Hijacked};
+use crate::stdcopy::{Decoder, Stream};
+use crate::terminal::{self, DetachKeys, RawMode, TerminalError};
+
+/// Why a session broke.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The terminal cannot be used.
+    #[error(transparent)]
+    Terminal(#[from] TerminalError),
+    /// The connection to the daemon broke.
+    #[error("error from daemon in stream: {0}")]
+    Stream(#[source] std::io::Error),
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The output ended.
+    Finished,
+    /// The user typed the detach keys.
+    Detached,
+}
+
+/// What ties which streams.
+#[derive(Debug, Clone, Default)]
+pub struct Streams {
+    /// One terminal stream instead of two framed ones.
+    pub tty: bool,
+    /// Pass standard input on.
+    pub stdin: bool,
+    /// Keys that detach, if not the usual.
+    pub detach_keys: Option<String>,
+}
+
+/// Writes framed or raw output to this process's own streams.
+pub struct Output {
+    decoder: Option<Decoder>,
+    out: tokio::io::Stdout,
+    err: tokio::io::Stderr,
+}
+
+impl Output {
+    /// `framed` output is taken apart into the two streams.
+    pub fn new(framed: bool) -> Self {
+        Self { decoder: framed.then(Decoder::default), out: tokio::io::stdout(), err: tokio::io::stderr() }
+    }
+
+    /// Passes one piece on.
+    pub async fn write(&mut self, data: &[u8]) -> std::io::Result<()> {
+        let mut pieces = Vec::new();
+        match &mut self.decoder {
+            None => pieces.push((Stream::Out, data)),
+            Some(decoder) => decoder.push(data, |stream, piece| pieces.push((stream, piece))),
+        }
+        for (stream, piece) in pieces {
+            match stream {
+                Stream::Out => {
+                    self.out.write_all(piece).await?;
+                    self.out.flush().await?;
+                }
+                Stream::Err => {
+                    self.err.write_all(piece).await?;
+                    self.err.flush().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ties the streams together until the output ends or the user detaches.
+pub async fn run(connection: Hijacked, streams: &Streams) -> Result<Ending, SessionError> {
+    let keys = DetachKeys::parse(streams.detach_keys.as_deref())?;
+    let raw =
+        (streams.tty && streams.stdin && terminal::stdin_is_terminal()).then(RawMode::enter).transpose()?;
+    let (mut reader, mut writer) = tokio::io::split(connection);
+    let (detach, detached) = oneshot::channel();
+    let input = streams.stdin.then(|| {
+        let mut keys = streams.tty.then_some(keys);
+        tokio::spawn(async move {
+            let mut stdin = tokio::io::stdin();
+            let mut buffer = vec![0; 32 * 1024];
+            while let Ok(count @ 1..) = stdin.read(&mut buffer).await {
+                let typed = buffer.get(..count).unwrap_or_default();
+                let (send, done) = match &mut keys {
+                    Some(keys) => keys.feed(typed),
+                    None => (typed.to_vec(), false),
+                };
+                if writer.write_all(&send).await.is_err() {
+                    return;
+                }
+                if done {
+                    let _ = detach.send(());
+                    return;
+                }
+            }
+            // Half-close: the container sees the end of its input, its output goes on.
+            let _ = writer.shutdown().await;
+        })
+    });
+    let mut output = Output::new(!streams.tty);
+    let copy = async {
+        let mut buffer = vec![0; 32 * 1024];
+        loop {
+            match reader.read(&mut buffer).await.map_err(SessionError::Stream)? {
+                0 => return Ok(Ending::Finished),
+                count => {
+                    if output.write(buffer.get(..count).unwrap_or_default()).await.is_err() {
+                        return Ok(Ending::Finished);
+                    }
+                }
+            }
+        }
+    };
+    let on_detach = async {
+        if detached.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let ending = tokio::select! {
+        ending = copy => ending,
+        () = on_detach => Ok(Ending::Detached),
+    };
+    if let Some(input) = input {
+        input.abort();
+    }
+    drop(raw);
+    if matches!(ending, Ok(Ending::Detached)) {
+        crate::output::error_line("read escape sequence");
+    }
+    ending
+}
+
+/// What is resized when the terminal is.
+#[derive(Debug, Clone)]
+pub enum Sized {
+    /// A container, by name.
+    Container(String),
+    /// An exec, by identifier.
+    Exec(String),
+}
+
+async fn resize(client: &Client, what: &Sized) -> bool {
+    let (Some((rows, columns)), Ok(docker)) = (terminal::size(), client.docker()) else { return true };
+    let (h, w) = (i32::from(rows), i32::from(columns));
+    match what {
+        Sized::Container(name) => {
+            docker.resize_container_tty(name, ResizeContainerTTYOptions { h, w }).await.is_ok()
+        }
+        Sized::Exec(id) => docker.resize_exec(id, ResizeExecOptions { h, w }).await.is_ok(),
+    }
+}
+
+/// Keeps the container's terminal as large as this one. Never ends; run it beside the session.
+pub async fn follow_size(client: Client, what: Sized) {
+    // The process may not have its terminal yet.
+    for attempt in 0..10u64 {
+        if resize(&client, &what).await {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10 * (attempt + 1))).await;
+    }
+    let Ok(mut changes) = signal(SignalKind::window_change()) else { return };
+    while changes.recv().await.is_some() {
+        resize(&client, &what).await;
+    }
+}
+
+/// Passes the signals this process gets on to the container. Never ends.
+pub async fn forward_signals(client: Client, container: String) {
+    let proxied = [
+        (SignalKind::hangup(), "HUP"),
+        (SignalKind::interrupt(), "INT"),
+        (SignalKind::quit(), "QUIT"),
+        (SignalKind::terminate(), "TERM"),
+        (SignalKind::user_defined1(), "USR1"),
+        (SignalKind::user_defined2(), "USR2"),
+        (SignalKind::alarm(), "ALRM"),
+    ];
+    let forwards = proxied.into_iter().filter_map(|(kind, name)| {
+        let mut arrivals = signal(kind).ok()?;
+        let (client, container) = (client.clone(), container.clone());
+        Some(async move {
+            while arrivals.recv().await.is_some() {
+                if let Ok(docker) = client.docker() {
+                    let options = KillContainerOptions { signal: name.to_owned() };
+                    let _ = docker.kill_container(&container, Some(options)).await;
+                }
+            }
+        })
+    });
+    futures::future::join_all(forwards).await;
+}
+
+/// Runs `main` with helpers beside it that stop when it ends.
+pub async fn beside<T>(main: impl Future<Output = T>, helpers: Vec<tokio::task::JoinHandle<()>>) -> T {
+    let result = main.await;
+    helpers.iter().for_each(tokio::task::JoinHandle::abort);
+    result
+}
