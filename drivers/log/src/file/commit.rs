@@ -1,0 +1,152 @@
+//! The cursor file: two fixed slots written in turn, each with a checksum, so that a kill in the middle of a write
+//! leaves the other one whole and a commit costs one small write.
+
+use contract::log::Cursor;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+const SLOT: usize = 1024;
+const HEADER: usize = 8;
+
+/// What stands in the log file, and how far into the spool that is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Commit {
+    /// Grows with every commit.
+    pub(crate) sequence: u64,
+    /// How often the file was rotated.
+    pub(crate) generation: u64,
+    /// Valid bytes of the current file.
+    pub(crate) length: u64,
+    /// A rotation has begun.
+    pub(crate) rotating: bool,
+    /// Where the spool continues after the base.
+    pub(crate) cursor: Cursor,
+    /// The file in which `cursor` was reached,
+    pub(crate) base_generation: u64,
+    /// and how long it was.
+    pub(crate) base_length: u64,
+    /// Lines after `cursor` that already stand in the files, because a batch was parted by a rotation.
+    pub(crate) ahead: u64,
+}
+
+impl Commit {
+    /// The same, with the current file put aside.
+    pub(crate) fn rotated(&self) -> Self {
+        Self { rotating: false, generation: self.generation + 1, length: 0, ..self.clone() }
+    }
+
+    /// The same, with a batch finished.
+    pub(crate) fn complete(self, cursor: Cursor) -> Self {
+        Self { cursor, base_generation: self.generation, base_length: self.length, ahead: 0, ..self }
+    }
+}
+
+/// The open cursor file.
+pub(crate) struct CommitFile {
+    file: File,
+    last: u64,
+}
+
+impl CommitFile {
+    pub(crate) fn open(path: &Path) -> io::Result<(Self, Option<Commit>)> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o640).open(path)?;
+        let found = newest(&file)?;
+        Ok((Self { file, last: found.as_ref().map_or(0, |c| c.sequence) }, found))
+    }
+
+    /// Stores `commit` under the next sequence number.
+    pub(crate) fn store(&mut self, commit: &mut Commit) -> io::Result<()> {
+        commit.sequence = self.last + 1;
+        let mut slot = vec![0; HEADER];
+        serde_json::to_writer(&mut slot, &commit)?;
+        if slot.len() > SLOT {
+            return Err(io::Error::other("a cursor does not fit its slot"));
+        }
+        let body = slot.split_off(HEADER);
+        slot.clear();
+        slot.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        slot.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+        slot.extend_from_slice(&body);
+        self.file.write_all_at(&slot, (commit.sequence % 2) * SLOT as u64)?;
+        self.last = commit.sequence;
+        Ok(())
+    }
+}
+
+/// The newest whole commit, if the file exists and holds one.
+pub(crate) fn load(path: &Path) -> io::Result<Option<Commit>> {
+    match File::open(path) {
+        Ok(file) => newest(&file),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn newest(file: &File) -> io::Result<Option<Commit>> {
+    let mut bytes = vec![0; 2 * SLOT];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|r| !r.is_empty()) {
+        match file.read_at(rest, filled as u64)? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    Ok(bytes.chunks(SLOT).filter_map(decode).max_by_key(|c| c.sequence))
+}
+
+fn decode(slot: &[u8]) -> Option<Commit> {
+    let (length, rest) = slot.split_first_chunk::<4>()?;
+    let (sum, rest) = rest.split_first_chunk::<4>()?;
+    let body = rest.get(..u32::from_le_bytes(*length) as usize)?;
+    if body.is_empty() || crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    serde_json::from_slice(body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_commit_leaves_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cursor");
+        let (mut file, none) = CommitFile::open(&path).unwrap();
+        assert_eq!(none, None);
+        let mut commit = Commit { length: 10, ..Default::default() };
+        file.store(&mut commit).unwrap();
+        let before = commit.clone();
+        commit.length = 20;
+        file.store(&mut commit).unwrap();
+        assert_eq!(load(&path).unwrap(), Some(commit.clone()));
+        file.file.write_all_at(b"torn", (commit.sequence % 2) * SLOT as u64 + 20).unwrap();
+        assert_eq!(load(&path).unwrap(), Some(before));
+    }
+
+    #[test]
+    fn the_largest_cursor_fits_a_slot() {
+        let mark = contract::log::Mark {
+            at: contract::log::Position { segment: u64::MAX, offset: u64::MAX },
+            skip: u32::MAX,
+            partial: Some(("f".repeat(64), u32::MAX, i64::MIN)),
+        };
+        let max = u64::MAX;
+        let commit = Commit {
+            sequence: max,
+            generation: max,
+            length: max,
+            rotating: true,
+            cursor: Cursor { stdout: mark.clone(), stderr: mark },
+            base_generation: max,
+            base_length: max,
+            ahead: max,
+        };
+        assert!(serde_json::to_vec(&commit).unwrap().len() + HEADER <= SLOT);
+    }
+}

@@ -1,0 +1,226 @@
+//! What both file drivers share: one write per batch, a cursor kept beside the file so that each line is in it
+//! exactly once across kills, and rotation.
+
+pub(crate) mod commit;
+pub(crate) mod read;
+pub(crate) mod rotate;
+
+use async_trait::async_trait;
+use commit::{Commit, CommitFile};
+use contract::log::{Batch, Cursor, DeliverError, LogDriver, LogLine, StoredLine};
+use contract::{Kind, PortError};
+use rotate::Limits;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// How lines stand in a file.
+pub(crate) trait RecordFormat: Send + Sync + 'static {
+    /// Appends one line's record.
+    fn encode(&mut self, line: &LogLine, out: &mut Vec<u8>);
+}
+
+/// One step through a file's bytes.
+pub(crate) enum Step {
+    /// A record of so many bytes; `None` when it is corrupt and passed over.
+    Record(usize, Option<Box<StoredLine>>),
+    /// More bytes are needed.
+    Need,
+    /// Nothing after this point can be told apart.
+    Broken,
+}
+
+/// How records are found again.
+pub(crate) trait RecordParser: Send + Sync + 'static {
+    /// Parses the record at the start of `bytes`.
+    fn next(bytes: &[u8]) -> Step;
+    /// Where the last `wanted` records before `end` begin, and how many there are.
+    fn tail(source: &read::Bytes, end: u64, wanted: usize) -> io::Result<(u64, usize)>;
+}
+
+/// The two files of a driver.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) log: PathBuf,
+    pub(crate) cursor: PathBuf,
+}
+
+/// A stretch of the encoded batch that goes into one file.
+struct Part {
+    end: usize,
+    lines: u64,
+}
+
+/// What is open.
+struct Open {
+    places: Places,
+    limits: Limits,
+    file: File,
+    commits: CommitFile,
+    at: Commit,
+}
+
+/// A file driver.
+pub(crate) struct FileDriver<F> {
+    format: F,
+    open: Option<Open>,
+    buffer: Vec<u8>,
+    cursor: Cursor,
+}
+
+pub(crate) fn open_log(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+}
+
+fn system(operation: &str, path: &Path, error: io::Error) -> PortError {
+    PortError::caused(Kind::Unavailable, format!("{operation} {}", path.display()), error)
+}
+
+impl<F: RecordFormat> FileDriver<F> {
+    /// Opens the file, finishes an interrupted rotation and cuts what no cursor covers.
+    pub(crate) async fn open(format: F, places: Places, limits: Limits) -> Result<Self, PortError> {
+        let log = places.log.clone();
+        let open = tokio::task::spawn_blocking(move || Open::recover(places, limits))
+            .await
+            .map_err(|e| PortError::caused(Kind::Bug, "opening a log file", e))?
+            .map_err(|e| system("open", &log, e))?;
+        let cursor = open.at.cursor.clone();
+        Ok(Self { format, open: Some(open), buffer: Vec::new(), cursor })
+    }
+
+    fn encode(&mut self, lines: &[LogLine], mut length: u64, limit: u64) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut count = 0;
+        let mut start = 0;
+        for line in lines {
+            // As Docker: the check comes before a write, so a file may exceed its bound by one record.
+            if length >= limit {
+                if count > 0 {
+                    parts.push(Part { end: self.buffer.len(), lines: count });
+                }
+                (count, length) = (0, 0);
+            }
+            self.format.encode(line, &mut self.buffer);
+            length += (self.buffer.len() - start) as u64;
+            start = self.buffer.len();
+            count += 1;
+        }
+        parts.push(Part { end: self.buffer.len(), lines: count });
+        parts
+    }
+}
+
+impl Open {
+    fn recover(places: Places, limits: Limits) -> io::Result<Self> {
+        if let Some(folder) = places.log.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let (mut commits, stored) = CommitFile::open(&places.cursor)?;
+        let mut at = stored.clone().unwrap_or_default();
+        if at.rotating {
+            rotate::finish(&places.log, &limits)?;
+            at = at.rotated();
+            commits.store(&mut at)?;
+        }
+        let file = open_log(&places.log)?;
+        let found = file.metadata()?.len();
+        if stored.is_none() || found < at.length {
+            // Without a cursor, or cut by someone else, what stands in the file is all there is to keep.
+            at.length = found;
+            if at.base_generation == at.generation {
+                at.base_length = found;
+            }
+            commits.store(&mut at)?;
+        } else if found > at.length {
+            file.set_len(at.length)?;
+        }
+        if limits.compress {
+            rotate::compress_later(&places.log, &limits);
+        }
+        Ok(Self { places, limits, file, commits, at })
+    }
+
+    fn write(&mut self, bytes: &[u8], parts: &[Part], end: &Cursor) -> io::Result<()> {
+        let mut start = 0;
+        for (index, part) in parts.iter().enumerate() {
+            if part.lines > 0 && self.at.length >= self.limits.max_size.unwrap_or(u64::MAX) {
+                self.rotate()?;
+            }
+            let piece = bytes.get(start..part.end).unwrap_or_default();
+            let mut next = self.at.clone();
+            next.length += piece.len() as u64;
+            next.ahead += part.lines;
+            if index + 1 == parts.len() {
+                next = next.complete(end.clone());
+            }
+            let written = self.file.write_all(piece).and_then(|()| self.commits.store(&mut next));
+            if let Err(error) = written {
+                self.file.set_len(self.at.length)?;
+                return Err(error);
+            }
+            self.at = next;
+            start = part.end;
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let mut during = Commit { rotating: true, ..self.at.clone() };
+        self.commits.store(&mut during)?;
+        self.at = during;
+        rotate::finish(&self.places.log, &self.limits)?;
+        self.file = open_log(&self.places.log)?;
+        let mut after = self.at.rotated();
+        self.commits.store(&mut after)?;
+        self.at = after;
+        if self.limits.compress {
+            rotate::compress_later(&self.places.log, &self.limits);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl<F: RecordFormat> LogDriver for FileDriver<F> {
+    async fn deliver(&mut self, batch: &Batch) -> Result<(), DeliverError> {
+        let mut open = self.open.take().ok_or_else(|| DeliverError::Fatal {
+            source: "an earlier write was abandoned: the file has to be opened again".into(),
+        })?;
+        let done = usize::try_from(open.at.ahead).unwrap_or(usize::MAX).min(batch.lines.len());
+        self.buffer.clear();
+        let limit = open.limits.max_size.unwrap_or(u64::MAX);
+        let parts = self.encode(batch.lines.get(done..).unwrap_or_default(), open.at.length, limit);
+        let buffer = std::mem::take(&mut self.buffer);
+        let end = batch.end.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let result = open.write(&buffer, &parts, &end);
+            (open, buffer, result)
+        });
+        let (open, buffer, result) =
+            work.await.map_err(|e| DeliverError::Fatal { source: Box::new(e) })?;
+        self.cursor = open.at.cursor.clone();
+        // An interrupted rotation is finished by opening again.
+        let whole = !open.at.rotating;
+        self.buffer = buffer;
+        match result {
+            Ok(()) => {
+                self.open = Some(open);
+                Ok(())
+            }
+            Err(source) if whole => {
+                self.open = Some(open);
+                Err(DeliverError::Retry { source: Box::new(source), after: None })
+            }
+            Err(source) => Err(DeliverError::Fatal { source: Box::new(source) }),
+        }
+    }
+
+    fn cursor(&self) -> Option<Cursor> {
+        Some(self.cursor.clone())
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+        Ok(())
+    }
+}

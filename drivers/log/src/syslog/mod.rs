@@ -1,0 +1,131 @@
+//! `syslog` over unix sockets, UDP and TCP.
+
+mod connection;
+mod format;
+
+use crate::attrs::{check_metadata, tag};
+use crate::options::{METADATA, check_known, invalid};
+use async_trait::async_trait;
+use connection::{Address, Connection};
+use contract::log::{
+    Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
+};
+use contract::{Kind, PortError};
+use format::{Formatter, Shape};
+
+static OPTIONS: [OptionSpec; 12] = {
+    let [labels, labels_regex, env, env_regex, tag] = METADATA;
+    [
+        OptionSpec { name: "syslog-address", doc: "udp|tcp://host[:port] or unix|unixgram://path" },
+        OptionSpec { name: "syslog-facility", doc: "name or number; daemon unless given" },
+        OptionSpec { name: "syslog-tls-ca-cert", doc: "certificate authority of tcp+tls" },
+        OptionSpec { name: "syslog-tls-cert", doc: "client certificate of tcp+tls" },
+        OptionSpec { name: "syslog-tls-key", doc: "client key of tcp+tls" },
+        OptionSpec { name: "syslog-tls-skip-verify", doc: "accept any certificate of tcp+tls" },
+        OptionSpec { name: "syslog-format", doc: "rfc3164, rfc5424, rfc5424micro" },
+        labels,
+        labels_regex,
+        env,
+        env_regex,
+        tag,
+    ]
+};
+
+const FACILITIES: [&str; 24] = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "", "",
+    "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+];
+
+/// `syslog`.
+pub(crate) struct Syslog;
+
+fn facility(options: &Options) -> Result<u8, PortError> {
+    let text = options.get("syslog-facility").map_or("daemon", String::as_str);
+    let text = if text.is_empty() { "daemon" } else { text };
+    let named = FACILITIES.iter().position(|f| *f == text).map(|n| n as u8);
+    named
+        .or_else(|| text.parse().ok().filter(|n| *n <= 23))
+        .ok_or_else(|| invalid("invalid syslog facility"))
+}
+
+fn shape(options: &Options) -> Result<Shape, PortError> {
+    match options.get("syslog-format").map_or("", String::as_str) {
+        "" => Ok(Shape::Unix),
+        "rfc3164" => Ok(Shape::Rfc3164),
+        "rfc5424" => Ok(Shape::Rfc5424 { micro: false }),
+        "rfc5424micro" => Ok(Shape::Rfc5424 { micro: true }),
+        _ => Err(invalid("Invalid syslog format")),
+    }
+}
+
+fn address(options: &Options) -> Result<Address, PortError> {
+    Address::parse(options.get("syslog-address").map_or("", String::as_str))
+}
+
+#[async_trait]
+impl LogDriverKind for Syslog {
+    fn name(&self) -> &'static str {
+        "syslog"
+    }
+    fn options(&self) -> &'static [OptionSpec] {
+        &OPTIONS
+    }
+    fn validate(&self, options: &Options) -> Result<(), PortError> {
+        check_known(options, &OPTIONS, self.name())?;
+        address(options)?.check()?;
+        facility(options)?;
+        shape(options)?;
+        check_metadata(options)
+    }
+    fn batching(&self, _options: &Options) -> BatchPolicy {
+        BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() }
+    }
+    async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
+        let formatter = Formatter::new(shape(options)?, facility(options)?, tag(source, options)?);
+        Ok(Box::new(Sender { address: address(options)?, connection: None, formatter, frames: Vec::new() }))
+    }
+}
+
+struct Sender {
+    address: Address,
+    connection: Option<Connection>,
+    formatter: Formatter,
+    frames: Vec<u8>,
+}
+
+#[async_trait]
+impl LogDriver for Sender {
+    async fn deliver(&mut self, batch: &Batch) -> Result<(), DeliverError> {
+        self.frames.clear();
+        let mut ends = Vec::with_capacity(batch.lines.len());
+        for (index, line) in batch.lines.iter().enumerate().filter(|(_, line)| !line.data.is_empty()) {
+            self.formatter.append(line, &mut self.frames);
+            ends.push((index, self.frames.len()));
+        }
+        if ends.is_empty() {
+            return Ok(());
+        }
+        let retry = |source: std::io::Error| DeliverError::Retry { source: Box::new(source), after: None };
+        let mut connection = match self.connection.take().filter(Connection::alive) {
+            Some(open) => open,
+            None => self.address.connect().await.map_err(retry)?,
+        };
+        let refused = connection.send(&self.frames, &ends).await.map_err(retry)?;
+        self.connection = Some(connection);
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(DeliverError::Reject { lines: refused, source: "longer than a datagram".into() })
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+        if let Some(connection) = self.connection {
+            connection.close().await;
+        }
+        Ok(())
+    }
+}
+
+fn unsupported(text: impl Into<String>) -> PortError {
+    PortError::new(Kind::Unsupported, text)
+}
