@@ -1,1 +1,14 @@
-//! gantry-sandbox
+//! What runs on the container's side of the fork, synchronous and small: namespaces, root file system, cgroups,
+//! system call filter, the start gate; and the two formats shared with the daemon, spool and shim protocol.
+
+pub mod cgroup;
+pub mod config;
+mod devices;
+pub mod error;
+mod identity;
+pub mod launch;
+mod process;
+pub mod protocol;
+mod rootfs;
+mod seccomp;
+pub mod spool;

@@ -1,0 +1,372 @@
+//! The spool: what a container wrote and no sink has acknowledged yet, as checksummed records in segment files.
+//!
+//! One writer (the shim) appends to the newest segment; readers follow at their own positions and delete what every
+//! sink has. A segment is never reopened for writing: each start of a container begins a new one, so a torn record can
+//! only be a segment's last, and is final as soon as a newer segment exists.
+//!
+//! Record, little-endian, 32 bytes and the payload:
+//! `magic u16 · kind u8 · stream u8 · length u32 · sequence u64 · time i64 (ns since epoch) · crc32 u32 · zero u32`,
+//! the checksum covering the first 24 bytes and the payload.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes of a record before its payload.
+pub const HEADER: usize = 32;
+/// Bytes after which a segment is closed.
+pub const SEGMENT: u64 = 4 << 20;
+const MAGIC: u16 = 0x4753;
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Output.
+    Data,
+    /// Output was dropped; the payload is the count of bytes, u64.
+    Gap,
+    /// The container's process ended and its output with it.
+    End,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What it is.
+    pub kind: Kind,
+    /// 1 stdout, 2 stderr, 0 neither.
+    pub stream: u8,
+    /// Number within its segment's start of the container.
+    pub sequence: u64,
+    /// ns since the epoch.
+    pub time_ns: i64,
+    /// The bytes.
+    pub payload: Vec<u8>,
+}
+
+/// A record boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place {
+    /// Segment number.
+    pub segment: u64,
+    /// Offset in it.
+    pub offset: u64,
+}
+
+fn segment_path(dir: &Path, segment: u64) -> PathBuf {
+    dir.join(format!("{segment:016}.seg"))
+}
+
+/// Numbers of the segments present, ascending.
+pub fn segments(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut out = Vec::new();
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(out),
+        Err(e) => return Err(e),
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        if let Some(number) = name.to_str().and_then(|n| n.strip_suffix(".seg")).and_then(|n| n.parse().ok()) {
+            out.push(number);
+        }
+    }
+    out.sort_unstable();
+    Ok(out)
+}
+
+/// Whether a record was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It is in the file.
+    Written,
+    /// The budget (or the disk) is full.
+    Full,
+}
+
+/// Appends records to a container's spool.
+#[derive(Debug)]
+pub struct Writer {
+    dir: PathBuf,
+    file: File,
+    segment: u64,
+    length: u64,
+    sequence: u64,
+    older: u64,
+    budget: u64,
+}
+
+impl Writer {
+    /// Begins a new segment after whatever exists; `budget` bounds the bytes on disk.
+    pub fn open(dir: &Path, budget: u64) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let segment = segments(dir)?.last().map_or(0, |last| last + 1);
+        let file = create(dir, segment)?;
+        let mut writer = Self { dir: dir.to_owned(), file, segment, length: 0, sequence: 0, older: 0, budget };
+        writer.older = writer.measure()?;
+        Ok(writer)
+    }
+
+    /// Bytes in the segments before the current one.
+    fn measure(&self) -> io::Result<u64> {
+        let mut sum = 0;
+        for number in segments(&self.dir)? {
+            if number < self.segment {
+                // A reader may delete a segment between listing and asking.
+                sum += std::fs::metadata(segment_path(&self.dir, number)).map_or(0, |m| m.len());
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Appends one record. `End` and `Gap` are always taken: they are small and must not be lost to the budget.
+    pub fn append(&mut self, kind: Kind, stream: u8, time_ns: i64, payload: &[u8]) -> io::Result<Appended> {
+        let size = (HEADER + payload.len()) as u64;
+        if kind == Kind::Data && self.older + self.length + size > self.budget {
+            self.older = self.measure()?;
+            if self.older + self.length + size > self.budget {
+                // The current segment cannot be trimmed while it is current: close it so that readers can free it.
+                if self.older == 0 && self.length > 0 {
+                    self.roll()?;
+                }
+                return Ok(Appended::Full);
+            }
+        }
+        if self.length >= SEGMENT {
+            self.roll()?;
+        }
+        let header = header(kind, stream, self.sequence, time_ns, payload);
+        let written = write_all(&mut self.file, &header, payload);
+        match written {
+            Ok(()) => {
+                self.length += size;
+                self.sequence += 1;
+                Ok(Appended::Written)
+            }
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT)) => {
+                self.file.set_len(self.length)?;
+                self.file.seek(SeekFrom::Start(self.length))?;
+                Ok(Appended::Full)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn roll(&mut self) -> io::Result<()> {
+        self.file = create(&self.dir, self.segment + 1)?;
+        self.segment += 1;
+        self.older += self.length;
+        self.length = 0;
+        Ok(())
+    }
+}
+
+fn create(dir: &Path, segment: u64) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(segment_path(dir, segment))
+}
+
+fn header(kind: Kind, stream: u8, sequence: u64, time_ns: i64, payload: &[u8]) -> [u8; HEADER] {
+    let mut out = [0; HEADER];
+    let kind = match kind {
+        Kind::Data => 0,
+        Kind::Gap => 1,
+        Kind::End => 2,
+    };
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let fields = MAGIC
+        .to_le_bytes()
+        .into_iter()
+        .chain([kind, stream])
+        .chain(length.to_le_bytes())
+        .chain(sequence.to_le_bytes())
+        .chain(time_ns.to_le_bytes());
+    for (place, byte) in out.iter_mut().zip(fields) {
+        *place = byte;
+    }
+    let crc = checksum(out.get(..24).unwrap_or_default(), payload);
+    for (place, byte) in out.iter_mut().skip(24).zip(crc.to_le_bytes()) {
+        *place = byte;
+    }
+    out
+}
+
+fn checksum(head: &[u8], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(head);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn write_all(file: &mut File, header: &[u8], payload: &[u8]) -> io::Result<()> {
+    let slices = [io::IoSlice::new(header), io::IoSlice::new(payload)];
+    let written = file.write_vectored(&slices)?;
+    if written >= header.len() + payload.len() {
+        return Ok(());
+    }
+    if let Some(rest) = header.get(written..) {
+        file.write_all(rest)?;
+        return file.write_all(payload);
+    }
+    file.write_all(payload.get(written - header.len()..).unwrap_or_default())
+}
+
+/// Reads from `from`: about `max_bytes` of records with their places, and the place after them. An empty answer means
+/// that nothing more is there yet. Segments that were trimmed away are skipped.
+pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place, Record)>, Place)> {
+    let mut place = from;
+    loop {
+        let present = segments(dir)?;
+        let Some(&segment) = present.iter().find(|s| **s >= place.segment) else {
+            return Ok((Vec::new(), place));
+        };
+        if segment != place.segment {
+            place = Place { segment, offset: 0 };
+        }
+        // Known before reading: what is torn below is torn for good.
+        let newer = present.iter().any(|s| *s > segment);
+        let mut file = match File::open(segment_path(dir, segment)) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e),
+        };
+        file.seek(SeekFrom::Start(place.offset))?;
+        let mut buffer = Vec::new();
+        file.take(max_bytes.max(HEADER + (128 << 10)) as u64).read_to_end(&mut buffer)?;
+        let records = parse(&buffer, place);
+        match records.last() {
+            Some((at, last)) => {
+                let next = Place { segment, offset: at.offset + (HEADER + last.payload.len()) as u64 };
+                return Ok((records, next));
+            }
+            None if newer => place = Place { segment: segment + 1, offset: 0 },
+            None => return Ok((Vec::new(), place)),
+        }
+    }
+}
+
+/// The whole records at the start of `buffer`, which begins at `start`.
+fn parse(mut buffer: &[u8], start: Place) -> Vec<(Place, Record)> {
+    let mut out = Vec::new();
+    let mut place = start;
+    while let Some(record) = parse_one(buffer) {
+        let size = HEADER + record.payload.len();
+        out.push((place, record));
+        place.offset += size as u64;
+        buffer = buffer.get(size..).unwrap_or_default();
+    }
+    out
+}
+
+fn parse_one(buffer: &[u8]) -> Option<Record> {
+    let word = |at: usize| buffer.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    let long = |at: usize| buffer.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+    let length = word(4)? as usize;
+    if buffer.get(..2)? != MAGIC.to_le_bytes() {
+        return None;
+    }
+    let payload = buffer.get(HEADER..HEADER.checked_add(length)?)?;
+    if checksum(buffer.get(..24)?, payload) != word(24)? {
+        return None;
+    }
+    let kind = match buffer.get(2)? {
+        0 => Kind::Data,
+        1 => Kind::Gap,
+        2 => Kind::End,
+        _ => return None,
+    };
+    let time_ns = long(16)?.cast_signed();
+    Some(Record { kind, stream: *buffer.get(3)?, sequence: long(8)?, time_ns, payload: payload.to_vec() })
+}
+
+/// Deletes the segments before `segment`.
+pub fn trim(dir: &Path, segment: u64) -> io::Result<()> {
+    for number in segments(dir)?.into_iter().filter(|n| *n < segment) {
+        match std::fs::remove_file(segment_path(dir, number)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The place after the last whole record.
+pub fn end(dir: &Path) -> io::Result<Place> {
+    let mut place = Place { segment: segments(dir)?.last().copied().unwrap_or(0), offset: 0 };
+    loop {
+        let (records, next) = read(dir, place, 1 << 20)?;
+        if records.is_empty() {
+            return Ok(place);
+        }
+        place = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn records_come_back_in_order_over_several_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(dir.path(), u64::MAX / 2).unwrap();
+        let payload = vec![7; 60_000];
+        for n in 0..200 {
+            assert_eq!(writer.append(Kind::Data, 1, n, &payload).unwrap(), Appended::Written);
+        }
+        let (mut place, mut seen) = (Place::default(), 0);
+        loop {
+            let (records, next) = read(dir.path(), place, 1 << 20).unwrap();
+            if records.is_empty() {
+                break;
+            }
+            for (_, record) in records {
+                assert_eq!(record.time_ns, seen);
+                seen += 1;
+            }
+            place = next;
+        }
+        assert_eq!((seen, place), (200, end(dir.path()).unwrap()));
+    }
+
+    #[test]
+    fn a_full_budget_is_free_again_after_a_trim() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(dir.path(), 1000).unwrap();
+        assert_eq!(writer.append(Kind::Data, 1, 0, &[0; 900]).unwrap(), Appended::Written);
+        assert_eq!(writer.append(Kind::Data, 1, 0, &[0; 900]).unwrap(), Appended::Full);
+        trim(dir.path(), 1).unwrap();
+        assert_eq!(writer.append(Kind::Data, 1, 0, &[0; 900]).unwrap(), Appended::Written);
+    }
+
+    #[test]
+    fn the_record_bytes_are_frozen() {
+        let bytes = header(Kind::Data, 1, 2, 3, b"hi");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(&hex[..48], "534700010200000002000000000000000300000000000000");
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_at_any_byte_loses_only_what_was_cut(sizes in prop::collection::vec(0usize..300, 1..20), cut in 0usize..4000) {
+            let dir = tempfile::tempdir().unwrap();
+            let mut writer = Writer::open(dir.path(), u64::MAX / 2).unwrap();
+            for (n, size) in sizes.iter().enumerate() {
+                writer.append(Kind::Data, 2, n as i64, &vec![n as u8; *size]).unwrap();
+            }
+            let path = segment_path(dir.path(), 0);
+            let whole = std::fs::read(&path).unwrap();
+            let cut = cut.min(whole.len());
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let (records, next) = read(dir.path(), Place::default(), 1 << 20).unwrap();
+            let mut kept = 0;
+            let mut expected = 0;
+            for size in &sizes {
+                kept += HEADER + size;
+                if kept <= cut { expected += 1 } else { break }
+            }
+            prop_assert_eq!(records.len(), expected);
+            prop_assert!(next.offset <= cut as u64);
+        }
+    }
+}
