@@ -1,0 +1,254 @@
+//! Spool records to lines, with a cursor from which exactly the following lines come again.
+
+use bytes::{Bytes, BytesMut};
+use contract::PortError;
+use contract::log::{Batch, BatchPolicy, Cursor, LogLine, Mark, Partial, Position, Stream};
+use contract::runtime::{Spool, SpoolRecord};
+
+/// Bytes asked of the spool at once.
+pub const READ: usize = 256 * 1024;
+
+/// Whether a record was taken wholly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// All of it.
+    Whole,
+    /// The limit was reached first; the rest comes again from the cursor.
+    Full,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// Where the text not yet in a line begins.
+    mark: Mark,
+    /// Where reading goes on.
+    next: (Position, u32),
+    carry: BytesMut,
+    carry_time: i64,
+}
+
+impl Lane {
+    fn new(mark: &Mark) -> Self {
+        Self { mark: mark.clone(), next: (mark.at, mark.skip), ..Self::default() }
+    }
+
+    fn go_to(&mut self, at: Position, skip: u32) {
+        self.next = (at, skip);
+        self.mark.at = at;
+        self.mark.skip = skip;
+    }
+
+    /// A stream that waits for nothing holds no part of the spool.
+    fn idle_at(&mut self, at: Position) {
+        if self.carry.is_empty() && self.next.0 < at {
+            self.go_to(at, 0);
+        }
+    }
+
+    fn emit(&mut self, text: Bytes, time_ns: i64, ends: bool, id: impl Fn(&Mark) -> String, stream: Stream) -> LogLine {
+        let time_ns = match &self.mark.partial {
+            Some((_, _, first)) => *first,
+            None if self.carry.is_empty() => time_ns,
+            None => self.carry_time,
+        };
+        let data = if self.carry.is_empty() {
+            text
+        } else {
+            self.carry.extend_from_slice(&text);
+            self.carry.split().freeze()
+        };
+        let partial = match (self.mark.partial.take(), ends) {
+            (None, true) => None,
+            (held, last) => {
+                let (id, ordinal, _) = held.unwrap_or_else(|| (id(&self.mark), 1, time_ns));
+                if !last {
+                    self.mark.partial = Some((id.clone(), ordinal + 1, time_ns));
+                }
+                Some(Partial { id, ordinal, last })
+            }
+        };
+        LogLine { stream, time_ns, data, partial }
+    }
+}
+
+/// The framer of one container's output.
+#[derive(Debug)]
+pub struct Framer {
+    stdout: Lane,
+    stderr: Lane,
+    max_line: usize,
+    seed: u64,
+}
+
+fn mix(mut x: u64) -> u64 {
+    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// A number that differs between containers.
+pub fn seed(container: &str) -> u64 {
+    container.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
+}
+
+/// A line's identity follows from its place, so that reading it again yields the same.
+fn identity(seed: u64, stream: Stream, mark: &Mark) -> String {
+    let mut x = mix(seed ^ u64::from(stream == Stream::Stderr));
+    let mut out = String::with_capacity(64);
+    for part in [mark.at.segment, mark.at.offset, u64::from(mark.skip), 0] {
+        x = mix(x ^ part);
+        out.push_str(&format!("{x:016x}"));
+    }
+    out
+}
+
+impl Framer {
+    /// A framer that goes on at `cursor`; records are to be pushed from its floor on.
+    pub fn at(cursor: &Cursor, max_line: usize, seed: u64) -> Self {
+        let (stdout, stderr) = (Lane::new(&cursor.stdout), Lane::new(&cursor.stderr));
+        Self { stdout, stderr, max_line: max_line.max(1), seed }
+    }
+
+    /// From here exactly the lines after those given out come again.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { stdout: self.stdout.mark.clone(), stderr: self.stderr.mark.clone() }
+    }
+
+    /// Appends the lines `record` completes, until `full` says that it is enough.
+    pub fn push(&mut self, record: &SpoolRecord, out: &mut Vec<LogLine>, full: impl Fn(&[LogLine]) -> bool) -> Taken {
+        match record {
+            SpoolRecord::Data { at, stream, time_ns, data } => {
+                self.release(*at, out);
+                let (own, other) = match stream {
+                    Stream::Stdout => (&mut self.stdout, &mut self.stderr),
+                    Stream::Stderr => (&mut self.stderr, &mut self.stdout),
+                };
+                other.idle_at(*at);
+                let (max_line, seed) = (self.max_line, self.seed);
+                take(own, *at, *stream, *time_ns, data, max_line, seed, out, full)
+            }
+            SpoolRecord::Gap { at, .. } => {
+                self.stdout.idle_at(*at);
+                self.stderr.idle_at(*at);
+                Taken::Whole
+            }
+            SpoolRecord::End { at } => {
+                for (lane, stream) in [(&mut self.stdout, Stream::Stdout), (&mut self.stderr, Stream::Stderr)] {
+                    if lane.next.0 > *at {
+                        continue;
+                    }
+                    if !lane.carry.is_empty() {
+                        out.push(lane.emit(Bytes::new(), 0, false, |m| identity(self.seed, stream, m), stream));
+                    }
+                    lane.mark.partial = None;
+                    lane.go_to(*at, 0);
+                }
+                Taken::Whole
+            }
+        }
+    }
+
+    /// Unfinished text must not hold the spool while the other stream fills it: two segments later it goes out as
+    /// a piece. That depends on places only, so it happens again when read again.
+    fn release(&mut self, at: Position, out: &mut Vec<LogLine>) {
+        for (lane, stream) in [(&mut self.stdout, Stream::Stdout), (&mut self.stderr, Stream::Stderr)] {
+            if !lane.carry.is_empty() && lane.mark.at.segment + 1 < at.segment {
+                out.push(lane.emit(Bytes::new(), 0, false, |m| identity(self.seed, stream, m), stream));
+                lane.go_to(at, 0);
+            }
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call, parted only for length")]
+fn take(
+    lane: &mut Lane,
+    at: Position,
+    stream: Stream,
+    time_ns: i64,
+    data: &Bytes,
+    max_line: usize,
+    seed: u64,
+    out: &mut Vec<LogLine>,
+    full: impl Fn(&[LogLine]) -> bool,
+) -> Taken {
+    if at < lane.next.0 {
+        return Taken::Whole;
+    }
+    let mut used = if at == lane.next.0 { (lane.next.1 as usize).min(data.len()) } else { 0 };
+    loop {
+        if lane.carry.is_empty() {
+            lane.go_to(at, used as u32);
+        }
+        let rest = data.slice(used..);
+        if rest.is_empty() {
+            lane.next = (at, used as u32);
+            return Taken::Whole;
+        }
+        if full(out) {
+            lane.next = (at, used as u32);
+            return Taken::Full;
+        }
+        let room = max_line - lane.carry.len();
+        let window = rest.slice(..room.min(rest.len()));
+        match memchr::memchr(b'\n', &window) {
+            Some(lf) => {
+                used += lf + 1;
+                out.push(lane.emit(window.slice(..lf), time_ns, true, |m| identity(seed, stream, m), stream));
+            }
+            None if window.len() == room => {
+                used += room;
+                out.push(lane.emit(window, time_ns, false, |m| identity(seed, stream, m), stream));
+            }
+            None => {
+                if lane.carry.is_empty() {
+                    lane.carry_time = time_ns;
+                }
+                lane.carry.extend_from_slice(&window);
+                used += window.len();
+            }
+        }
+    }
+}
+
+/// A batch read from the spool, and whether the spool ended there.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// The lines.
+    pub batch: std::sync::Arc<Batch>,
+    /// The last record there is says that the container ended.
+    pub ends: bool,
+}
+
+/// Reads one batch from `from` on.
+pub async fn cut(spool: &dyn Spool, from: &Cursor, policy: BatchPolicy, seed: u64) -> Result<Piece, PortError> {
+    let mut framer = Framer::at(from, policy.max_line, seed);
+    let (mut lines, mut at, mut ends) = (Vec::new(), from.floor(), false);
+    let mut bytes = 0;
+    'read: loop {
+        let (records, next) = spool.read(at, READ).await?;
+        if records.is_empty() {
+            break;
+        }
+        for record in &records {
+            let counted = lines.len();
+            let taken = framer.push(record, &mut lines, |lines| {
+                let new: usize = lines.iter().skip(counted).map(|l| l.data.len()).sum();
+                lines.len() >= policy.max_lines || (!lines.is_empty() && bytes + new >= policy.max_bytes)
+            });
+            ends = matches!(record, SpoolRecord::End { .. });
+            bytes += lines.iter().skip(counted).map(|l| l.data.len()).sum::<usize>();
+            if taken == Taken::Full {
+                ends = false;
+                break 'read;
+            }
+        }
+        at = next;
+        if lines.len() >= policy.max_lines || bytes >= policy.max_bytes {
+            ends = false;
+            break;
+        }
+    }
+    Ok(Piece { batch: std::sync::Arc::new(Batch { lines, end: framer.cursor() }), ends })
+}

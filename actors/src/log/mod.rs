@@ -1,0 +1,13 @@
+//! Logging: spool records become lines, a router per container brings them to its sinks, readers follow.
+
+pub mod follow;
+pub mod framer;
+pub mod router;
+pub mod sink;
+
+pub use follow::{FollowRequest, read_logs};
+pub use router::actor::{RouterApi, RouterSpec};
+pub use sink::{SinkSpec, sinks_for};
+
+#[cfg(test)]
+mod tests;

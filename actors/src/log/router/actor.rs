@@ -1,0 +1,284 @@
+//! The router's shell.
+
+use super::machine::{Effect, Event, Failure, Machine, SinkStatus};
+use crate::log::framer::{Piece, cut, seed};
+use crate::log::sink::{Deliver, Lane, Open, Sink, SinkSpec};
+use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, Unavailable, spawn};
+use contract::log::{Cursor, LogSource};
+use contract::runtime::Spool;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a router is made from; cloned into each incarnation.
+#[derive(Clone)]
+pub struct RouterSpec {
+    /// Container id.
+    pub id: String,
+    /// The container.
+    pub source: Arc<LogSource>,
+    /// Its output.
+    pub spool: Arc<dyn Spool>,
+    /// Where it goes.
+    pub sinks: Vec<SinkSpec>,
+}
+
+/// One container's router.
+pub struct Router {
+    spec: RouterSpec,
+    registry: Registry,
+    me: Link<Router>,
+    machine: Machine,
+    sinks: Vec<Link<Sink>>,
+    draining: Vec<Reply<()>>,
+    seed: u64,
+}
+
+/// What sinks and detached work tell the router.
+pub enum Report {
+    /// The sink's actor has (re)started.
+    Up {
+        /// Which.
+        sink: usize,
+    },
+    /// Its driver is open.
+    Opened {
+        /// Which.
+        sink: usize,
+        /// The try this answers.
+        attempt: u64,
+        /// Where it stands.
+        cursor: Cursor,
+    },
+    /// A batch arrived.
+    Delivered {
+        /// Which.
+        sink: usize,
+        /// The try this answers.
+        attempt: u64,
+        /// Lines refused.
+        refused: usize,
+    },
+    /// It did not, or opening failed.
+    Failed {
+        /// Which.
+        sink: usize,
+        /// The try this answers.
+        attempt: u64,
+        /// Why.
+        failure: Failure,
+    },
+    /// A pause is over.
+    Waited {
+        /// Which.
+        sink: usize,
+        /// The try that waited.
+        attempt: u64,
+    },
+    /// A batch was read.
+    Read {
+        /// Who asked.
+        sink: usize,
+        /// From where.
+        from: Cursor,
+        /// What the spool was known to hold then.
+        asked: u64,
+        /// The incarnation that asked.
+        incarnation: u32,
+        /// The batch.
+        result: Result<Piece, String>,
+    },
+    /// There may be more to read.
+    More,
+}
+
+/// Replies once every sink has everything up to the container's end.
+struct Drain(Reply<()>);
+
+/// Asks how the sinks are.
+struct Status;
+
+impl Router {
+    fn step(&mut self, event: Event) {
+        for effect in self.machine.step(event) {
+            self.perform(effect);
+        }
+        if !self.draining.is_empty() && self.machine.drained() {
+            for reply in self.draining.drain(..) {
+                // Who asked may have run out of patience.
+                reply.send(()).ok();
+            }
+        }
+    }
+
+    fn perform(&self, effect: Effect) {
+        let (me, spool) = (self.me.clone(), self.spec.spool.clone());
+        match effect {
+            // A sink that is down reports when it is up again.
+            Effect::Open(sink, attempt) => {
+                self.sinks.get(sink).map(|link| link.tell(Open { attempt }).ok());
+            }
+            Effect::Deliver(sink, attempt, batch) => {
+                self.sinks.get(sink).map(|link| link.tell(Deliver { attempt, batch }).ok());
+            }
+            Effect::Wait(sink, attempt, pause) => drop(me.tell_after(pause, Report::Waited { sink, attempt })),
+            Effect::Read(sink, from, policy, asked) => {
+                let (seed, incarnation) = (self.seed, me.incarnation());
+                let start = from.clone();
+                let work = tokio::spawn(async move { cut(&*spool, &start, policy, seed).await });
+                tokio::spawn(async move {
+                    let result = match work.await {
+                        Ok(Ok(piece)) => Ok(piece),
+                        Ok(Err(error)) => Err(error.chain()),
+                        Err(panic) => Err(panic.to_string()),
+                    };
+                    me.push(Report::Read { sink, from, asked, incarnation, result }).await.ok();
+                });
+            }
+            Effect::Trim(before) => {
+                tokio::spawn(async move {
+                    if let Err(error) = spool.trim(before).await {
+                        tracing::warn!(error = error.chain(), "spool not trimmed");
+                    }
+                });
+            }
+        }
+    }
+}
+
+impl Member for Router {
+    fn started(&mut self, _ctx: &mut Ctx<Self>) {
+        for (index, sink) in self.spec.sinks.iter().cloned().enumerate() {
+            let (source, spool, me) = (self.spec.source.clone(), self.spec.spool.clone(), self.me.clone());
+            let name = format!("sink:{}:{}", sink.name, self.spec.id);
+            let mut child = ChildSpec::new(name, "sink", move |_| {
+                Sink::new(index, sink.clone(), source.clone(), spool.clone(), me.clone())
+            })
+            .under(self.me.name());
+            child.over_limit = OverLimit::Park;
+            self.sinks.push(spawn(child, &self.registry));
+        }
+        let (me, mut more) = (self.me.clone(), self.spec.spool.more());
+        let incarnation = me.incarnation();
+        tokio::spawn(async move {
+            while more.changed().await.is_ok() && me.incarnation() == incarnation {
+                if me.push(Report::More).await.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+}
+
+impl Message for Report {
+    type Result = ();
+}
+
+impl Answer<Report> for Router {
+    fn answer(&mut self, report: Report, _ctx: &mut Ctx<Self>) {
+        let event = match report {
+            Report::Up { sink } => Event::Up(sink),
+            Report::Opened { sink, attempt, cursor } => Event::Opened(sink, attempt, cursor),
+            Report::Delivered { sink, attempt, refused } => Event::Delivered(sink, attempt, refused),
+            Report::Failed { sink, attempt, failure } => {
+                let (Failure::Retry(error, _) | Failure::Fatal(error)) = &failure;
+                let name = self.spec.sinks.get(sink).map(|s| s.name.as_str());
+                tracing::debug!(container = self.spec.id, sink = name, error, "log delivery failed");
+                Event::Failed(sink, attempt, failure)
+            }
+            Report::Waited { sink, attempt } => Event::Waited(sink, attempt),
+            Report::Read { incarnation, .. } if incarnation != self.me.incarnation() => return,
+            Report::Read { sink, from, asked, result, .. } => Event::Read(sink, from, asked, result),
+            Report::More => Event::More,
+        };
+        self.step(event);
+    }
+}
+
+impl Message for Drain {
+    type Result = ();
+}
+
+impl Answer<Drain> for Router {
+    fn answer(&mut self, Drain(reply): Drain, _ctx: &mut Ctx<Self>) {
+        self.draining.push(reply);
+        self.step(Event::More);
+    }
+}
+
+impl Message for Status {
+    type Result = Vec<SinkStatus>;
+}
+
+impl Answer<Status> for Router {
+    fn answer(&mut self, _: Status, _ctx: &mut Ctx<Self>) -> Vec<SinkStatus> {
+        self.machine.status()
+    }
+}
+
+/// A running router.
+#[derive(Clone)]
+pub struct RouterApi {
+    link: Link<Router>,
+    lanes: Vec<Lane>,
+}
+
+impl RouterApi {
+    /// Starts the router of a container, below `parent` if one is named.
+    pub fn start(spec: RouterSpec, parent: Option<&str>, registry: &Registry) -> Self {
+        let lanes = spec.sinks.iter().map(|s| s.lane.clone()).collect();
+        let below = registry.clone();
+        let mut child = ChildSpec::new(format!("router:{}", spec.id), "router", move |me: Link<Router>| {
+            let bounds = spec.sinks.iter().map(|s| (s.name.clone(), s.kind.batching(&s.options)));
+            Router {
+                machine: Machine::new(bounds, u64::from(me.incarnation()) << 32),
+                seed: seed(&spec.id),
+                spec: spec.clone(),
+                registry: below.clone(),
+                me,
+                sinks: Vec::new(),
+                draining: Vec::new(),
+            }
+        });
+        child.parent = parent.map(str::to_owned);
+        child.over_limit = OverLimit::Park;
+        Self { link: spawn(child, registry), lanes }
+    }
+
+    /// Waits until all sinks have everything up to the container's end; false when the deadline came first.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        let until = tokio::time::Instant::now() + deadline;
+        loop {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            if self.link.call(Drain, left).await.is_ok() {
+                return true;
+            }
+            if left.is_zero() {
+                return false;
+            }
+            // A router that was rebuilt meanwhile is asked again.
+            tokio::time::sleep(Duration::from_millis(20).min(left)).await;
+        }
+    }
+
+    /// Ends the router and closes its drivers; what hangs past the deadline is left behind.
+    pub async fn close(&self, deadline: Duration) {
+        self.link.stop();
+        self.link.ended().await;
+        let all = async {
+            for lane in &self.lanes {
+                if let Some(driver) = lane.lock().await.take()
+                    && let Err(error) = driver.close().await
+                {
+                    tracing::warn!(%error, "closing a log driver failed");
+                }
+            }
+        };
+        // Undelivered lines stay in the spool.
+        tokio::time::timeout(deadline, all).await.ok();
+    }
+
+    /// How each sink is.
+    pub async fn status(&self, deadline: Duration) -> Result<Vec<SinkStatus>, Unavailable> {
+        self.link.ask(Status, deadline).await
+    }
+}

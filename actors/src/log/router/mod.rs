@@ -1,0 +1,4 @@
+//! One router per container: from the spool to every sink, each at its own cursor.
+
+pub mod actor;
+pub mod machine;

@@ -1,0 +1,182 @@
+//! The actor hosting one log driver, and which sinks a container gets.
+
+use super::router::actor::{Report, Router};
+use super::router::machine::Failure;
+use crate::supervise::{Answer, Ctx, Link, Member, Message};
+use contract::log::{Batch, Cursor, DeliverError, LogDriver, LogDriverKind, LogSource, Options};
+use contract::runtime::Spool;
+use contract::{Kind, PortError};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// The one open driver of a sink: whoever holds it delivers, so two deliveries never write one file. It is owned
+/// above the sink and its router and outlives both.
+pub type Lane = Arc<Mutex<Option<Box<dyn LogDriver>>>>;
+
+/// One sink of a container.
+#[derive(Clone)]
+pub struct SinkSpec {
+    /// Names its cursor.
+    pub name: String,
+    /// Its driver.
+    pub kind: &'static dyn LogDriverKind,
+    /// The driver's options, without the common ones.
+    pub options: Options,
+    /// Made with the spec.
+    pub lane: Lane,
+}
+
+impl SinkSpec {
+    /// A sink named after its driver.
+    pub fn new(kind: &'static dyn LogDriverKind, options: Options) -> Self {
+        Self { name: kind.name().to_owned(), kind, options, lane: Lane::default() }
+    }
+}
+
+/// The sinks for a driver and the options given for it: a driver that cannot be read back gets a local json-file
+/// beside it, unless that was disabled.
+pub fn sinks_for(
+    catalogue: &'static [&'static dyn LogDriverKind],
+    driver: &str,
+    options: &Options,
+) -> Result<Vec<SinkSpec>, PortError> {
+    let find = |name: &str| {
+        catalogue.iter().copied().find(|k| k.name() == name).ok_or_else(|| {
+            PortError::new(Kind::Invalid, format!("logger: no log driver named '{name}' is registered"))
+        })
+    };
+    let kind = find(driver)?;
+    let common = |key: &str| matches!(key, "mode" | "max-buffer-size") || key.starts_with("cache-");
+    let own = options.iter().filter(|(k, _)| !common(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut sinks = vec![SinkSpec::new(kind, own)];
+    let given = |key: &str, or: &str| options.get(key).cloned().unwrap_or_else(|| or.to_owned());
+    let truth = |text: &str| matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True");
+    if kind.reader().is_none() && driver != "none" && !truth(&given("cache-disabled", "false")) {
+        let files = given("cache-max-file", "5");
+        let compress = truth(&given("cache-compress", "true")) && files != "1";
+        let options = [
+            ("max-size".to_owned(), given("cache-max-size", "20m")),
+            ("max-file".to_owned(), files),
+            ("compress".to_owned(), compress.to_string()),
+        ];
+        sinks.push(SinkSpec::new(find("json-file")?, options.into()));
+    }
+    Ok(sinks)
+}
+
+/// Hosts one driver.
+pub struct Sink {
+    index: usize,
+    spec: SinkSpec,
+    source: Arc<LogSource>,
+    spool: Arc<dyn Spool>,
+    router: Link<Router>,
+}
+
+impl Sink {
+    /// A sink that reports to `router`.
+    pub fn new(index: usize, spec: SinkSpec, source: Arc<LogSource>, spool: Arc<dyn Spool>, router: Link<Router>) -> Self {
+        Self { index, spec, source, spool, router }
+    }
+
+    fn report(&self, work: impl Future<Output = Report> + Send + 'static, panicked: Report) {
+        let router = self.router.clone();
+        let work = tokio::spawn(work);
+        tokio::spawn(async move {
+            let report = work.await.unwrap_or(panicked);
+            // A router that is being rebuilt asks again.
+            router.push(report).await.ok();
+        });
+    }
+}
+
+impl Member for Sink {
+    fn started(&mut self, _ctx: &mut Ctx<Self>) {
+        let (router, sink) = (self.router.clone(), self.index);
+        tokio::spawn(async move { router.push(Report::Up { sink }).await.ok() });
+    }
+}
+
+/// Opens the driver again.
+pub struct Open {
+    /// Number of this try.
+    pub attempt: u64,
+}
+
+impl Message for Open {
+    type Result = ();
+}
+
+impl Answer<Open> for Sink {
+    fn answer(&mut self, Open { attempt }: Open, _ctx: &mut Ctx<Self>) {
+        let (spec, source, spool, sink) = (self.spec.clone(), self.source.clone(), self.spool.clone(), self.index);
+        let failed = move |text: String| Report::Failed { sink, attempt, failure: Failure::Fatal(text) };
+        let work = async move {
+            let mut lane = spec.lane.lock().await;
+            *lane = None;
+            let driver = match spec.kind.open(&source, &spec.options).await {
+                Ok(driver) => driver,
+                Err(error) => return failed(error.chain()),
+            };
+            let cursor = match driver.cursor() {
+                Some(cursor) => cursor,
+                None => match spool.load_cursor(&spec.name).await {
+                    Ok(found) => found.unwrap_or_default(),
+                    Err(error) => return failed(error.chain()),
+                },
+            };
+            *lane = Some(driver);
+            Report::Opened { sink, attempt, cursor }
+        };
+        self.report(work, failed("the driver panicked while opening".into()));
+    }
+}
+
+/// Delivers a batch.
+pub struct Deliver {
+    /// Number of this try.
+    pub attempt: u64,
+    /// What is delivered.
+    pub batch: Arc<Batch>,
+}
+
+impl Message for Deliver {
+    type Result = ();
+}
+
+impl Answer<Deliver> for Sink {
+    fn answer(&mut self, Deliver { attempt, batch }: Deliver, _ctx: &mut Ctx<Self>) {
+        let (spec, spool, sink) = (self.spec.clone(), self.spool.clone(), self.index);
+        let fail = move |failure| Report::Failed { sink, attempt, failure };
+        let work = async move {
+            let mut lane = spec.lane.lock().await;
+            // Taken out, so that a driver that panics is not used again.
+            let Some(mut driver) = lane.take() else { return fail(Failure::Fatal("the driver is not open".into())) };
+            let refused = match driver.deliver(&batch).await {
+                Ok(()) => 0,
+                Err(DeliverError::Reject { lines, source }) => {
+                    tracing::warn!(sink = spec.name, lines = lines.len(), error = %source, "log lines refused");
+                    lines.len()
+                }
+                Err(DeliverError::Retry { source, after }) => {
+                    *lane = Some(driver);
+                    return fail(Failure::Retry(source.to_string(), after));
+                }
+                Err(DeliverError::Fatal { source }) => return fail(Failure::Fatal(source.to_string())),
+            };
+            if driver.cursor().is_none()
+                && let Err(error) = store(&*spool, &spec.name, &batch.end).await
+            {
+                // Only repetition after a restart is at stake.
+                tracing::warn!(sink = spec.name, error, "cursor not stored");
+            }
+            *lane = Some(driver);
+            Report::Delivered { sink, attempt, refused }
+        };
+        self.report(work, fail(Failure::Fatal("the driver panicked".into())));
+    }
+}
+
+async fn store(spool: &dyn Spool, name: &str, cursor: &Cursor) -> Result<(), String> {
+    spool.store_cursor(name, cursor).await.map_err(|e| e.chain())
+}

@@ -1,0 +1,257 @@
+use super::framer::*;
+use super::*;
+use crate::supervise::Registry;
+use async_trait::async_trait;
+use bytes::Bytes;
+use contract::PortError;
+use contract::log::*;
+use contract::runtime::{Spool, SpoolRecord};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+struct FakeSpool {
+    records: Mutex<Vec<SpoolRecord>>,
+    cursors: Mutex<BTreeMap<String, Cursor>>,
+    trimmed: Mutex<Position>,
+    more: watch::Sender<u64>,
+}
+
+fn place(record: &SpoolRecord) -> Position {
+    match record {
+        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
+    }
+}
+
+impl FakeSpool {
+    fn new() -> Arc<Self> {
+        let (records, cursors, trimmed) = Default::default();
+        Arc::new(Self { records, cursors, trimmed, more: watch::Sender::new(0) })
+    }
+    fn next(&self) -> Position {
+        let n = self.records.lock().unwrap().len() as u64;
+        Position { segment: n / 4, offset: n % 4 * 100 }
+    }
+    fn write(&self, stream: Stream, text: &[u8]) {
+        let at = self.next();
+        let time_ns = (at.segment * 1000 + at.offset) as i64;
+        let data = Bytes::copy_from_slice(text);
+        self.records.lock().unwrap().push(SpoolRecord::Data { at, stream, time_ns, data });
+        self.more.send_modify(|n| *n += 1);
+    }
+    fn end(&self) {
+        let at = self.next();
+        self.records.lock().unwrap().push(SpoolRecord::End { at });
+        self.more.send_modify(|n| *n += 1);
+    }
+}
+
+#[async_trait]
+impl Spool for FakeSpool {
+    async fn read(&self, from: Position, _max: usize) -> Result<(Vec<SpoolRecord>, Position), PortError> {
+        assert!(from.segment >= self.trimmed.lock().unwrap().segment, "read below the trimmed place");
+        let all = self.records.lock().unwrap();
+        let out: Vec<_> = all.iter().filter(|r| place(r) >= from).take(3).cloned().collect();
+        let next = out.last().map_or(from, |r| Position { offset: place(r).offset + 1, ..place(r) });
+        Ok((out, next))
+    }
+    fn more(&self) -> watch::Receiver<u64> {
+        self.more.subscribe()
+    }
+    async fn trim(&self, before: Position) -> Result<(), PortError> {
+        *self.trimmed.lock().unwrap() = before;
+        Ok(())
+    }
+    async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
+        Ok(self.cursors.lock().unwrap().get(sink).cloned())
+    }
+    async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
+        self.cursors.lock().unwrap().insert(sink.into(), cursor.clone());
+        Ok(())
+    }
+}
+
+fn frame(records: &[SpoolRecord], from: &Cursor, most: usize) -> (Vec<LogLine>, Cursor) {
+    let mut framer = Framer::at(from, 8, 1);
+    let mut lines = Vec::new();
+    for record in records.iter().filter(|r| place(r) >= from.floor()) {
+        if framer.push(record, &mut lines, |l| l.len() >= most) == Taken::Full {
+            break;
+        }
+    }
+    (lines, framer.cursor())
+}
+
+proptest! {
+    #[test]
+    fn any_chunking_gives_the_same_lines(text in "[ab\n]{0,60}", cuts in prop::collection::vec(1usize..9, 1..30)) {
+        let spool = FakeSpool::new();
+        let (mut rest, mut cuts) = (text.as_bytes(), cuts.iter().cycle());
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
+            // Far apart, unfinished text would be let go.
+            let records_len = spool.records.lock().unwrap().len() as u64;
+            spool.records.lock().unwrap().push(SpoolRecord::Data {
+                at: Position { segment: 0, offset: records_len },
+                stream: Stream::Stdout, time_ns: 0, data: Bytes::copy_from_slice(head),
+            });
+            rest = tail;
+        }
+        let records = spool.records.lock().unwrap().clone();
+        let whole = [SpoolRecord::Data { at: Position::default(), stream: Stream::Stdout, time_ns: 0, data: text.clone().into() }];
+        let plain = |lines: Vec<LogLine>| lines.into_iter().map(|l| (l.data, l.partial.map(|p| (p.ordinal, p.last)))).collect::<Vec<_>>();
+        prop_assert_eq!(plain(frame(&records, &Cursor::default(), 999).0), plain(frame(&whole, &Cursor::default(), 999).0));
+    }
+
+    #[test]
+    fn any_resumption_gives_the_same_lines(pieces in prop::collection::vec((any::<bool>(), "[ab\n]{0,12}"), 0..30), most in 1usize..4, ends in 0usize..30) {
+        let spool = FakeSpool::new();
+        for (index, (err, text)) in pieces.iter().enumerate() {
+            if index == ends { spool.end(); }
+            spool.write(if *err { Stream::Stderr } else { Stream::Stdout }, text.as_bytes());
+        }
+        spool.end();
+        let records = spool.records.lock().unwrap().clone();
+        let (whole, _) = frame(&records, &Cursor::default(), usize::MAX);
+        let (mut got, mut cursor) = (Vec::new(), Cursor::default());
+        loop {
+            let (lines, next) = frame(&records, &cursor, most);
+            if lines.is_empty() && next == cursor { break; }
+            got.extend(lines);
+            cursor = next;
+        }
+        prop_assert_eq!(got, whole);
+    }
+}
+
+#[derive(Default)]
+struct FakeKind {
+    got: Mutex<Vec<String>>,
+    faults: Mutex<Vec<&'static str>>,
+    reads: bool,
+    cursor: Mutex<Cursor>,
+}
+struct FakeDriver(&'static FakeKind);
+
+#[async_trait]
+impl LogDriver for FakeDriver {
+    async fn deliver(&mut self, batch: &Batch) -> Result<(), DeliverError> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let fault = self.0.faults.lock().unwrap().pop();
+        match fault {
+            Some("retry") => return Err(DeliverError::Retry { source: "down".into(), after: None }),
+            Some("fatal") => return Err(DeliverError::Fatal { source: "gone".into() }),
+            Some(other) => panic!("{other}"),
+            None => {}
+        }
+        let text = |l: &LogLine| String::from_utf8(l.data.to_vec()).unwrap();
+        self.0.got.lock().unwrap().extend(batch.lines.iter().map(text));
+        *self.0.cursor.lock().unwrap() = batch.end.clone();
+        Ok(())
+    }
+    fn cursor(&self) -> Option<Cursor> {
+        Some(self.0.cursor.lock().unwrap().clone())
+    }
+    async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LogDriverKind for FakeKind {
+    fn name(&self) -> &'static str {
+        if self.reads { "json-file" } else { "fake" }
+    }
+    fn options(&self) -> &'static [OptionSpec] {
+        &[]
+    }
+    fn validate(&self, _: &Options) -> Result<(), PortError> {
+        Ok(())
+    }
+    fn batching(&self, _: &Options) -> BatchPolicy {
+        BatchPolicy { max_lines: 3, ..Default::default() }
+    }
+    async fn open(&self, _: &LogSource, _: &Options) -> Result<Box<dyn LogDriver>, PortError> {
+        // Kinds live as long as the program.
+        let this = ALL.iter().find(|k| std::ptr::eq(**k, self)).copied();
+        Ok(Box::new(FakeDriver(this.unwrap())))
+    }
+    fn reader(&self) -> Option<&dyn LogReader> {
+        self.reads.then_some(self as _)
+    }
+}
+
+#[async_trait]
+impl LogReader for FakeKind {
+    async fn read(
+        &self,
+        _: &LogSource,
+        _: &Options,
+        _: ReadRequest,
+    ) -> Result<(mpsc::Receiver<Result<StoredLine, PortError>>, Cursor), PortError> {
+        let cursor = self.cursor.lock().unwrap().clone();
+        let (to, lines) = mpsc::channel(1000);
+        for text in self.got.lock().unwrap().iter() {
+            let data = Bytes::from(format!("{text}\n"));
+            let line = LogLine { stream: Stream::Stdout, time_ns: 0, data, partial: None };
+            to.try_send(Ok(StoredLine { line, attrs: BTreeMap::new() })).unwrap();
+        }
+        Ok((lines, cursor))
+    }
+}
+
+static ALL: std::sync::LazyLock<[&'static FakeKind; 2]> = std::sync::LazyLock::new(|| {
+    let kind = |reads| &*Box::leak(Box::new(FakeKind { reads, ..Default::default() }));
+    [kind(false), kind(true)]
+});
+
+#[test]
+fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_trimmed() {
+    let system = actix::System::with_tokio_rt(|| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    });
+    let registry = Registry::new(actix::System::current().arbiter().clone());
+    system.block_on(async move {
+        let catalogue: &'static [&'static dyn LogDriverKind] =
+            Box::leak(Box::new([ALL[0] as &'static dyn LogDriverKind, ALL[1]]));
+        let sinks = sinks_for(catalogue, "fake", &Options::new()).unwrap();
+        assert_eq!(sinks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["fake", "json-file"]);
+        assert_eq!(sinks[1].options["max-size"], "20m");
+        *ALL[0].faults.lock().unwrap() = vec!["driver panic", "retry", "fatal"];
+        let spool = FakeSpool::new();
+        let source = Arc::new(LogSource { container_id: "c".into(), ..Default::default() });
+        let spec = RouterSpec { id: "c".into(), source: source.clone(), spool: spool.clone(), sinks: sinks.clone() };
+        let api = RouterApi::start(spec, None, &registry);
+        let request = FollowRequest { stdout: true, stderr: true, follow: true, ..Default::default() };
+        let mut follow = read_logs(source, &sinks, spool.clone(), BTreeMap::new(), request).await.unwrap();
+        for n in 0..60 {
+            spool.write(Stream::Stdout, format!("{n}\n").as_bytes());
+            if n == 20 {
+                registry.inject("sink", 1);
+            }
+            if n == 40 {
+                registry.inject("router:c", 1);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        spool.end();
+        assert!(api.drain(Duration::from_secs(20)).await, "{:?}", api.status(Duration::from_secs(1)).await);
+        let all: Vec<String> = (0..60).map(|n| n.to_string()).collect();
+        assert_eq!(*ALL[0].got.lock().unwrap(), all);
+        assert_eq!(*ALL[1].got.lock().unwrap(), all);
+        assert!(spool.trimmed.lock().unwrap().segment >= 13);
+        let mut followed = Vec::new();
+        while let Some(line) = follow.recv().await {
+            followed.push(String::from_utf8(line.unwrap().line.data.to_vec()).unwrap().trim().to_owned());
+        }
+        assert_eq!(followed, all);
+        // The next start of the container goes on in the same spool.
+        spool.write(Stream::Stdout, b"again\n");
+        spool.end();
+        assert!(api.drain(Duration::from_secs(5)).await);
+        assert_eq!(ALL[0].got.lock().unwrap().last().unwrap(), "again");
+        api.close(Duration::from_secs(5)).await;
+    });
+}
