@@ -2,7 +2,7 @@
 
 use super::framer::{Framer, READ, seed};
 use super::sink::SinkSpec;
-use contract::log::{Cursor, LogLine, LogSource, ReadRequest, StoredLine, Stream};
+use contract::log::{Cursor, LogLine, LogSource, Position, ReadRequest, StoredLine, Stream};
 use contract::runtime::{Spool, SpoolRecord};
 use contract::{Kind, PortError};
 use futures::future::{Either, select};
@@ -114,6 +114,9 @@ impl Follower {
         loop {
             more.borrow_and_update();
             let (records, next) = self.spool.read(at, READ).await?;
+            if self.trimmed(at, &records).await? {
+                return Err(PortError::new(Kind::NotFound, "the spool was trimmed while it was read"));
+            }
             if let Some(last) = records.last() {
                 ended = matches!(last, SpoolRecord::End { .. });
                 at = next;
@@ -138,6 +141,18 @@ impl Follower {
                 Either::Left((Err(_), _)) | Either::Right(_) => return Ok(()),
             }
         }
+    }
+
+    /// Whether records after `at` may have gone before they were read: the segment was left and is no longer there.
+    async fn trimmed(&self, at: Position, read: &[SpoolRecord]) -> Result<bool, PortError> {
+        let segment = |record: &SpoolRecord| match record {
+            SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => at.segment,
+        };
+        if at == Position::default() || read.first().is_none_or(|first| segment(first) == at.segment) {
+            return Ok(false);
+        }
+        let (before, _) = self.spool.read(Position { offset: 0, ..at }, 1).await?;
+        Ok(before.first().is_none_or(|first| segment(first) != at.segment))
     }
 
     fn stored(&self, mut line: LogLine) -> StoredLine {

@@ -1,4 +1,5 @@
 //! What every driver must do, and what each promises beyond that.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use contract::log::*;
 use gantry_log::{catalogue, find};

@@ -94,6 +94,7 @@ fn second_text(second: i64) -> [u8; 19] {
 }
 
 /// Bytes that cannot be copied as they are; 0xE2 may begin U+2028 or U+2029.
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
 const SPECIAL: [bool; 256] = {
     let mut table = [false; 256];
     let mut b = 0;
