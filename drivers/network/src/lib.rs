@@ -1,1 +1,155 @@
-//! gantry-network
+//! Container networking on Linux: bridges, veth pairs and nftables, spoken over netlink.
+//!
+//! One thread owns the sockets and the held ports, so operations never interleave; it acts in
+//! the network namespace of the thread that called [`Bridges::start`].
+
+mod bridge;
+mod error;
+mod link;
+mod message;
+mod netns;
+mod nft;
+mod ports;
+mod socket;
+mod veth;
+
+pub use error::{NetlinkError, NetworkError, PortsError};
+pub use veth::host_name;
+
+use async_trait::async_trait;
+use contract::error::PortError;
+use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Survey};
+use nft::elements::Published;
+use ports::Reservations;
+use socket::Socket;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce(&mut Kernel) + Send>;
+
+/// The network driver.
+#[derive(Debug, Clone)]
+pub struct Bridges {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Bridges {
+    /// Opens the sockets and starts the thread, which ends with the last clone.
+    pub fn start() -> Result<Self, NetworkError> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let mut kernel =
+            Kernel { route: Socket::route()?, netfilter: Socket::netfilter()?, reservations: Reservations::new() };
+        std::thread::Builder::new()
+            .name("network".into())
+            .spawn(move || {
+                for job in inbox {
+                    job(&mut kernel);
+                }
+            })
+            .map_err(|_| NetworkError::ThreadGone)?;
+        Ok(Self { jobs })
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Kernel) -> Result<T, NetworkError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let (answer, result) = oneshot::channel();
+        let job: Job = Box::new(move |kernel| {
+            // The asker may have given up; the work is done all the same.
+            let _ = answer.send(work(kernel));
+        });
+        self.jobs.send(job).map_err(|_| NetworkError::ThreadGone)?;
+        Ok(result.await.map_err(|_| NetworkError::ThreadGone)??)
+    }
+}
+
+/// What the thread owns.
+struct Kernel {
+    route: Socket,
+    netfilter: Socket,
+    reservations: Reservations,
+}
+
+impl Kernel {
+    fn ensure_bridge(&mut self, spec: &BridgeSpec) -> Result<(), NetworkError> {
+        bridge::ensure(&mut self.route, spec)?;
+        Ok(nft::ruleset::ensure(&mut self.netfilter, spec)?)
+    }
+
+    fn ensure_endpoint(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+        veth::ensure(&mut self.route, endpoint, netns)?;
+        Ok(nft::elements::ensure(&mut self.netfilter, &endpoint.bridge.name, &published(endpoint))?)
+    }
+
+    fn remove_endpoint(&mut self, endpoint: &Endpoint) -> Result<(), NetworkError> {
+        let mut ours = published(endpoint);
+        // Repeated after another container took port and address, this must not cut it off.
+        ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
+        let ports = nft::elements::remove(&mut self.netfilter, &endpoint.bridge.name, &ours);
+        let pair = veth::remove(&mut self.route, endpoint);
+        self.reservations.release(&endpoint.container, endpoint.address);
+        ports?;
+        pair
+    }
+
+    fn survey(&mut self, spec: &BridgeSpec) -> Result<Survey, NetworkError> {
+        let interfaces = match link::find(&mut self.route, &spec.name)? {
+            Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
+            None => Vec::new(),
+        };
+        Ok(Survey { interfaces, ports: nft::elements::list(&mut self.netfilter, &spec.name)? })
+    }
+
+    fn remove_bridge(&mut self, spec: &BridgeSpec) -> Result<(), NetworkError> {
+        let table = nft::ruleset::remove(&mut self.netfilter, &spec.name);
+        if link::find(&mut self.route, &spec.name)?.is_some_and(|l| l.kind == "bridge") {
+            link::delete(&mut self.route, &spec.name)?;
+        }
+        Ok(table?)
+    }
+}
+
+fn published(endpoint: &Endpoint) -> Vec<Published> {
+    endpoint.ports.iter().map(|p| (p.clone(), endpoint.address)).collect()
+}
+
+#[async_trait]
+impl Networks for Bridges {
+    async fn ensure_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError> {
+        let bridge = bridge.clone();
+        self.run(move |k| k.ensure_bridge(&bridge)).await
+    }
+
+    async fn reserve_ports(
+        &self,
+        container: &str,
+        target: Ipv4Addr,
+        ports: Vec<PortBinding>,
+    ) -> Result<Vec<PortBinding>, PortError> {
+        let container = container.to_owned();
+        self.run(move |k| Ok(k.reservations.reserve(&container, target, ports)?)).await
+    }
+
+    async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
+        let endpoint = endpoint.clone();
+        self.run(move |k| k.ensure_endpoint(&endpoint, &netns)).await
+    }
+
+    async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<(), PortError> {
+        let endpoint = endpoint.clone();
+        self.run(move |k| k.remove_endpoint(&endpoint)).await
+    }
+
+    async fn survey(&self, bridge: &BridgeSpec) -> Result<Survey, PortError> {
+        let bridge = bridge.clone();
+        self.run(move |k| k.survey(&bridge)).await
+    }
+
+    async fn remove_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError> {
+        let bridge = bridge.clone();
+        self.run(move |k| k.remove_bridge(&bridge)).await
+    }
+}

@@ -1,0 +1,67 @@
+//! The bridge of a network and the kernel settings it needs.
+
+use crate::error::NetworkError;
+use crate::link::{self, ifla};
+use crate::socket::Socket;
+use contract::network::BridgeSpec;
+use nix::errno::Errno;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+/// Makes the bridge or brings an existing one to the spec.
+pub fn ensure(route: &mut Socket, spec: &BridgeSpec) -> Result<(), NetworkError> {
+    check(spec)?;
+    let found = match link::find(route, &spec.name)? {
+        Some(found) => Some(found),
+        None => {
+            create(route, spec)?;
+            link::find(route, &spec.name)?
+        }
+    };
+    let found = found.ok_or_else(|| NetworkError::NoBridge(spec.name.clone()))?;
+    if found.kind != "bridge" {
+        return Err(NetworkError::NotABridge(spec.name.clone()));
+    }
+    route.transact(vec![link::address(found.index, spec.gateway, spec.prefix), link::up(found.index)])?;
+    set("/proc/sys/net/ipv4/ip_forward".into())?;
+    // Without it the kernel drops 127.0.0.1 traffic redirected to the bridge; the guard chain closes the hole.
+    set(format!("/proc/sys/net/ipv4/conf/{}/route_localnet", spec.name).into())
+}
+
+fn create(route: &mut Socket, spec: &BridgeSpec) -> Result<(), NetworkError> {
+    let mut message = link::create(&spec.name);
+    // A fixed address: an inherited one changes as ports come and go, and breaks neighbours' caches.
+    message.host32(ifla::MTU, spec.mtu).bytes(ifla::ADDRESS, &derived_mac(spec.gateway));
+    message.nest(ifla::LINKINFO, |m| {
+        m.text(ifla::INFO_KIND, "bridge");
+    });
+    match route.request(message) {
+        Err(e) if e.errno() != Errno::EEXIST => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+/// `02:42:` and the address: stable across restarts, so no neighbour cache goes stale.
+pub fn derived_mac(address: Ipv4Addr) -> [u8; 6] {
+    let [a, b, c, d] = address.octets();
+    [0x02, 0x42, a, b, c, d]
+}
+
+fn check(spec: &BridgeSpec) -> Result<(), NetworkError> {
+    let length = spec.name.len();
+    if !(1..=15).contains(&length) || spec.name.contains(|c: char| c == '/' || c.is_whitespace()) || spec.name.starts_with('.') {
+        return Err(NetworkError::Invalid(format!("invalid bridge name {:?}", spec.name)));
+    }
+    if !(1..=30).contains(&spec.prefix) {
+        return Err(NetworkError::Invalid(format!("invalid prefix length /{}", spec.prefix)));
+    }
+    Ok(())
+}
+
+fn set(path: PathBuf) -> Result<(), NetworkError> {
+    // Read first: where the setting is already right a read-only /proc/sys does no harm.
+    if std::fs::read_to_string(&path).is_ok_and(|now| now.trim() == "1") {
+        return Ok(());
+    }
+    std::fs::write(&path, "1").map_err(|source| NetworkError::Setting { path, source })
+}

@@ -1,0 +1,128 @@
+//! What can go wrong below the port, per family of operation.
+
+use contract::error::{Kind, PortError};
+use nix::errno::Errno;
+use std::path::PathBuf;
+
+/// A refused or broken netlink exchange.
+#[derive(Debug, thiserror::Error)]
+pub enum NetlinkError {
+    /// The kernel answered with an error.
+    #[error("{what}: {errno}")]
+    Refused {
+        /// Which request.
+        what: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// The socket itself failed.
+    #[error("netlink socket: {0}")]
+    Socket(Errno),
+}
+
+impl NetlinkError {
+    /// The errno behind the failure.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::Refused { errno, .. } | Self::Socket(errno) => *errno,
+        }
+    }
+}
+
+/// A host port that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PortsError {
+    /// Docker's text for a bind that failed.
+    #[error("failed to bind host port for {host}:{target}/{protocol}: {reason}")]
+    Bind {
+        /// Host address and port.
+        host: String,
+        /// Container address and port.
+        target: String,
+        /// `tcp` or `udp`.
+        protocol: &'static str,
+        /// The system's reason in Docker's words.
+        reason: String,
+        /// The errno behind it.
+        errno: Errno,
+    },
+    /// The ephemeral range is used up.
+    #[error("all ports are allocated")]
+    Exhausted,
+    /// Publishing on IPv6 addresses.
+    #[error("cannot publish on IPv6 address {0}: only IPv4 is supported")]
+    Ipv6(std::net::IpAddr),
+}
+
+/// Any failure of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// A name exists but is something else.
+    #[error("interface {0} exists and is not a bridge")]
+    NotABridge(String),
+    /// The bridge an endpoint belongs to is missing.
+    #[error("bridge {0} not found")]
+    NoBridge(String),
+    /// A spec that no kernel would take.
+    #[error("{0}")]
+    Invalid(String),
+    /// A kernel setting could not be written.
+    #[error("setting {path}: {source}")]
+    Setting {
+        /// The sysctl file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The network namespace could not be entered.
+    #[error("network namespace {path}: {reason}")]
+    Namespace {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The cause.
+        reason: String,
+    },
+    /// Netlink.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// Host ports.
+    #[error(transparent)]
+    Ports(#[from] PortsError),
+    /// The thread that owns the sockets is gone.
+    #[error("network thread ended")]
+    ThreadGone,
+}
+
+impl NetworkError {
+    /// The class a caller decides on.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NotABridge(_) => Kind::Conflict,
+            Self::NoBridge(_) | Self::Namespace { .. } => Kind::NotFound,
+            Self::Invalid(_) => Kind::Invalid,
+            Self::Ports(PortsError::Ipv6(_)) => Kind::Unsupported,
+            Self::Ports(PortsError::Exhausted) => Kind::Exhausted,
+            Self::Ports(PortsError::Bind { errno, .. }) => of_errno(*errno),
+            Self::Netlink(e) => of_errno(e.errno()),
+            Self::Setting { source, .. } => of_errno(Errno::from_raw(source.raw_os_error().unwrap_or(0))),
+            Self::ThreadGone => Kind::Unavailable,
+        }
+    }
+}
+
+fn of_errno(errno: Errno) -> Kind {
+    match errno {
+        Errno::EADDRINUSE | Errno::EEXIST | Errno::EBUSY => Kind::Conflict,
+        Errno::EADDRNOTAVAIL | Errno::EINVAL => Kind::Invalid,
+        Errno::EPERM | Errno::EACCES => Kind::Denied,
+        Errno::EOPNOTSUPP => Kind::Unsupported,
+        Errno::ENOSPC | Errno::ENOMEM | Errno::ENOBUFS | Errno::EMFILE | Errno::ENFILE => Kind::Exhausted,
+        _ => Kind::Bug,
+    }
+}
+
+impl From<NetworkError> for PortError {
+    fn from(error: NetworkError) -> Self {
+        PortError::new(error.kind(), error.to_string())
+    }
+}

@@ -1,0 +1,152 @@
+//! Links, addresses and routes as routing messages.
+
+use crate::error::NetlinkError;
+use crate::message::{Message, attribute, flag, string, u32_at};
+use crate::socket::{ACKED, Socket};
+use nix::errno::Errno;
+use std::net::Ipv4Addr;
+
+const NEWLINK: u16 = 16;
+const DELLINK: u16 = 17;
+const GETLINK: u16 = 18;
+const NEWADDR: u16 = 20;
+const NEWROUTE: u16 = 24;
+const AF_INET: u8 = 2;
+const IFF_UP: u32 = 1;
+
+/// Attribute numbers of `linux/if_link.h`.
+pub mod ifla {
+    /// Hardware address.
+    pub const ADDRESS: u16 = 1;
+    /// Name.
+    pub const IFNAME: u16 = 3;
+    /// MTU.
+    pub const MTU: u16 = 4;
+    /// Master's index.
+    pub const MASTER: u16 = 10;
+    /// Kind and its data.
+    pub const LINKINFO: u16 = 18;
+    /// Namespace by descriptor.
+    pub const NET_NS_FD: u16 = 28;
+    /// Inside `LINKINFO`.
+    pub const INFO_KIND: u16 = 1;
+    /// Inside `LINKINFO`.
+    pub const INFO_DATA: u16 = 2;
+    /// Inside `INFO_DATA` of a veth.
+    pub const VETH_PEER: u16 = 1;
+}
+
+/// What the kernel says of a link.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Index in its namespace.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// `bridge`, `veth`, …; empty for plain devices.
+    pub kind: String,
+    /// Index of the bridge it is a port of, or 0.
+    pub master: u32,
+    /// Hardware address; zeros when it is not six bytes.
+    pub mac: [u8; 6],
+}
+
+/// `struct ifinfomsg`; `up` also asks for the link to be set up.
+pub fn ifinfo(index: u32, up: bool) -> [u8; 16] {
+    let mut out = [0; 16];
+    let state = if up { IFF_UP } else { 0 };
+    for (slot, byte) in out.iter_mut().skip(4).zip(
+        index.to_ne_bytes().into_iter().chain(state.to_ne_bytes()).chain(state.to_ne_bytes()),
+    ) {
+        *slot = byte;
+    }
+    out
+}
+
+/// A request that makes a link and sets it up.
+pub fn create(name: &str) -> Message {
+    let mut message = Message::new(
+        NEWLINK,
+        ACKED | flag::CREATE | flag::EXCL,
+        &ifinfo(0, true),
+        format!("creating interface {name}"),
+    );
+    message.text(ifla::IFNAME, name);
+    message
+}
+
+/// A request that sets a link up.
+pub fn up(index: u32) -> Message {
+    Message::new(NEWLINK, ACKED, &ifinfo(index, true), "setting interface up")
+}
+
+/// A request that gives an interface an address.
+pub fn address(index: u32, address: Ipv4Addr, prefix: u8) -> Message {
+    let mut fixed = vec![AF_INET, prefix, 0, 0];
+    fixed.extend(index.to_ne_bytes());
+    let what = format!("adding address {address}/{prefix}");
+    let mut message = Message::new(NEWADDR, ACKED | flag::CREATE | flag::REPLACE, &fixed, what);
+    message.bytes(2, &address.octets()).bytes(1, &address.octets());
+    if prefix < 31 {
+        let broadcast = u32::from(address) | u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+        message.be32(4, broadcast);
+    }
+    message
+}
+
+/// A request for the default route.
+pub fn default_route(index: u32, gateway: Ipv4Addr) -> Message {
+    // Table main, protocol boot, scope universe, type unicast.
+    let fixed = [AF_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+    let what = format!("adding default route via {gateway}");
+    let mut message = Message::new(NEWROUTE, ACKED | flag::CREATE | flag::REPLACE, &fixed, what);
+    message.bytes(5, &gateway.octets()).host32(4, index);
+    message
+}
+
+/// Finds a link by name.
+pub fn find(socket: &mut Socket, name: &str) -> Result<Option<Link>, NetlinkError> {
+    let mut message = Message::new(GETLINK, ACKED, &ifinfo(0, false), format!("looking up interface {name}"));
+    message.text(ifla::IFNAME, name);
+    match socket.request(message) {
+        Ok(replies) => Ok(replies.iter().find_map(|r| parse(&r.body))),
+        Err(e) if e.errno() == Errno::ENODEV => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The ports of a bridge.
+pub fn ports(socket: &mut Socket, master: u32) -> Result<Vec<Link>, NetlinkError> {
+    let mut message = Message::new(GETLINK, flag::REQUEST | flag::DUMP, &ifinfo(0, false), "listing interfaces");
+    message.host32(ifla::MASTER, master);
+    let replies = socket.dump(message)?;
+    Ok(replies.iter().filter_map(|r| parse(&r.body)).filter(|l| l.master == master).collect())
+}
+
+/// Every link of the socket's namespace.
+pub fn all(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
+    let message = Message::new(GETLINK, flag::REQUEST | flag::DUMP, &ifinfo(0, false), "listing interfaces");
+    Ok(socket.dump(message)?.iter().filter_map(|r| parse(&r.body)).collect())
+}
+
+/// Deletes a link; a missing one is fine.
+pub fn delete(socket: &mut Socket, name: &str) -> Result<(), NetlinkError> {
+    let mut message = Message::new(DELLINK, ACKED, &ifinfo(0, false), format!("deleting interface {name}"));
+    message.text(ifla::IFNAME, name);
+    match socket.request(message) {
+        Err(e) if e.errno() != Errno::ENODEV => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn parse(body: &[u8]) -> Option<Link> {
+    let attributes = body.get(16..)?;
+    let kind = attribute(attributes, ifla::LINKINFO).and_then(|info| attribute(info, ifla::INFO_KIND));
+    Some(Link {
+        index: u32_at(body, 4),
+        name: string(attribute(attributes, ifla::IFNAME)?),
+        kind: kind.map(string).unwrap_or_default(),
+        mac: attribute(attributes, ifla::ADDRESS).and_then(|v| v.try_into().ok()).unwrap_or_default(),
+        master: attribute(attributes, ifla::MASTER).map_or(0, |v| u32_at(v, 0)),
+    })
+}

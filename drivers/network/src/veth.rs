@@ -1,0 +1,123 @@
+//! The pair of interfaces joining a container to its bridge.
+
+use crate::bridge::derived_mac;
+use crate::error::NetworkError;
+use crate::link::{self, ifla};
+use crate::netns::Namespace;
+use crate::socket::Socket;
+use contract::network::Endpoint;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+/// The interface name inside the container.
+const INSIDE: &str = "eth0";
+
+/// The host side's name: `veth` and eleven hex digits of container and bridge.
+pub fn host_name(container: &str, bridge: &str) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in container.bytes().chain([0]).chain(bridge.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    format!("veth{:011x}", hash >> 20)
+}
+
+/// Makes the pair, moves one end inside and configures it.
+pub fn ensure(route: &mut Socket, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+    let mac = mac(endpoint)?;
+    let host = host_name(&endpoint.container, &endpoint.bridge.name);
+    let bridge = link::find(route, &endpoint.bridge.name)?
+        .ok_or_else(|| NetworkError::NoBridge(endpoint.bridge.name.clone()))?;
+    let mut namespace = Namespace::open(netns)?;
+    let (name, index) = match inside(&mut namespace, mac)? {
+        Some(found) if link::find(route, &host)?.is_some_and(|l| l.master == bridge.index) => found,
+        _ => {
+            // An old pair may lead into a namespace that is gone.
+            link::delete(route, &host)?;
+            let name = free_name(&mut namespace)?;
+            create(route, endpoint, &host, bridge.index, &namespace, &name, mac)?;
+            let made = link::find(&mut namespace.route, &name)?;
+            let made = made.ok_or_else(|| NetworkError::Invalid(format!("{name} did not appear in {}", netns.display())))?;
+            (name, made.index)
+        }
+    };
+    let mut requests = vec![
+        link::up(1),
+        link::up(index),
+        link::address(index, endpoint.address, endpoint.bridge.prefix),
+    ];
+    // The first network attached gives the default route.
+    if name == INSIDE {
+        requests.push(link::default_route(index, endpoint.bridge.gateway));
+    }
+    namespace.route.transact(requests)?;
+    Ok(())
+}
+
+/// Deletes the pair; a missing one is fine.
+pub fn remove(route: &mut Socket, endpoint: &Endpoint) -> Result<(), NetworkError> {
+    Ok(link::delete(route, &host_name(&endpoint.container, &endpoint.bridge.name))?)
+}
+
+fn create(
+    route: &mut Socket,
+    endpoint: &Endpoint,
+    host: &str,
+    bridge: u32,
+    namespace: &Namespace,
+    name: &str,
+    mac: [u8; 6],
+) -> Result<(), NetworkError> {
+    let mtu = endpoint.bridge.mtu;
+    let mut message = link::create(host);
+    message.host32(ifla::MTU, mtu).host32(ifla::MASTER, bridge);
+    message.nest(ifla::LINKINFO, |info| {
+        info.text(ifla::INFO_KIND, "veth").nest(ifla::INFO_DATA, |data| {
+            data.nest(ifla::VETH_PEER, |peer| {
+                // Set up later: the kernel joins the ends only after making both.
+                peer.raw(&link::ifinfo(0, false))
+                    .text(ifla::IFNAME, name)
+                    .host32(ifla::MTU, mtu)
+                    .bytes(ifla::ADDRESS, &mac)
+                    .host32(ifla::NET_NS_FD, namespace.file.as_raw_fd() as u32);
+            });
+        });
+    });
+    route.request(message)?;
+    Ok(())
+}
+
+fn inside(namespace: &mut Namespace, mac: [u8; 6]) -> Result<Option<(String, u32)>, NetworkError> {
+    let links = link::all(&mut namespace.route)?;
+    Ok(links.into_iter().find(|l| l.kind == "veth" && l.mac == mac).map(|l| (l.name, l.index)))
+}
+
+fn free_name(namespace: &mut Namespace) -> Result<String, NetworkError> {
+    let taken = link::all(&mut namespace.route)?;
+    (0..64)
+        .map(|n| format!("eth{n}"))
+        .find(|name| taken.iter().all(|l| l.name != *name))
+        .ok_or_else(|| NetworkError::Invalid("too many interfaces in one container".into()))
+}
+
+fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
+    if endpoint.mac.is_empty() {
+        return Ok(derived_mac(endpoint.address));
+    }
+    let parsed: Option<Vec<u8>> = endpoint.mac.split(':').map(|p| u8::from_str_radix(p, 16).ok()).collect();
+    parsed
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| NetworkError::Invalid(format!("invalid MAC address {:?}", endpoint.mac)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_fit_the_kernel_and_differ_per_network() {
+        let one = host_name("abc", "br0");
+        assert!(one.len() <= 15 && one.starts_with("veth"));
+        assert_ne!(one, host_name("abc", "br1"));
+        assert_eq!(one, host_name("abc", "br0"));
+    }
+}

@@ -1,0 +1,236 @@
+//! Real packets through bridges, published ports and masquerading, in namespaces that end with the test.
+
+use contract::error::Kind;
+use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Protocol, Survey};
+use gantry_network::Bridges;
+use nix::sched::{CloneFlags, unshare};
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A network namespace that lives as long as its thread.
+struct Ns {
+    jobs: mpsc::Sender<Job>,
+    tid: i32,
+}
+
+impl Ns {
+    fn new() -> Self {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (tell, tid) = mpsc::channel();
+        std::thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            tell.send(nix::unistd::gettid().as_raw()).unwrap();
+            inbox.into_iter().for_each(|job| job());
+        });
+        Self { jobs, tid: tid.recv().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        format!("/proc/{}/task/{}/ns/net", std::process::id(), self.tid).into()
+    }
+
+    fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (tell, answer) = mpsc::channel();
+        self.jobs.send(Box::new(move || tell.send(work()).unwrap())).unwrap();
+        answer.recv().unwrap()
+    }
+
+    fn sh(&self, script: &str) -> String {
+        let script = script.to_owned();
+        self.run(move || {
+            let out = Command::new("sh").args(["-ec", &script]).output().unwrap();
+            assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
+            String::from_utf8(out.stdout).unwrap()
+        })
+    }
+
+    /// Answers each connection with the address it came from.
+    fn serve(&self, port: u16) {
+        let listener = self.run(move || TcpListener::bind(("0.0.0.0", port)).unwrap());
+        std::thread::spawn(move || {
+            while let Ok((mut stream, peer)) = listener.accept() {
+                let _ = write!(stream, "{}", peer.ip());
+            }
+        });
+    }
+
+    fn get(&self, address: &str) -> Result<String, String> {
+        let address: SocketAddr = address.parse().unwrap();
+        self.run(move || {
+            let limit = Duration::from_secs(2);
+            let mut stream = TcpStream::connect_timeout(&address, limit).map_err(|e| e.to_string())?;
+            stream.set_read_timeout(Some(limit)).unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).map_err(|e| e.to_string())?;
+            Ok(text)
+        })
+    }
+}
+
+struct Host {
+    ns: Ns,
+    driver: Bridges,
+}
+
+impl Host {
+    fn new() -> Self {
+        let ns = Ns::new();
+        ns.sh("ip link set lo up");
+        let driver = ns.run(|| Bridges::start().unwrap());
+        Self { ns, driver }
+    }
+
+    /// A neighbour at 192.0.2.9, reached from 192.0.2.1.
+    fn neighbour(&self) -> Ns {
+        let outside = Ns::new();
+        self.ns.sh(&format!(
+            "ip link add out type veth peer name in; ip link set in netns {}; ip addr add 192.0.2.1/24 dev out; ip link set out up",
+            outside.tid
+        ));
+        outside.sh("ip link set lo up; ip addr add 192.0.2.9/24 dev in; ip link set in up");
+        outside
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn bridge() -> BridgeSpec {
+    BridgeSpec { name: "gt0".into(), gateway: Ipv4Addr::new(10, 99, 0, 1), prefix: 16, mtu: 1500 }
+}
+
+fn endpoint(container: &str, last: u8, ports: Vec<PortBinding>) -> Endpoint {
+    let address = Ipv4Addr::new(10, 99, 0, last);
+    Endpoint { container: container.into(), bridge: bridge(), address, mac: String::new(), ports }
+}
+
+fn port(protocol: Protocol, host_ip: &str, host_port: u16, container_port: u16) -> PortBinding {
+    PortBinding { protocol, host_ip: host_ip.parse().unwrap(), host_port, container_port }
+}
+
+#[test]
+fn published_ports_are_reached_from_everywhere_and_only_as_published() {
+    let host = Host::new();
+    let outside = host.neighbour();
+    let (web, client) = (Ns::new(), Ns::new());
+    let ports = vec![
+        port(Protocol::Tcp, "0.0.0.0", 7777, 80),
+        port(Protocol::Tcp, "127.0.0.1", 7778, 80),
+        port(Protocol::Tcp, "192.0.2.1", 7779, 80),
+    ];
+    let one = endpoint("one", 2, ports.clone());
+    wait(async {
+        host.driver.ensure_bridge(&bridge()).await.unwrap();
+        host.driver.reserve_ports("one", one.address, ports).await.unwrap();
+        host.driver.ensure_endpoint(&one, web.path()).await.unwrap();
+        host.driver.ensure_endpoint(&endpoint("two", 3, vec![]), client.path()).await.unwrap();
+    });
+    web.serve(80);
+    outside.serve(81);
+    assert_eq!(host.ns.get("127.0.0.1:7777").unwrap(), "10.99.0.1");
+    assert_eq!(host.ns.get("127.0.0.1:7778").unwrap(), "10.99.0.1");
+    assert_eq!(host.ns.get("192.0.2.1:7777").unwrap(), "192.0.2.1");
+    assert_eq!(host.ns.get("10.99.0.2:80").unwrap(), "10.99.0.1");
+    assert_eq!(outside.get("192.0.2.1:7777").unwrap(), "192.0.2.9");
+    assert_eq!(outside.get("192.0.2.1:7779").unwrap(), "192.0.2.9");
+    assert_eq!(client.get("192.0.2.1:7777").unwrap(), "10.99.0.1");
+    assert_eq!(web.get("192.0.2.1:7777").unwrap(), "10.99.0.1", "a container reaches itself");
+    assert_eq!(client.get("10.99.0.2:80").unwrap(), "10.99.0.3");
+    assert_eq!(client.get("192.0.2.9:81").unwrap(), "192.0.2.1", "outgoing traffic is masqueraded");
+    assert!(outside.get("192.0.2.1:7778").is_err());
+    outside.sh("ip route add 10.99.0.0/16 via 192.0.2.1");
+    assert!(outside.get("10.99.0.2:80").is_err(), "unpublished ways in stay closed");
+    host.ns.serve(82);
+    client.sh("ip route add 127.0.0.9 via 10.99.0.1; echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet");
+    assert!(client.get("127.0.0.9:82").is_err(), "the host's loopback stays closed");
+    wait(host.driver.remove_endpoint(&one)).unwrap();
+    assert!(host.ns.get("127.0.0.1:7777").is_err());
+}
+
+#[test]
+fn udp_ports_answer_through_loopback() {
+    let host = Host::new();
+    let inside = Ns::new();
+    let one = endpoint("one", 2, vec![port(Protocol::Udp, "0.0.0.0", 5353, 53)]);
+    wait(async {
+        host.driver.ensure_bridge(&bridge()).await.unwrap();
+        host.driver.ensure_endpoint(&one, inside.path()).await.unwrap();
+    });
+    let server = inside.run(|| UdpSocket::bind("0.0.0.0:53").unwrap());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 16];
+        let (length, peer) = server.recv_from(&mut buffer).unwrap();
+        server.send_to(&buffer[..length], peer).unwrap();
+    });
+    host.ns.run(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        socket.send_to(b"ping", "127.0.0.1:5353").unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(socket.recv(&mut buffer).unwrap(), 4);
+    });
+}
+
+#[test]
+fn every_verb_may_be_repeated_and_leaves_nothing_behind() {
+    let host = Host::new();
+    let inside = Ns::new();
+    let mut one = endpoint("one", 2, vec![]);
+    let wanted = vec![port(Protocol::Tcp, "0.0.0.0", 0, 80), port(Protocol::Tcp, "127.0.0.1", 8080, 81)];
+    wait(async {
+        let driver = &host.driver;
+        driver.ensure_bridge(&bridge()).await.unwrap();
+        one.ports = driver.reserve_ports("one", one.address, wanted.clone()).await.unwrap();
+        assert_ne!(one.ports[0].host_port, 0);
+        assert_eq!(driver.reserve_ports("one", one.address, wanted).await.unwrap(), one.ports);
+        for _ in 0..2 {
+            driver.ensure_endpoint(&one, inside.path()).await.unwrap();
+            driver.ensure_bridge(&bridge()).await.unwrap();
+        }
+        let held = one.ports[1].clone();
+        let refused = driver.reserve_ports("two", Ipv4Addr::new(10, 99, 0, 3), vec![held]).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Conflict);
+        assert_eq!(
+            refused.text,
+            "failed to bind host port for 127.0.0.1:8080:10.99.0.3:81/tcp: address already in use"
+        );
+        let survey = driver.survey(&bridge()).await.unwrap();
+        assert_eq!(survey.interfaces, [gantry_network::host_name("one", "gt0")]);
+        let expected: Vec<_> = one.ports.iter().map(|p| (p.clone(), one.address)).collect();
+        assert_eq!(survey.ports, expected);
+        for _ in 0..2 {
+            driver.remove_endpoint(&one).await.unwrap();
+            assert_eq!(driver.survey(&bridge()).await.unwrap(), Survey::default());
+        }
+        for _ in 0..2 {
+            driver.remove_bridge(&bridge()).await.unwrap();
+        }
+    });
+    assert_eq!(host.ns.sh("nft list tables; ip -br link show type bridge"), "");
+}
+
+#[test]
+fn a_repeated_removal_spares_the_port_and_address_another_container_took_over() {
+    let host = Host::new();
+    let (first, second) = (Ns::new(), Ns::new());
+    let ports = vec![port(Protocol::Tcp, "0.0.0.0", 9000, 80)];
+    let (one, two) = (endpoint("one", 2, ports.clone()), endpoint("two", 2, ports.clone()));
+    wait(async {
+        host.driver.ensure_bridge(&bridge()).await.unwrap();
+        for (endpoint, ns) in [(&one, &first), (&two, &second)] {
+            host.driver.reserve_ports(&endpoint.container, endpoint.address, ports.clone()).await.unwrap();
+            host.driver.ensure_endpoint(endpoint, ns.path()).await.unwrap();
+            host.driver.remove_endpoint(&one).await.unwrap();
+        }
+    });
+    second.serve(80);
+    assert_eq!(host.ns.get("127.0.0.1:9000").unwrap(), "10.99.0.1");
+}
