@@ -1,2 +1,35 @@
-//! gantry-shim
-fn main() {}
+//! `gantry-shim`: one small process per container that owns what must outlive the daemon: the container's stdio or
+//! terminal, its exit status, and the spool of its output. Single-threaded; never speaks to a network.
+
+mod connection;
+mod container;
+mod exec;
+mod options;
+mod output;
+mod serve;
+
+use options::Options;
+use sandbox::protocol::Handshake;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = Options::parse(std::env::args().skip(1)).and_then(|options| container::Container::create(&options));
+    let (handshake, container) = match outcome {
+        Ok(container) => (Handshake::Created { pid: container.pid() }, Some(container)),
+        Err(text) => (Handshake::Failed { text }, None),
+    };
+    let told = serde_json::to_string(&handshake).map_err(|e| e.to_string()).and_then(|line| {
+        let mut out = std::io::stdout();
+        writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| e.to_string())
+    });
+    let Some(container) = container else { return ExitCode::FAILURE };
+    if told.is_err() {
+        container.abandon();
+        return ExitCode::FAILURE;
+    }
+    match serve::run(container) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}

@@ -430,3 +430,28 @@ fn report(socket: &OwnedFd, error: &LaunchError) {
     // Nobody is left to hear of a failure to report a failure.
     let _gone = nix::sys::socket::send(socket.as_raw_fd(), &text, MsgFlags::MSG_NOSIGNAL);
 }
+
+/// Sends a signal by number, real-time ones included.
+pub fn signal(pid: i32, number: i32) -> Result<(), LaunchError> {
+    // SAFETY: plain numbers.
+    if unsafe { libc::kill(pid, number) } != 0 {
+        return Err(std::io::Error::last_os_error()).step(format!("send signal {number}"));
+    }
+    Ok(())
+}
+
+/// Sets a terminal's size in cells.
+pub fn resize(terminal: &OwnedFd, rows: u16, cols: u16) -> Result<(), LaunchError> {
+    let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: `size` lives over the call, which reads it.
+    if unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } != 0 {
+        return Err(std::io::Error::last_os_error()).step("resize the terminal");
+    }
+    Ok(())
+}
+
+/// Makes one of this process's stdio descriptors a copy of `file`.
+pub fn replace(number: RawFd, file: &impl AsFd) {
+    // SAFETY: the target is one of our own 0 to 2; failure leaves it as it was.
+    unsafe { libc::dup2(file.as_fd().as_raw_fd(), number) };
+}

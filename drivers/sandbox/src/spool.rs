@@ -152,6 +152,21 @@ impl Writer {
         }
     }
 
+    /// Stops counting: what follows is written whatever the budget.
+    pub fn lift_budget(&mut self) {
+        self.budget = u64::MAX / 2;
+    }
+
+    /// Whether the budget has room for at least a small record.
+    pub fn has_room(&mut self) -> bool {
+        if self.older + self.length + (HEADER as u64) < self.budget {
+            return true;
+        }
+        // Unreadable folder: treated as full, it will be asked again.
+        self.older = self.measure().unwrap_or(self.older);
+        self.older + self.length + (HEADER as u64) < self.budget
+    }
+
     fn roll(&mut self) -> io::Result<()> {
         self.file = create(&self.dir, self.segment + 1)?;
         self.segment += 1;

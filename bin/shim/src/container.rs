@@ -1,0 +1,159 @@
+//! The container this shim is for: its main process, groups, output and end.
+
+use crate::exec::Session;
+use crate::options::Options;
+use crate::output::{Output, now_ns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sandbox::cgroup::Cgroup;
+use sandbox::config::Config;
+use sandbox::launch::{self, Launched, Wiring};
+use sandbox::protocol::{Exit, Reason, State};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+/// A made container and everything the shim holds for it.
+pub struct Container {
+    /// Main process and its stdio.
+    pub main: Launched,
+    /// Its groups.
+    pub cgroup: Cgroup,
+    /// Its spool.
+    pub output: Output,
+    /// Its exec sessions.
+    pub sessions: Vec<Session>,
+    /// Where the daemon connects.
+    pub listener: UnixListener,
+    /// What it is doing.
+    pub state: State,
+    /// How it ended.
+    pub exit: Option<Exit>,
+    /// It has a terminal.
+    pub terminal: bool,
+    /// Close stdin when a client half-closes.
+    pub stdin_once: bool,
+    dir: PathBuf,
+    socket: PathBuf,
+}
+
+impl Container {
+    /// Makes it, up to the start gate.
+    pub fn create(options: &Options) -> Result<Self, String> {
+        // A second shim for the same container must not exist: the socket's lock is the name itself.
+        let text = std::fs::read(&options.config).map_err(|e| format!("read {}: {e}", options.config.display()))?;
+        let config: Config =
+            serde_json::from_slice(&text).map_err(|e| format!("read {}: {e}", options.config.display()))?;
+        let _own_session = nix::unistd::setsid();
+        nix::sys::prctl::set_child_subreaper(true).map_err(|e| format!("become a subreaper: {e}"))?;
+        match std::fs::remove_file(&options.socket) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("remove {}: {e}", options.socket.display()));
+            }
+            _ => {}
+        }
+        let listener =
+            UnixListener::bind(&options.socket).map_err(|e| format!("listen on {}: {e}", options.socket.display()))?;
+        listener.set_nonblocking(true).map_err(|e| format!("listen: {e}"))?;
+        let output = Output::open(&options.dir.join("spool"), options.budget, options.drop_when_full)
+            .map_err(|e| format!("open spool in {}: {e}", options.dir.display()))?;
+        let terminal = config.process.terminal;
+        let wiring = Wiring { terminal, stdin: options.stdin, output: true };
+        let cgroup = Cgroup::create(&config.linux.cgroups_path, &config.linux.resources).map_err(|e| e.to_string())?;
+        let main = match launch::create(&config, &cgroup, wiring) {
+            Ok(main) => main,
+            Err(error) => {
+                cgroup.remove();
+                // What cannot be removed now is removed by the daemon with the container.
+                let _left = std::fs::remove_file(&options.socket);
+                return Err(error.to_string());
+            }
+        };
+        Ok(Self {
+            main,
+            cgroup,
+            output,
+            sessions: Vec::new(),
+            listener,
+            state: State::Created,
+            exit: None,
+            terminal,
+            stdin_once: options.stdin_once,
+            dir: options.dir.clone(),
+            socket: options.socket.clone(),
+        })
+    }
+
+    /// Host pid of the main process.
+    pub fn pid(&self) -> i32 {
+        self.main.pid
+    }
+
+    /// Opens the gate.
+    pub fn start(&mut self) -> Result<(), (Reason, String)> {
+        match self.state {
+            State::Created => {}
+            State::Running | State::Paused => return Ok(()),
+            State::Exited => return Err((Reason::Conflict, "the container has ended".into())),
+        }
+        self.main.start().map_err(|e| (e.reason, e.to_string()))?;
+        self.state = State::Running;
+        Ok(())
+    }
+
+    /// Signals the main process; SIGKILL reaches everything, frozen or not.
+    pub fn signal(&mut self, number: i32) -> Result<(), (Reason, String)> {
+        if self.exit.is_some() {
+            return Err((Reason::Conflict, "the container has ended".into()));
+        }
+        let failed = |e: nix::errno::Errno| (Reason::Failed, format!("signal {number}: {}", e.desc()));
+        match Signal::try_from(number) {
+            Ok(signal) => kill(Pid::from_raw(self.pid()), signal).map_err(failed)?,
+            // Real-time signals have no name in the library.
+            Err(_) => sandbox::launch::signal(self.pid(), number).map_err(|e| (Reason::Failed, e.to_string()))?,
+        }
+        if number == libc::SIGKILL && self.state == State::Paused {
+            self.freeze(false)?;
+        }
+        Ok(())
+    }
+
+    /// Freezes or thaws.
+    pub fn freeze(&mut self, frozen: bool) -> Result<(), (Reason, String)> {
+        self.cgroup.freeze(frozen).map_err(|e| (Reason::Failed, e.to_string()))?;
+        self.state = if frozen { State::Paused } else { State::Running };
+        Ok(())
+    }
+
+    /// The main process has ended and its output is read: writes the last records.
+    pub fn finish(&mut self, code: i32) -> Exit {
+        let exit = Exit { code, at_ns: now_ns(), oom_killed: self.cgroup.oom_kills() > 0 };
+        self.output.lift_budget();
+        // A disk that fails here loses the mark, not the exit status, which the daemon still hears.
+        let _unmarked = self.output.end();
+        let path = self.dir.join("exit.json");
+        let temporary = self.dir.join("exit.json.tmp");
+        if let Ok(text) = serde_json::to_vec(&exit)
+            && std::fs::write(&temporary, text).is_ok()
+        {
+            let _unwritten = std::fs::rename(&temporary, &path);
+        }
+        self.state = State::Exited;
+        self.exit = Some(exit);
+        for pid in self.cgroup.pids() {
+            // Already gone is as good.
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        self.cgroup.remove();
+        exit
+    }
+
+    /// Kills what lives and removes the socket.
+    pub fn abandon(&self) {
+        if self.exit.is_none() {
+            let _gone = kill(Pid::from_raw(self.pid()), Signal::SIGKILL);
+            let _reaped = nix::sys::wait::waitpid(Pid::from_raw(self.pid()), None);
+            self.cgroup.remove();
+        }
+        let _gone = std::fs::remove_file(&self.socket);
+    }
+}

@@ -1,0 +1,43 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+/// What the daemon asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The container's folder: socket, spool, exit record.
+    pub dir: PathBuf,
+    /// OCI `config.json`.
+    pub config: PathBuf,
+    /// Unix socket to listen on.
+    pub socket: PathBuf,
+    /// Bytes of spool on disk.
+    pub budget: u64,
+    /// Drop output instead of blocking when the spool is full.
+    pub drop_when_full: bool,
+    /// Keep stdin open.
+    pub stdin: bool,
+    /// Close stdin when the first attached client half-closes.
+    pub stdin_once: bool,
+}
+
+impl Options {
+    /// Parses `--key value` and `--flag`.
+    pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut out = Self { budget: 64 << 20, ..Self::default() };
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "--dir" => out.dir = value()?.into(),
+                "--config" => out.config = value()?.into(),
+                "--socket" => out.socket = value()?.into(),
+                "--spool-budget" => out.budget = value()?.parse().map_err(|e| format!("--spool-budget: {e}"))?,
+                "--drop-when-full" => out.drop_when_full = true,
+                "--open-stdin" => out.stdin = true,
+                "--stdin-once" => out.stdin_once = true,
+                _ => return Err(format!("unknown option {arg}")),
+            }
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,463 @@
+//! The loop: signals, the container's output, the daemon's connections.
+
+use crate::connection::{Attached, Connection};
+use crate::container::Container;
+use crate::exec::Session;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use sandbox::launch;
+use sandbox::protocol::{Answer, Reason, Request, State};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Announcements of output are no closer than this.
+const ANNOUNCE: Duration = Duration::from_millis(2);
+/// How often a full spool is tried again.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// What a descriptor in the poll set is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Signals,
+    Listener,
+    Main { stream: u8 },
+    MainInput,
+    Session { index: usize, stream: u8 },
+    SessionInput { index: usize },
+    Connection(usize),
+}
+
+struct Loop {
+    container: Container,
+    connections: Vec<Connection>,
+    /// Exit code of the main process, while its output is still being read.
+    ended: Option<i32>,
+    /// Output was spooled and not announced yet.
+    unannounced: bool,
+    announced: Instant,
+    shutdown: bool,
+    buffer: Vec<u8>,
+    /// Typed bytes that the main process's stdin has not taken yet, and whether it is to be closed after them.
+    input: (Vec<u8>, bool),
+}
+
+/// Serves until the container has ended and no daemon is connected any more, or until told to end.
+pub fn run(container: Container) -> nix::Result<()> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    for ignored in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGPIPE] {
+        mask.add(ignored);
+    }
+    mask.thread_block()?;
+    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    detach_stdio();
+    for fd in [&container.main.stdio.stdin, &container.main.stdio.stdout, &container.main.stdio.stderr] {
+        nonblocking(fd.as_ref());
+    }
+    let mut this = Loop {
+        container,
+        connections: Vec::new(),
+        ended: None,
+        unannounced: false,
+        announced: Instant::now(),
+        shutdown: false,
+        buffer: vec![0; 64 * 1024],
+        input: (Vec::new(), false),
+    };
+    // A child may have ended before its signal was blocked.
+    this.reap();
+    while !this.shutdown && !(this.container.exit.is_some() && this.connections.is_empty()) {
+        this.turn(&signals)?;
+    }
+    this.container.abandon();
+    Ok(())
+}
+
+/// The daemon's pipe was only for the handshake.
+fn detach_stdio() {
+    if let Ok(null) = std::fs::File::options().read(true).write(true).open("/dev/null") {
+        for number in 0..3 {
+            launch::replace(number, &null);
+        }
+    }
+}
+
+fn nonblocking(fd: Option<&OwnedFd>) {
+    if let Some(fd) = fd {
+        // Failing leaves the descriptor blocking; it is only ever read when poll says so.
+        let _blocking = fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+    }
+}
+
+impl Loop {
+    fn turn(&mut self, signals: &SignalFd) -> nix::Result<()> {
+        let (sources, ready) = {
+            let (sources, mut fds) = self.interests(signals);
+            match poll(&mut fds, self.timeout()) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(e) => return Err(e),
+            }
+            let ready: Vec<PollFlags> = fds.iter().map(|f| f.revents().unwrap_or(PollFlags::empty())).collect();
+            (sources, ready)
+        };
+        for (source, flags) in sources.into_iter().zip(ready) {
+            if !flags.is_empty() {
+                self.handle(source, flags, signals);
+            }
+        }
+        if self.container.output.blocked() && self.container.output.retry() {
+            self.unannounced = true;
+        }
+        self.move_input();
+        self.settle();
+        Ok(())
+    }
+
+    fn timeout(&self) -> PollTimeout {
+        let millis = if self.container.output.blocked() {
+            u16::try_from(RETRY.as_millis()).unwrap_or(10)
+        } else if self.unannounced && self.subscribers() {
+            u16::try_from(ANNOUNCE.as_millis()).unwrap_or(2)
+        } else {
+            return PollTimeout::NONE;
+        };
+        PollTimeout::from(millis)
+    }
+
+    fn subscribers(&self) -> bool {
+        self.connections.iter().any(|c| c.subscribed)
+    }
+
+    fn interests<'a>(&'a self, signals: &'a SignalFd) -> (Vec<Source>, Vec<PollFd<'a>>) {
+        let mut sources = Vec::new();
+        let mut fds = Vec::new();
+        let mut add = |source, fd: BorrowedFd<'a>, flags| {
+            sources.push(source);
+            fds.push(PollFd::new(fd, flags));
+        };
+        add(Source::Signals, signals.as_fd(), PollFlags::POLLIN);
+        add(Source::Listener, self.container.listener.as_fd(), PollFlags::POLLIN);
+        let stdio = &self.container.main.stdio;
+        if !self.container.output.blocked() {
+            for (stream, fd) in [(1, &stdio.stdout), (2, &stdio.stderr)] {
+                if let Some(fd) = fd {
+                    add(Source::Main { stream }, fd.as_fd(), PollFlags::POLLIN);
+                }
+            }
+        }
+        if let (Some(fd), false) = (&stdio.stdin, self.input.0.is_empty()) {
+            add(Source::MainInput, fd.as_fd(), PollFlags::POLLOUT);
+        }
+        for (index, session) in self.container.sessions.iter().enumerate() {
+            let client = self.client_of(&session.id);
+            // Unread until a client comes; thrown away once it has gone.
+            if client.map_or(session.seen, Connection::has_room) {
+                for (stream, fd) in [(1, &session.stdio.stdout), (2, &session.stdio.stderr)] {
+                    if let Some(fd) = fd {
+                        add(Source::Session { index, stream }, fd.as_fd(), PollFlags::POLLIN);
+                    }
+                }
+            }
+            if let (Some(fd), true) = (&session.stdio.stdin, client.is_some_and(Connection::has_typed)) {
+                add(Source::SessionInput { index }, fd.as_fd(), PollFlags::POLLOUT);
+            }
+        }
+        for (index, connection) in self.connections.iter().enumerate() {
+            let mut flags = PollFlags::empty();
+            if !connection.half_closed && !connection.full() {
+                flags |= PollFlags::POLLIN;
+            }
+            if connection.wants_write() {
+                flags |= PollFlags::POLLOUT;
+            }
+            add(Source::Connection(index), connection.stream.as_fd(), flags);
+        }
+        (sources, fds)
+    }
+
+    fn client_of(&self, id: &str) -> Option<&Connection> {
+        self.connections.iter().find(|c| matches!(&c.attached, Some(Attached::Exec(e)) if e == id) && !c.dead)
+    }
+
+    fn handle(&mut self, source: Source, flags: PollFlags, signals: &SignalFd) {
+        match source {
+            Source::Signals => {
+                while let Ok(Some(_)) = signals.read_signal() {}
+                self.reap();
+            }
+            Source::Listener => {
+                while let Ok((stream, _)) = self.container.listener.accept() {
+                    if let Ok(connection) = Connection::new(stream) {
+                        self.connections.push(connection);
+                    }
+                }
+            }
+            Source::Main { stream } => self.read_main(stream),
+            // Written where all input is moved, after every source was heard.
+            Source::MainInput | Source::SessionInput { .. } => {}
+            Source::Session { index, stream } => self.read_session(index, stream),
+            Source::Connection(index) => {
+                let Some(connection) = self.connections.get_mut(index) else { return };
+                if flags.contains(PollFlags::POLLOUT) {
+                    connection.flush();
+                }
+                if flags.contains(PollFlags::POLLIN) {
+                    connection.fill();
+                }
+                if flags.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
+                    // Both directions are gone; what was read before still counts as typed.
+                    connection.half_closed = true;
+                    connection.dead |= !flags.contains(PollFlags::POLLIN);
+                }
+                self.requests(index);
+            }
+        }
+    }
+
+    fn read_main(&mut self, stream: u8) {
+        let stdio = &mut self.container.main.stdio;
+        let slot = if stream == 1 { &mut stdio.stdout } else { &mut stdio.stderr };
+        let Some(fd) = slot else { return };
+        match nix::unistd::read(&*fd, &mut self.buffer) {
+            Ok(0) => *slot = None,
+            Ok(n) => {
+                self.container.output.take(stream, self.buffer.get(..n).unwrap_or_default());
+                self.unannounced = true;
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            // EIO: the terminal's last holder is gone.
+            Err(_) => *slot = None,
+        }
+    }
+
+    fn read_session(&mut self, index: usize, stream: u8) {
+        let Some(session) = self.container.sessions.get_mut(index) else { return };
+        let slot = if stream == 1 { &mut session.stdio.stdout } else { &mut session.stdio.stderr };
+        let Some(fd) = slot else { return };
+        match nix::unistd::read(&*fd, &mut self.buffer) {
+            Ok(n) if n > 0 => {
+                let id = session.id.clone();
+                let bytes = self.buffer.get(..n).unwrap_or_default();
+                let client = self
+                    .connections
+                    .iter_mut()
+                    .find(|c| matches!(&c.attached, Some(Attached::Exec(e)) if *e == id) && !c.dead);
+                if let Some(client) = client {
+                    client.output(stream, bytes);
+                }
+            }
+            Err(Errno::EAGAIN) if session.code.is_none() => {}
+            Err(Errno::EINTR) => {}
+            _ => *slot = None,
+        }
+    }
+
+    /// Collects every ended child.
+    fn reap(&mut self) {
+        loop {
+            let (pid, code) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => (pid.as_raw(), code),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid.as_raw(), 128 + signal as i32),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => break,
+                Ok(_) | Err(Errno::EINTR) => continue,
+                Err(_) => break,
+            };
+            if pid == self.container.pid() {
+                self.ended = Some(code);
+            } else if let Some(session) = self.container.sessions.iter_mut().find(|s| s.pid == pid) {
+                session.code = Some(code);
+                let event = Answer::ExecExited { id: session.id.clone(), code };
+                for connection in self.connections.iter_mut().filter(|c| c.subscribed) {
+                    connection.notify(&event);
+                }
+            }
+        }
+    }
+
+    fn requests(&mut self, index: usize) {
+        loop {
+            let Some(connection) = self.connections.get_mut(index) else { return };
+            if connection.attached.is_some() || connection.closing {
+                return;
+            }
+            let Some(request) = connection.request() else { return };
+            let answer = self.answer(index, request);
+            if let Some(connection) = self.connections.get_mut(index) {
+                connection.answer(&answer);
+            }
+        }
+    }
+
+    fn answer(&mut self, index: usize, request: Request) -> Answer {
+        let container = &mut self.container;
+        let done = |result: Result<(), (Reason, String)>| match result {
+            Ok(()) => Answer::Done,
+            Err((reason, text)) => Answer::Error { reason, text },
+        };
+        match request {
+            Request::Status => Answer::Status { state: container.state, pid: container.pid(), exit: container.exit },
+            Request::Start => done(container.start()),
+            Request::Signal { signal } => done(container.signal(signal)),
+            Request::Freeze { frozen } => done(container.freeze(frozen)),
+            Request::Pids => Answer::Pids { pids: container.cgroup.pids() },
+            Request::Shutdown => {
+                self.shutdown = true;
+                Answer::Done
+            }
+            Request::Subscribe => {
+                if let Some(connection) = self.connections.get_mut(index) {
+                    connection.subscribed = true;
+                    if let Some(exit) = container.exit {
+                        connection.notify(&Answer::Exited { exit });
+                    }
+                    for session in &container.sessions {
+                        if let Some(code) = session.code {
+                            connection.notify(&Answer::ExecExited { id: session.id.clone(), code });
+                        }
+                    }
+                }
+                Answer::Done
+            }
+            Request::Resize { exec, rows, cols } => {
+                let fd = match &exec {
+                    None => container.main.stdio.stdout.as_ref(),
+                    Some(id) => container.sessions.iter().find(|s| s.id == *id).and_then(|s| s.stdio.stdout.as_ref()),
+                };
+                match fd.map(|fd| launch::resize(fd, rows, cols)) {
+                    Some(Ok(())) => Answer::Done,
+                    Some(Err(e)) => Answer::Error { reason: Reason::Failed, text: e.to_string() },
+                    None => Answer::Error { reason: Reason::Conflict, text: "no terminal".into() },
+                }
+            }
+            Request::Attach { exec } => {
+                let known = exec.as_ref().is_none_or(|id| container.sessions.iter().any(|s| s.id == *id));
+                if !known {
+                    return Answer::Error { reason: Reason::NotFound, text: "no such exec session".into() };
+                }
+                if let Some(id) = &exec {
+                    for session in container.sessions.iter_mut().filter(|s| s.id == *id) {
+                        session.seen = true;
+                    }
+                }
+                if let Some(connection) = self.connections.get_mut(index) {
+                    connection.attached = Some(exec.map_or(Attached::Main, Attached::Exec));
+                }
+                Answer::Done
+            }
+            Request::Exec { id, process } => {
+                if !matches!(container.state, State::Running) {
+                    return Answer::Error { reason: Reason::Conflict, text: "the container is not running".into() };
+                }
+                match launch::exec(container.pid(), &process, &container.cgroup) {
+                    Ok(launched) => {
+                        let stdio = launched.stdio;
+                        for fd in [&stdio.stdin, &stdio.stdout, &stdio.stderr] {
+                            nonblocking(fd.as_ref());
+                        }
+                        let pid = launched.pid;
+                        container.sessions.push(Session { id, pid, stdio, tty: process.tty, code: None, seen: false });
+                        Answer::Started { pid }
+                    }
+                    Err(e) => Answer::Error { reason: e.reason, text: e.to_string() },
+                }
+            }
+        }
+    }
+
+    /// Hands typed bytes on to the processes they are for.
+    fn move_input(&mut self) {
+        let container = &mut self.container;
+        for connection in &mut self.connections {
+            match connection.attached.clone() {
+                None => {}
+                Some(Attached::Main) => {
+                    self.input.0.append(connection.typed());
+                    if connection.half_closed && !container.terminal && container.stdin_once {
+                        self.input.1 = true;
+                    }
+                    connection.closing |= connection.half_closed;
+                }
+                Some(Attached::Exec(id)) => {
+                    let Some(session) = container.sessions.iter_mut().find(|s| s.id == id) else {
+                        connection.closing = true;
+                        continue;
+                    };
+                    let typed = connection.typed();
+                    write_some(&mut session.stdio.stdin, typed);
+                    let drained = typed.is_empty();
+                    if connection.half_closed && drained && !session.tty {
+                        session.stdio.stdin = None;
+                    }
+                    connection.closing |= session.over();
+                }
+            }
+        }
+        write_some(&mut container.main.stdio.stdin, &mut self.input.0);
+        if self.input.1 && self.input.0.is_empty() {
+            container.main.stdio.stdin = None;
+        }
+    }
+
+    /// Finishes what can be finished: the container's end, announcements, connections.
+    fn settle(&mut self) {
+        if let Some(code) = self.ended {
+            // Its processes are dead: nothing more can come than what the pipes hold.
+            self.container.output.lift_budget();
+            for stream in [1, 2] {
+                self.drain_main(stream);
+            }
+            self.ended = None;
+            let exit = self.container.finish(code);
+            for connection in self.connections.iter_mut().filter(|c| c.subscribed) {
+                connection.notify(&Answer::More);
+                connection.answer(&Answer::Exited { exit });
+            }
+            self.unannounced = false;
+        }
+        if self.unannounced && self.announced.elapsed() >= ANNOUNCE {
+            for connection in self.connections.iter_mut().filter(|c| c.subscribed) {
+                connection.notify(&Answer::More);
+            }
+            self.unannounced = false;
+            self.announced = Instant::now();
+        }
+        self.container.sessions.retain(|s| s.code.is_none() || s.open() || !s.seen);
+        self.connections.retain(|c| !c.dead && !(c.closing && !c.wants_write()) && !(c.half_closed && c.attached.is_none()));
+    }
+
+    fn drain_main(&mut self, stream: u8) {
+        loop {
+            let stdio = &mut self.container.main.stdio;
+            let slot = if stream == 1 { &mut stdio.stdout } else { &mut stdio.stderr };
+            let Some(fd) = slot else { return };
+            match nix::unistd::read(fd.as_fd(), &mut self.buffer) {
+                Ok(n) if n > 0 => self.container.output.take(stream, self.buffer.get(..n).unwrap_or_default()),
+                Err(Errno::EINTR) => {}
+                _ => {
+                    *slot = None;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Writes as much as the process takes; a process that is gone takes everything.
+fn write_some(to: &mut Option<OwnedFd>, bytes: &mut Vec<u8>) {
+    while !bytes.is_empty() {
+        let Some(fd) = to else {
+            bytes.clear();
+            return;
+        };
+        match nix::unistd::write(fd.as_fd(), bytes) {
+            Ok(n) => drop(bytes.drain(..n)),
+            Err(Errno::EAGAIN) => return,
+            Err(Errno::EINTR) => {}
+            Err(_) => *to = None,
+        }
+    }
+}
