@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWrite;
 use tokio::sync::watch;
 
 /// The root a container runs on, as overlay layers.
@@ -35,6 +35,8 @@ pub struct SandboxSpec {
     pub directory: PathBuf,
     /// Address inside, for /etc/hosts; `None` without network.
     pub address: Option<std::net::Ipv4Addr>,
+    /// The bridge's address, for `host-gateway`.
+    pub gateway: Option<std::net::Ipv4Addr>,
 }
 
 /// What creation yields.
@@ -97,6 +99,8 @@ pub struct ExecSpec {
     pub tty: bool,
     /// Stdin is connected.
     pub stdin: bool,
+    /// Output is wanted; else it goes to /dev/null.
+    pub output: bool,
     /// All privileges.
     pub privileged: bool,
 }

@@ -1,1 +1,219 @@
-//! gantry-runtime
+//! The daemon's side of the shims: launches them, speaks with them, reads the spools they write.
+
+mod attach;
+pub mod files;
+mod launch;
+mod link;
+pub mod oci;
+mod spool;
+
+pub use link::Signals;
+pub use spool::FileSpools;
+
+use async_trait::async_trait;
+use contract::log::Position;
+use contract::runtime::{
+    Attachment, Created, ExecSpec, Exit, Output, Runtime, SandboxSpec, Target, TaskStatus,
+};
+use contract::{ContainerId, ExecId, Kind, PortError};
+use link::Task;
+use sandbox::protocol::{Answer, ExecProcess, Request, State};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Where things lie and how shims are started.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// Folder of the containers' folders.
+    pub containers: PathBuf,
+    /// Folder of the shims' sockets.
+    pub exec_root: PathBuf,
+    /// The `gantry-shim` program.
+    pub shim: PathBuf,
+    /// cgroup under which containers get theirs.
+    pub cgroup_parent: String,
+    /// Bytes of unread output a container may have on disk.
+    pub spool_budget: u64,
+}
+
+/// Runs containers through shims.
+pub struct ShimRuntime {
+    config: RuntimeConfig,
+    facts: oci::HostFacts,
+    signals: Signals,
+    tasks: Mutex<HashMap<String, Arc<Task>>>,
+}
+
+impl ShimRuntime {
+    /// A runtime; `signals` is shared with the spools.
+    pub fn new(config: RuntimeConfig, signals: Signals) -> Self {
+        let facts = oci::HostFacts { cgroup_parent: config.cgroup_parent.clone(), devices: launch::host_devices() };
+        Self { config, facts, signals, tasks: Mutex::new(HashMap::new()) }
+    }
+
+    fn socket(&self, id: &ContainerId) -> PathBuf {
+        // A socket's path has 107 bytes.
+        self.config.exec_root.join(format!("{}.sock", id.as_str().get(..32).unwrap_or(id.as_str())))
+    }
+
+    fn cgroup(&self, id: &ContainerId) -> String {
+        format!("{}/{}", self.config.cgroup_parent.trim_end_matches('/'), id)
+    }
+
+    /// The watched task of a container whose shim is (or was) there.
+    fn task(&self, id: &ContainerId) -> Arc<Task> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = tasks.entry(id.to_string()).or_insert_with(|| {
+            let exit_file = self.config.containers.join(id.as_str()).join("exit.json");
+            Task::watch(id.to_string(), self.socket(id), exit_file, self.cgroup(id), self.signals.clone())
+        });
+        Arc::clone(task)
+    }
+
+    fn forget(&self, id: &ContainerId) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(id.as_str());
+    }
+
+    async fn ask(&self, id: &ContainerId, request: Request) -> Result<Answer, PortError> {
+        link::ask(&self.socket(id), &request).await
+    }
+
+    async fn done(&self, id: &ContainerId, request: Request) -> Result<(), PortError> {
+        self.ask(id, request).await.map(drop)
+    }
+
+    async fn read_status(&self, id: &ContainerId) -> TaskStatus {
+        match self.ask(id, Request::Status).await {
+            Ok(Answer::Status { exit: Some(exit), .. }) => TaskStatus::Exited(link::exit(exit)),
+            Ok(Answer::Status { state: State::Created, pid, .. }) => TaskStatus::Created { pid },
+            Ok(Answer::Status { state: State::Paused, pid, .. }) => TaskStatus::Paused { pid },
+            Ok(Answer::Status { pid, .. }) => TaskStatus::Running { pid },
+            _ => {
+                let file = self.config.containers.join(id.as_str()).join("exit.json");
+                match link::read_exit(&file).await {
+                    Some(exit) => TaskStatus::Exited(exit),
+                    None => TaskStatus::Absent,
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Runtime for ShimRuntime {
+    async fn ensure_created(&self, spec: &SandboxSpec) -> Result<Created, PortError> {
+        let id = ContainerId::new(spec.container.id.clone());
+        let netns = |pid| PathBuf::from(format!("/proc/{pid}/ns/net"));
+        if let Ok(Answer::Status { state: State::Created, pid, .. }) = self.ask(&id, Request::Status).await {
+            return Ok(Created { pid, netns: netns(pid) });
+        }
+        self.forget(&id);
+        let pid = launch::shim(&self.config, &self.facts, spec, &self.socket(&id)).await?;
+        self.task(&id);
+        Ok(Created { pid, netns: netns(pid) })
+    }
+
+    async fn ensure_started(&self, id: &ContainerId) -> Result<(), PortError> {
+        self.done(id, Request::Start).await
+    }
+
+    async fn status(&self, id: &ContainerId) -> Result<TaskStatus, PortError> {
+        Ok(self.read_status(id).await)
+    }
+
+    async fn exited(&self, id: &ContainerId) -> Result<Exit, PortError> {
+        self.task(id).exited().await
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: i32) -> Result<(), PortError> {
+        self.done(id, Request::Signal { signal }).await
+    }
+
+    async fn set_frozen(&self, id: &ContainerId, frozen: bool) -> Result<(), PortError> {
+        self.done(id, Request::Freeze { frozen }).await
+    }
+
+    async fn resize(&self, id: &ContainerId, target: &Target, rows: u16, cols: u16) -> Result<(), PortError> {
+        let exec = match target {
+            Target::Main => None,
+            Target::Exec(exec) => Some(exec.to_string()),
+        };
+        self.done(id, Request::Resize { exec, rows, cols }).await
+    }
+
+    async fn attach(&self, id: &ContainerId, target: &Target) -> Result<Attachment, PortError> {
+        match target {
+            Target::Main => {
+                let dir = self.config.containers.join(id.as_str()).join("spool");
+                let from = spool::end(dir.clone()).await?;
+                let output: Output = attach::follow(dir, from, self.signals.more(id.as_str()));
+                Ok(Attachment { input: Some(attach::lazy_input(self.socket(id))), output })
+            }
+            Target::Exec(exec) => attach::session(&self.socket(id), exec.as_str()).await,
+        }
+    }
+
+    async fn exec(&self, id: &ContainerId, exec: &ExecId, spec: &ExecSpec) -> Result<i32, PortError> {
+        let record = self.config.containers.join(id.as_str()).join("spec.json");
+        let container = launch::read_spec(&record).await?;
+        let capabilities = if spec.privileged {
+            oci::effective_capabilities(&contract::record::ContainerSpec { privileged: true, ..Default::default() })
+        } else {
+            oci::effective_capabilities(&container)
+        };
+        let process = ExecProcess {
+            args: spec.args.clone(),
+            env: spec.env.clone(),
+            cwd: spec.working_dir.clone(),
+            user: spec.user.clone(),
+            capabilities: capabilities.into_iter().map(str::to_owned).collect(),
+            no_new_privileges: oci::no_new_privileges(&container),
+            seccomp: (oci::filtered(&container) && !spec.privileged).then(|| "default".to_owned()),
+            tty: spec.tty,
+            stdin: spec.stdin,
+            output: spec.output,
+        };
+        // The end is heard by the watcher, which must be there before it can come.
+        self.task(id).connected().await;
+        match self.ask(id, Request::Exec { id: exec.to_string(), process }).await? {
+            Answer::Started { pid } => Ok(pid),
+            other => Err(PortError::new(Kind::Bug, format!("the shim answered {other:?} to exec"))),
+        }
+    }
+
+    async fn exec_exited(&self, id: &ContainerId, exec: &ExecId) -> Result<i32, PortError> {
+        self.task(id).exec_exited(exec.as_str()).await
+    }
+
+    async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {
+        match self.ask(id, Request::Pids).await? {
+            Answer::Pids { pids } => Ok(pids),
+            other => Err(PortError::new(Kind::Bug, format!("the shim answered {other:?} to pids"))),
+        }
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), PortError> {
+        let socket = self.socket(id);
+        if self.ask(id, Request::Shutdown).await.is_ok() {
+            for _ in 0..500 {
+                if !tokio::fs::try_exists(&socket).await.unwrap_or(false) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        self.forget(id);
+        launch::clear(&self.cgroup(id), &socket).await
+    }
+}
+
+/// A place in a spool, in the contract's words.
+pub(crate) fn position(place: sandbox::spool::Place) -> Position {
+    Position { segment: place.segment, offset: place.offset }
+}
+
+pub(crate) fn place(position: Position) -> sandbox::spool::Place {
+    sandbox::spool::Place { segment: position.segment, offset: position.offset }
+}

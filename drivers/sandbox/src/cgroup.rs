@@ -83,6 +83,17 @@ impl Cgroup {
         Ok(group)
     }
 
+    /// The groups that exist under `path`, made by whomever.
+    pub fn existing(path: &str) -> Result<Self, LaunchError> {
+        let folders = hierarchies()?
+            .into_iter()
+            .map(|h| (h.mount.join(path.trim_start_matches('/')), h))
+            .filter(|(folder, _)| folder.is_dir())
+            .map(|(folder, h)| (h, folder))
+            .collect();
+        Ok(Self { folders })
+    }
+
     fn folder(&self, controller: &str) -> Option<&Path> {
         let has = |h: &Hierarchy| h.unified || h.controllers.split(',').any(|c| c == controller);
         self.folders.iter().find(|(h, _)| has(h)).map(|(_, f)| f.as_path())

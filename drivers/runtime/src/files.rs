@@ -1,0 +1,111 @@
+//! `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf` of a container, kept in its folder and bound into it.
+
+use contract::runtime::SandboxSpec;
+use std::fmt::Write as _;
+use std::io;
+use std::net::Ipv4Addr;
+
+/// Servers used when the host names only loopback ones (Docker's fallback).
+const FALLBACK_DNS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
+
+/// Writes the three files in place, so that existing bind mounts see the change.
+pub fn write(spec: &SandboxSpec, host_resolv: &str) -> io::Result<()> {
+    let c = &spec.container;
+    std::fs::write(spec.directory.join("hostname"), format!("{}\n", c.hostname))?;
+    let hosts = if c.network_mode == "host" {
+        let mut text = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+        extra_hosts(&mut text, &c.extra_hosts, None);
+        text
+    } else {
+        hosts(spec)
+    };
+    std::fs::write(spec.directory.join("hosts"), hosts)?;
+    std::fs::write(spec.directory.join("resolv.conf"), resolv(spec, host_resolv))
+}
+
+fn hosts(spec: &SandboxSpec) -> String {
+    let c = &spec.container;
+    let mut text = String::from(
+        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
+         ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
+    );
+    extra_hosts(&mut text, &c.extra_hosts, spec.gateway);
+    if let Some(address) = spec.address {
+        let name = if c.domainname.is_empty() {
+            c.hostname.clone()
+        } else {
+            format!("{}.{} {}", c.hostname, c.domainname, c.hostname)
+        };
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(text, "{address}\t{name}");
+    }
+    text
+}
+
+fn extra_hosts(text: &mut String, entries: &[String], gateway: Option<Ipv4Addr>) {
+    for entry in entries {
+        if let Some((name, address)) = entry.split_once([':', '=']) {
+            let address = match (address, gateway) {
+                ("host-gateway", Some(gateway)) => gateway.to_string(),
+                _ => address.to_owned(),
+            };
+            let _infallible = writeln!(text, "{address}\t{name}");
+        }
+    }
+}
+
+fn resolv(spec: &SandboxSpec, host: &str) -> String {
+    let c = &spec.container;
+    if c.network_mode == "host" && c.dns.is_empty() && c.dns_search.is_empty() && c.dns_options.is_empty() {
+        return host.to_owned();
+    }
+    let from_host = |key: &str| -> Vec<String> {
+        let values = host.lines().filter_map(|l| l.trim().strip_prefix(key)?.strip_prefix([' ', '\t']));
+        values.flat_map(str::split_whitespace).map(str::to_owned).collect()
+    };
+    let mut servers = c.dns.clone();
+    if servers.is_empty() {
+        // A loopback resolver of the host cannot be reached from inside.
+        servers = from_host("nameserver").into_iter().filter(|s| !s.starts_with("127.") && s != "::1").collect();
+    }
+    if servers.is_empty() {
+        servers = FALLBACK_DNS.map(str::to_owned).to_vec();
+    }
+    let search = if c.dns_search.is_empty() { from_host("search") } else { c.dns_search.clone() };
+    let options = if c.dns_options.is_empty() { from_host("options") } else { c.dns_options.clone() };
+    let mut text: String = servers.iter().map(|s| format!("nameserver {s}\n")).collect();
+    if !search.is_empty() && search != ["."] {
+        let _infallible = writeln!(text, "search {}", search.join(" "));
+    }
+    if !options.is_empty() {
+        let _infallible = writeln!(text, "options {}", options.join(" "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::record::ContainerSpec;
+    use contract::runtime::RootSpec;
+
+    fn spec(container: ContainerSpec) -> SandboxSpec {
+        let root = RootSpec { lower: vec![], upper: "".into(), work: "".into(), target: "".into() };
+        let address = Some(Ipv4Addr::new(172, 17, 0, 2));
+        let gateway = Some(Ipv4Addr::new(172, 17, 0, 1));
+        SandboxSpec { container, root, directory: "".into(), address, gateway }
+    }
+
+    #[test]
+    fn loopback_resolvers_of_the_host_are_left_out() {
+        let text = resolv(&spec(ContainerSpec::default()), "nameserver 127.0.0.53\nsearch lan\n");
+        assert_eq!(text, "nameserver 8.8.8.8\nnameserver 8.8.4.4\nsearch lan\n");
+    }
+
+    #[test]
+    fn host_gateway_becomes_the_bridges_address() {
+        let extra_hosts = vec!["up:host-gateway".into()];
+        let text = hosts(&spec(ContainerSpec { extra_hosts, hostname: "h".into(), ..ContainerSpec::default() }));
+        assert!(text.ends_with("172.17.0.1\tup\n172.17.0.2\th\n"), "{text}");
+    }
+}

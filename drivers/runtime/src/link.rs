@@ -1,0 +1,179 @@
+//! Requests to a shim, and the watcher that hears its events.
+
+use contract::runtime::Exit;
+use contract::{Kind, PortError};
+use sandbox::protocol::{self, Answer, Reason, Request};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+/// "There may be more in the spool", per container.
+#[derive(Debug, Clone, Default)]
+pub struct Signals(Arc<Mutex<HashMap<String, watch::Sender<u64>>>>);
+
+impl Signals {
+    /// A receiver that changes whenever the container's spool may have grown.
+    pub fn more(&self, id: &str) -> watch::Receiver<u64> {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.entry(id.to_owned()).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    pub(crate) fn raise(&self, id: &str) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.entry(id.to_owned()).or_insert_with(|| watch::Sender::new(0)).send_modify(|n| *n += 1);
+    }
+
+    /// Forgets a removed container.
+    pub fn forget(&self, id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+fn unreachable(socket: &Path, error: io::Error) -> PortError {
+    PortError::caused(Kind::Conflict, format!("the container's shim at {} does not answer", socket.display()), error)
+}
+
+/// Sends one request over a connection of its own.
+pub async fn ask(socket: &Path, request: &Request) -> Result<Answer, PortError> {
+    let mut stream = UnixStream::connect(socket).await.map_err(|e| unreachable(socket, e))?;
+    exchange(&mut stream, request).await.map_err(|e| unreachable(socket, e)).and_then(refused)
+}
+
+/// One request and its answer.
+pub async fn exchange(stream: &mut UnixStream, request: &Request) -> io::Result<Answer> {
+    stream.write_all(&protocol::encode(request)?).await?;
+    receive(stream).await
+}
+
+/// Turns a refusal into the port's error.
+pub fn refused(answer: Answer) -> Result<Answer, PortError> {
+    match answer {
+        Answer::Error { reason, text } => {
+            let kind = match reason {
+                Reason::NotFound => Kind::NotFound,
+                Reason::Denied => Kind::Denied,
+                Reason::Conflict => Kind::Conflict,
+                Reason::Failed => Kind::Bug,
+            };
+            Err(PortError::new(kind, text))
+        }
+        other => Ok(other),
+    }
+}
+
+async fn receive(stream: &mut UnixStream) -> io::Result<Answer> {
+    let length = stream.read_u32().await?;
+    let mut buffer = length.to_be_bytes().to_vec();
+    buffer.resize(4 + (length as usize).min(protocol::MAX_FRAME), 0);
+    stream.read_exact(buffer.get_mut(4..).unwrap_or_default()).await?;
+    protocol::decode(&mut buffer)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// The protocol's exit as the contract's.
+pub fn exit(exit: protocol::Exit) -> Exit {
+    Exit { code: exit.code, at_ns: exit.at_ns, oom_killed: exit.oom_killed }
+}
+
+/// The exit record a shim left.
+pub async fn read_exit(file: &Path) -> Option<Exit> {
+    let text = tokio::fs::read(file).await.ok()?;
+    serde_json::from_slice(&text).ok().map(exit)
+}
+
+/// What the watcher knows.
+#[derive(Debug, Clone, Default)]
+struct Heard {
+    connected: bool,
+    exit: Option<Exit>,
+    execs: HashMap<String, i32>,
+    over: bool,
+}
+
+/// A container's shim, watched.
+pub struct Task {
+    heard: watch::Sender<Heard>,
+}
+
+impl Task {
+    /// Connects and listens until the shim ends.
+    pub fn watch(id: String, socket: PathBuf, exit_file: PathBuf, cgroup: String, signals: Signals) -> Arc<Self> {
+        let task = Arc::new(Self { heard: watch::Sender::new(Heard::default()) });
+        let weak = Arc::downgrade(&task);
+        tokio::spawn(async move {
+            if let Ok(mut stream) = UnixStream::connect(&socket).await {
+                let mut subscribed = exchange(&mut stream, &Request::Subscribe).await.is_ok();
+                while subscribed {
+                    let Some(task) = weak.upgrade() else { return };
+                    task.heard.send_modify(|h| h.connected = true);
+                    // Between two events nothing holds the task: a forgotten one ends its watcher.
+                    drop(task);
+                    let event = receive(&mut stream).await;
+                    let Some(task) = weak.upgrade() else { return };
+                    match event {
+                        Ok(Answer::More) => signals.raise(&id),
+                        Ok(Answer::Exited { exit: end }) => {
+                            signals.raise(&id);
+                            task.heard.send_modify(|h| h.exit = Some(exit(end)));
+                            subscribed = false;
+                        }
+                        Ok(Answer::ExecExited { id, code }) => {
+                            task.heard.send_modify(|h| drop(h.execs.insert(id, code)));
+                        }
+                        Ok(_) => {}
+                        Err(_) => subscribed = false,
+                    }
+                }
+            }
+            let Some(task) = weak.upgrade() else { return };
+            if task.heard.borrow().exit.is_none() {
+                let found = read_exit(&exit_file).await;
+                let end = match found {
+                    Some(end) => end,
+                    None => lost(&cgroup).await,
+                };
+                task.heard.send_modify(|h| h.exit = Some(end));
+            }
+            task.heard.send_modify(|h| h.over = true);
+            signals.raise(&id);
+        });
+        task
+    }
+
+    /// Resolves once events are being heard, or never will be.
+    pub async fn connected(&self) {
+        let mut heard = self.heard.subscribe();
+        // The sender is `self`: it cannot go while this waits.
+        let _present = heard.wait_for(|h| h.connected || h.over).await.is_ok();
+    }
+
+    /// Resolves with the main process's end.
+    pub async fn exited(&self) -> Result<Exit, PortError> {
+        let mut heard = self.heard.subscribe();
+        let found = heard.wait_for(|h| h.exit.is_some()).await.map(|h| h.exit);
+        found.ok().flatten().ok_or_else(|| PortError::new(Kind::Bug, "the shim's watcher ended"))
+    }
+
+    /// Resolves with a session's exit code.
+    pub async fn exec_exited(&self, exec: &str) -> Result<i32, PortError> {
+        let mut heard = self.heard.subscribe();
+        let found = heard.wait_for(|h| h.execs.contains_key(exec) || h.over || h.exit.is_some()).await;
+        let code = found.ok().and_then(|h| h.execs.get(exec).copied());
+        // A session still running when its container ends is killed with it.
+        Ok(code.unwrap_or(137))
+    }
+}
+
+/// The shim vanished without a record: whatever it left is killed, and the end is Docker's for a kill.
+async fn lost(cgroup: &str) -> Exit {
+    let cgroup = cgroup.to_owned();
+    let killed = tokio::task::spawn_blocking(move || crate::launch::kill_group(&cgroup)).await;
+    if let Ok(Err(error)) = killed {
+        tracing::warn!("a lost shim's processes remain: {error}");
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Exit { code: 137, at_ns: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX), oom_killed: false }
+}

@@ -1,0 +1,44 @@
+//! The mounts of a container: the kernel's file systems, the engine's files, the user's binds.
+
+use contract::runtime::SandboxSpec;
+use serde_json::{Value, json};
+
+fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Value {
+    json!({ "destination": target, "type": kind, "source": source, "options": options })
+}
+
+/// All mounts, parents before children.
+pub fn list(spec: &SandboxSpec) -> Vec<Value> {
+    let c = &spec.container;
+    let access = if c.privileged { "rw" } else { "ro" };
+    let shm = format!("size={}", if c.shm_size > 0 { c.shm_size } else { 64 << 20 });
+    let mut out = vec![
+        mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"]),
+        mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm]),
+    ];
+    for (target, options) in &c.tmpfs {
+        let mut all = vec!["nosuid", "nodev", "noexec"];
+        all.extend(options.split(',').filter(|o| !o.is_empty()));
+        out.push(mount(target, "tmpfs", "tmpfs", &all));
+    }
+    for name in ["resolv.conf", "hostname", "hosts"] {
+        let target = format!("/etc/{name}");
+        if !c.binds.iter().any(|b| b.target == target) {
+            let source = spec.directory.join(name);
+            out.push(mount(&target, "bind", &source.to_string_lossy(), &["rbind", "rprivate"]));
+        }
+    }
+    let mut binds: Vec<_> = c.binds.iter().collect();
+    binds.sort_by_key(|b| b.target.split('/').count());
+    for bind in binds {
+        let propagation = if bind.propagation.is_empty() { "rprivate" } else { &bind.propagation };
+        let access = if bind.read_only { "ro" } else { "rw" };
+        out.push(mount(&bind.target, "bind", &bind.source, &["rbind", access, propagation]));
+    }
+    out
+}

@@ -1,0 +1,128 @@
+//! Spools and cursor files, as the contract's port.
+
+use crate::{Signals, place, position};
+use async_trait::async_trait;
+use bytes::Bytes;
+use contract::log::{Cursor, Position, Stream};
+use contract::runtime::{Spool, SpoolRecord, Spools};
+use contract::{ContainerId, Kind, PortError};
+use sandbox::spool::{self, Kind as RecordKind, Place};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Opens spools in containers' folders.
+pub struct FileSpools {
+    signals: Signals,
+}
+
+impl FileSpools {
+    /// Spools woken by `signals`.
+    pub fn new(signals: Signals) -> Self {
+        Self { signals }
+    }
+}
+
+impl Spools for FileSpools {
+    fn open(&self, id: &ContainerId, directory: PathBuf) -> Arc<dyn Spool> {
+        let more = self.signals.more(id.as_str());
+        Arc::new(FileSpool { segments: directory.join("spool"), cursors: directory.join("cursors"), more })
+    }
+}
+
+struct FileSpool {
+    segments: PathBuf,
+    cursors: PathBuf,
+    more: watch::Receiver<u64>,
+}
+
+/// Runs file work off the actors' threads.
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, PortError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(PortError::caused(Kind::Unavailable, what, error)),
+        Err(error) => Err(PortError::caused(Kind::Bug, what, error)),
+    }
+}
+
+/// The end of a spool.
+pub(crate) async fn end(dir: PathBuf) -> Result<Place, PortError> {
+    blocking("find the end of the spool", move || spool::end(&dir)).await
+}
+
+pub(crate) async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>, Place), PortError> {
+    let (records, next) = blocking("read the spool", move || spool::read(&dir, from, max)).await?;
+    let records = records.into_iter().map(|(at, record)| {
+        let at = position(at);
+        match record.kind {
+            RecordKind::End => SpoolRecord::End { at },
+            RecordKind::Gap => {
+                let count = record.payload.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
+                SpoolRecord::Gap { at, bytes: count }
+            }
+            RecordKind::Data => SpoolRecord::Data {
+                at,
+                stream: if record.stream == 2 { Stream::Stderr } else { Stream::Stdout },
+                time_ns: record.time_ns,
+                data: Bytes::from(record.payload),
+            },
+        }
+    });
+    Ok((records.collect(), next))
+}
+
+fn cursor_file(folder: &Path, sink: &str) -> PathBuf {
+    folder.join(format!("{}.json", sink.replace('/', "_")))
+}
+
+#[async_trait]
+impl Spool for FileSpool {
+    async fn read(&self, from: Position, max_bytes: usize) -> Result<(Vec<SpoolRecord>, Position), PortError> {
+        let (records, next) = read(self.segments.clone(), place(from), max_bytes).await?;
+        Ok((records, position(next)))
+    }
+
+    fn more(&self) -> watch::Receiver<u64> {
+        self.more.clone()
+    }
+
+    async fn trim(&self, before: Position) -> Result<(), PortError> {
+        let dir = self.segments.clone();
+        blocking("trim the spool", move || {
+            // A position at a closed segment's end stands for the next one's beginning.
+            let (records, next) = spool::read(&dir, place(before), 1)?;
+            let first = records.first().map_or(next.segment, |(at, _)| at.segment);
+            spool::trim(&dir, first)
+        })
+        .await
+    }
+
+    async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
+        let file = cursor_file(&self.cursors, sink);
+        blocking("read a cursor", move || match std::fs::read(&file) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        })
+        .await
+    }
+
+    async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
+        let file = cursor_file(&self.cursors, sink);
+        let text = serde_json::to_vec(cursor)
+            .map_err(|e| PortError::caused(Kind::Bug, "write a cursor", e))?;
+        blocking("write a cursor", move || {
+            let temporary = file.with_extension("tmp");
+            if let Some(folder) = file.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            std::fs::write(&temporary, text)?;
+            std::fs::rename(&temporary, &file)
+        })
+        .await
+    }
+}
