@@ -1,4 +1,33 @@
 //! The control plane: supervised actors, their messages and their machines.
+//!
+//! ```text
+//! root (rest-for-one)
+//! ├─ events
+//! ├─ images ── pull:<reference>
+//! ├─ network:<bridge>
+//! ├─ logs ── router:<container> ── sink
+//! └─ containers ── container:<id>
+//! ```
 
+pub mod container;
+pub mod engine;
+pub mod events;
+pub mod exec;
+pub mod image;
 pub mod log;
+pub mod network;
+mod shared;
 pub mod supervise;
+
+pub use container::messages::WaitCondition;
+pub use container::snapshot::{Snapshot, Status};
+pub use engine::{AttachRequest, Engine, LogsRequest};
+pub use events::{Event, Subscription};
+pub use exec::ExecInfo;
+pub use shared::Ports;
+pub use supervise::ActorInfo;
+
+/// ns since the epoch.
+fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}

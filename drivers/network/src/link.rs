@@ -32,6 +32,12 @@ pub mod ifla {
     pub const INFO_KIND: u16 = 1;
     /// Inside `LINKINFO`.
     pub const INFO_DATA: u16 = 2;
+    /// Inside `LINKINFO`.
+    pub const INFO_SLAVE_KIND: u16 = 4;
+    /// Inside `LINKINFO`.
+    pub const INFO_SLAVE_DATA: u16 = 5;
+    /// Inside `INFO_SLAVE_DATA` of a bridge port: hairpin mode.
+    pub const PORT_MODE: u16 = 4;
     /// Inside `INFO_DATA` of a veth.
     pub const VETH_PEER: u16 = 1;
 }
@@ -78,6 +84,18 @@ pub fn create(name: &str) -> Message {
 /// A request that sets a link up.
 pub fn up(index: u32) -> Message {
     Message::new(NEWLINK, ACKED, &ifinfo(index, true), "setting interface up")
+}
+
+/// A request that lets a bridge port send back where frames came from: where the bridge passes
+/// frames through netfilter, a container reaching its own published port needs it.
+pub fn hairpin(name: &str) -> Message {
+    let mut message = Message::new(NEWLINK, ACKED, &ifinfo(0, false), format!("setting hairpin mode of {name}"));
+    message.text(ifla::IFNAME, name).nest(ifla::LINKINFO, |info| {
+        info.text(ifla::INFO_SLAVE_KIND, "bridge").nest(ifla::INFO_SLAVE_DATA, |port| {
+            port.bytes(ifla::PORT_MODE, &[1]);
+        });
+    });
+    message
 }
 
 /// A request that gives an interface an address.

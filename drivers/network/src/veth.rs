@@ -82,7 +82,7 @@ fn create(
             });
         });
     });
-    route.request(message)?;
+    route.transact(vec![message, link::hairpin(host)])?;
     Ok(())
 }
 

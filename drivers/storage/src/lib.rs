@@ -1,1 +1,17 @@
-//! gantry-storage
+//! Storage driver: container records, the image store, container roots.
+
+mod archive;
+mod file;
+mod layers;
+mod index;
+mod records;
+mod reference;
+mod roots;
+mod store;
+mod tar_stream;
+mod unpack;
+
+pub use records::FileRecords;
+pub use reference::Reference;
+pub use roots::OverlayRoots;
+pub use store::Store;

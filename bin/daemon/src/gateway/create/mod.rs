@@ -1,0 +1,263 @@
+//! `POST /containers/create`: the request, merged with its image, becomes a container's specification.
+//! What gantry cannot honour is refused by name; nothing is silently dropped.
+
+mod binds;
+mod ports;
+mod refuse;
+
+pub use refuse::option as unsupported;
+
+use bollard_stubs::models::{ContainerCreateBody, HostConfig};
+use contract::image::ImageSummary;
+use contract::record::{ContainerSpec, Resources};
+use contract::{Kind, PortError};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The smallest memory limit accepted, bytes (moby `linuxMinMemory`).
+const MIN_MEMORY: i64 = 6 * 1024 * 1024;
+
+/// Daemon-wide settings that a request falls back to.
+#[derive(Debug, Clone)]
+pub struct Defaults {
+    /// Log driver for containers that name none.
+    pub log_driver: String,
+    /// Options for that driver.
+    pub log_opts: BTreeMap<String, String>,
+    /// Bytes of /dev/shm.
+    pub shm_size: i64,
+}
+
+pub(super) fn invalid(text: impl Into<String>) -> PortError {
+    PortError::new(Kind::Invalid, text)
+}
+
+/// Builds the specification; `id` and `created_ns` are the caller's.
+pub fn resolve(
+    body: ContainerCreateBody,
+    request: Value,
+    image: &ImageSummary,
+    defaults: &Defaults,
+) -> Result<ContainerSpec, PortError> {
+    let host = body.host_config.clone().unwrap_or_default();
+    refuse::unsupported(&body, &host)?;
+    let from_image = ImageDefaults::read(&image.config);
+    let entrypoint_given = body.entrypoint.is_some();
+    let entrypoint = body.entrypoint.clone().filter(|e| !e.iter().all(String::is_empty) || e.is_empty());
+    let entrypoint = match (entrypoint_given, entrypoint) {
+        (true, given) => given.unwrap_or_default(),
+        (false, _) => from_image.entrypoint.clone(),
+    };
+    // A new entrypoint drops the image's command, as Docker does.
+    let command = match body.cmd.clone().filter(|c| !c.is_empty()) {
+        Some(command) => command,
+        None if entrypoint_given => Vec::new(),
+        None => from_image.command.clone(),
+    };
+    let args: Vec<String> = entrypoint.iter().chain(&command).cloned().collect();
+    if args.is_empty() {
+        return Err(invalid("no command specified"));
+    }
+    let mut labels = from_image.labels.clone();
+    labels.extend(body.labels.clone().unwrap_or_default());
+    let (log_driver, log_opts) = logging(&host, defaults);
+    let mut exposed = from_image.exposed.clone();
+    exposed.extend(body.exposed_ports.clone().unwrap_or_default());
+    exposed.sort();
+    exposed.dedup();
+    let tty = body.tty.unwrap_or(false);
+    let network_mode = match host.network_mode.as_deref().unwrap_or("default") {
+        "" | "default" | "bridge" => "bridge".to_owned(),
+        other => other.to_owned(),
+    };
+    if body.network_disabled == Some(true) {
+        return Err(refuse::option("NetworkDisabled"));
+    }
+    let hostname = body.hostname.clone().unwrap_or_default();
+    if network_mode == "host" && !hostname.is_empty() && host.uts_mode.as_deref() == Some("host") {
+        return Err(invalid("conflicting options: hostname and the UTS mode"));
+    }
+    Ok(ContainerSpec {
+        image: image.id.clone(),
+        image_name: body.image.clone().unwrap_or_default(),
+        args,
+        entrypoint_len: entrypoint.len(),
+        env: merge_env(&from_image.env, body.env.as_deref().unwrap_or_default()),
+        working_dir: non_empty(body.working_dir.clone()).unwrap_or(from_image.working_dir),
+        user: non_empty(body.user.clone()).unwrap_or(from_image.user),
+        groups: host.group_add.clone().unwrap_or_default(),
+        hostname,
+        domainname: body.domainname.clone().unwrap_or_default(),
+        tty,
+        open_stdin: body.open_stdin.unwrap_or(false),
+        stdin_once: body.stdin_once.unwrap_or(false),
+        attach: [
+            body.attach_stdin.unwrap_or(false),
+            body.attach_stdout.unwrap_or(false),
+            body.attach_stderr.unwrap_or(false),
+        ],
+        labels,
+        stop_signal: non_empty(body.stop_signal.clone()).unwrap_or(from_image.stop_signal),
+        stop_timeout: body.stop_timeout,
+        binds: binds::parse(&host)?,
+        tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
+        read_only: host.readonly_rootfs.unwrap_or(false),
+        privileged: host.privileged.unwrap_or(false),
+        cap_add: capabilities(host.cap_add.clone())?,
+        cap_drop: capabilities(host.cap_drop.clone())?,
+        security_opt: host.security_opt.clone().unwrap_or_default(),
+        ports: ports::parse(&host)?,
+        publish_all: host.publish_all_ports.unwrap_or(false),
+        exposed,
+        network_mode,
+        extra_hosts: host.extra_hosts.clone().unwrap_or_default(),
+        dns: host.dns.clone().unwrap_or_default(),
+        dns_search: host.dns_search.clone().unwrap_or_default(),
+        dns_options: host.dns_options.clone().unwrap_or_default(),
+        shm_size: host.shm_size.filter(|n| *n > 0).unwrap_or(defaults.shm_size),
+        resources: resources(&host)?,
+        ulimits: host
+            .ulimits
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|u| (u.name.unwrap_or_default(), u.soft.unwrap_or(0), u.hard.unwrap_or(0)))
+            .collect(),
+        sysctls: host.sysctls.clone().unwrap_or_default().into_iter().collect(),
+        oom_score_adj: i32::try_from(host.oom_score_adj.unwrap_or(0)).unwrap_or(0),
+        auto_remove: host.auto_remove.unwrap_or(false),
+        restart: restart(&host)?,
+        log_driver,
+        log_opts,
+        request,
+        ..ContainerSpec::default()
+    })
+}
+
+fn non_empty(text: Option<String>) -> Option<String> {
+    text.filter(|t| !t.is_empty())
+}
+
+/// The container's driver and options; the daemon's options apply only to the daemon's own driver, except
+/// `cache-*`, which apply to every driver (Docker's rule).
+fn logging(host: &HostConfig, defaults: &Defaults) -> (String, BTreeMap<String, String>) {
+    let given = host.log_config.clone().unwrap_or_default();
+    let driver = non_empty(given.typ).unwrap_or_else(|| defaults.log_driver.clone());
+    let mut options: BTreeMap<String, String> = given.config.unwrap_or_default().into_iter().collect();
+    for (key, value) in &defaults.log_opts {
+        if driver == defaults.log_driver || key.starts_with("cache-") {
+            options.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    (driver, options)
+}
+
+fn capabilities(names: Option<Vec<String>>) -> Result<Vec<String>, PortError> {
+    let names = names.unwrap_or_default();
+    for name in &names {
+        if !name.eq_ignore_ascii_case("ALL") && runtime::oci::canonical_capability(name).is_none() {
+            return Err(invalid(format!("invalid capability: unknown capability: \"{name}\"")));
+        }
+    }
+    Ok(names)
+}
+
+fn resources(host: &HostConfig) -> Result<Resources, PortError> {
+    let memory = host.memory.unwrap_or(0);
+    let memory_swap = host.memory_swap.unwrap_or(0);
+    if memory > 0 && memory < MIN_MEMORY {
+        return Err(invalid("Minimum memory limit allowed is 6MB"));
+    }
+    if memory > 0 && memory_swap > 0 && memory_swap < memory {
+        return Err(invalid("Minimum memoryswap limit should be larger than memory limit, see usage"));
+    }
+    if memory == 0 && memory_swap > 0 {
+        return Err(invalid("You should always set the Memory limit when using Memoryswap limit, see usage"));
+    }
+    Ok(Resources {
+        memory,
+        memory_swap,
+        memory_reservation: host.memory_reservation.unwrap_or(0),
+        cpu_shares: host.cpu_shares.unwrap_or(0),
+        nano_cpus: host.nano_cpus.unwrap_or(0),
+        cpu_period: host.cpu_period.unwrap_or(0),
+        cpu_quota: host.cpu_quota.unwrap_or(0),
+        cpuset_cpus: host.cpuset_cpus.clone().unwrap_or_default(),
+        cpuset_mems: host.cpuset_mems.clone().unwrap_or_default(),
+        pids_limit: host.pids_limit.unwrap_or(0),
+    })
+}
+
+fn restart(host: &HostConfig) -> Result<(String, i64), PortError> {
+    let Some(policy) = &host.restart_policy else { return Ok(("no".into(), 0)) };
+    let name = policy.name.map_or_else(String::new, |n| n.to_string());
+    let count = policy.maximum_retry_count.unwrap_or(0);
+    let name = if name.is_empty() { "no".to_owned() } else { name };
+    if host.auto_remove == Some(true) && name != "no" {
+        return Err(invalid("can't create 'AutoRemove' container with restart policy"));
+    }
+    if count != 0 && name != "on-failure" {
+        return Err(invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'"));
+    }
+    Ok((name, count))
+}
+
+/// The image's variables, then the user's; a repeated key takes the later value in the earlier place.
+fn merge_env(image: &[String], user: &[String]) -> Vec<String> {
+    let mut out: Vec<String> = image.to_vec();
+    for entry in user {
+        let Some((key, _)) = entry.split_once('=') else {
+            // `KEY` alone removes the variable.
+            out.retain(|e| e.split_once('=').is_none_or(|(k, _)| k != entry));
+            continue;
+        };
+        match out.iter_mut().find(|e| e.split_once('=').is_some_and(|(k, _)| k == key)) {
+            Some(place) => place.clone_from(entry),
+            None => out.push(entry.clone()),
+        }
+    }
+    out
+}
+
+/// What an image's configuration says about running it.
+#[derive(Default)]
+struct ImageDefaults {
+    entrypoint: Vec<String>,
+    command: Vec<String>,
+    env: Vec<String>,
+    working_dir: String,
+    user: String,
+    stop_signal: String,
+    labels: BTreeMap<String, String>,
+    exposed: Vec<String>,
+}
+
+impl ImageDefaults {
+    fn read(config: &Value) -> Self {
+        let config = config.get("config").unwrap_or(&Value::Null);
+        let list = |key: &str| -> Vec<String> {
+            config
+                .get(key)
+                .and_then(Value::as_array)
+                .map(|a| a.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect())
+                .unwrap_or_default()
+        };
+        let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let object = |key: &str| config.get(key).and_then(Value::as_object);
+        Self {
+            entrypoint: list("Entrypoint"),
+            command: list("Cmd"),
+            env: list("Env"),
+            working_dir: text("WorkingDir"),
+            user: text("User"),
+            stop_signal: text("StopSignal"),
+            labels: object("Labels")
+                .map(|m| m.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
+                .unwrap_or_default(),
+            exposed: object("ExposedPorts").map(|m| m.keys().cloned().collect()).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

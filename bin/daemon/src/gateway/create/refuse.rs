@@ -1,0 +1,70 @@
+//! The options this engine does not honour yet, each refused by its own name.
+
+use bollard_stubs::models::{ContainerCreateBody, HostConfig};
+use contract::{Kind, PortError};
+
+/// The refusal of one option.
+pub fn option(name: &str) -> PortError {
+    PortError::new(Kind::Unsupported, format!("gantry does not support {name} yet"))
+}
+
+/// Refuses the first unsupported option in use.
+pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), PortError> {
+    fn some<T>(list: &Option<Vec<T>>) -> bool {
+        list.as_ref().is_some_and(|l| !l.is_empty())
+    }
+    let mode = |mode: &Option<String>, fine: &[&str]| {
+        mode.as_deref().is_some_and(|m| !m.is_empty() && !fine.contains(&m))
+    };
+    let positive = |n: Option<i64>| n.unwrap_or(0) > 0;
+    let health = body.healthcheck.as_ref().and_then(|h| h.test.as_ref());
+    let network = host.network_mode.as_deref().unwrap_or("default");
+    let table = [
+        ("HealthCheck", health.is_some_and(|t| !t.is_empty() && t.first().map(String::as_str) != Some("NONE"))),
+        ("Volumes", some(&body.volumes)),
+        ("VolumesFrom", some(&host.volumes_from)),
+        ("Links", some(&host.links)),
+        ("Devices", some(&host.devices)),
+        ("DeviceCgroupRules", some(&host.device_cgroup_rules)),
+        ("DeviceRequests", some(&host.device_requests)),
+        ("BlkioWeight", host.blkio_weight.unwrap_or(0) > 0),
+        ("BlkioWeightDevice", some(&host.blkio_weight_device)),
+        ("BlkioDeviceReadBps", some(&host.blkio_device_read_bps)),
+        ("BlkioDeviceWriteBps", some(&host.blkio_device_write_bps)),
+        ("BlkioDeviceReadIOps", some(&host.blkio_device_read_iops)),
+        ("BlkioDeviceWriteIOps", some(&host.blkio_device_write_iops)),
+        ("CpuRealtimePeriod", positive(host.cpu_realtime_period)),
+        ("CpuRealtimeRuntime", positive(host.cpu_realtime_runtime)),
+        ("MemorySwappiness", host.memory_swappiness.is_some_and(|n| n >= 0)),
+        ("OomKillDisable", host.oom_kill_disable == Some(true)),
+        ("Init", host.init == Some(true)),
+        ("PidMode", mode(&host.pid_mode, &[])),
+        ("IpcMode", mode(&host.ipc_mode, &["private", "shareable"])),
+        ("UTSMode", mode(&host.uts_mode, &[])),
+        ("UsernsMode", mode(&host.userns_mode, &["host"])),
+        ("CgroupnsMode", host.cgroupns_mode.is_some_and(|m| m.to_string() == "host")),
+        ("Cgroup", mode(&host.cgroup, &[])),
+        ("CgroupParent", mode(&host.cgroup_parent, &[])),
+        ("StorageOpt", host.storage_opt.as_ref().is_some_and(|m| !m.is_empty())),
+        ("Runtime", mode(&host.runtime, &["gantry", "runc"])),
+        ("VolumeDriver", mode(&host.volume_driver, &["local"])),
+        ("MaskedPaths", host.masked_paths.is_some()),
+        ("ReadonlyPaths", host.readonly_paths.is_some()),
+    ];
+    if let Some((name, _)) = table.iter().find(|(_, used)| *used) {
+        return Err(option(name));
+    }
+    if !matches!(network, "" | "default" | "bridge" | "none" | "host") {
+        return Err(match network.strip_prefix("container:") {
+            Some(_) => option("NetworkMode container:"),
+            None => PortError::new(Kind::NotFound, format!("network {network} not found")),
+        });
+    }
+    for opt in host.security_opt.iter().flatten() {
+        let known = opt.starts_with("no-new-privileges") || opt == "seccomp=unconfined" || opt == "seccomp=builtin";
+        if !known {
+            return Err(option(&format!("security option {opt}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+use super::*;
+use serde_json::json;
+
+fn image() -> ImageSummary {
+    ImageSummary {
+        id: "sha256:aa".into(),
+        config: json!({"config": {"Entrypoint": ["/entry"], "Cmd": ["serve"], "Env": ["A=1", "B=2"], "WorkingDir": "/srv"}}),
+        ..ImageSummary::default()
+    }
+}
+
+fn create(body: Value) -> Result<ContainerSpec, PortError> {
+    let defaults = Defaults { log_driver: "json-file".into(), log_opts: BTreeMap::new(), shm_size: 1 << 26 };
+    resolve(serde_json::from_value(body.clone()).unwrap(), body, &image(), &defaults)
+}
+
+#[test]
+fn the_image_supplies_what_the_request_leaves_out() {
+    let spec = create(json!({"Image": "x", "Env": null, "Cmd": null, "ExposedPorts": null, "HostConfig": {"Binds": null}})).unwrap();
+    assert_eq!(spec.args, ["/entry", "serve"]);
+    assert_eq!(spec.working_dir, "/srv");
+    assert_eq!(spec.log_driver, "json-file");
+}
+
+#[test]
+fn a_new_entrypoint_drops_the_images_command() {
+    let spec = create(json!({"Image": "x", "Entrypoint": ["/other"]})).unwrap();
+    assert_eq!(spec.args, ["/other"]);
+}
+
+#[test]
+fn the_users_variables_replace_the_images() {
+    let spec = create(json!({"Image": "x", "Env": ["A=9", "C=3"]})).unwrap();
+    assert_eq!(spec.env, ["A=9", "B=2", "C=3"]);
+}
+
+#[test]
+fn a_memory_limit_below_six_megabytes_is_refused() {
+    let error = create(json!({"Image": "x", "HostConfig": {"Memory": 4194304}})).unwrap_err();
+    assert_eq!(error.text, "Minimum memory limit allowed is 6MB");
+}
+
+#[test]
+fn an_option_that_is_not_built_is_refused_by_name() {
+    let error = create(json!({"Image": "x", "HostConfig": {"PidMode": "host"}})).unwrap_err();
+    assert!(error.text.contains("PidMode"), "{}", error.text);
+}
+
+#[test]
+fn binds_and_ports_are_read_in_all_their_forms() {
+    let spec = create(json!({"Image": "x", "HostConfig": {
+        "Binds": ["/h:/c:ro"],
+        "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "7777"}], "53/udp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
+    }}))
+    .unwrap();
+    assert!(spec.binds[0].read_only);
+    assert_eq!(spec.ports.len(), 2);
+}

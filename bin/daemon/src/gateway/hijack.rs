@@ -1,0 +1,173 @@
+//! Attach and exec sessions: the HTTP connection becomes a raw stream in both directions.
+
+use super::detach::{DetachKeys, Verdict};
+use super::status::Answer;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use contract::log::Stream;
+use contract::runtime::{Attachment, Input};
+use futures::StreamExt;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+/// How a session looks on the wire.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// A tty's output is raw, everything else is framed by stream.
+    pub tty: bool,
+    /// Forward stdout.
+    pub stdout: bool,
+    /// Forward stderr.
+    pub stderr: bool,
+    /// Detach sequence, looked for in ttys only.
+    pub detach: DetachKeys,
+}
+
+impl Shape {
+    fn content_type(&self) -> HeaderValue {
+        HeaderValue::from_static(if self.tty {
+            "application/vnd.docker.raw-stream"
+        } else {
+            "application/vnd.docker.multiplexed-stream"
+        })
+    }
+
+    fn encode(&self, stream: Stream, data: &Bytes) -> Option<Bytes> {
+        let wanted = match stream {
+            Stream::Stdout => self.stdout,
+            Stream::Stderr => self.stderr,
+        };
+        match (wanted, self.tty) {
+            (false, _) => None,
+            (true, true) => Some(data.clone()),
+            (true, false) => Some(frame(stream, data)),
+        }
+    }
+}
+
+/// One frame of Docker's multiplexed stream: stream byte, three zeros, length big-endian, payload.
+pub fn frame(stream: Stream, data: &[u8]) -> Bytes {
+    let kind = match stream {
+        Stream::Stdout => 1,
+        Stream::Stderr => 2,
+    };
+    let length = u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let mut out = Vec::with_capacity(8 + data.len());
+    out.extend_from_slice(&[kind, 0, 0, 0]);
+    out.extend_from_slice(&length);
+    out.extend_from_slice(data);
+    Bytes::from(out)
+}
+
+/// Answers with the session. A client that asked for an upgrade gets both directions; any other gets the output as
+/// the response's body. `on_end` runs when the session is over, however it ends.
+pub fn answer(mut request: Request, attachment: Attachment, shape: Shape, on_end: impl FnOnce(End) + Send + 'static) -> Answer {
+    let upgrade = request.headers().contains_key(header::UPGRADE);
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().insert(header::CONTENT_TYPE, shape.content_type());
+    if !upgrade {
+        let output = tokio_stream(attachment.output)
+            .filter_map(move |(s, d)| futures::future::ready(shape.encode(s, &d).map(Ok::<_, std::io::Error>)));
+        *response.body_mut() = Body::from_stream(output);
+        return Ok(response);
+    }
+    let pending = hyper::upgrade::on(&mut request);
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("tcp"));
+    tokio::spawn(async move {
+        let end = match pending.await {
+            Ok(connection) => run(TokioIo::new(connection), attachment, shape).await,
+            Err(_) => End::ClientLeft,
+        };
+        on_end(end);
+    });
+    Ok(response)
+}
+
+/// A receiver as a stream.
+pub fn tokio_stream<T: Send + 'static>(receiver: mpsc::Receiver<T>) -> impl futures::Stream<Item = T> + Send + 'static {
+    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The process's output ended.
+    Finished,
+    /// The user typed the detach sequence.
+    Detached,
+    /// The connection broke.
+    ClientLeft,
+}
+
+async fn run<C>(connection: C, attachment: Attachment, shape: Shape) -> End
+where
+    C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
+{
+    let (mut from_client, mut to_client) = tokio::io::split(connection);
+    let Attachment { input, mut output } = attachment;
+    let keys = shape.tty.then(|| shape.detach.clone());
+    let typed = async move {
+        match pump_input(&mut from_client, input, keys).await {
+            End::Detached => End::Detached,
+            // A half-closed client still reads: only output or a failed write ends the session.
+            _ => std::future::pending().await,
+        }
+    };
+    let shown = async {
+        while let Some((stream, data)) = output.recv().await {
+            if let Some(bytes) = shape.encode(stream, &data)
+                && to_client.write_all(&bytes).await.is_err()
+            {
+                return End::ClientLeft;
+            }
+        }
+        End::Finished
+    };
+    let end = tokio::select! {
+        end = typed => end,
+        end = shown => end,
+    };
+    // The client learns the end of a session by the end of the stream.
+    if to_client.shutdown().await.is_err() {
+        return End::ClientLeft;
+    }
+    end
+}
+
+async fn pump_input(
+    client: &mut (impl AsyncReadExt + Unpin),
+    mut input: Option<Input>,
+    mut keys: Option<DetachKeys>,
+) -> End {
+    let mut buffer = vec![0; 32 * 1024];
+    loop {
+        let piece = match client.read(&mut buffer).await {
+            Ok(n) if n > 0 => buffer.get(..n).unwrap_or_default().to_vec(),
+            _ => break,
+        };
+        let (bytes, leave) = match keys.as_mut().map(|k| k.feed(&piece)) {
+            None => (piece, false),
+            Some(Verdict::Forward(bytes)) => (bytes, false),
+            Some(Verdict::Detach(bytes)) => (bytes, true),
+        };
+        if let Some(to) = &mut input
+            && (to.write_all(&bytes).await.is_err() || to.flush().await.is_err())
+        {
+            input = None;
+        }
+        if leave {
+            return End::Detached;
+        }
+    }
+    if let Some(mut to) = input.take() {
+        // The far side may be gone already; its end is what the output half reports.
+        let _gone = to.shutdown().await;
+    }
+    End::ClientLeft
+}

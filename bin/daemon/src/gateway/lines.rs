@@ -1,0 +1,70 @@
+//! Stored lines as `logs` sends them.
+
+use super::hijack::frame;
+use bytes::Bytes;
+use contract::log::StoredLine;
+use std::fmt::Write as _;
+
+/// What a client wants to see of each line.
+#[derive(Debug, Clone, Copy)]
+pub struct Dress {
+    /// A tty's lines are raw, others framed.
+    pub tty: bool,
+    /// Prefix with the time.
+    pub timestamps: bool,
+    /// Prefix with the attributes.
+    pub details: bool,
+}
+
+/// One line on the wire: optional time, optional attributes, text.
+pub fn encode(stored: &StoredLine, dress: Dress) -> Bytes {
+    let line = &stored.line;
+    let mut prefix = String::new();
+    if dress.timestamps {
+        prefix.push_str(&timestamp(line.time_ns));
+        prefix.push(' ');
+    }
+    if dress.details && !stored.attrs.is_empty() {
+        let shown: Vec<String> = stored.attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
+        prefix.push_str(&shown.join(","));
+        prefix.push(' ');
+    }
+    if prefix.is_empty() && dress.tty {
+        return line.data.clone();
+    }
+    let mut text = prefix.into_bytes();
+    text.extend_from_slice(&line.data);
+    if dress.tty { Bytes::from(text) } else { frame(line.stream, &text) }
+}
+
+/// RFC 3339 with exactly nine digits of fraction, as Docker prints log times.
+fn timestamp(ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(ns)).map_or_else(|_| String::new(), |t| format!("{t:.9}"))
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            // Writing to a String cannot fail.
+            _ => drop(write!(out, "%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::log::{LogLine, Stream};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_line_carries_its_time_with_nine_digits() {
+        let line = LogLine { stream: Stream::Stderr, time_ns: 1_500_000_000, data: Bytes::from("x\n"), partial: None };
+        let stored = StoredLine { line, attrs: BTreeMap::new() };
+        let sent = encode(&stored, Dress { tty: false, timestamps: true, details: false });
+        assert_eq!(&sent[..], b"\x02\0\0\0\0\0\0\x211970-01-01T00:00:01.500000000Z x\n");
+    }
+}

@@ -1,0 +1,146 @@
+//! The HTTP face: Docker's routes on one side, the engine's operations on the other. Nothing is decided here.
+
+mod containers;
+mod create;
+mod detach;
+mod exec;
+mod filter;
+mod hijack;
+mod images;
+mod lines;
+mod networks;
+mod query;
+mod render;
+pub mod serve;
+mod status;
+mod system;
+mod version;
+
+pub use create::Defaults;
+pub use version::{API, MIN_API};
+
+use crate::host::Host;
+use actors::Engine;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, delete, get, head, post};
+use contract::network::BridgeSpec;
+use serde::Serialize;
+use status::Failure;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What every handler shares.
+pub struct Gateway {
+    /// The actors.
+    pub engine: Engine,
+    /// The machine.
+    pub host: Host,
+    /// Fallbacks of create.
+    pub defaults: Defaults,
+    /// Data root, as `info` shows it.
+    pub data_root: PathBuf,
+    /// The default bridge.
+    pub bridge: BridgeSpec,
+    /// Daemon labels.
+    pub labels: Vec<String>,
+}
+
+type Shared = Arc<Gateway>;
+
+/// All routes.
+pub fn router(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/_ping", get(system::ping).merge(head(system::ping)))
+        .route("/version", get(system::version))
+        .route("/info", get(system::info))
+        .route("/events", get(system::events))
+        .route("/auth", post(system::auth))
+        .route("/gantry/actors", get(system::actors))
+        .route("/gantry/fault", post(system::fault))
+        .route("/containers/json", get(containers::list))
+        .route("/containers/create", post(containers::create))
+        .route("/containers/{id}", delete(containers::remove))
+        .route("/containers/{id}/json", get(containers::inspect))
+        .route("/containers/{id}/start", post(containers::start))
+        .route("/containers/{id}/stop", post(containers::stop))
+        .route("/containers/{id}/restart", post(containers::restart))
+        .route("/containers/{id}/kill", post(containers::kill))
+        .route("/containers/{id}/wait", post(containers::wait))
+        .route("/containers/{id}/rename", post(containers::rename))
+        .route("/containers/{id}/pause", post(containers::pause))
+        .route("/containers/{id}/unpause", post(containers::unpause))
+        .route("/containers/{id}/resize", post(containers::resize))
+        .route("/containers/{id}/top", get(containers::top))
+        .route("/containers/{id}/logs", get(containers::logs))
+        .route("/containers/{id}/attach", post(containers::attach))
+        .route("/containers/{id}/exec", post(exec::create))
+        .route("/exec/{id}/start", post(exec::start))
+        .route("/exec/{id}/json", get(exec::inspect))
+        .route("/exec/{id}/resize", post(exec::resize))
+        .route("/images/json", get(images::list))
+        .route("/images/create", post(images::create))
+        .route("/images/load", post(images::load))
+        .route("/images/{*rest}", any(images::named))
+        .route("/networks", get(networks::list))
+        .route("/networks/{id}", get(networks::inspect))
+        .fallback(unknown)
+        .with_state(Arc::new(gateway))
+        .layer(axum::middleware::map_response(stamp))
+}
+
+/// Docker's routes that gantry knows by name but has not built.
+const NOT_BUILT: [&str; 14] = [
+    "/build", "/commit", "/volumes", "/networks", "/plugins", "/swarm", "/services", "/tasks", "/nodes", "/secrets",
+    "/configs", "/session", "/distribution", "/system",
+];
+
+async fn unknown(request: Request) -> Response {
+    let path = request.uri().path();
+    let built = !NOT_BUILT.iter().any(|p| path.strip_prefix(p).is_some_and(|r| r.is_empty() || r.starts_with('/')))
+        && !(path.starts_with("/containers/") || path.starts_with("/exec/"));
+    if built {
+        return Failure::new(StatusCode::NOT_FOUND, "page not found").into_response();
+    }
+    let text = format!("gantry does not support {} {path} yet", request.method());
+    Failure::new(StatusCode::NOT_IMPLEMENTED, text).into_response()
+}
+
+/// The headers Docker puts on every answer; clients negotiate by them.
+async fn stamp(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [("api-version", API), ("docker-experimental", "false"), ("ostype", "linux"), ("server", "gantry")] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// 200 with a JSON body.
+fn json(value: &impl Serialize) -> Response {
+    status_json(StatusCode::OK, value)
+}
+
+/// Any status with a JSON body.
+fn status_json(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = status;
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn empty(status: StatusCode) -> Response {
+    status.into_response()
+}
+
+fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,148 @@
+//! `GET /containers/{id}/json`.
+
+use super::{port_map, time};
+use actors::Snapshot;
+use contract::record::ContainerSpec;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The whole object.
+pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -> Value {
+    let spec = &*snapshot.spec;
+    let state = &snapshot.state;
+    let status = snapshot.status.as_str();
+    let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    let mut args = spec.args.iter();
+    json!({
+        "Id": spec.id,
+        "Created": time(spec.created_ns),
+        "Path": args.next(),
+        "Args": args.collect::<Vec<_>>(),
+        "State": {
+            "Status": status,
+            "Running": matches!(status, "running" | "paused" | "restarting"),
+            "Paused": status == "paused",
+            "Restarting": status == "restarting",
+            "OOMKilled": state.oom_killed,
+            "Dead": status == "dead",
+            "Pid": snapshot.pid,
+            "ExitCode": state.exit_code,
+            "Error": state.error,
+            "StartedAt": time(state.started_ns),
+            "FinishedAt": time(state.finished_ns),
+        },
+        "Image": spec.image,
+        "ResolvConfPath": file("resolv.conf"),
+        "HostnamePath": file("hostname"),
+        "HostsPath": file("hosts"),
+        "LogPath": log_path.map(|p| p.to_string_lossy()).unwrap_or_default(),
+        "Name": format!("/{}", state.name),
+        "RestartCount": state.restart_count,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": if snapshot.execs.is_empty() { Value::Null } else { json!(snapshot.execs) },
+        "HostConfig": host_config(spec),
+        "GraphDriver": { "Name": "overlay2", "Data": {} },
+        "Mounts": spec.binds.iter().map(|b| json!({
+            "Type": "bind", "Source": b.source, "Destination": b.target, "Mode": if b.read_only { "ro" } else { "" },
+            "RW": !b.read_only, "Propagation": if b.propagation.is_empty() { "rprivate" } else { &b.propagation },
+        })).collect::<Vec<_>>(),
+        "Config": config(spec),
+        "NetworkSettings": network(snapshot),
+    })
+}
+
+/// What the request said, with the resolved values in place of what it left open.
+fn host_config(spec: &ContainerSpec) -> Value {
+    let mut out = spec.request.get("HostConfig").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut set = |key: &str, value: Value| {
+        out.insert(key.to_owned(), value);
+    };
+    set("LogConfig", json!({ "Type": spec.log_driver, "Config": spec.log_opts }));
+    set("NetworkMode", spec.network_mode.clone().into());
+    set("RestartPolicy", json!({ "Name": spec.restart.0, "MaximumRetryCount": spec.restart.1 }));
+    set("ShmSize", spec.shm_size.into());
+    set("Runtime", "gantry".into());
+    set("AutoRemove", spec.auto_remove.into());
+    set("Privileged", spec.privileged.into());
+    Value::Object(out)
+}
+
+fn config(spec: &ContainerSpec) -> Value {
+    let (entrypoint, command) = spec.args.split_at_checked(spec.entrypoint_len).unwrap_or((&[], &spec.args));
+    let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
+    let mut out = json!({
+        "Hostname": spec.hostname,
+        "Domainname": spec.domainname,
+        "User": spec.user,
+        "AttachStdin": spec.attach[0],
+        "AttachStdout": spec.attach[1],
+        "AttachStderr": spec.attach[2],
+        "Tty": spec.tty,
+        "OpenStdin": spec.open_stdin,
+        "StdinOnce": spec.stdin_once,
+        "Env": spec.env,
+        "Cmd": or_null(command),
+        "Image": spec.image_name,
+        "Volumes": null,
+        "WorkingDir": spec.working_dir,
+        "Entrypoint": or_null(entrypoint),
+        "OnBuild": null,
+        "Labels": spec.labels,
+    });
+    if let Some(map) = out.as_object_mut() {
+        if !spec.exposed.is_empty() {
+            let ports: Map<String, Value> = spec.exposed.iter().map(|p| (p.clone(), json!({}))).collect();
+            map.insert("ExposedPorts".into(), ports.into());
+        }
+        if !spec.stop_signal.is_empty() {
+            map.insert("StopSignal".into(), spec.stop_signal.clone().into());
+        }
+        if let Some(seconds) = spec.stop_timeout {
+            map.insert("StopTimeout".into(), seconds.into());
+        }
+    }
+    out
+}
+
+fn network(snapshot: &Snapshot) -> Value {
+    let spec = &*snapshot.spec;
+    let endpoint = snapshot.state.endpoint.as_ref().filter(|_| snapshot.pid != 0);
+    let (address, gateway, prefix, mac) = match endpoint {
+        Some(e) => (e.address.to_string(), e.bridge.gateway.to_string(), e.bridge.prefix, e.mac.clone()),
+        None => Default::default(),
+    };
+    let ports = match endpoint {
+        Some(e) => port_map(&e.ports, &spec.exposed),
+        None => json!({}),
+    };
+    let one = json!({
+        "IPAMConfig": null, "Links": null, "Aliases": null, "MacAddress": mac, "DriverOpts": null, "GwPriority": 0,
+        "NetworkID": network_id(&spec.network_mode), "EndpointID": if endpoint.is_some() { spec.id.clone() } else { String::new() },
+        "Gateway": gateway, "IPAddress": address, "IPPrefixLen": prefix, "IPv6Gateway": "",
+        "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": null,
+    });
+    let mut networks = Map::new();
+    networks.insert(spec.network_mode.clone(), one);
+    json!({
+        "Bridge": "", "SandboxID": if snapshot.pid == 0 { "" } else { spec.id.as_str() },
+        "SandboxKey": if snapshot.pid == 0 { String::new() } else { format!("/proc/{}/ns/net", snapshot.pid) },
+        "Ports": ports, "HairpinMode": false, "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null,
+        "EndpointID": if endpoint.is_some() { spec.id.clone() } else { String::new() },
+        "Gateway": gateway, "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPAddress": address,
+        "IPPrefixLen": prefix, "IPv6Gateway": "", "MacAddress": mac, "Networks": networks,
+    })
+}
+
+/// A stable 64-digit id for each of the built-in networks.
+fn network_id(name: &str) -> String {
+    let mut out = String::new();
+    for byte in name.bytes().cycle().take(32) {
+        out.push_str(&hex::encode([byte]));
+    }
+    out
+}

@@ -1,0 +1,48 @@
+//! Containers as Docker's API words them.
+
+mod inspect;
+mod summary;
+
+pub use inspect::inspect;
+pub use summary::{Usage, summary};
+
+use contract::network::{PortBinding, Protocol};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// RFC 3339 with nanoseconds; the Go zero time for "never".
+pub fn time(ns: i64) -> String {
+    if ns == 0 {
+        return "0001-01-01T00:00:00Z".to_owned();
+    }
+    Timestamp::from_nanosecond(i128::from(ns)).map_or_else(|_| String::new(), |t| t.to_string())
+}
+
+/// `80/tcp`.
+pub fn port_key(binding: &PortBinding) -> String {
+    format!("{}/{}", binding.container_port, protocol(binding.protocol))
+}
+
+/// `tcp`, `udp`.
+pub fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    }
+}
+
+/// `{"80/tcp": [{"HostIp": …, "HostPort": …}], "443/tcp": null}`.
+pub fn port_map(bindings: &[PortBinding], exposed: &[String]) -> Value {
+    let mut out = Map::new();
+    for port in exposed {
+        out.insert(port.clone(), Value::Null);
+    }
+    for binding in bindings {
+        let entry = json!({ "HostIp": binding.host_ip.to_string(), "HostPort": binding.host_port.to_string() });
+        match out.entry(port_key(binding)).or_insert(Value::Null) {
+            Value::Array(list) => list.push(entry),
+            empty => *empty = json!([entry]),
+        }
+    }
+    Value::Object(out)
+}

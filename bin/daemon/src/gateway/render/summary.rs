@@ -1,0 +1,122 @@
+//! One line of `GET /containers/json`.
+
+use super::{protocol, time};
+use actors::Snapshot;
+use serde_json::{Value, json};
+
+/// Sizes shown with `size=1`.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Bytes in the container's own layer.
+    pub writable: u64,
+    /// That and its image.
+    pub total: u64,
+}
+
+/// The object; `now_ns` is the present, for the status text.
+pub fn summary(snapshot: &Snapshot, now_ns: i64, usage: Option<Usage>) -> Value {
+    let spec = &*snapshot.spec;
+    let state = &snapshot.state;
+    let status = snapshot.status.as_str();
+    let mut ports: Vec<Value> = Vec::new();
+    if snapshot.pid != 0 && let Some(endpoint) = &state.endpoint {
+        for port in &endpoint.ports {
+            ports.push(json!({
+                "IP": port.host_ip.to_string(), "PrivatePort": port.container_port,
+                "PublicPort": port.host_port, "Type": protocol(port.protocol),
+            }));
+        }
+        for exposed in &spec.exposed {
+            let (number, kind) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
+            let published = endpoint.ports.iter().any(|p| super::port_key(p) == *exposed);
+            if let (false, Ok(number)) = (published, number.parse::<u16>()) {
+                ports.push(json!({ "PrivatePort": number, "Type": kind }));
+            }
+        }
+    }
+    let mut networks = serde_json::Map::new();
+    let address = state.endpoint.as_ref().filter(|_| snapshot.pid != 0);
+    networks.insert(spec.network_mode.clone(), json!({
+        "IPAddress": address.map(|e| e.address.to_string()).unwrap_or_default(),
+        "Gateway": address.map(|e| e.bridge.gateway.to_string()).unwrap_or_default(),
+        "MacAddress": address.map(|e| e.mac.clone()).unwrap_or_default(),
+    }));
+    let mut out = json!({
+        "Id": spec.id,
+        "Names": [format!("/{}", state.name)],
+        "Image": spec.image_name,
+        "ImageID": spec.image,
+        "Command": command(&spec.args),
+        "Created": spec.created_ns / 1_000_000_000,
+        "Ports": ports,
+        "Labels": spec.labels,
+        "State": status,
+        "Status": status_text(snapshot, now_ns),
+        "HostConfig": { "NetworkMode": spec.network_mode },
+        "NetworkSettings": { "Networks": networks },
+        "Mounts": spec.binds.iter().map(|b| json!({
+            "Type": "bind", "Source": b.source, "Destination": b.target, "Mode": "", "RW": !b.read_only,
+            "Propagation": "rprivate",
+        })).collect::<Vec<_>>(),
+    });
+    if let (Some(usage), Some(map)) = (usage, out.as_object_mut()) {
+        map.insert("SizeRw".into(), usage.writable.into());
+        map.insert("SizeRootFs".into(), usage.total.into());
+    }
+    out
+}
+
+/// Arguments joined by blanks, those with blanks in them quoted, as Docker shows them.
+fn command(args: &[String]) -> String {
+    let shown: Vec<String> =
+        args.iter().map(|a| if a.contains(' ') { format!("'{a}'") } else { a.clone() }).collect();
+    shown.join(" ")
+}
+
+/// `Up 3 minutes`, `Exited (0) 2 hours ago`, `Created`.
+pub fn status_text(snapshot: &Snapshot, now_ns: i64) -> String {
+    let state = &snapshot.state;
+    let since = |ns: i64| duration((now_ns - ns) / 1_000_000_000);
+    match snapshot.status.as_str() {
+        "running" => format!("Up {}", since(state.started_ns)),
+        "paused" => format!("Up {} (Paused)", since(state.started_ns)),
+        "restarting" => format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_ns)),
+        "removing" => "Removal In Progress".to_owned(),
+        "dead" => "Dead".to_owned(),
+        "exited" if state.started_ns == 0 && time(state.finished_ns).starts_with("0001") => "Created".to_owned(),
+        "exited" => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_ns)),
+        _ => "Created".to_owned(),
+    }
+}
+
+/// go-units `HumanDuration`.
+pub fn duration(seconds: i64) -> String {
+    let minutes = seconds / 60;
+    let hours = (seconds as f64 / 3600.0).round() as i64;
+    match seconds {
+        i64::MIN..1 => "Less than a second".into(),
+        1 => "1 second".into(),
+        2..60 => format!("{seconds} seconds"),
+        _ if minutes == 1 => "About a minute".into(),
+        _ if minutes < 60 => format!("{minutes} minutes"),
+        _ if hours == 1 => "About an hour".into(),
+        _ if hours < 48 => format!("{hours} hours"),
+        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
+        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
+        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", hours / 24 / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_worded_as_docker_words_them() {
+        let texts: Vec<_> = [0, 1, 59, 61, 200, 3600, 7200, 86400 * 3].map(duration).into();
+        let expected =
+            ["Less than a second", "1 second", "59 seconds", "About a minute", "3 minutes", "About an hour", "2 hours", "3 days"];
+        assert_eq!(texts, expected);
+    }
+}

@@ -1,0 +1,60 @@
+//! What the machine is, read once at start.
+
+use std::fs;
+
+/// Facts about the host for `info` and `version`.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// `uname -r`.
+    pub kernel: String,
+    /// `x86_64`, …
+    pub machine: String,
+    /// Host name.
+    pub name: String,
+    /// Pretty name of the distribution.
+    pub system: String,
+    /// Its version number.
+    pub system_version: String,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Processors.
+    pub cpus: usize,
+    /// 1 (also hybrid) or 2.
+    pub cgroup_version: u8,
+}
+
+impl Host {
+    /// Reads the facts.
+    pub fn read() -> Self {
+        let uname = nix::sys::utsname::uname().ok();
+        let part = |pick: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
+            uname.as_ref().map(|u| pick(u).to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let field = |key: &str| {
+            let value = release.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
+            value.unwrap_or_default().trim_matches('"').to_owned()
+        };
+        let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let kib = memory.lines().find_map(|l| l.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+        Self {
+            kernel: part(|u| u.release()),
+            machine: part(|u| u.machine()),
+            name: part(|u| u.nodename()),
+            system: field("PRETTY_NAME"),
+            system_version: field("VERSION_ID"),
+            memory: kib.unwrap_or(0) * 1024,
+            cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            cgroup_version: if fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false) { 2 } else { 1 },
+        }
+    }
+
+    /// Go's name for the architecture.
+    pub fn arch(&self) -> &str {
+        match self.machine.as_str() {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        }
+    }
+}
