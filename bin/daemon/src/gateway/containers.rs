@@ -203,10 +203,13 @@ pub async fn logs(State(gateway): State<Shared>, Path(name): Path<String>, RawQu
 pub async fn attach(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery, request: Request) -> Answer {
     let query = Query::parse(query.as_deref());
     let snapshot = gateway.engine.find(&name)?;
+    if query.flag("logs") {
+        return Err(super::create::unsupported("attach with logs=1").into());
+    }
     let detach = DetachKeys::parse(query.text("detachKeys").unwrap_or_default())?;
     let shape = Shape { tty: snapshot.spec.tty, stdout: query.flag("stdout"), stderr: query.flag("stderr"), detach };
     let id = ContainerId::new(snapshot.spec.id.clone());
-    let wanted = AttachRequest { stdin: query.flag("stdin"), logs: query.flag("logs"), stream: query.flag("stream") };
+    let wanted = AttachRequest { stdin: query.flag("stdin") };
     let attachment = gateway.engine.attach(&id, wanted).await?;
     let engine = gateway.engine.clone();
     hijack::answer(request, attachment, shape, move |end| {

@@ -65,7 +65,20 @@ pub fn frame(stream: Stream, data: &[u8]) -> Bytes {
 
 /// Answers with the session. A client that asked for an upgrade gets both directions; any other gets the output as
 /// the response's body. `on_end` runs when the session is over, however it ends.
-pub fn answer(mut request: Request, attachment: Attachment, shape: Shape, on_end: impl FnOnce(End) + Send + 'static) -> Answer {
+pub fn answer(request: Request, attachment: Attachment, shape: Shape, on_end: impl FnOnce(End) + Send + 'static) -> Answer {
+    answer_then(request, attachment, shape, |end| {
+        on_end(end);
+        std::future::ready(())
+    })
+}
+
+/// The same; the stream ends only after what follows `on_end` is done.
+pub fn answer_then<F: Future<Output = ()> + Send + 'static>(
+    mut request: Request,
+    attachment: Attachment,
+    shape: Shape,
+    on_end: impl FnOnce(End) -> F + Send + 'static,
+) -> Answer {
     let upgrade = request.headers().contains_key(header::UPGRADE);
     let mut response = Response::new(Body::empty());
     response.headers_mut().insert(header::CONTENT_TYPE, shape.content_type());
@@ -80,11 +93,10 @@ pub fn answer(mut request: Request, attachment: Attachment, shape: Shape, on_end
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("tcp"));
     tokio::spawn(async move {
-        let end = match pending.await {
-            Ok(connection) => run(TokioIo::new(connection), attachment, shape).await,
-            Err(_) => End::ClientLeft,
-        };
-        on_end(end);
+        match pending.await {
+            Ok(connection) => run(TokioIo::new(connection), attachment, shape, on_end).await,
+            Err(_) => on_end(End::ClientLeft).await,
+        }
     });
     Ok(response)
 }
@@ -105,8 +117,9 @@ pub enum End {
     ClientLeft,
 }
 
-async fn run<C>(connection: C, attachment: Attachment, shape: Shape) -> End
+async fn run<C, F>(connection: C, attachment: Attachment, shape: Shape, on_end: impl FnOnce(End) -> F)
 where
+    F: Future<Output = ()>,
     C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
 {
     let (mut from_client, mut to_client) = tokio::io::split(connection);
@@ -133,11 +146,9 @@ where
         end = typed => end,
         end = shown => end,
     };
-    // The client learns the end of a session by the end of the stream.
-    if to_client.shutdown().await.is_err() {
-        return End::ClientLeft;
-    }
-    end
+    on_end(end).await;
+    // The client learns the end of a session by the end of the stream; it may have left first.
+    let _left = to_client.shutdown().await;
 }
 
 async fn pump_input(

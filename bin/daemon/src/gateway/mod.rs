@@ -45,6 +45,8 @@ pub struct Gateway {
     pub data_root: PathBuf,
     /// The default bridge.
     pub bridge: BridgeSpec,
+    /// Names of the log drivers.
+    pub drivers: Vec<&'static str>,
     /// Daemon labels.
     pub labels: Vec<String>,
 }

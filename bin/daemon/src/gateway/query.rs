@@ -24,6 +24,11 @@ impl Query {
         self.0.get(key)?.first().map(String::as_str).filter(|t| !t.is_empty())
     }
 
+    /// Every value of a key.
+    pub fn all(&self, key: &str) -> Vec<String> {
+        self.0.get(key).cloned().unwrap_or_default()
+    }
+
     /// Docker's truth: anything but empty, `0`, `no`, `false`, `none`.
     pub fn flag(&self, key: &str) -> bool {
         self.flag_or(key, false)

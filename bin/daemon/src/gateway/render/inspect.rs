@@ -139,7 +139,7 @@ fn network(snapshot: &Snapshot) -> Value {
 }
 
 /// A stable 64-digit id for each of the built-in networks.
-fn network_id(name: &str) -> String {
+pub fn network_id(name: &str) -> String {
     let mut out = String::new();
     for byte in name.bytes().cycle().take(32) {
         out.push_str(&hex::encode([byte]));
