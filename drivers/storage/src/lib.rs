@@ -1,6 +1,7 @@
 //! Storage driver: container records, the image store, container roots.
 
 mod archive;
+mod changes;
 mod file;
 mod layers;
 mod index;
