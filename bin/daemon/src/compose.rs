@@ -97,7 +97,7 @@ fn ports(config: &Config) -> anyhow::Result<Ports> {
         records: Arc::new(FileRecords::new(&config.data_root)),
         roots: Arc::new(OverlayRoots::new(&config.data_root, Arc::clone(&store))),
         images: store,
-        networks: Arc::new(Bridges::new()),
+        networks: Arc::new(Bridges::start().context("open netlink sockets")?),
         drivers: log_drivers::catalogue(),
         validate: log_drivers::validate,
         attributes: log_drivers::attributes,
