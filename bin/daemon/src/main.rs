@@ -1,4 +1,5 @@
 //! `gantryd`: the daemon. Reads its configuration, builds the drivers, starts the actors, serves the API.
+#![recursion_limit = "256"] // `info` is one large JSON object.
 
 mod compose;
 mod gateway;

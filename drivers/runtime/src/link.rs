@@ -121,7 +121,9 @@ impl Task {
                             subscribed = false;
                         }
                         Ok(Answer::ExecExited { id, code }) => {
-                            task.heard.send_modify(|h| drop(h.execs.insert(id, code)));
+                            task.heard.send_modify(|h| {
+                                h.execs.insert(id, code);
+                            });
                         }
                         Ok(_) => {}
                         Err(_) => subscribed = false,

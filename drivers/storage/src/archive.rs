@@ -3,7 +3,9 @@
 
 use crate::file::{failed, random_hex, remove_tree};
 use crate::unpack::decompress;
-use contract::{Kind, PortError};
+use crate::reference::Reference;
+use crate::store::{Core, diff_ids};
+use contract::{ImageId, Kind, PortError};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -193,7 +195,56 @@ impl Write for Hasher {
     }
 }
 
-/// `sha256:…` of bytes.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+/// Stores every image of an archive; answers their names, or ids where there are none.
+pub(crate) fn load(core: &Core, scratch: &Path, path: &Path) -> Result<Vec<String>, PortError> {
+    let archive = Archive::open(path, scratch)?;
+    let mut loaded = Vec::new();
+    for found in archive.images()? {
+        let ids = diff_ids(&found.config)?;
+        if ids.len() != found.layers.len() {
+            return Err(invalid(format!("invalid archive: {} layers for {} diff ids", found.layers.len(), ids.len())));
+        }
+        let names = found.names.iter().map(|n| Reference::parse(n).map(|r| r.tagged())).collect::<Result<Vec<_>, _>>()?;
+        let mut added = Vec::new();
+        let mut unpack_all = || {
+            for (id, file) in ids.iter().zip(&found.layers) {
+                if !core.layers.has(id) {
+                    let reader = File::open(file).map_err(failed("opening", file))?;
+                    core.layers.add(reader, Some(id))?;
+                    added.push(id.clone());
+                }
+            }
+            core.add_image(&found.config, &names)
+        };
+        match unpack_all() {
+            Ok(id) if names.is_empty() => loaded.push(id.to_string()),
+            Ok(_) => loaded.extend(names),
+            Err(error) => {
+                core.collect(&added)?;
+                return Err(error);
+            }
+        }
+    }
+    Ok(loaded)
+}
+
+/// Makes an image of one root file system.
+pub(crate) fn import(
+    core: &Core,
+    path: &Path,
+    names: &[String],
+    message: &str,
+    changes: &[String],
+) -> Result<ImageId, PortError> {
+    let config = crate::changes::apply(changes)?;
+    let reader = File::open(path).map_err(failed("opening", path))?;
+    let layer = core.layers.add(reader, None)?;
+    let now = jiff::Timestamp::now().to_string();
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let image = serde_json::json!({
+        "architecture": arch, "os": "linux", "created": now, "config": config,
+        "rootfs": { "type": "layers", "diff_ids": [layer.diff_id] },
+        "history": [{ "created": now, "comment": if message.is_empty() { "Imported from -" } else { message } }],
+    });
+    core.add_image(image.to_string().as_bytes(), names)
 }

@@ -98,7 +98,7 @@ impl Core {
         })
     }
 
-    fn collect(&self, layers: &[String]) -> Result<(), PortError> {
+    pub(crate) fn collect(&self, layers: &[String]) -> Result<(), PortError> {
         for layer in self.lock().unused(layers) {
             self.layers.remove(&layer)?;
         }
@@ -248,7 +248,8 @@ impl Images for Store {
         let core = self.core.clone();
         blocking(move || {
             let _making = making;
-            archive::load(&core, &archive, &progress)
+            let _ = progress;
+            archive::load(&core, &core.base, &archive)
         })
         .await
     }
@@ -332,16 +333,3 @@ impl Images for Store {
         .await
     }
 }
-
-impl Core {
-    /// A fresh scratch folder for an archive.
-    pub(crate) fn scratch(&self) -> Result<PathBuf, PortError> {
-        let path = self.base.join(format!(".load-{}", crate::file::random_hex(8)));
-        std::fs::create_dir(&path).map_err(failed("making", &path))?;
-        Ok(path)
-    }
-}
-
-#[cfg(test)]
-#[path = "store_tests.rs"]
-mod tests;

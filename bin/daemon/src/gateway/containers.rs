@@ -31,6 +31,9 @@ pub(super) async fn body_json(request: Request) -> Result<Value, Failure> {
 pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref());
     let engine = &gateway.engine;
+    if query.flag("size") {
+        return Err(super::create::unsupported("ps with size").into());
+    }
     let filter = Filter::new(query.filters(&KNOWN)?, |name| Ok(engine.find(name)?.spec.created_ns))?;
     let limit: Option<i64> = query.number("limit")?;
     let limit = limit.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
@@ -46,7 +49,7 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
     chosen.sort_by_key(|s| std::cmp::Reverse(s.spec.created_ns));
     chosen.truncate(limit.unwrap_or(usize::MAX));
     let now = now_ns();
-    let lines: Vec<Value> = chosen.iter().map(|s| render::summary(s, now, None)).collect();
+    let lines: Vec<Value> = chosen.iter().map(|s| render::summary(s, now)).collect();
     Ok(json(&lines))
 }
 

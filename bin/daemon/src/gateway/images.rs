@@ -195,10 +195,10 @@ pub async fn named(
 ) -> Answer {
     let query = Query::parse(query.as_deref());
     let engine = &gateway.engine;
-    if let (Method::GET, Some(name)) = (&method, rest.strip_suffix("/json")) {
+    if let (true, Some(name)) = (method == Method::GET, rest.strip_suffix("/json")) {
         return Ok(json(&inspect(&engine.find_image(name).await?)));
     }
-    if let (Method::POST, Some(name)) = (&method, rest.strip_suffix("/tag")) {
+    if let (true, Some(name)) = (method == Method::POST, rest.strip_suffix("/tag")) {
         let image = engine.find_image(name).await?;
         let to = format!("{}:{}", query.text("repo").unwrap_or_default(), query.text("tag").unwrap_or("latest"));
         engine.tag(&ImageId::new(image.id), &to).await?;

@@ -1,7 +1,7 @@
 //! `Binds` and bind-typed `Mounts`.
 
 use super::{invalid, refuse};
-use bollard_stubs::models::{HostConfig, MountTypeEnum};
+use bollard_stubs::models::{HostConfig, MountType};
 use contract::PortError;
 use contract::record::Bind;
 
@@ -12,7 +12,7 @@ pub fn parse(host: &HostConfig) -> Result<Vec<Bind>, PortError> {
         out.push(bind(text)?);
     }
     for mount in host.mounts.iter().flatten() {
-        if mount.typ != Some(MountTypeEnum::BIND) {
+        if mount.typ != Some(MountType::BIND) {
             return Err(refuse::option("Mounts of another type than bind"));
         }
         let source = mount.source.clone().unwrap_or_default();

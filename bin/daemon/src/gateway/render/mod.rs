@@ -4,7 +4,7 @@ mod inspect;
 mod summary;
 
 pub use inspect::{inspect, network_id};
-pub use summary::{Usage, summary};
+pub use summary::summary;
 
 use contract::network::{PortBinding, Protocol};
 use jiff::Timestamp;

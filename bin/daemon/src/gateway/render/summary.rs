@@ -4,17 +4,8 @@ use super::{protocol, time};
 use actors::Snapshot;
 use serde_json::{Value, json};
 
-/// Sizes shown with `size=1`.
-#[derive(Debug, Clone, Copy)]
-pub struct Usage {
-    /// Bytes in the container's own layer.
-    pub writable: u64,
-    /// That and its image.
-    pub total: u64,
-}
-
 /// The object; `now_ns` is the present, for the status text.
-pub fn summary(snapshot: &Snapshot, now_ns: i64, usage: Option<Usage>) -> Value {
+pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
     let spec = &*snapshot.spec;
     let state = &snapshot.state;
     let status = snapshot.status.as_str();
@@ -41,7 +32,7 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64, usage: Option<Usage>) -> Value 
         "Gateway": address.map(|e| e.bridge.gateway.to_string()).unwrap_or_default(),
         "MacAddress": address.map(|e| e.mac.clone()).unwrap_or_default(),
     }));
-    let mut out = json!({
+    json!({
         "Id": spec.id,
         "Names": [format!("/{}", state.name)],
         "Image": spec.image_name,
@@ -58,12 +49,7 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64, usage: Option<Usage>) -> Value 
             "Type": "bind", "Source": b.source, "Destination": b.target, "Mode": "", "RW": !b.read_only,
             "Propagation": "rprivate",
         })).collect::<Vec<_>>(),
-    });
-    if let (Some(usage), Some(map)) = (usage, out.as_object_mut()) {
-        map.insert("SizeRw".into(), usage.writable.into());
-        map.insert("SizeRootFs".into(), usage.total.into());
-    }
-    out
+    })
 }
 
 /// Arguments joined by blanks, those with blanks in them quoted, as Docker shows them.
