@@ -10,7 +10,8 @@ use crate::log::{FollowRequest, read_logs};
 use crate::network::Network;
 use crate::shared::{Links, Ports, Shared, lock};
 use crate::supervise::{
-    ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle, Unavailable,
+    ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
+    Unavailable,
 };
 use crate::{Snapshot, Status};
 use contract::id::ImageId;
@@ -79,11 +80,12 @@ impl Engine {
         let (live, _) = broadcast::channel(1024);
         let events = root.add(ChildSpec::new("events", "events", move |_| Events::new(live.clone())));
         let (ports, tree) = (shared.ports.clone(), registry.clone());
-        let images =
-            root.add(ChildSpec::new("images", "images", move |_| ImagesActor::new(ports.clone(), tree.clone())));
+        let images = root
+            .add(ChildSpec::new("images", "images", move |_| ImagesActor::new(ports.clone(), tree.clone())));
         let board = shared.board.clone();
         let name = format!("network:{}", bridge.name);
-        let network = root.add(ChildSpec::new(name, "network", move |_| Network::new(bridge.clone(), &board)));
+        let network =
+            root.add(ChildSpec::new(name, "network", move |_| Network::new(bridge.clone(), &board)));
         root.add(ChildSpec::new("logs", "logs", |_| Logs));
         let own = Arc::clone(&shared);
         let containers =
@@ -172,7 +174,11 @@ impl Engine {
     }
 
     /// Records a new container.
-    pub async fn create(&self, name: Option<String>, mut spec: ContainerSpec) -> Result<ContainerId, PortError> {
+    pub async fn create(
+        &self,
+        name: Option<String>,
+        mut spec: ContainerSpec,
+    ) -> Result<ContainerId, PortError> {
         let ports = &self.shared.ports;
         (ports.validate)(&spec.log_driver, &spec.log_opts)?;
         spec.id = random_id()?;
@@ -213,7 +219,12 @@ impl Engine {
     }
 
     /// Stops; false when it does not run.
-    pub async fn stop(&self, id: &ContainerId, grace: Option<i64>, signal: Option<String>) -> Result<bool, PortError> {
+    pub async fn stop(
+        &self,
+        id: &ContainerId,
+        grace: Option<i64>,
+        signal: Option<String>,
+    ) -> Result<bool, PortError> {
         let signal = signal.map(|s| parse_signal(&s)).transpose()?;
         self.call(id, |reply| Stop { grace, signal, reply }).await
     }
@@ -362,8 +373,13 @@ impl Engine {
         let snapshot = self.running(id)?;
         let exec = random_id()?;
         let own = |key: &str| spec.env.iter().any(|e| e.split_once('=').is_some_and(|(k, _)| k == key));
-        let mut env: Vec<String> =
-            snapshot.spec.env.iter().filter(|e| !e.split_once('=').is_some_and(|(k, _)| own(k))).cloned().collect();
+        let mut env: Vec<String> = snapshot
+            .spec
+            .env
+            .iter()
+            .filter(|e| !e.split_once('=').is_some_and(|(k, _)| own(k)))
+            .cloned()
+            .collect();
         if !env.iter().chain(&spec.env).any(|e| e.starts_with("PATH=")) {
             env.insert(0, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
         }
@@ -380,8 +396,14 @@ impl Engine {
             spec.working_dir.clone_from(&snapshot.spec.working_dir);
         }
         let command = spec.args.join(" ");
-        let info =
-            ExecInfo { id: exec.clone(), container: id.to_string(), spec, running: false, exit_code: None, pid: 0 };
+        let info = ExecInfo {
+            id: exec.clone(),
+            container: id.to_string(),
+            spec,
+            running: false,
+            exit_code: None,
+            pid: 0,
+        };
         self.execs.insert(info);
         let action = format!("exec_create: {command}");
         self.event("container", &action, id.as_str(), &[("execID", exec.clone())]);
@@ -409,14 +431,22 @@ impl Engine {
                     _ => 128,
                 };
                 self.execs.update(exec, |i| i.exit_code = Some(code));
-                let text = format!("OCI runtime exec failed: exec failed: unable to start container process: {}", error.chain());
+                let text = format!(
+                    "OCI runtime exec failed: exec failed: unable to start container process: {}",
+                    error.chain()
+                );
                 return Err(PortError::new(error.kind, text));
             }
         };
         self.execs.update(exec, |i| (i.running, i.pid) = (true, pid));
         let link = self.container(&id)?;
         self.exec_changed(&link, exec, true).await;
-        self.event("container", &format!("exec_start: {}", spec.args.join(" ")), id.as_str(), &[("execID", exec.to_string())]);
+        self.event(
+            "container",
+            &format!("exec_start: {}", spec.args.join(" ")),
+            id.as_str(),
+            &[("execID", exec.to_string())],
+        );
         let (this, own, container) = (self.clone(), exec.clone(), id.clone());
         tokio::spawn(async move {
             let code = this.shared.ports.runtime.exec_exited(&container, &own).await.unwrap_or(137);

@@ -156,7 +156,8 @@ impl Shared {
             directory: directory.clone(),
         });
         let spool = self.ports.spools.open(&ContainerId::new(spec.id.clone()), directory);
-        let router = RouterSpec { id: spec.id.clone(), source: Arc::clone(&source), spool, sinks: sinks.clone() };
+        let router =
+            RouterSpec { id: spec.id.clone(), source: Arc::clone(&source), spool, sinks: sinks.clone() };
         let router = RouterApi::start(router, Some("logs"), &self.registry);
         let made = Logging { router, sinks: Arc::new(sinks), source };
         map.insert(spec.id.clone(), made.clone());

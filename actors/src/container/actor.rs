@@ -103,7 +103,10 @@ impl Container {
     }
 
     /// Runs an effect outside the actor.
-    fn effect<F: Future<Output = ()> + Send + 'static>(&self, work: impl FnOnce(Arc<Shared>, Link<Self>) -> F) {
+    fn effect<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<Shared>, Link<Self>) -> F,
+    ) {
         tokio::spawn(work(Arc::clone(&self.shared), self.me.clone()));
     }
 
@@ -125,7 +128,8 @@ impl Container {
     fn launch(&mut self) {
         let attempt = self.machine.attempt;
         self.state.attempt = attempt;
-        let (spec, name, lane) = (Arc::clone(&self.spec), self.state.name.clone(), self.shared.lane(self.id.as_str()));
+        let (spec, name, lane) =
+            (Arc::clone(&self.spec), self.state.name.clone(), self.shared.lane(self.id.as_str()));
         let mut state = self.state.clone();
         self.effect(|shared, me| async move {
             let _lane = lane.lock().await;
@@ -138,7 +142,9 @@ impl Container {
                 state.error.clear();
                 state.exit_code = 0;
                 state.oom_killed = false;
-                if let Err(error) = shared.ports.records.save_state(&ContainerId::new(spec.id.clone()), &state).await {
+                if let Err(error) =
+                    shared.ports.records.save_state(&ContainerId::new(spec.id.clone()), &state).await
+                {
                     effects::settle(&shared, &spec, started.endpoint.as_ref()).await;
                     outcome = Err(effects::StartFailure { error, code: 128 });
                 }
@@ -234,7 +240,10 @@ impl Container {
         if exit.oom_killed {
             self.event("oom", &[]);
         }
-        self.event("die", &[("exitCode", exit.code.to_string()), ("execDuration", ran.as_secs().to_string())]);
+        self.event(
+            "die",
+            &[("exitCode", exit.code.to_string()), ("execDuration", ran.as_secs().to_string())],
+        );
         if self.machine.stopped_by_user && self.removers.is_empty() {
             self.event("stop", &[]);
         }
@@ -324,7 +333,8 @@ impl Answer<Adopted> for Container {
                 self.end(Exit { code: 137, at_ns: crate::now_ns(), oom_killed: false });
             }
             _ => {
-                let again = matches!(self.spec.restart.0.as_str(), "always" | "unless-stopped") && self.state.wanted;
+                let again =
+                    matches!(self.spec.restart.0.as_str(), "always" | "unless-stopped") && self.state.wanted;
                 if again && self.machine.phase == Phase::Exited {
                     self.machine.phase = Phase::Restarting;
                     self.me.tell_after(Duration::ZERO, RestartDue { attempt: self.machine.attempt });
@@ -445,7 +455,10 @@ impl Answer<Kill> for Container {
     fn answer(&mut self, message: Kill, _: &mut Ctx<Self>) {
         self.when_known(move |this| {
             if !this.machine.phase.is_alive() {
-                let text = format!("cannot kill container: {}: container {} is not running", this.state.name, this.id);
+                let text = format!(
+                    "cannot kill container: {}: container {} is not running",
+                    this.state.name, this.id
+                );
                 return Self::conflict(message.reply, text);
             }
             let own = crate::container::signals::parse(&this.spec.stop_signal).unwrap_or(15);

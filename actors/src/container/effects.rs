@@ -94,7 +94,8 @@ fn in_docker_words(error: PortError) -> PortError {
 
 /// An address and held host ports.
 async fn lease(shared: &Shared, spec: &ContainerSpec) -> Result<Endpoint, PortError> {
-    let network = shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
+    let network =
+        shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
     let asked = network.ask(Reserve { container: spec.id.clone(), known: None }, ASK).await;
     let address = asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))??;
     let reserved = shared.ports.networks.reserve_ports(&spec.id, address, wanted_ports(spec)).await;
@@ -105,7 +106,13 @@ async fn lease(shared: &Shared, spec: &ContainerSpec) -> Result<Endpoint, PortEr
             return Err(error);
         }
     };
-    Ok(Endpoint { container: spec.id.clone(), bridge: shared.bridge.clone(), address, mac: mac(address), ports })
+    Ok(Endpoint {
+        container: spec.id.clone(),
+        bridge: shared.bridge.clone(),
+        address,
+        mac: mac(address),
+        ports,
+    })
 }
 
 /// The ports asked for; with `-P` every exposed one that is not, on an ephemeral host port.
@@ -174,7 +181,11 @@ pub async fn readopt(shared: &Shared, pid: i32, state: &ContainerState) {
 }
 
 /// Removes all of a stopped container; goes on past errors and reports them together.
-pub async fn remove(shared: &Shared, spec: &ContainerSpec, endpoint: Option<&Endpoint>) -> Result<(), PortError> {
+pub async fn remove(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    endpoint: Option<&Endpoint>,
+) -> Result<(), PortError> {
     let id = ContainerId::new(spec.id.clone());
     let mut errors = Vec::new();
     detach(shared, spec, endpoint).await;
@@ -190,5 +201,8 @@ pub async fn remove(shared: &Shared, spec: &ContainerSpec, endpoint: Option<&End
         return Ok(());
     }
     let all: Vec<String> = errors.iter().map(PortError::chain).collect();
-    Err(PortError::new(Kind::Bug, format!("container {}: driver failed to remove: {}", spec.id, all.join("; "))))
+    Err(PortError::new(
+        Kind::Bug,
+        format!("container {}: driver failed to remove: {}", spec.id, all.join("; ")),
+    ))
 }

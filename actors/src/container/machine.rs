@@ -134,9 +134,7 @@ impl Machine {
         match self.phase {
             Phase::Removing => Verdict::Refused("removal is already in progress"),
             Phase::Starting | Phase::Adopting => Verdict::Refused("container is starting: try again"),
-            Phase::Paused if !force => {
-                Verdict::Refused("container is paused and must be unpaused first")
-            }
+            Phase::Paused if !force => Verdict::Refused("container is paused and must be unpaused first"),
             phase if phase.is_alive() && !force => {
                 Verdict::Refused("container is running: stop the container before removing or force remove")
             }

@@ -1,14 +1,15 @@
 //! Names for containers that were given none.
 
 const LEFT: [&str; 32] = [
-    "amber", "bold", "brisk", "calm", "clever", "crisp", "deft", "eager", "fair", "fleet", "gentle", "glad", "hardy",
-    "jolly", "keen", "kind", "lively", "lucid", "mellow", "merry", "neat", "nimble", "plucky", "proud", "quick",
-    "quiet", "sharp", "steady", "sunny", "swift", "tidy", "witty",
+    "amber", "bold", "brisk", "calm", "clever", "crisp", "deft", "eager", "fair", "fleet", "gentle", "glad",
+    "hardy", "jolly", "keen", "kind", "lively", "lucid", "mellow", "merry", "neat", "nimble", "plucky",
+    "proud", "quick", "quiet", "sharp", "steady", "sunny", "swift", "tidy", "witty",
 ];
 const RIGHT: [&str; 32] = [
-    "abel", "babbage", "banach", "boole", "curie", "dijkstra", "erdos", "euler", "faraday", "fermat", "gauss", "germain",
-    "hamming", "hopper", "hypatia", "kepler", "knuth", "lamarr", "lovelace", "maxwell", "mendel", "noether", "pascal",
-    "planck", "ritchie", "shannon", "sinclair", "tesla", "turing", "volta", "wiles", "wozniak",
+    "abel", "babbage", "banach", "boole", "curie", "dijkstra", "erdos", "euler", "faraday", "fermat",
+    "gauss", "germain", "hamming", "hopper", "hypatia", "kepler", "knuth", "lamarr", "lovelace", "maxwell",
+    "mendel", "noether", "pascal", "planck", "ritchie", "shannon", "sinclair", "tesla", "turing", "volta",
+    "wiles", "wozniak",
 ];
 
 /// A name from the id's own digits: two words and four digits, which makes a clash a one in some sixty million case.

@@ -2,9 +2,9 @@
 
 /// Names in the order of their numbers on Linux, from 1.
 const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-    "PWR", "SYS",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
 /// `SIGTERM`, `term`, `15`, `RTMIN+3`; `None` when there is no such signal.
@@ -37,7 +37,10 @@ mod tests {
 
     #[test]
     fn names_and_numbers_are_read() {
-        assert_eq!(["SIGTERM", "kill", "9", "SIGRTMIN+3", "WINCH"].map(parse), [Some(15), Some(9), Some(9), Some(37), Some(28)]);
+        assert_eq!(
+            ["SIGTERM", "kill", "9", "SIGRTMIN+3", "WINCH"].map(parse),
+            [Some(15), Some(9), Some(9), Some(37), Some(28)]
+        );
         assert_eq!(["", "65", "SIGNOPE"].map(parse), [None; 3]);
     }
 }

@@ -98,9 +98,10 @@ impl Board {
         let mut matching = map.values().filter(|s| !wanted.is_empty() && s.spec.id.starts_with(wanted));
         match (matching.next(), matching.next()) {
             (Some(one), None) => Ok(Arc::clone(one)),
-            (Some(_), Some(_)) => {
-                Err(PortError::new(Kind::Invalid, format!("Multiple IDs found with provided prefix: {wanted}")))
-            }
+            (Some(_), Some(_)) => Err(PortError::new(
+                Kind::Invalid,
+                format!("Multiple IDs found with provided prefix: {wanted}"),
+            )),
             (None, _) => Err(PortError::new(Kind::NotFound, format!("No such container: {wanted}"))),
         }
     }

@@ -54,8 +54,12 @@ impl Answer<PullerFor> for ImagesActor {
             return link.clone();
         }
         let ports = self.ports.clone();
-        let spec = ChildSpec::new(format!("pull:{}", request.name), "pull", move |me| {
-            Puller { ports: ports.clone(), request: request.clone(), me, watchers: Vec::new(), askers: Vec::new() }
+        let spec = ChildSpec::new(format!("pull:{}", request.name), "pull", move |me| Puller {
+            ports: ports.clone(),
+            request: request.clone(),
+            me,
+            watchers: Vec::new(),
+            askers: Vec::new(),
         });
         let link = spawn(spec.under("images").temporary(), &self.registry);
         self.pullers.insert(key, link.clone());
@@ -121,7 +125,8 @@ impl Message for Line {
 impl Answer<Line> for Puller {
     fn answer(&mut self, Line(line): Line, _: &mut Ctx<Self>) {
         // A slow client misses lines; one that left is forgotten.
-        self.watchers.retain(|w| !matches!(w.try_send(line.clone()), Err(mpsc::error::TrySendError::Closed(_))));
+        self.watchers
+            .retain(|w| !matches!(w.try_send(line.clone()), Err(mpsc::error::TrySendError::Closed(_))));
     }
 }
 

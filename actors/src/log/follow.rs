@@ -146,7 +146,9 @@ impl Follower {
     /// Whether records after `at` may have gone before they were read: the segment was left and is no longer there.
     async fn trimmed(&self, at: Position, read: &[SpoolRecord]) -> Result<bool, PortError> {
         let segment = |record: &SpoolRecord| match record {
-            SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => at.segment,
+            SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => {
+                at.segment
+            }
         };
         if at == Position::default() || read.first().is_none_or(|first| segment(first) == at.segment) {
             return Ok(false);

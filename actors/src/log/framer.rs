@@ -45,7 +45,14 @@ impl Lane {
         }
     }
 
-    fn emit(&mut self, text: Bytes, time_ns: i64, ends: bool, id: impl Fn(&Mark) -> String, stream: Stream) -> LogLine {
+    fn emit(
+        &mut self,
+        text: Bytes,
+        time_ns: i64,
+        ends: bool,
+        id: impl Fn(&Mark) -> String,
+        stream: Stream,
+    ) -> LogLine {
         let time_ns = match &self.mark.partial {
             Some((_, _, first)) => *first,
             None if self.carry.is_empty() => time_ns,
@@ -116,7 +123,12 @@ impl Framer {
     }
 
     /// Appends the lines `record` completes, until `full` says that it is enough.
-    pub fn push(&mut self, record: &SpoolRecord, out: &mut Vec<LogLine>, full: impl Fn(&[LogLine]) -> bool) -> Taken {
+    pub fn push(
+        &mut self,
+        record: &SpoolRecord,
+        out: &mut Vec<LogLine>,
+        full: impl Fn(&[LogLine]) -> bool,
+    ) -> Taken {
         match record {
             SpoolRecord::Data { at, stream, time_ns, data } => {
                 self.release(*at, out);
@@ -134,12 +146,19 @@ impl Framer {
                 Taken::Whole
             }
             SpoolRecord::End { at } => {
-                for (lane, stream) in [(&mut self.stdout, Stream::Stdout), (&mut self.stderr, Stream::Stderr)] {
+                for (lane, stream) in [(&mut self.stdout, Stream::Stdout), (&mut self.stderr, Stream::Stderr)]
+                {
                     if lane.next.0 > *at {
                         continue;
                     }
                     if !lane.carry.is_empty() {
-                        out.push(lane.emit(Bytes::new(), 0, false, |m| identity(self.seed, stream, m), stream));
+                        out.push(lane.emit(
+                            Bytes::new(),
+                            0,
+                            false,
+                            |m| identity(self.seed, stream, m),
+                            stream,
+                        ));
                     }
                     lane.mark.partial = None;
                     lane.go_to(*at, 0);
@@ -222,7 +241,12 @@ pub struct Piece {
 }
 
 /// Reads one batch from `from` on.
-pub async fn cut(spool: &dyn Spool, from: &Cursor, policy: BatchPolicy, seed: u64) -> Result<Piece, PortError> {
+pub async fn cut(
+    spool: &dyn Spool,
+    from: &Cursor,
+    policy: BatchPolicy,
+    seed: u64,
+) -> Result<Piece, PortError> {
     let mut framer = Framer::at(from, policy.max_line, seed);
     let (mut lines, mut at, mut ends) = (Vec::new(), from.floor(), false);
     let mut bytes = 0;

@@ -75,7 +75,13 @@ pub struct Sink {
 
 impl Sink {
     /// A sink that reports to `router`.
-    pub fn new(index: usize, spec: SinkSpec, source: Arc<LogSource>, spool: Arc<dyn Spool>, router: Link<Router>) -> Self {
+    pub fn new(
+        index: usize,
+        spec: SinkSpec,
+        source: Arc<LogSource>,
+        spool: Arc<dyn Spool>,
+        router: Link<Router>,
+    ) -> Self {
         Self { index, spec, source, spool, router }
     }
 
@@ -109,7 +115,8 @@ impl Message for Open {
 
 impl Answer<Open> for Sink {
     fn answer(&mut self, Open { attempt }: Open, _ctx: &mut Ctx<Self>) {
-        let (spec, source, spool, sink) = (self.spec.clone(), self.source.clone(), self.spool.clone(), self.index);
+        let (spec, source, spool, sink) =
+            (self.spec.clone(), self.source.clone(), self.spool.clone(), self.index);
         let failed = move |text: String| Report::Failed { sink, attempt, failure: Failure::Fatal(text) };
         let work = async move {
             let mut lane = spec.lane.lock().await;
@@ -151,7 +158,9 @@ impl Answer<Deliver> for Sink {
         let work = async move {
             let mut lane = spec.lane.lock().await;
             // Taken out, so that a driver that panics is not used again.
-            let Some(mut driver) = lane.take() else { return fail(Failure::Fatal("the driver is not open".into())) };
+            let Some(mut driver) = lane.take() else {
+                return fail(Failure::Fatal("the driver is not open".into()));
+            };
             let refused = match driver.deliver(&batch).await {
                 Ok(()) => 0,
                 Err(DeliverError::Reject { lines, source }) => {

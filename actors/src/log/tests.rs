@@ -222,7 +222,8 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
         *ALL[0].faults.lock().unwrap() = vec!["driver panic", "retry", "fatal"];
         let spool = FakeSpool::new();
         let source = Arc::new(LogSource { container_id: "c".into(), ..Default::default() });
-        let spec = RouterSpec { id: "c".into(), source: source.clone(), spool: spool.clone(), sinks: sinks.clone() };
+        let spec =
+            RouterSpec { id: "c".into(), source: source.clone(), spool: spool.clone(), sinks: sinks.clone() };
         let api = RouterApi::start(spec, None, &registry);
         let request = FollowRequest { stdout: true, stderr: true, follow: true, ..Default::default() };
         let mut follow = read_logs(source, &sinks, spool.clone(), BTreeMap::new(), request).await.unwrap();

@@ -21,7 +21,8 @@ impl Network {
     pub fn new(bridge: BridgeSpec, board: &Board) -> Self {
         let mut pool = Allocator::new(bridge.gateway, bridge.prefix);
         for snapshot in board.list() {
-            if let Some(endpoint) = snapshot.state.endpoint.as_ref().filter(|e| e.bridge.name == bridge.name) {
+            if let Some(endpoint) = snapshot.state.endpoint.as_ref().filter(|e| e.bridge.name == bridge.name)
+            {
                 pool.hold(endpoint.address, &snapshot.spec.id);
             }
         }

@@ -81,7 +81,8 @@ fn ports(config: &Config) -> anyhow::Result<Ports> {
         mirrors: config.registry_mirrors.clone(),
     })
     .map_err(|e| anyhow::anyhow!(e.chain()))?;
-    let store = Store::open(&config.data_root, Some(Arc::new(registry))).map_err(|e| anyhow::anyhow!(e.chain()))?;
+    let store =
+        Store::open(&config.data_root, Some(Arc::new(registry))).map_err(|e| anyhow::anyhow!(e.chain()))?;
     let store = Arc::new(store);
     let signals = Signals::default();
     let runtime = RuntimeConfig {

@@ -36,7 +36,9 @@ impl Host {
             value.unwrap_or_default().trim_matches('"').to_owned()
         };
         let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-        let kib = memory.lines().find_map(|l| l.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+        let kib = memory
+            .lines()
+            .find_map(|l| l.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
         Self {
             kernel: part(|u| u.release()),
             machine: part(|u| u.machine()),
@@ -45,7 +47,11 @@ impl Host {
             system_version: field("VERSION_ID"),
             memory: kib.unwrap_or(0) * 1024,
             cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            cgroup_version: if fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false) { 2 } else { 1 },
+            cgroup_version: if fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false) {
+                2
+            } else {
+                1
+            },
         }
     }
 

@@ -9,7 +9,12 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
 /// Opens a socket and serves on it. Answers its path if it is one to remove at the end.
-pub async fn serve(host: &str, group: &str, router: Router, stop: CancellationToken) -> anyhow::Result<Option<PathBuf>> {
+pub async fn serve(
+    host: &str,
+    group: &str,
+    router: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<Option<PathBuf>> {
     if let Some(path) = host.strip_prefix("unix://") {
         let path = PathBuf::from(path);
         let listener = unix(&path, group).with_context(|| format!("listen on {host}"))?;

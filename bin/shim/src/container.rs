@@ -40,7 +40,8 @@ impl Container {
     /// Makes it, up to the start gate.
     pub fn create(options: &Options) -> Result<Self, String> {
         // A second shim for the same container must not exist: the socket's lock is the name itself.
-        let text = std::fs::read(&options.config).map_err(|e| format!("read {}: {e}", options.config.display()))?;
+        let text =
+            std::fs::read(&options.config).map_err(|e| format!("read {}: {e}", options.config.display()))?;
         let config: Config =
             serde_json::from_slice(&text).map_err(|e| format!("read {}: {e}", options.config.display()))?;
         let _own_session = nix::unistd::setsid();
@@ -51,14 +52,15 @@ impl Container {
             }
             _ => {}
         }
-        let listener =
-            UnixListener::bind(&options.socket).map_err(|e| format!("listen on {}: {e}", options.socket.display()))?;
+        let listener = UnixListener::bind(&options.socket)
+            .map_err(|e| format!("listen on {}: {e}", options.socket.display()))?;
         listener.set_nonblocking(true).map_err(|e| format!("listen: {e}"))?;
         let output = Output::open(&options.dir.join("spool"), options.budget, options.drop_when_full)
             .map_err(|e| format!("open spool in {}: {e}", options.dir.display()))?;
         let terminal = config.process.terminal;
         let wiring = Wiring { terminal, stdin: options.stdin, output: true };
-        let cgroup = Cgroup::create(&config.linux.cgroups_path, &config.linux.resources).map_err(|e| e.to_string())?;
+        let cgroup =
+            Cgroup::create(&config.linux.cgroups_path, &config.linux.resources).map_err(|e| e.to_string())?;
         let main = match launch::create(&config, &cgroup, wiring) {
             Ok(main) => main,
             Err(error) => {
@@ -109,7 +111,9 @@ impl Container {
         match Signal::try_from(number) {
             Ok(signal) => kill(Pid::from_raw(self.pid()), signal).map_err(failed)?,
             // Real-time signals have no name in the library.
-            Err(_) => sandbox::launch::signal(self.pid(), number).map_err(|e| (Reason::Failed, e.to_string()))?,
+            Err(_) => {
+                sandbox::launch::signal(self.pid(), number).map_err(|e| (Reason::Failed, e.to_string()))?
+            }
         }
         if number == libc::SIGKILL && self.state == State::Paused {
             self.freeze(false)?;

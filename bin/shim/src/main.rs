@@ -14,7 +14,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let outcome = Options::parse(std::env::args().skip(1)).and_then(|options| container::Container::create(&options));
+    let outcome =
+        Options::parse(std::env::args().skip(1)).and_then(|options| container::Container::create(&options));
     let (handshake, container) = match outcome {
         Ok(container) => (Handshake::Created { pid: container.pid() }, Some(container)),
         Err(text) => (Handshake::Failed { text }, None),

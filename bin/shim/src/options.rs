@@ -31,7 +31,9 @@ impl Options {
                 "--dir" => out.dir = value()?.into(),
                 "--config" => out.config = value()?.into(),
                 "--socket" => out.socket = value()?.into(),
-                "--spool-budget" => out.budget = value()?.parse().map_err(|e| format!("--spool-budget: {e}"))?,
+                "--spool-budget" => {
+                    out.budget = value()?.parse().map_err(|e| format!("--spool-budget: {e}"))?
+                }
                 "--drop-when-full" => out.drop_when_full = true,
                 "--open-stdin" => out.stdin = true,
                 "--stdin-once" => out.stdin_once = true,

@@ -101,7 +101,8 @@ impl Loop {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(e) => return Err(e),
             }
-            let ready: Vec<PollFlags> = fds.iter().map(|f| f.revents().unwrap_or(PollFlags::empty())).collect();
+            let ready: Vec<PollFlags> =
+                fds.iter().map(|f| f.revents().unwrap_or(PollFlags::empty())).collect();
             (sources, ready)
         };
         for (source, flags) in sources.into_iter().zip(ready) {
@@ -299,7 +300,9 @@ impl Loop {
             Err((reason, text)) => Answer::Error { reason, text },
         };
         match request {
-            Request::Status => Answer::Status { state: container.state, pid: container.pid(), exit: container.exit },
+            Request::Status => {
+                Answer::Status { state: container.state, pid: container.pid(), exit: container.exit }
+            }
             Request::Start => done(container.start()),
             Request::Signal { signal } => done(container.signal(signal)),
             Request::Freeze { frozen } => done(container.freeze(frozen)),
@@ -325,7 +328,9 @@ impl Loop {
             Request::Resize { exec, rows, cols } => {
                 let fd = match &exec {
                     None => container.main.stdio.stdout.as_ref(),
-                    Some(id) => container.sessions.iter().find(|s| s.id == *id).and_then(|s| s.stdio.stdout.as_ref()),
+                    Some(id) => {
+                        container.sessions.iter().find(|s| s.id == *id).and_then(|s| s.stdio.stdout.as_ref())
+                    }
                 };
                 match fd.map(|fd| launch::resize(fd, rows, cols)) {
                     Some(Ok(())) => Answer::Done,
@@ -350,7 +355,10 @@ impl Loop {
             }
             Request::Exec { id, process } => {
                 if !matches!(container.state, State::Running) {
-                    return Answer::Error { reason: Reason::Conflict, text: "the container is not running".into() };
+                    return Answer::Error {
+                        reason: Reason::Conflict,
+                        text: "the container is not running".into(),
+                    };
                 }
                 match launch::exec(container.pid(), &process, &container.cgroup) {
                     Ok(launched) => {
@@ -359,7 +367,14 @@ impl Loop {
                             nonblocking(fd.as_ref());
                         }
                         let pid = launched.pid;
-                        container.sessions.push(Session { id, pid, stdio, tty: process.tty, code: None, seen: false });
+                        container.sessions.push(Session {
+                            id,
+                            pid,
+                            stdio,
+                            tty: process.tty,
+                            code: None,
+                            seen: false,
+                        });
                         Answer::Started { pid }
                     }
                     Err(e) => Answer::Error { reason: e.reason, text: e.to_string() },
@@ -426,7 +441,9 @@ impl Loop {
             self.announced = Instant::now();
         }
         self.container.sessions.retain(|s| s.code.is_none() || s.open() || !s.seen);
-        self.connections.retain(|c| !c.dead && !(c.closing && !c.wants_write()) && !(c.half_closed && c.attached.is_none()));
+        self.connections.retain(|c| {
+            !c.dead && !(c.closing && !c.wants_write()) && !(c.half_closed && c.attached.is_none())
+        });
     }
 
     fn drain_main(&mut self, stream: u8) {
@@ -435,7 +452,9 @@ impl Loop {
             let slot = if stream == 1 { &mut stdio.stdout } else { &mut stdio.stderr };
             let Some(fd) = slot else { return };
             match nix::unistd::read(fd.as_fd(), &mut self.buffer) {
-                Ok(n) if n > 0 => self.container.output.take(stream, self.buffer.get(..n).unwrap_or_default()),
+                Ok(n) if n > 0 => {
+                    self.container.output.take(stream, self.buffer.get(..n).unwrap_or_default())
+                }
                 Err(Errno::EINTR) => {}
                 _ => {
                     *slot = None;

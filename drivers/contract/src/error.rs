@@ -43,7 +43,11 @@ impl PortError {
     }
 
     /// A failure with its cause.
-    pub fn caused(kind: Kind, text: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub fn caused(
+        kind: Kind,
+        text: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
         Self { kind, text: text.into(), source: Some(source.into()) }
     }
 

@@ -83,13 +83,34 @@ pub trait Images: Send + Sync {
     async fn tag(&self, image: &ImageId, name: &str) -> Result<(), PortError>;
     /// Untags, or deletes when the last name goes (or `force`). `used_by`: containers holding the image
     /// (id, running), for Docker's conflict texts.
-    async fn remove(&self, name: &str, force: bool, used_by: Vec<(String, String, bool)>) -> Result<Vec<Removed>, PortError>;
+    async fn remove(
+        &self,
+        name: &str,
+        force: bool,
+        used_by: Vec<(String, String, bool)>,
+    ) -> Result<Vec<Removed>, PortError>;
     /// Reads a docker or OCI archive (plain, gzip or zstd tar) from the file; answers the loaded names (or ids).
-    async fn load(&self, archive: std::path::PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError>;
+    async fn load(
+        &self,
+        archive: std::path::PathBuf,
+        progress: ProgressSink,
+    ) -> Result<Vec<String>, PortError>;
     /// Makes an image of one tar file; `changes` as Dockerfile lines.
-    async fn import(&self, archive: std::path::PathBuf, name: Option<String>, message: String, changes: Vec<String>) -> Result<ImageId, PortError>;
+    async fn import(
+        &self,
+        archive: std::path::PathBuf,
+        name: Option<String>,
+        message: String,
+        changes: Vec<String>,
+    ) -> Result<ImageId, PortError>;
     /// Pulls from a registry.
-    async fn pull(&self, name: &str, platform: Option<String>, auth: Option<Credentials>, progress: ProgressSink) -> Result<ImageId, PortError>;
+    async fn pull(
+        &self,
+        name: &str,
+        platform: Option<String>,
+        auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<ImageId, PortError>;
     /// Removes what a killed daemon left half made.
     async fn sweep(&self) -> Result<(), PortError>;
 }

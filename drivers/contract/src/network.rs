@@ -73,7 +73,12 @@ pub trait Networks: Send + Sync {
     async fn ensure_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError>;
     /// Holds host ports for a container before anything else is made; ephemeral ports are filled in.
     /// Errors carry Docker's text for ports in use. `target` is the container's address.
-    async fn reserve_ports(&self, container: &str, target: Ipv4Addr, ports: Vec<PortBinding>) -> Result<Vec<PortBinding>, PortError>;
+    async fn reserve_ports(
+        &self,
+        container: &str,
+        target: Ipv4Addr,
+        ports: Vec<PortBinding>,
+    ) -> Result<Vec<PortBinding>, PortError>;
     /// veth, address, route, published ports.
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError>;
     /// Takes ports, rules, veth and reservation away; goes on past errors.

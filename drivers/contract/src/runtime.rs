@@ -190,7 +190,8 @@ pub enum SpoolRecord {
 #[async_trait]
 pub trait Spool: Send + Sync {
     /// Records from `from`, at most about `max_bytes`; and the position after them. Empty = nothing new yet.
-    async fn read(&self, from: Position, max_bytes: usize) -> Result<(Vec<SpoolRecord>, Position), PortError>;
+    async fn read(&self, from: Position, max_bytes: usize)
+    -> Result<(Vec<SpoolRecord>, Position), PortError>;
     /// Changes whenever there may be more.
     fn more(&self) -> watch::Receiver<u64>;
     /// Segments before `before` may go.

@@ -20,7 +20,12 @@ pub(crate) fn invalid(text: impl Into<String>) -> PortError {
 pub(crate) fn is_common(key: &str) -> bool {
     matches!(
         key,
-        "mode" | "max-buffer-size" | "cache-disabled" | "cache-max-size" | "cache-max-file" | "cache-compress"
+        "mode"
+            | "max-buffer-size"
+            | "cache-disabled"
+            | "cache-max-size"
+            | "cache-max-file"
+            | "cache-compress"
     )
 }
 
@@ -32,9 +37,7 @@ pub(crate) fn check_common(options: &Options) -> Result<(), PortError> {
     }
     if let Some(size) = get("max-buffer-size") {
         if mode != "non-blocking" {
-            return Err(invalid(
-                "logger: max-buffer-size option is only supported with 'mode=non-blocking'",
-            ));
+            return Err(invalid("logger: max-buffer-size option is only supported with 'mode=non-blocking'"));
         }
         binary_size(size).map_err(|e| invalid(format!("error parsing option max-buffer-size: {e}")))?;
     }

@@ -37,8 +37,9 @@ pub(crate) fn render(template: &str, source: &LogSource) -> Result<String, Strin
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
-        let (inside, tail) =
-            after.split_once("}}").ok_or_else(|| format!("template: log-tag: unclosed action in {template:?}"))?;
+        let (inside, tail) = after
+            .split_once("}}")
+            .ok_or_else(|| format!("template: log-tag: unclosed action in {template:?}"))?;
         let trim_before = inside.starts_with("- ");
         let trim_after = inside.ends_with(" -");
         out.push_str(if trim_before { before.trim_end() } else { before });

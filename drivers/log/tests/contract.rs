@@ -103,8 +103,10 @@ async fn json_file_keeps_only_as_many_files_as_allowed_and_skips_corrupt_records
     let opts = options(&[("max-size", "1k"), ("max-file", "3")]);
     let mut driver = find("json-file").unwrap().open(&source(folder.path()), &opts).await.unwrap();
     driver.deliver(&batch(0, 200)).await.unwrap();
-    let mut names: Vec<_> =
-        std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     let log = "0123456789abcdef0123-json.log";
     assert_eq!(names, [log.to_string(), format!("{log}.1"), format!("{log}.2"), "json-file.cursor".into()]);
@@ -138,7 +140,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &target) } else { std::fs::copy(entry.path(), target).unwrap(); }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

@@ -49,7 +49,10 @@ pub fn derived_mac(address: Ipv4Addr) -> [u8; 6] {
 
 fn check(spec: &BridgeSpec) -> Result<(), NetworkError> {
     let length = spec.name.len();
-    if !(1..=15).contains(&length) || spec.name.contains(|c: char| c == '/' || c.is_whitespace()) || spec.name.starts_with('.') {
+    if !(1..=15).contains(&length)
+        || spec.name.contains(|c: char| c == '/' || c.is_whitespace())
+        || spec.name.starts_with('.')
+    {
         return Err(NetworkError::Invalid(format!("invalid bridge name {:?}", spec.name)));
     }
     if !(1..=30).contains(&spec.prefix) {

@@ -39,8 +39,11 @@ impl Bridges {
     /// Opens the sockets and starts the thread, which ends with the last clone.
     pub fn start() -> Result<Self, NetworkError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
-        let mut kernel =
-            Kernel { route: Socket::route()?, netfilter: Socket::netfilter()?, reservations: Reservations::new() };
+        let mut kernel = Kernel {
+            route: Socket::route()?,
+            netfilter: Socket::netfilter()?,
+            reservations: Reservations::new(),
+        };
         std::thread::Builder::new()
             .name("network".into())
             .spawn(move || {

@@ -61,9 +61,11 @@ pub struct Link {
 pub fn ifinfo(index: u32, up: bool) -> [u8; 16] {
     let mut out = [0; 16];
     let state = if up { IFF_UP } else { 0 };
-    for (slot, byte) in out.iter_mut().skip(4).zip(
-        index.to_ne_bytes().into_iter().chain(state.to_ne_bytes()).chain(state.to_ne_bytes()),
-    ) {
+    for (slot, byte) in out
+        .iter_mut()
+        .skip(4)
+        .zip(index.to_ne_bytes().into_iter().chain(state.to_ne_bytes()).chain(state.to_ne_bytes()))
+    {
         *slot = byte;
     }
     out
@@ -89,7 +91,8 @@ pub fn up(index: u32) -> Message {
 /// A request that lets a bridge port send back where frames came from: where the bridge passes
 /// frames through netfilter, a container reaching its own published port needs it.
 pub fn hairpin(name: &str) -> Message {
-    let mut message = Message::new(NEWLINK, ACKED, &ifinfo(0, false), format!("setting hairpin mode of {name}"));
+    let mut message =
+        Message::new(NEWLINK, ACKED, &ifinfo(0, false), format!("setting hairpin mode of {name}"));
     message.text(ifla::IFNAME, name).nest(ifla::LINKINFO, |info| {
         info.text(ifla::INFO_SLAVE_KIND, "bridge").nest(ifla::INFO_SLAVE_DATA, |port| {
             port.bytes(ifla::PORT_MODE, &[1]);
@@ -135,7 +138,8 @@ pub fn find(socket: &mut Socket, name: &str) -> Result<Option<Link>, NetlinkErro
 
 /// The ports of a bridge.
 pub fn ports(socket: &mut Socket, master: u32) -> Result<Vec<Link>, NetlinkError> {
-    let mut message = Message::new(GETLINK, flag::REQUEST | flag::DUMP, &ifinfo(0, false), "listing interfaces");
+    let mut message =
+        Message::new(GETLINK, flag::REQUEST | flag::DUMP, &ifinfo(0, false), "listing interfaces");
     message.host32(ifla::MASTER, master);
     let replies = socket.dump(message)?;
     Ok(replies.iter().filter_map(|r| parse(&r.body)).filter(|l| l.master == master).collect())

@@ -18,8 +18,10 @@ pub struct Namespace {
 impl Namespace {
     /// Opens the namespace at `path`. A short-lived thread enters it, so no other code ever runs inside.
     pub fn open(path: &Path) -> Result<Self, NetworkError> {
-        let failed =
-            |reason: &dyn ToString| NetworkError::Namespace { path: path.to_owned(), reason: reason.to_string() };
+        let failed = |reason: &dyn ToString| NetworkError::Namespace {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        };
         let file = File::open(path).map_err(|e| failed(&e))?;
         let inside = file.try_clone().map_err(|e| failed(&e))?;
         let thread = std::thread::Builder::new()

@@ -49,7 +49,10 @@ impl Reservations {
         let mut out: Vec<PortBinding> = Vec::with_capacity(wanted.len());
         for want in wanted {
             let known = self.held.iter().take(before).find(|h| {
-                h.container == container && h.target == target && answers(&h.binding, &want) && !out.contains(&h.binding)
+                h.container == container
+                    && h.target == target
+                    && answers(&h.binding, &want)
+                    && !out.contains(&h.binding)
             });
             let result = match known {
                 Some(held) => Ok(held.binding.clone()),
@@ -81,7 +84,12 @@ impl Reservations {
         })
     }
 
-    fn hold(&mut self, container: &str, target: Ipv4Addr, want: PortBinding) -> Result<PortBinding, PortsError> {
+    fn hold(
+        &mut self,
+        container: &str,
+        target: Ipv4Addr,
+        want: PortBinding,
+    ) -> Result<PortBinding, PortsError> {
         let IpAddr::V4(host) = want.host_ip else { return Err(PortsError::Ipv6(want.host_ip)) };
         let tries = if want.host_port == 0 { self.ephemeral.len() } else { 1 };
         for _ in 0..tries {
@@ -91,7 +99,12 @@ impl Reservations {
                 Ok(socket) => {
                     let binding = PortBinding { host_port: port, ..want };
                     let kept = binding.clone();
-                    self.held.push(Held { container: container.into(), target, binding: kept, _socket: socket });
+                    self.held.push(Held {
+                        container: container.into(),
+                        target,
+                        binding: kept,
+                        _socket: socket,
+                    });
                     return Ok(binding);
                 }
                 Err(Errno::EADDRINUSE) if want.host_port == 0 => {}
@@ -161,7 +174,9 @@ mod tests {
         let error = ports.reserve("c", Ipv4Addr::new(172, 17, 0, 2), vec![tcp(0), tcp(port)]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("failed to bind host port for 127.0.0.1:{port}:172.17.0.2:80/tcp: address already in use")
+            format!(
+                "failed to bind host port for 127.0.0.1:{port}:172.17.0.2:80/tcp: address already in use"
+            )
         );
         assert!(ports.held.is_empty());
     }

@@ -36,15 +36,14 @@ pub fn ensure(route: &mut Socket, endpoint: &Endpoint, netns: &Path) -> Result<(
             let name = free_name(&mut namespace)?;
             create(route, endpoint, &host, bridge.index, &namespace, &name, mac)?;
             let made = link::find(&mut namespace.route, &name)?;
-            let made = made.ok_or_else(|| NetworkError::Invalid(format!("{name} did not appear in {}", netns.display())))?;
+            let made = made.ok_or_else(|| {
+                NetworkError::Invalid(format!("{name} did not appear in {}", netns.display()))
+            })?;
             (name, made.index)
         }
     };
-    let mut requests = vec![
-        link::up(1),
-        link::up(index),
-        link::address(index, endpoint.address, endpoint.bridge.prefix),
-    ];
+    let mut requests =
+        vec![link::up(1), link::up(index), link::address(index, endpoint.address, endpoint.bridge.prefix)];
     // The first network attached gives the default route.
     if name == INSIDE {
         requests.push(link::default_route(index, endpoint.bridge.gateway));

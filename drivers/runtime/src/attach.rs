@@ -24,7 +24,9 @@ pub fn follow(dir: PathBuf, from: Place, mut more: watch::Receiver<u64>) -> Outp
         let mut place = from;
         loop {
             more.mark_unchanged();
-            let Ok((records, next)) = crate::spool::read(dir.clone(), place, 256 * 1024).await else { return };
+            let Ok((records, next)) = crate::spool::read(dir.clone(), place, 256 * 1024).await else {
+                return;
+            };
             let nothing = records.is_empty();
             place = next;
             for record in records {

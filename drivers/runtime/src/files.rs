@@ -66,7 +66,8 @@ fn resolv(spec: &SandboxSpec, host: &str) -> String {
     let mut servers = c.dns.clone();
     if servers.is_empty() {
         // A loopback resolver of the host cannot be reached from inside.
-        servers = from_host("nameserver").into_iter().filter(|s| !s.starts_with("127.") && s != "::1").collect();
+        servers =
+            from_host("nameserver").into_iter().filter(|s| !s.starts_with("127.") && s != "::1").collect();
     }
     if servers.is_empty() {
         servers = FALLBACK_DNS.map(str::to_owned).to_vec();
@@ -105,7 +106,8 @@ mod tests {
     #[test]
     fn host_gateway_becomes_the_bridges_address() {
         let extra_hosts = vec!["up:host-gateway".into()];
-        let text = hosts(&spec(ContainerSpec { extra_hosts, hostname: "h".into(), ..ContainerSpec::default() }));
+        let text =
+            hosts(&spec(ContainerSpec { extra_hosts, hostname: "h".into(), ..ContainerSpec::default() }));
         assert!(text.ends_with("172.17.0.1\tup\n172.17.0.2\th\n"), "{text}");
     }
 }

@@ -49,7 +49,8 @@ pub struct ShimRuntime {
 impl ShimRuntime {
     /// A runtime; `signals` is shared with the spools.
     pub fn new(config: RuntimeConfig, signals: Signals) -> Self {
-        let facts = oci::HostFacts { cgroup_parent: config.cgroup_parent.clone(), devices: launch::host_devices() };
+        let facts =
+            oci::HostFacts { cgroup_parent: config.cgroup_parent.clone(), devices: launch::host_devices() };
         Self { config, facts, signals, tasks: Mutex::new(HashMap::new()) }
     }
 
@@ -159,7 +160,10 @@ impl Runtime for ShimRuntime {
         let record = self.config.containers.join(id.as_str()).join("spec.json");
         let container = launch::read_spec(&record).await?;
         let capabilities = if spec.privileged {
-            oci::effective_capabilities(&contract::record::ContainerSpec { privileged: true, ..Default::default() })
+            oci::effective_capabilities(&contract::record::ContainerSpec {
+                privileged: true,
+                ..Default::default()
+            })
         } else {
             oci::effective_capabilities(&container)
         };

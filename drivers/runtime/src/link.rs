@@ -34,7 +34,11 @@ impl Signals {
 }
 
 fn unreachable(socket: &Path, error: io::Error) -> PortError {
-    PortError::caused(Kind::Conflict, format!("the container's shim at {} does not answer", socket.display()), error)
+    PortError::caused(
+        Kind::Conflict,
+        format!("the container's shim at {} does not answer", socket.display()),
+        error,
+    )
 }
 
 /// Sends one request over a connection of its own.
@@ -100,7 +104,13 @@ pub struct Task {
 
 impl Task {
     /// Connects and listens until the shim ends.
-    pub fn watch(id: String, socket: PathBuf, exit_file: PathBuf, cgroup: String, signals: Signals) -> Arc<Self> {
+    pub fn watch(
+        id: String,
+        socket: PathBuf,
+        exit_file: PathBuf,
+        cgroup: String,
+        signals: Signals,
+    ) -> Arc<Self> {
         let task = Arc::new(Self { heard: watch::Sender::new(Heard::default()) });
         let weak = Arc::downgrade(&task);
         tokio::spawn(async move {

@@ -54,7 +54,11 @@ pub(crate) async fn end(dir: PathBuf) -> Result<Place, PortError> {
     blocking("find the end of the spool", move || spool::end(&dir)).await
 }
 
-pub(crate) async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>, Place), PortError> {
+pub(crate) async fn read(
+    dir: PathBuf,
+    from: Place,
+    max: usize,
+) -> Result<(Vec<SpoolRecord>, Place), PortError> {
     let (records, next) = blocking("read the spool", move || spool::read(&dir, from, max)).await?;
     let records = records.into_iter().map(|(at, record)| {
         let at = position(at);
@@ -81,7 +85,11 @@ fn cursor_file(folder: &Path, sink: &str) -> PathBuf {
 
 #[async_trait]
 impl Spool for FileSpool {
-    async fn read(&self, from: Position, max_bytes: usize) -> Result<(Vec<SpoolRecord>, Position), PortError> {
+    async fn read(
+        &self,
+        from: Position,
+        max_bytes: usize,
+    ) -> Result<(Vec<SpoolRecord>, Position), PortError> {
         let (records, next) = read(self.segments.clone(), place(from), max_bytes).await?;
         Ok((records, position(next)))
     }
@@ -113,8 +121,8 @@ impl Spool for FileSpool {
 
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
         let file = cursor_file(&self.cursors, sink);
-        let text = serde_json::to_vec(cursor)
-            .map_err(|e| PortError::caused(Kind::Bug, "write a cursor", e))?;
+        let text =
+            serde_json::to_vec(cursor).map_err(|e| PortError::caused(Kind::Bug, "write a cursor", e))?;
         blocking("write a cursor", move || {
             let temporary = file.with_extension("tmp");
             if let Some(folder) = file.parent() {

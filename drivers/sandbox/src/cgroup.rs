@@ -31,12 +31,13 @@ pub fn hierarchies() -> Result<Vec<Hierarchy>, LaunchError> {
 }
 
 fn parse_mounts(text: &str) -> Vec<Hierarchy> {
-    const GENERIC: [&str; 8] =
-        ["rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime", "xattr"];
+    const GENERIC: [&str; 8] = ["rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime", "xattr"];
     let mut out: Vec<Hierarchy> = Vec::new();
     for line in text.lines() {
         let mut fields = line.split(' ').skip(1);
-        let (Some(at), Some(kind), Some(options)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let (Some(at), Some(kind), Some(options)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
         let controllers: Vec<&str> = options.split(',').filter(|o| !GENERIC.contains(o)).collect();
         let hierarchy = match kind {
             "cgroup" => Hierarchy { mount: at.into(), controllers: controllers.join(","), unified: false },
@@ -119,7 +120,10 @@ impl Cgroup {
             self.write("pids", "pids.max", limit)?;
         }
         if self.unified() {
-            return crate::devices::restrict(self.folder("devices").unwrap_or(Path::new("/")), &resources.devices);
+            return crate::devices::restrict(
+                self.folder("devices").unwrap_or(Path::new("/")),
+                &resources.devices,
+            );
         }
         for rule in &resources.devices {
             let file = if rule.allow { "devices.allow" } else { "devices.deny" };
@@ -227,7 +231,8 @@ impl Cgroup {
     /// How often the kernel killed a member for memory.
     pub fn oom_kills(&self) -> u64 {
         let file = if self.unified() { "memory.events" } else { "memory.oom_control" };
-        let text = self.folder("memory").and_then(|f| fs::read_to_string(f.join(file)).ok()).unwrap_or_default();
+        let text =
+            self.folder("memory").and_then(|f| fs::read_to_string(f.join(file)).ok()).unwrap_or_default();
         text.lines().find_map(|l| l.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
     }
 
@@ -236,7 +241,9 @@ impl Cgroup {
         for (_, folder) in &self.folders {
             for _ in 0..100 {
                 match fs::remove_dir(folder) {
-                    Err(e) if e.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(Duration::from_millis(2)),
+                    Err(e) if e.raw_os_error() == Some(libc::EBUSY) => {
+                        std::thread::sleep(Duration::from_millis(2))
+                    }
                     _ => break,
                 }
             }

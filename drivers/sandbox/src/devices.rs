@@ -121,7 +121,8 @@ pub fn restrict(folder: &Path, rules: &[DeviceRule]) -> Result<(), LaunchError> 
         ..LoadAttributes::default()
     };
     // SAFETY: `load` and what it points to (code, license) live over the call; the size is the struct's.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size_of::<LoadAttributes>()) };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size_of::<LoadAttributes>()) };
     if fd < 0 {
         return Err(std::io::Error::last_os_error()).step("load the device program");
     }
@@ -135,7 +136,9 @@ pub fn restrict(folder: &Path, rules: &[DeviceRule]) -> Result<(), LaunchError> 
         flags: 0,
     };
     // SAFETY: `attach` lives over the call; the size is the struct's.
-    let done = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const attach, size_of::<AttachAttributes>()) };
+    let done = unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const attach, size_of::<AttachAttributes>())
+    };
     if done < 0 {
         return Err(std::io::Error::last_os_error()).step("attach the device program");
     }
@@ -148,7 +151,13 @@ mod tests {
 
     #[test]
     fn a_rule_that_does_not_apply_jumps_to_the_next_one() {
-        let rule = DeviceRule { allow: true, kind: "c".into(), major: Some(1), minor: Some(3), access: "rwm".into() };
+        let rule = DeviceRule {
+            allow: true,
+            kind: "c".into(),
+            major: Some(1),
+            minor: Some(3),
+            access: "rwm".into(),
+        };
         let code = program(&[rule]);
         let jumps: Vec<i16> = code.iter().filter(|i| i.code == JUMP_NOT_EQUAL).map(|i| i.offset).collect();
         assert_eq!(jumps, [4, 3, 2]);

@@ -22,15 +22,19 @@ pub struct Identity {
 pub fn look_up(user: &str, extra: &str, passwd: &str, group: &str) -> Result<Identity, LaunchError> {
     let (user, named_group) = user.split_once(':').unwrap_or((user, ""));
     let user = if user.is_empty() { "0" } else { user };
-    let entry = passwd.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| {
-        f.first() == Some(&user) || (user.parse::<u32>().is_ok() && f.get(2) == Some(&user))
-    });
+    let entry = passwd
+        .lines()
+        .map(|l| l.split(':').collect::<Vec<_>>())
+        .find(|f| f.first() == Some(&user) || (user.parse::<u32>().is_ok() && f.get(2) == Some(&user)));
     let field = |index: usize| entry.as_ref().and_then(|f| f.get(index)).copied();
     let number = |index: usize| field(index).and_then(|t| t.parse::<u32>().ok());
     let uid = match number(2).or_else(|| user.parse().ok()) {
         Some(uid) => uid,
         None => {
-            return Err(LaunchError::new(format!("unable to find user {user}"), "no matching entries in passwd file"));
+            return Err(LaunchError::new(
+                format!("unable to find user {user}"),
+                "no matching entries in passwd file",
+            ));
         }
     };
     let mut identity = Identity {
@@ -44,7 +48,8 @@ pub fn look_up(user: &str, extra: &str, passwd: &str, group: &str) -> Result<Ide
         if let Some(name) = field(0) {
             for line in group.lines() {
                 let fields: Vec<_> = line.split(':').collect();
-                if let (Some(gid), Some(members)) = (fields.get(2).and_then(|t| t.parse().ok()), fields.get(3))
+                if let (Some(gid), Some(members)) =
+                    (fields.get(2).and_then(|t| t.parse().ok()), fields.get(3))
                     && members.split(',').any(|m| m == name)
                 {
                     identity.groups.push(gid);
@@ -62,17 +67,30 @@ pub fn look_up(user: &str, extra: &str, passwd: &str, group: &str) -> Result<Ide
 
 fn group_id(name: &str, group: &str) -> Result<u32, LaunchError> {
     let found = group.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| f.first() == Some(&name));
-    found
-        .and_then(|f| f.get(2)?.parse().ok())
-        .or_else(|| name.parse().ok())
-        .ok_or_else(|| LaunchError::new(format!("unable to find group {name}"), "no matching entries in group file"))
+    found.and_then(|f| f.get(2)?.parse().ok()).or_else(|| name.parse().ok()).ok_or_else(|| {
+        LaunchError::new(format!("unable to find group {name}"), "no matching entries in group file")
+    })
 }
 
 /// Applies resource limits.
 pub fn limit(rlimits: &[Rlimit]) -> Result<(), LaunchError> {
     const NAMES: [&str; 16] = [
-        "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
-        "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+        "CPU",
+        "FSIZE",
+        "DATA",
+        "STACK",
+        "CORE",
+        "RSS",
+        "NPROC",
+        "NOFILE",
+        "MEMLOCK",
+        "AS",
+        "LOCKS",
+        "SIGPENDING",
+        "MSGQUEUE",
+        "NICE",
+        "RTPRIO",
+        "RTTIME",
     ];
     for rlimit in rlimits {
         let name = rlimit.kind.trim_start_matches("RLIMIT_");
@@ -91,14 +109,50 @@ pub fn limit(rlimits: &[Rlimit]) -> Result<(), LaunchError> {
 /// Numbers of named capabilities (include/uapi/linux/capability.h).
 fn mask(capabilities: &[String]) -> u64 {
     const NAMES: [&str; 41] = [
-        "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-        "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-        "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-        "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-        "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "DAC_READ_SEARCH",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "SETGID",
+        "SETUID",
+        "SETPCAP",
+        "LINUX_IMMUTABLE",
+        "NET_BIND_SERVICE",
+        "NET_BROADCAST",
+        "NET_ADMIN",
+        "NET_RAW",
+        "IPC_LOCK",
+        "IPC_OWNER",
+        "SYS_MODULE",
+        "SYS_RAWIO",
+        "SYS_CHROOT",
+        "SYS_PTRACE",
+        "SYS_PACCT",
+        "SYS_ADMIN",
+        "SYS_BOOT",
+        "SYS_NICE",
+        "SYS_RESOURCE",
+        "SYS_TIME",
+        "SYS_TTY_CONFIG",
+        "MKNOD",
+        "LEASE",
+        "AUDIT_WRITE",
+        "AUDIT_CONTROL",
+        "SETFCAP",
+        "MAC_OVERRIDE",
+        "MAC_ADMIN",
+        "SYSLOG",
+        "WAKE_ALARM",
+        "BLOCK_SUSPEND",
+        "AUDIT_READ",
+        "PERFMON",
+        "BPF",
         "CHECKPOINT_RESTORE",
     ];
-    let numbers = capabilities.iter().filter_map(|c| NAMES.iter().position(|n| c.strip_prefix("CAP_") == Some(n)));
+    let numbers =
+        capabilities.iter().filter_map(|c| NAMES.iter().position(|n| c.strip_prefix("CAP_") == Some(n)));
     numbers.fold(0, |mask, n| mask | 1 << n)
 }
 
@@ -171,7 +225,12 @@ mod tests {
     #[test]
     fn numbers_need_no_entry_and_names_do() {
         assert_eq!(look_up("1234:99", "", PASSWD, GROUP).unwrap().gid, 99);
-        assert!(look_up("nobody", "", PASSWD, GROUP).unwrap_err().to_string().starts_with("unable to find user nobody"));
+        assert!(
+            look_up("nobody", "", PASSWD, GROUP)
+                .unwrap_err()
+                .to_string()
+                .starts_with("unable to find user nobody")
+        );
     }
 
     #[test]

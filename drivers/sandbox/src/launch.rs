@@ -17,7 +17,8 @@ use crate::protocol::ExecProcess;
 use crate::rootfs;
 use nix::cmsg_space;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
+    socketpair,
 };
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
@@ -91,7 +92,8 @@ fn wire(wiring: Wiring) -> Result<(Stdio, Ends), LaunchError> {
 }
 
 fn sync_pair() -> Result<(OwnedFd, OwnedFd), LaunchError> {
-    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).step("make a socket pair")
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .step("make a socket pair")
 }
 
 /// fork(2) with clone flags; the caller is single-threaded.
@@ -323,7 +325,12 @@ fn enter(pidfd: &OwnedFd, cgroup: &Cgroup) -> Result<(), LaunchError> {
     // 0 names the writer itself.
     cgroup.join(0)?;
     use nix::sched::CloneFlags as F;
-    let all = F::CLONE_NEWNS | F::CLONE_NEWPID | F::CLONE_NEWNET | F::CLONE_NEWUTS | F::CLONE_NEWIPC | F::CLONE_NEWCGROUP;
+    let all = F::CLONE_NEWNS
+        | F::CLONE_NEWPID
+        | F::CLONE_NEWNET
+        | F::CLONE_NEWUTS
+        | F::CLONE_NEWIPC
+        | F::CLONE_NEWCGROUP;
     nix::sched::setns(pidfd, all).step("enter the container's namespaces")
 }
 
@@ -418,7 +425,8 @@ fn hear(socket: &OwnedFd) -> Result<(Heard, Option<OwnedFd>), LaunchError> {
         [] => Heard::Closed,
         b"r" => Heard::Ready,
         json => Heard::Failed(
-            serde_json::from_slice(json).map_err(|e| LaunchError::new("listen to the container's process", e))?,
+            serde_json::from_slice(json)
+                .map_err(|e| LaunchError::new("listen to the container's process", e))?,
         ),
     };
     Ok((heard, terminal))

@@ -48,7 +48,8 @@ impl Program {
     /// Looks the user up and makes the working folder. Runs inside the container's root.
     pub fn ready(&self) -> Result<Ready, LaunchError> {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-        let identity = identity::look_up(&self.user, &self.groups, &read("/etc/passwd"), &read("/etc/group"))?;
+        let identity =
+            identity::look_up(&self.user, &self.groups, &read("/etc/passwd"), &read("/etc/group"))?;
         if !Path::new(&self.cwd).is_dir() {
             std::fs::create_dir_all(&self.cwd).step(format!("mkdir {}", self.cwd))?;
         }
@@ -78,7 +79,8 @@ impl Program {
             crate::seccomp::install(&ready.filter)?;
         }
         identity::assume(&ready.identity, &self.capabilities)?;
-        nix::unistd::chdir(self.cwd.as_str()).step(format!("chdir to cwd (\"{}\") set in config.json failed", self.cwd))?;
+        nix::unistd::chdir(self.cwd.as_str())
+            .step(format!("chdir to cwd (\"{}\") set in config.json failed", self.cwd))?;
         let name = self.args.first().map(String::as_str).unwrap_or_default();
         let path = self.find(name)?;
         for signal in 1..=64 {
@@ -107,7 +109,9 @@ impl Program {
             return match std::fs::metadata(name) {
                 Ok(m) if m.is_dir() => Err(denied(name, "is a directory")),
                 Ok(_) => c_string(name),
-                Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => Err(denied(name, "permission denied")),
+                Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+                    Err(denied(name, "permission denied"))
+                }
                 Err(_) => Err(LaunchError {
                     step: format!("exec: \"{name}\": stat {name}"),
                     cause: "no such file or directory".into(),
@@ -155,7 +159,8 @@ pub struct Terminal {
 pub fn open_terminal() -> Result<Terminal, LaunchError> {
     use nix::fcntl::OFlag;
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let master = nix::fcntl::open("/dev/pts/ptmx", flags, nix::sys::stat::Mode::empty()).step("open /dev/pts/ptmx")?;
+    let master =
+        nix::fcntl::open("/dev/pts/ptmx", flags, nix::sys::stat::Mode::empty()).step("open /dev/pts/ptmx")?;
     let unlock: libc::c_int = 0;
     // SAFETY: TIOCSPTLCK reads one int that lives over the call.
     if unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) } != 0 {

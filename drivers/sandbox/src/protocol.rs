@@ -202,7 +202,9 @@ pub fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
 
 /// Takes one whole frame from the front of `buffer`; `None` while it is incomplete.
 pub fn decode<T: for<'a> Deserialize<'a>>(buffer: &mut Vec<u8>) -> io::Result<Option<T>> {
-    let Some(length) = buffer.first_chunk::<4>().map(|b| u32::from_be_bytes(*b) as usize) else { return Ok(None) };
+    let Some(length) = buffer.first_chunk::<4>().map(|b| u32::from_be_bytes(*b) as usize) else {
+        return Ok(None);
+    };
     if length == 0 || length > MAX_FRAME {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("frame of {length} bytes")));
     }

@@ -90,7 +90,9 @@ pub fn conceal(config: &Config) -> Result<(), LaunchError> {
     }
     let null = resolve(&root, "/dev/null", OFlags::PATH)?;
     let stat = rustix::fs::fstat(&null).step("look at /dev/null")?;
-    if stat.st_rdev != makedev(1, 3) || SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFCHR {
+    if stat.st_rdev != makedev(1, 3)
+        || SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFCHR
+    {
         return Err(LaunchError::new("mask paths", "/dev/null is not the null device"));
     }
     for path in &config.linux.masked_paths {
@@ -127,9 +129,16 @@ fn mount_root(config: &Config) -> Result<String, LaunchError> {
     };
     let overlay: Overlay =
         serde_json::from_str(text).map_err(|e| LaunchError::new("read the overlay annotation", e))?;
-    let options = format!("lowerdir={},upperdir={},workdir={}", overlay.lower.join(":"), overlay.upper, overlay.work);
-    mount(Some("overlay"), overlay.target.as_str(), Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-        .step(format!("mount overlay at {}", overlay.target))?;
+    let options =
+        format!("lowerdir={},upperdir={},workdir={}", overlay.lower.join(":"), overlay.upper, overlay.work);
+    mount(
+        Some("overlay"),
+        overlay.target.as_str(),
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    )
+    .step(format!("mount overlay at {}", overlay.target))?;
     Ok(overlay.target)
 }
 
@@ -180,16 +189,28 @@ fn mount_entry(root: &OwnedFd, entry: &Mount) -> Result<(), LaunchError> {
     match entry.kind.as_str() {
         "bind" => {
             let source = Path::new(&entry.source);
-            let is_dir = std::fs::metadata(source).step(format!("look at bind source {}", entry.source))?.is_dir();
+            let is_dir =
+                std::fs::metadata(source).step(format!("look at bind source {}", entry.source))?.is_dir();
             let shape = if is_dir { Shape::Folder } else { Shape::File };
             let target = ensure(root, &entry.destination, shape)?;
             let at = fd_path(&target);
-            mount(Some(source), at.as_str(), nothing(), MsFlags::MS_BIND | MsFlags::MS_REC, nothing()).step(step())?;
-            let bound = resolve(root, &entry.destination, OFlags::PATH)?;
-            mount(nothing(), fd_path(&bound).as_str(), nothing(), MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing())
+            mount(Some(source), at.as_str(), nothing(), MsFlags::MS_BIND | MsFlags::MS_REC, nothing())
                 .step(step())?;
+            let bound = resolve(root, &entry.destination, OFlags::PATH)?;
+            mount(
+                nothing(),
+                fd_path(&bound).as_str(),
+                nothing(),
+                MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+                nothing(),
+            )
+            .step(step())?;
             if flags.contains(MsFlags::MS_RDONLY) {
-                remount(&bound, MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, &entry.destination)?;
+                remount(
+                    &bound,
+                    MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY,
+                    &entry.destination,
+                )?;
             }
             Ok(())
         }
@@ -197,7 +218,8 @@ fn mount_entry(root: &OwnedFd, entry: &Mount) -> Result<(), LaunchError> {
         kind => {
             let target = ensure(root, &entry.destination, Shape::Folder)?;
             let data = (!data.is_empty()).then_some(data.as_str());
-            mount(Some(entry.source.as_str()), fd_path(&target).as_str(), Some(kind), flags, data).step(step())
+            mount(Some(entry.source.as_str()), fd_path(&target).as_str(), Some(kind), flags, data)
+                .step(step())
         }
     }
 }
@@ -206,7 +228,8 @@ fn mount_entry(root: &OwnedFd, entry: &Mount) -> Result<(), LaunchError> {
 fn mount_cgroups(root: &OwnedFd, at: &str, flags: MsFlags) -> Result<(), LaunchError> {
     let mount_one = |path: &str, kind: &str, flags: MsFlags, data: Option<&str>| {
         let target = ensure(root, path, Shape::Folder)?;
-        mount(Some(kind), fd_path(&target).as_str(), Some(kind), flags, data).step(format!("mount {kind} at {path}"))
+        mount(Some(kind), fd_path(&target).as_str(), Some(kind), flags, data)
+            .step(format!("mount {kind} at {path}"))
     };
     let hierarchies = crate::cgroup::hierarchies()?;
     if hierarchies.iter().all(|h| h.unified) {
@@ -227,8 +250,10 @@ fn mount_cgroups(root: &OwnedFd, at: &str, flags: MsFlags) -> Result<(), LaunchE
 fn remount(target: &OwnedFd, flags: MsFlags, path: &str) -> Result<(), LaunchError> {
     let at = fd_path(target);
     let held = rustix::fs::fstatvfs(target).map(|s| s.f_flag.bits()).unwrap_or(0);
-    let keep = MsFlags::from_bits_truncate(held) & (MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC);
-    mount(nothing(), at.as_str(), nothing(), flags | keep, nothing()).step(format!("remount {path} read-only"))
+    let keep =
+        MsFlags::from_bits_truncate(held) & (MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC);
+    mount(nothing(), at.as_str(), nothing(), flags | keep, nothing())
+        .step(format!("remount {path} read-only"))
 }
 
 fn split_options(options: &[String]) -> (MsFlags, String) {
@@ -265,7 +290,8 @@ fn make_device(root: &OwnedFd, device: &Device) -> Result<(), LaunchError> {
         other => other.step(step())?,
     }
     // The umask must not narrow what was asked for.
-    rustix::fs::chmodat(&parent, name, RMode::from_bits_truncate(device.file_mode), AtFlags::empty()).step(step())
+    rustix::fs::chmodat(&parent, name, RMode::from_bits_truncate(device.file_mode), AtFlags::empty())
+        .step(step())
 }
 
 /// Makes `root` the root of this mount namespace and lets go of the old one.

@@ -67,7 +67,8 @@ pub fn segments(dir: &Path) -> io::Result<Vec<u64>> {
     };
     for entry in entries {
         let name = entry?.file_name();
-        if let Some(number) = name.to_str().and_then(|n| n.strip_suffix(".seg")).and_then(|n| n.parse().ok()) {
+        if let Some(number) = name.to_str().and_then(|n| n.strip_suffix(".seg")).and_then(|n| n.parse().ok())
+        {
             out.push(number);
         }
     }
@@ -102,7 +103,8 @@ impl Writer {
         std::fs::create_dir_all(dir)?;
         let segment = segments(dir)?.last().map_or(0, |last| last + 1);
         let file = create(dir, segment)?;
-        let mut writer = Self { dir: dir.to_owned(), file, segment, length: 0, sequence: 0, older: 0, budget };
+        let mut writer =
+            Self { dir: dir.to_owned(), file, segment, length: 0, sequence: 0, older: 0, budget };
         writer.older = writer.measure()?;
         Ok(writer)
     }

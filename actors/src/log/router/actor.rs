@@ -3,7 +3,9 @@
 use super::machine::{Effect, Event, Failure, Machine, SinkStatus};
 use crate::log::framer::{Piece, cut, seed};
 use crate::log::sink::{Deliver, Lane, Open, Sink, SinkSpec};
-use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, Unavailable, spawn};
+use crate::supervise::{
+    Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, Unavailable, spawn,
+};
 use contract::log::{Cursor, LogSource};
 use contract::runtime::Spool;
 use std::sync::Arc;
@@ -120,7 +122,9 @@ impl Router {
             Effect::Deliver(sink, attempt, batch) => {
                 self.sinks.get(sink).map(|link| link.tell(Deliver { attempt, batch }).ok());
             }
-            Effect::Wait(sink, attempt, pause) => drop(me.tell_after(pause, Report::Waited { sink, attempt })),
+            Effect::Wait(sink, attempt, pause) => {
+                drop(me.tell_after(pause, Report::Waited { sink, attempt }))
+            }
             Effect::Read(sink, from, policy, asked) => {
                 let (seed, incarnation) = (self.seed, me.incarnation());
                 let start = from.clone();

@@ -147,7 +147,10 @@ impl Machine {
     /// Every sink has everything up to the container's end.
     pub fn drained(&self) -> bool {
         self.sinks.iter().all(|w| {
-            w.dry == Some(true) && w.status.state == SinkState::Idle && w.ready.is_none() && w.reading.is_none()
+            w.dry == Some(true)
+                && w.status.state == SinkState::Idle
+                && w.ready.is_none()
+                && w.reading.is_none()
         })
     }
 
@@ -227,7 +230,14 @@ impl Machine {
         }
     }
 
-    fn read(&mut self, asker: usize, from: &Cursor, asked: u64, result: Result<Piece, String>, out: &mut Vec<Effect>) {
+    fn read(
+        &mut self,
+        asker: usize,
+        from: &Cursor,
+        asked: u64,
+        result: Result<Piece, String>,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(policy) = self.sinks.get(asker).map(|w| w.policy) else { return };
         for (sink, w) in self.sinks.iter_mut().enumerate() {
             // A read begun before the latest news proves nothing to who asked after it.
@@ -277,7 +287,8 @@ impl Machine {
             }
             return self.advance(sink, out);
         }
-        let asked = others.any(|o| o.reading.as_ref().is_some_and(|(at, asked)| *at == from && *asked == more));
+        let asked =
+            others.any(|o| o.reading.as_ref().is_some_and(|(at, asked)| *at == from && *asked == more));
         if let Some(w) = self.sinks.get_mut(sink) {
             w.reading = Some((from.clone(), more));
         }
@@ -289,7 +300,9 @@ impl Machine {
     fn trim(&mut self, out: &mut Vec<Effect>) {
         let floors = self.sinks.iter().map(|w| w.cursor.as_ref().map(Cursor::floor));
         // A sink whose place is unknown holds everything.
-        let Some(lowest) = floors.collect::<Option<Vec<_>>>().and_then(|f| f.into_iter().min()) else { return };
+        let Some(lowest) = floors.collect::<Option<Vec<_>>>().and_then(|f| f.into_iter().min()) else {
+            return;
+        };
         if lowest.segment > self.trimmed {
             self.trimmed = lowest.segment;
             out.push(Effect::Trim(lowest));

@@ -45,7 +45,10 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
         }
     }
     let mut chosen = engine.list();
-    chosen.retain(|s| (all || matches!(s.status.as_str(), "running" | "paused" | "restarting")) && filter.matches(s, &image_ids));
+    chosen.retain(|s| {
+        (all || matches!(s.status.as_str(), "running" | "paused" | "restarting"))
+            && filter.matches(s, &image_ids)
+    });
     chosen.sort_by_key(|s| std::cmp::Reverse(s.spec.created_ns));
     chosen.truncate(limit.unwrap_or(usize::MAX));
     let now = now_ns();
@@ -92,26 +95,42 @@ pub async fn start(State(gateway): State<Shared>, Path(name): Path<String>) -> A
     }
 }
 
-pub async fn stop(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn stop(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let signal = query.text("signal").map(str::to_owned);
     let id = id_of(&gateway, &name)?;
     Ok(changed(gateway.engine.stop(&id, query.number("t")?, signal).await?))
 }
 
-pub async fn restart(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn restart(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     gateway.engine.restart(&id_of(&gateway, &name)?, query.number("t")?).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-pub async fn kill(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn kill(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     gateway.engine.kill(&id_of(&gateway, &name)?, query.text("signal").unwrap_or("KILL")).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-pub async fn wait(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn wait(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let condition = match query.text("condition") {
         None | Some("not-running") => WaitCondition::NotRunning,
@@ -135,7 +154,11 @@ pub async fn wait(State(gateway): State<Shared>, Path(name): Path<String>, RawQu
     Ok(response)
 }
 
-pub async fn remove(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn remove(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     if query.flag("link") {
         return Err(super::create::unsupported("removing links").into());
@@ -144,7 +167,11 @@ pub async fn remove(State(gateway): State<Shared>, Path(name): Path<String>, Raw
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-pub async fn rename(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn rename(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let to = query.text("name").unwrap_or_default().trim_start_matches('/');
     gateway.engine.rename(&id_of(&gateway, &name)?, to).await?;
@@ -161,26 +188,41 @@ pub async fn unpause(State(gateway): State<Shared>, Path(name): Path<String>) ->
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-pub async fn resize(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn resize(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let (rows, cols) = (query.number("h")?.unwrap_or(0), query.number("w")?.unwrap_or(0));
     gateway.engine.resize(&id_of(&gateway, &name)?, rows, cols).await?;
     Ok(empty(StatusCode::OK))
 }
 
-pub async fn top(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn top(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let arguments = query.text("ps_args").unwrap_or("-ef").to_owned();
     let pids = gateway.engine.processes(&id_of(&gateway, &name)?).await?;
     Ok(json(&super::system::processes(&arguments, &pids).await?))
 }
 
-pub async fn logs(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn logs(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let snapshot = gateway.engine.find(&name)?;
     let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
     if !stdout && !stderr {
-        return Err(Failure::new(StatusCode::BAD_REQUEST, "Bad parameters: you must choose at least one stream"));
+        return Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            "Bad parameters: you must choose at least one stream",
+        ));
     }
     let request = LogsRequest {
         stdout,
@@ -190,27 +232,40 @@ pub async fn logs(State(gateway): State<Shared>, Path(name): Path<String>, RawQu
         tail: query.text("tail").and_then(|t| t.parse().ok()),
         follow: query.flag("follow"),
     };
-    let dress =
-        Dress { tty: snapshot.spec.tty, timestamps: query.flag("timestamps"), details: query.flag("details") };
+    let dress = Dress {
+        tty: snapshot.spec.tty,
+        timestamps: query.flag("timestamps"),
+        details: query.flag("details"),
+    };
     let lines = gateway.engine.logs(&ContainerId::new(snapshot.spec.id.clone()), request).await?;
     let body = tokio_stream(lines).map(move |item| match item {
         Ok(stored) => Ok(lines::encode(&stored, dress)),
         Err(error) => Err(std::io::Error::other(error.chain())),
     });
     let mut response = Response::new(Body::from_stream(body));
-    let kind = if dress.tty { "application/vnd.docker.raw-stream" } else { "application/vnd.docker.multiplexed-stream" };
+    let kind = if dress.tty {
+        "application/vnd.docker.raw-stream"
+    } else {
+        "application/vnd.docker.multiplexed-stream"
+    };
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     Ok(response)
 }
 
-pub async fn attach(State(gateway): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery, request: Request) -> Answer {
+pub async fn attach(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let snapshot = gateway.engine.find(&name)?;
     if query.flag("logs") {
         return Err(super::create::unsupported("attach with logs=1").into());
     }
     let detach = DetachKeys::parse(query.text("detachKeys").unwrap_or_default())?;
-    let shape = Shape { tty: snapshot.spec.tty, stdout: query.flag("stdout"), stderr: query.flag("stderr"), detach };
+    let shape =
+        Shape { tty: snapshot.spec.tty, stdout: query.flag("stdout"), stderr: query.flag("stderr"), detach };
     let id = ContainerId::new(snapshot.spec.id.clone());
     let wanted = AttachRequest { stdin: query.flag("stdin") };
     let attachment = gateway.engine.attach(&id, wanted).await?;

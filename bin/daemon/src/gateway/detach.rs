@@ -22,9 +22,10 @@ impl DetachKeys {
     /// Parses `ctrl-p,ctrl-q`, `a`, `ctrl-@`; empty text is Docker's default, Ctrl-P Ctrl-Q.
     pub fn parse(text: &str) -> Result<Self, PortError> {
         let text = if text.is_empty() { "ctrl-p,ctrl-q" } else { text };
-        let sequence = text.split(',').map(key).collect::<Option<Vec<u8>>>().ok_or_else(|| {
-            PortError::new(Kind::Invalid, format!("Invalid detach keys ({text}) provided"))
-        })?;
+        let sequence =
+            text.split(',').map(key).collect::<Option<Vec<u8>>>().ok_or_else(|| {
+                PortError::new(Kind::Invalid, format!("Invalid detach keys ({text}) provided"))
+            })?;
         Ok(Self { sequence, matched: 0 })
     }
 

@@ -63,7 +63,8 @@ pub async fn start(State(gateway): State<Shared>, Path(id): Path<String>, reques
     };
     let Some(attachment) = attachment else { return Ok(empty(StatusCode::OK)) };
     let size = sent.get("ConsoleSize").and_then(Value::as_array).map(|s| {
-        let cell = |i: usize| s.get(i).and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
+        let cell =
+            |i: usize| s.get(i).and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
         (cell(0), cell(1))
     });
     if let Some((rows, cols)) = size.filter(|(rows, cols)| info.spec.tty && *rows > 0 && *cols > 0) {
@@ -105,7 +106,11 @@ pub async fn inspect(State(gateway): State<Shared>, Path(id): Path<String>) -> A
     })))
 }
 
-pub async fn resize(State(gateway): State<Shared>, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
+pub async fn resize(
+    State(gateway): State<Shared>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let (rows, cols) = (query.number("h")?.unwrap_or(0), query.number("w")?.unwrap_or(0));
     gateway.engine.exec_resize(&ExecId::new(id), rows, cols).await?;

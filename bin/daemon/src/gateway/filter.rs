@@ -55,12 +55,16 @@ impl Filter {
         };
         let exited = snapshot.status.as_str() == "exited";
         any("id", &|v| spec.id.starts_with(v))
-            && any("name", &|v| snapshot.state.name.contains(v.trim_start_matches('/').trim_matches(['^', '$'])))
+            && any("name", &|v| {
+                snapshot.state.name.contains(v.trim_start_matches('/').trim_matches(['^', '$']))
+            })
             && any("status", &|v| v == snapshot.status.as_str())
             && any("exited", &|v| exited && v.parse() == Ok(snapshot.state.exit_code))
             && any("ancestor", &|v| spec.image_name == v || image_ids.contains(&spec.image))
             && any("network", &|v| spec.network_mode == v)
-            && any("publish", &|v| spec.ports.iter().any(|p| p.host_port.to_string() == v || super::render::port_key(p) == v))
+            && any("publish", &|v| {
+                spec.ports.iter().any(|p| p.host_port.to_string() == v || super::render::port_key(p) == v)
+            })
             && self.by.get("label").is_none_or(|all| all.iter().all(|l| label(l, &spec.labels)))
             && self.before_ns.is_none_or(|t| spec.created_ns < t)
             && self.since_ns.is_none_or(|t| spec.created_ns > t)

@@ -65,7 +65,12 @@ pub fn frame(stream: Stream, data: &[u8]) -> Bytes {
 
 /// Answers with the session. A client that asked for an upgrade gets both directions; any other gets the output as
 /// the response's body. `on_end` runs when the session is over, however it ends.
-pub fn answer(request: Request, attachment: Attachment, shape: Shape, on_end: impl FnOnce(End) + Send + 'static) -> Answer {
+pub fn answer(
+    request: Request,
+    attachment: Attachment,
+    shape: Shape,
+    on_end: impl FnOnce(End) + Send + 'static,
+) -> Answer {
     answer_then(request, attachment, shape, |end| {
         on_end(end);
         std::future::ready(())
@@ -83,8 +88,9 @@ pub fn answer_then<F: Future<Output = ()> + Send + 'static>(
     let mut response = Response::new(Body::empty());
     response.headers_mut().insert(header::CONTENT_TYPE, shape.content_type());
     if !upgrade {
-        let output = tokio_stream(attachment.output)
-            .filter_map(move |(s, d)| futures::future::ready(shape.encode(s, &d).map(Ok::<_, std::io::Error>)));
+        let output = tokio_stream(attachment.output).filter_map(move |(s, d)| {
+            futures::future::ready(shape.encode(s, &d).map(Ok::<_, std::io::Error>))
+        });
         *response.body_mut() = Body::from_stream(output);
         return Ok(response);
     }
@@ -102,8 +108,12 @@ pub fn answer_then<F: Future<Output = ()> + Send + 'static>(
 }
 
 /// A receiver as a stream.
-pub fn tokio_stream<T: Send + 'static>(receiver: mpsc::Receiver<T>) -> impl futures::Stream<Item = T> + Send + 'static {
-    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
+pub fn tokio_stream<T: Send + 'static>(
+    receiver: mpsc::Receiver<T>,
+) -> impl futures::Stream<Item = T> + Send + 'static {
+    futures::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|item| (item, receiver))
+    })
 }
 
 /// Why a session ended.

@@ -27,12 +27,18 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
     images.retain(|image| {
         let named = filters.get("reference").is_none_or(|all| {
             all.iter().any(|wanted| {
-                image.tags.iter().any(|t| t == wanted || t.rsplit_once(':').is_some_and(|(name, _)| name == wanted))
+                image
+                    .tags
+                    .iter()
+                    .any(|t| t == wanted || t.rsplit_once(':').is_some_and(|(name, _)| name == wanted))
             })
         });
         let dangling = filters.get("dangling").and_then(|v| v.first());
-        let labelled = filters.get("label").is_none_or(|all| all.iter().all(|l| super::filter::label(l, &image.labels)));
-        named && labelled && dangling.is_none_or(|d| matches!(d.as_str(), "true" | "1") == image.tags.is_empty())
+        let labelled =
+            filters.get("label").is_none_or(|all| all.iter().all(|l| super::filter::label(l, &image.labels)));
+        named
+            && labelled
+            && dangling.is_none_or(|d| matches!(d.as_str(), "true" | "1") == image.tags.is_empty())
     });
     images.sort_by_key(|i| std::cmp::Reverse(i.created_ns));
     let lines: Vec<Value> = images
@@ -60,7 +66,10 @@ fn progress_line(progress: &Progress) -> Value {
             map.insert("id".into(), progress.id.clone().into());
         }
         if progress.total > 0 || progress.current > 0 {
-            map.insert("progressDetail".into(), object!({ "current": progress.current, "total": progress.total }));
+            map.insert(
+                "progressDetail".into(),
+                object!({ "current": progress.current, "total": progress.total }),
+            );
         } else if !progress.id.is_empty() {
             map.insert("progressDetail".into(), object!({}));
         }
@@ -75,7 +84,8 @@ fn stream_response(body: Body) -> Response {
 }
 
 fn credentials(headers: &HeaderMap) -> Result<Option<Credentials>, PortError> {
-    let Some(value) = headers.get("x-registry-auth").and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty()) else {
+    let Some(value) = headers.get("x-registry-auth").and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty())
+    else {
         return Ok(None);
     };
     let bad = || PortError::new(Kind::Invalid, "invalid X-Registry-Auth header");
@@ -128,7 +138,9 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
         joined(pull.await)?;
         return Ok(empty(StatusCode::OK));
     };
-    let lines = futures::stream::once(async move { first }).chain(tokio_stream(receiver)).map(|p| line(&progress_line(&p)));
+    let lines = futures::stream::once(async move { first })
+        .chain(tokio_stream(receiver))
+        .map(|p| line(&progress_line(&p)));
     let end = futures::stream::once(async move { joined(pull.await).err() })
         .filter_map(|failure| async move { failure.map(|f| line(&error_line(f.text()))) });
     Ok(stream_response(Body::from_stream(lines.chain(end))))
@@ -147,12 +159,15 @@ fn joined<T>(outcome: Result<Result<T, PortError>, tokio::task::JoinError>) -> R
 
 /// The request's body in a file that vanishes with its handle.
 async fn spooled(request: Request) -> Result<tempfile::TempPath, Failure> {
-    let failed = |e: std::io::Error| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("receive the archive: {e}"));
+    let failed = |e: std::io::Error| {
+        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("receive the archive: {e}"))
+    };
     let (file, path) = tempfile::NamedTempFile::new().map_err(failed)?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
     let mut body = request.into_body().into_data_stream();
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("receive the archive: {e}")))?;
+        let piece =
+            piece.map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("receive the archive: {e}")))?;
         file.write_all(&piece).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)?;
@@ -200,7 +215,8 @@ pub async fn named(
     }
     if let (true, Some(name)) = (method == Method::POST, rest.strip_suffix("/tag")) {
         let image = engine.find_image(name).await?;
-        let to = format!("{}:{}", query.text("repo").unwrap_or_default(), query.text("tag").unwrap_or("latest"));
+        let to =
+            format!("{}:{}", query.text("repo").unwrap_or_default(), query.text("tag").unwrap_or("latest"));
         engine.tag(&ImageId::new(image.id), &to).await?;
         return Ok(empty(StatusCode::CREATED));
     }

@@ -25,7 +25,8 @@ pub fn encode(stored: &StoredLine, dress: Dress) -> Bytes {
         prefix.push(' ');
     }
     if dress.details && !stored.attrs.is_empty() {
-        let shown: Vec<String> = stored.attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
+        let shown: Vec<String> =
+            stored.attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
         prefix.push_str(&shown.join(","));
         prefix.push(' ');
     }
@@ -62,7 +63,12 @@ mod tests {
 
     #[test]
     fn a_line_carries_its_time_with_nine_digits() {
-        let line = LogLine { stream: Stream::Stderr, time_ns: 1_500_000_000, data: Bytes::from("x\n"), partial: None };
+        let line = LogLine {
+            stream: Stream::Stderr,
+            time_ns: 1_500_000_000,
+            data: Bytes::from("x\n"),
+            partial: None,
+        };
         let stored = StoredLine { line, attrs: BTreeMap::new() };
         let sent = encode(&stored, Dress { tty: false, timestamps: true, details: false });
         assert_eq!(&sent[..], b"\x02\0\0\0\0\0\0\x211970-01-01T00:00:01.500000000Z x\n");

@@ -96,14 +96,27 @@ pub fn router(gateway: Gateway) -> Router {
 
 /// Docker's routes that gantry knows by name but has not built.
 const NOT_BUILT: [&str; 14] = [
-    "/build", "/commit", "/volumes", "/networks", "/plugins", "/swarm", "/services", "/tasks", "/nodes", "/secrets",
-    "/configs", "/session", "/distribution", "/system",
+    "/build",
+    "/commit",
+    "/volumes",
+    "/networks",
+    "/plugins",
+    "/swarm",
+    "/services",
+    "/tasks",
+    "/nodes",
+    "/secrets",
+    "/configs",
+    "/session",
+    "/distribution",
+    "/system",
 ];
 
 async fn unknown(request: Request) -> Response {
     let path = request.uri().path();
-    let built = !NOT_BUILT.iter().any(|p| path.strip_prefix(p).is_some_and(|r| r.is_empty() || r.starts_with('/')))
-        && !(path.starts_with("/containers/") || path.starts_with("/exec/"));
+    let built =
+        !NOT_BUILT.iter().any(|p| path.strip_prefix(p).is_some_and(|r| r.is_empty() || r.starts_with('/')))
+            && !(path.starts_with("/containers/") || path.starts_with("/exec/"));
     if built {
         return Failure::new(StatusCode::NOT_FOUND, "page not found").into_response();
     }
@@ -114,7 +127,9 @@ async fn unknown(request: Request) -> Response {
 /// The headers Docker puts on every answer; clients negotiate by them.
 async fn stamp(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    for (name, value) in [("api-version", API), ("docker-experimental", "false"), ("ostype", "linux"), ("server", "gantry")] {
+    for (name, value) in
+        [("api-version", API), ("docker-experimental", "false"), ("ostype", "linux"), ("server", "gantry")]
+    {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     response

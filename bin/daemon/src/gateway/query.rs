@@ -38,7 +38,9 @@ impl Query {
     pub fn flag_or(&self, key: &str, default: bool) -> bool {
         match self.0.get(key).and_then(|v| v.first()) {
             None => default,
-            Some(text) => !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "false" | "none"),
+            Some(text) => {
+                !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "false" | "none")
+            }
         }
     }
 
@@ -66,7 +68,8 @@ impl Query {
     pub fn filters(&self, known: &[&str]) -> Result<BTreeMap<String, Vec<String>>, PortError> {
         let Some(text) = self.text("filters") else { return Ok(BTreeMap::new()) };
         let invalid = |text: String| PortError::new(Kind::Invalid, text);
-        let value: Value = serde_json::from_str(text).map_err(|_| invalid(format!("invalid filter: {text}")))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|_| invalid(format!("invalid filter: {text}")))?;
         let mut out = BTreeMap::new();
         for (key, values) in value.as_object().into_iter().flatten() {
             if !known.contains(&key.as_str()) {

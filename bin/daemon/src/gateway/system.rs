@@ -95,7 +95,8 @@ pub async fn fault(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> 
 const FILTERS: [&str; 7] = ["type", "event", "container", "image", "label", "network", "scope"];
 
 fn matches(event: &Event, filters: &BTreeMap<String, Vec<String>>) -> bool {
-    let any = |key: &str, test: &dyn Fn(&str) -> bool| filters.get(key).is_none_or(|v| v.iter().any(|v| test(v)));
+    let any =
+        |key: &str, test: &dyn Fn(&str) -> bool| filters.get(key).is_none_or(|v| v.iter().any(|v| test(v)));
     let named = |kind: &'static str| {
         move |wanted: &str| {
             event.kind == kind
@@ -103,7 +104,11 @@ fn matches(event: &Event, filters: &BTreeMap<String, Vec<String>>) -> bool {
         }
     };
     let image = |wanted: &str| {
-        named("image")(wanted) || event.attributes.get("image").is_some_and(|i| i == wanted || i.split(':').next() == Some(wanted))
+        named("image")(wanted)
+            || event
+                .attributes
+                .get("image")
+                .is_some_and(|i| i == wanted || i.split(':').next() == Some(wanted))
     };
     any("type", &|t| t == event.kind)
         && any("scope", &|s| s == "local")
@@ -111,7 +116,9 @@ fn matches(event: &Event, filters: &BTreeMap<String, Vec<String>>) -> bool {
         && any("container", &named("container"))
         && any("network", &named("network"))
         && any("image", &image)
-        && filters.get("label").is_none_or(|all| all.iter().all(|l| super::filter::label(l, &event.attributes)))
+        && filters
+            .get("label")
+            .is_none_or(|all| all.iter().all(|l| super::filter::label(l, &event.attributes)))
 }
 
 fn event_line(event: &Event) -> String {
@@ -143,7 +150,8 @@ pub async fn events(State(gateway): State<Shared>, RawQuery(query): RawQuery) ->
             }
         }
     });
-    let pause = until.map(|end| std::time::Duration::from_nanos(u64::try_from(end - super::now_ns()).unwrap_or(0)));
+    let pause =
+        until.map(|end| std::time::Duration::from_nanos(u64::try_from(end - super::now_ns()).unwrap_or(0)));
     let over = async move {
         match pause {
             Some(pause) => tokio::time::sleep(pause).await,

@@ -197,8 +197,7 @@ impl<F: RecordFormat> LogDriver for FileDriver<F> {
             let result = open.write(&buffer, &parts, &end);
             (open, buffer, result)
         });
-        let (open, buffer, result) =
-            work.await.map_err(|e| DeliverError::Fatal { source: Box::new(e) })?;
+        let (open, buffer, result) = work.await.map_err(|e| DeliverError::Fatal { source: Box::new(e) })?;
         self.cursor = open.at.cursor.clone();
         // An interrupted rotation is finished by opening again.
         let whole = !open.at.rotating;

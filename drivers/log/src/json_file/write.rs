@@ -87,9 +87,25 @@ fn second_text(second: i64) -> [u8; 19] {
     let d = |n: i64, unit: i64| b'0' + (n / unit % 10) as u8;
     let (h, m, s) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
     [
-        d(year, 1000), d(year, 100), d(year, 10), d(year, 1), b'-',
-        d(month, 10), d(month, 1), b'-', d(day, 10), d(day, 1), b'T',
-        d(h, 10), d(h, 1), b':', d(m, 10), d(m, 1), b':', d(s, 10), d(s, 1),
+        d(year, 1000),
+        d(year, 100),
+        d(year, 10),
+        d(year, 1),
+        b'-',
+        d(month, 10),
+        d(month, 1),
+        b'-',
+        d(day, 10),
+        d(day, 1),
+        b'T',
+        d(h, 10),
+        d(h, 1),
+        b':',
+        d(m, 10),
+        d(m, 1),
+        b':',
+        d(s, 10),
+        d(s, 1),
     ]
 }
 
@@ -221,7 +237,9 @@ mod tests {
         let line = |n: usize| LogLine {
             stream: Stream::Stdout,
             time_ns: 1_700_000_000_123_456_789,
-            data: "GET /index.html 200 a plain line of log text "[..].repeat(n / 45 + 1).into_bytes()[..n].to_vec().into(),
+            data: "GET /index.html 200 a plain line of log text "[..].repeat(n / 45 + 1).into_bytes()[..n]
+                .to_vec()
+                .into(),
             partial: None,
         };
         for n in [100, 1000] {

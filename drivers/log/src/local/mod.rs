@@ -45,8 +45,7 @@ fn limits(options: &Options) -> Result<Limits, PortError> {
         limits.max_file = u32::try_from(count).map_err(|_| invalid("max-file must not be negative"))?;
     }
     if let Some(text) = options.get("compress") {
-        limits.compress =
-            boolean(text).map_err(|e| invalid(format!("invalid value for compress: {e}")))?;
+        limits.compress = boolean(text).map_err(|e| invalid(format!("invalid value for compress: {e}")))?;
     }
     if limits.compress && limits.max_file == 1 {
         return Err(invalid("compression cannot be enabled when max file count is 1"));

@@ -31,7 +31,10 @@ impl Address {
             return Ok(Self::Local);
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(invalid(format!("unsupported scheme: '{}'", text.split(':').next().unwrap_or_default())));
+            return Err(invalid(format!(
+                "unsupported scheme: '{}'",
+                text.split(':').next().unwrap_or_default()
+            )));
         };
         match scheme {
             "unix" => Ok(Self::Unix(rest.into())),

@@ -69,7 +69,9 @@ impl Formatter {
         let start = match self.shape {
             Shape::Unix => format!("<{priority}>{head} {tag}[{pid}]: "),
             Shape::Rfc3164 => format!("<{priority}>{head} {host} {tag}[{pid}]: "),
-            Shape::Rfc5424 { micro: false } => format!("<{priority}>1 {head}{offset} {host} {tag} {pid} {tag} - "),
+            Shape::Rfc5424 { micro: false } => {
+                format!("<{priority}>1 {head}{offset} {host} {tag} {pid} {tag} - ")
+            }
             Shape::Rfc5424 { micro: true } => {
                 let micros = line.time_ns.rem_euclid(1_000_000_000) / 1000;
                 format!("<{priority}>1 {head}.{micros:06}{offset} {host} {tag} {pid} {tag} - ")

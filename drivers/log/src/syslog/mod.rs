@@ -32,8 +32,8 @@ static OPTIONS: [OptionSpec; 12] = {
 };
 
 const FACILITIES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "", "",
-    "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "",
+    "", "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 
 /// `syslog`.
@@ -43,9 +43,7 @@ fn facility(options: &Options) -> Result<u8, PortError> {
     let text = options.get("syslog-facility").map_or("daemon", String::as_str);
     let text = if text.is_empty() { "daemon" } else { text };
     let named = FACILITIES.iter().position(|f| *f == text).map(|n| n as u8);
-    named
-        .or_else(|| text.parse().ok().filter(|n| *n <= 23))
-        .ok_or_else(|| invalid("invalid syslog facility"))
+    named.or_else(|| text.parse().ok().filter(|n| *n <= 23)).ok_or_else(|| invalid("invalid syslog facility"))
 }
 
 fn shape(options: &Options) -> Result<Shape, PortError> {

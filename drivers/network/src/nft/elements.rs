@@ -130,7 +130,9 @@ fn parse(element: &[u8]) -> Option<Published> {
     let data = attribute(attribute(element, 2)?, 1)?;
     let (host_ip, host_port) = match *key {
         [_, _, _, _, high, low, _, _] => (Ipv4Addr::UNSPECIFIED, u16::from_be_bytes([high, low])),
-        [_, _, _, _, a, b, c, d, high, low, _, _] => (Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])),
+        [_, _, _, _, a, b, c, d, high, low, _, _] => {
+            (Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]))
+        }
         _ => return None,
     };
     let &[a, b, c, d, high, low, ..] = data else { return None };
@@ -140,5 +142,8 @@ fn parse(element: &[u8]) -> Option<Published> {
         _ => return None,
     };
     let container_port = u16::from_be_bytes([high, low]);
-    Some((PortBinding { protocol, host_ip: host_ip.into(), host_port, container_port }, Ipv4Addr::new(a, b, c, d)))
+    Some((
+        PortBinding { protocol, host_ip: host_ip.into(), host_port, container_port },
+        Ipv4Addr::new(a, b, c, d),
+    ))
 }

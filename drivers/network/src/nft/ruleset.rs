@@ -95,7 +95,12 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
 }
 
 fn rule(table: &str, chain: &str, fill: impl FnOnce(Rule<'_>)) -> Message {
-    let mut out = message(verb::NEWRULE, ACKED | flag::CREATE | flag::APPEND, table, &format!("adding rule to {chain}"));
+    let mut out = message(
+        verb::NEWRULE,
+        ACKED | flag::CREATE | flag::APPEND,
+        table,
+        &format!("adding rule to {chain}"),
+    );
     out.text(2, chain).nest(4, |list| fill(Rule(list)));
     out
 }

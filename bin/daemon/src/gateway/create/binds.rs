@@ -17,10 +17,14 @@ pub fn parse(host: &HostConfig) -> Result<Vec<Bind>, PortError> {
         }
         let source = mount.source.clone().unwrap_or_default();
         if !source.starts_with('/') {
-            return Err(invalid(format!("invalid mount config for type \"bind\": invalid mount path: '{source}' mount path must be absolute")));
+            return Err(invalid(format!(
+                "invalid mount config for type \"bind\": invalid mount path: '{source}' mount path must be absolute"
+            )));
         }
         if !std::path::Path::new(&source).exists() {
-            return Err(invalid(format!("invalid mount config for type \"bind\": bind source path does not exist: {source}")));
+            return Err(invalid(format!(
+                "invalid mount config for type \"bind\": bind source path does not exist: {source}"
+            )));
         }
         out.push(Bind {
             source,
@@ -51,17 +55,24 @@ fn bind(text: &str) -> Result<Bind, PortError> {
         return Err(refuse::option("named volumes"));
     }
     if !target.starts_with('/') {
-        return Err(invalid(format!("invalid volume specification: '{text}': invalid mount config for type \"bind\": invalid mount path: '{target}' mount path must be absolute")));
+        return Err(invalid(format!(
+            "invalid volume specification: '{text}': invalid mount config for type \"bind\": invalid mount path: '{target}' mount path must be absolute"
+        )));
     }
     if target.trim_end_matches('/').is_empty() {
-        return Err(invalid(format!("invalid volume specification: '{text}': invalid specification: destination can't be '/'")));
+        return Err(invalid(format!(
+            "invalid volume specification: '{text}': invalid specification: destination can't be '/'"
+        )));
     }
-    let mut bind = Bind { source: source.into(), target: target.into(), text: text.into(), ..Bind::default() };
+    let mut bind =
+        Bind { source: source.into(), target: target.into(), text: text.into(), ..Bind::default() };
     for option in options.split(',').filter(|o| !o.is_empty()) {
         match option {
             "ro" => bind.read_only = true,
             "rw" => {}
-            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => bind.propagation = option.into(),
+            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
+                bind.propagation = option.into()
+            }
             // SELinux relabelling: there is nothing to relabel where SELinux is off, as Docker also does.
             "z" | "Z" => {}
             _ => return Err(invalid(format!("invalid mode: {options}"))),

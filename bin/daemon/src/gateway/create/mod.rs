@@ -197,7 +197,9 @@ fn restart(host: &HostConfig) -> Result<(String, i64), PortError> {
         return Err(invalid("can't create 'AutoRemove' container with restart policy"));
     }
     if count != 0 && name != "on-failure" {
-        return Err(invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'"));
+        return Err(invalid(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'",
+        ));
     }
     Ok((name, count))
 }

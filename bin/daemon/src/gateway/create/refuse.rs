@@ -20,7 +20,10 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
     let health = body.healthcheck.as_ref().and_then(|h| h.test.as_ref());
     let network = host.network_mode.as_deref().unwrap_or("default");
     let table = [
-        ("HealthCheck", health.is_some_and(|t| !t.is_empty() && t.first().map(String::as_str) != Some("NONE"))),
+        (
+            "HealthCheck",
+            health.is_some_and(|t| !t.is_empty() && t.first().map(String::as_str) != Some("NONE")),
+        ),
         ("Volumes", some(&body.volumes)),
         ("VolumesFrom", some(&host.volumes_from)),
         ("Links", some(&host.links)),
@@ -61,7 +64,8 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
         });
     }
     for opt in host.security_opt.iter().flatten() {
-        let known = opt.starts_with("no-new-privileges") || opt == "seccomp=unconfined" || opt == "seccomp=builtin";
+        let known =
+            opt.starts_with("no-new-privileges") || opt == "seccomp=unconfined" || opt == "seccomp=builtin";
         if !known {
             return Err(option(&format!("security option {opt}")));
         }

@@ -16,7 +16,10 @@ fn create(body: Value) -> Result<ContainerSpec, PortError> {
 
 #[test]
 fn the_image_supplies_what_the_request_leaves_out() {
-    let spec = create(json!({"Image": "x", "Env": null, "Cmd": null, "ExposedPorts": null, "HostConfig": {"Binds": null}})).unwrap();
+    let spec = create(
+        json!({"Image": "x", "Env": null, "Cmd": null, "ExposedPorts": null, "HostConfig": {"Binds": null}}),
+    )
+    .unwrap();
     assert_eq!(spec.args, ["/entry", "serve"]);
     assert_eq!(spec.working_dir, "/srv");
     assert_eq!(spec.log_driver, "json-file");

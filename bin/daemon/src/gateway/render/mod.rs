@@ -38,7 +38,8 @@ pub fn port_map(bindings: &[PortBinding], exposed: &[String]) -> Value {
         out.insert(port.clone(), Value::Null);
     }
     for binding in bindings {
-        let entry = json!({ "HostIp": binding.host_ip.to_string(), "HostPort": binding.host_port.to_string() });
+        let entry =
+            json!({ "HostIp": binding.host_ip.to_string(), "HostPort": binding.host_port.to_string() });
         match out.entry(port_key(binding)).or_insert(Value::Null) {
             Value::Array(list) => list.push(entry),
             empty => *empty = json!([entry]),

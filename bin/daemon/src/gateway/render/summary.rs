@@ -10,7 +10,9 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
     let state = &snapshot.state;
     let status = snapshot.status.as_str();
     let mut ports: Vec<Value> = Vec::new();
-    if snapshot.pid != 0 && let Some(endpoint) = &state.endpoint {
+    if snapshot.pid != 0
+        && let Some(endpoint) = &state.endpoint
+    {
         for port in &endpoint.ports {
             ports.push(json!({
                 "IP": port.host_ip.to_string(), "PrivatePort": port.container_port,
@@ -27,11 +29,14 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
     }
     let mut networks = serde_json::Map::new();
     let address = state.endpoint.as_ref().filter(|_| snapshot.pid != 0);
-    networks.insert(spec.network_mode.clone(), json!({
-        "IPAddress": address.map(|e| e.address.to_string()).unwrap_or_default(),
-        "Gateway": address.map(|e| e.bridge.gateway.to_string()).unwrap_or_default(),
-        "MacAddress": address.map(|e| e.mac.clone()).unwrap_or_default(),
-    }));
+    networks.insert(
+        spec.network_mode.clone(),
+        json!({
+            "IPAddress": address.map(|e| e.address.to_string()).unwrap_or_default(),
+            "Gateway": address.map(|e| e.bridge.gateway.to_string()).unwrap_or_default(),
+            "MacAddress": address.map(|e| e.mac.clone()).unwrap_or_default(),
+        }),
+    );
     json!({
         "Id": spec.id,
         "Names": [format!("/{}", state.name)],
@@ -69,7 +74,9 @@ pub fn status_text(snapshot: &Snapshot, now_ns: i64) -> String {
         "restarting" => format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_ns)),
         "removing" => "Removal In Progress".to_owned(),
         "dead" => "Dead".to_owned(),
-        "exited" if state.started_ns == 0 && time(state.finished_ns).starts_with("0001") => "Created".to_owned(),
+        "exited" if state.started_ns == 0 && time(state.finished_ns).starts_with("0001") => {
+            "Created".to_owned()
+        }
         "exited" => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_ns)),
         _ => "Created".to_owned(),
     }
@@ -101,8 +108,16 @@ mod tests {
     #[test]
     fn durations_are_worded_as_docker_words_them() {
         let texts: Vec<_> = [0, 1, 59, 61, 200, 3600, 7200, 86400 * 3].map(duration).into();
-        let expected =
-            ["Less than a second", "1 second", "59 seconds", "About a minute", "3 minutes", "About an hour", "2 hours", "3 days"];
+        let expected = [
+            "Less than a second",
+            "1 second",
+            "59 seconds",
+            "About a minute",
+            "3 minutes",
+            "About an hour",
+            "2 hours",
+            "3 days",
+        ];
         assert_eq!(texts, expected);
     }
 }
