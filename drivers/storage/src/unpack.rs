@@ -265,6 +265,3 @@ fn place(
     Ok(())
 }
 
-#[cfg(test)]
-#[path = "unpack_tests.rs"]
-mod tests;
