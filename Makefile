@@ -13,5 +13,5 @@ demo: setup shim
 	tests/demo.sh target/debug
 test: setup shim
 	cargo build --locked -p gantryd -p gantry
-	cargo test --locked --workspace --exclude gantry-shim
+	cargo test --locked -p gantry-config -p gantry-sandbox -p gantry-runtime -p gantry-storage -p gantry-registry -p gantry-log -p gantry-actors -p gantry -p gantryd -p gantry-network
 	tests/demo.sh target/debug
