@@ -402,6 +402,11 @@ impl Answer<StartDone> for Container {
                 for reply in std::mem::take(&mut self.starters) {
                     answer(reply, Err(PortError::new(failure.error.kind, text.clone())));
                 }
+                self.wake(|c| c != WaitCondition::Removed);
+                // Docker removes an --rm container whose start failed; its client waits for that.
+                if self.spec.auto_remove && self.machine.remove(false) == Verdict::Proceed {
+                    self.begin_removal();
+                }
             }
         }
     }
