@@ -103,6 +103,7 @@ impl Engine {
             self.containers.ask(Adopt { id, name, seed: None }, ASK).await.map_err(away)?;
             self.published(&record.spec.id).await;
         }
+        ports.roots.sweep().await?;
         ports.images.sweep().await
     }
 
