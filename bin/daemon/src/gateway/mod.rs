@@ -90,6 +90,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/networks", get(networks::list))
         .route("/networks/{id}", get(networks::inspect))
         .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
         .with_state(Arc::new(gateway))
         .layer(axum::middleware::map_response(stamp))
 }
