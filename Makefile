@@ -15,7 +15,8 @@ build: shim
 demo: setup build
 	tests/demo.sh target/debug
 test: setup build
-	cargo test --locked --workspace
+	cargo test --locked --workspace --exclude gantry-tests
+	cargo test --locked -p gantry-tests -- --test-threads=6
 	tests/demo.sh target/debug
 lint:
 	cargo fmt --check

@@ -168,7 +168,7 @@ impl Engine {
 }
 
 fn parse_signal(text: &str) -> Result<i32, PortError> {
-    signals::parse(text).ok_or_else(|| PortError::new(Kind::Invalid, format!("Invalid signal: {text}")))
+    signals::parse(text).ok_or_else(|| PortError::new(Kind::Invalid, format!("invalid signal: {text}")))
 }
 
 /// `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
