@@ -14,4 +14,5 @@ demo: setup shim
 test: setup shim
 	cargo build --locked -p gantryd -p gantry
 	cargo test --locked -p gantry-config -p gantry-sandbox -p gantry-runtime -p gantry-storage -p gantry-registry -p gantry-log -p gantry-actors -p gantry -p gantryd -p gantry-network
+	cargo test --locked -p gantry-tests -- --test-threads=6
 	tests/demo.sh target/debug
