@@ -133,7 +133,10 @@ fn what_a_registry_does_not_have_is_said() {
     }
     drop(registry);
     let said = gantry.docker(["pull", "127.0.0.1:5000/layered:1"]);
-    assert!(said.fails(1).contains("127.0.0.1:5000") && said.stderr.to_lowercase().contains("connection refused"), "{said}");
+    assert!(
+        said.fails(1).contains("127.0.0.1:5000") && said.stderr.to_lowercase().contains("connection refused"),
+        "{said}"
+    );
     let said = gantry.docker(["pull", "UPPER"]);
     assert!(said.fails(1).contains("repository name (library/UPPER) must be lowercase"), "{said}");
 }
