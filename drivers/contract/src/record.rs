@@ -165,6 +165,8 @@ pub struct ContainerState {
     pub restart_count: i64,
     /// Its last network attachment, while running.
     pub endpoint: Option<crate::network::Endpoint>,
+    /// How many starts have come to an end, by an exit or by failing.
+    pub ends: u64,
     /// Number of the start: names its spool generation.
     pub attempt: u64,
 }
