@@ -74,7 +74,7 @@ impl Engine {
                 };
                 self.execs.update(exec, |i| i.exit_code = Some(code));
                 let text = format!(
-                    "OCI runtime exec failed: exec failed: unable to start container process: {}",
+                    "OCI runtime exec failed: exec failed: unable to start container process: {}: unknown",
                     error.chain()
                 );
                 return Err(PortError::new(error.kind, text));
