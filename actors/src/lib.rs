@@ -9,6 +9,7 @@
 //! └─ containers ── container:<id>
 //! ```
 
+mod attachments;
 pub mod container;
 pub mod engine;
 pub mod events;
@@ -18,6 +19,9 @@ pub mod log;
 pub mod network;
 mod shared;
 pub mod supervise;
+
+#[cfg(test)]
+mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};

@@ -231,24 +231,15 @@ fn take(
     }
 }
 
-/// A batch read from the spool, and whether the spool ended there.
-#[derive(Debug, Clone)]
-pub struct Piece {
-    /// The lines.
-    pub batch: std::sync::Arc<Batch>,
-    /// The last record there is says that the container ended.
-    pub ends: bool,
-}
-
 /// Reads one batch from `from` on.
 pub async fn cut(
     spool: &dyn Spool,
     from: &Cursor,
     policy: BatchPolicy,
     seed: u64,
-) -> Result<Piece, PortError> {
+) -> Result<Batch, PortError> {
     let mut framer = Framer::at(from, policy.max_line, seed);
-    let (mut lines, mut at, mut ends) = (Vec::new(), from.floor(), false);
+    let (mut lines, mut at) = (Vec::new(), from.floor());
     let mut bytes = 0;
     'read: loop {
         let (records, next) = spool.read(at, READ).await?;
@@ -261,18 +252,15 @@ pub async fn cut(
                 let new: usize = lines.iter().skip(counted).map(|l| l.data.len()).sum();
                 lines.len() >= policy.max_lines || (!lines.is_empty() && bytes + new >= policy.max_bytes)
             });
-            ends = matches!(record, SpoolRecord::End { .. });
             bytes += lines.iter().skip(counted).map(|l| l.data.len()).sum::<usize>();
             if taken == Taken::Full {
-                ends = false;
                 break 'read;
             }
         }
         at = next;
         if lines.len() >= policy.max_lines || bytes >= policy.max_bytes {
-            ends = false;
             break;
         }
     }
-    Ok(Piece { batch: std::sync::Arc::new(Batch { lines, end: framer.cursor() }), ends })
+    Ok(Batch { lines, end: framer.cursor() })
 }

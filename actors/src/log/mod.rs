@@ -5,7 +5,7 @@ pub mod framer;
 pub mod router;
 pub mod sink;
 
-pub use follow::{FollowRequest, read_logs};
+pub use follow::{FollowRequest, Origin, Run, read_logs};
 pub use router::actor::{RouterApi, RouterSpec};
 pub use sink::{SinkSpec, sinks_for};
 

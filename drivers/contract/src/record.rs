@@ -149,6 +149,8 @@ pub struct ContainerState {
     pub name: String,
     /// The user wants it running (set by start, cleared by stop and exit).
     pub wanted: bool,
+    /// The user stopped it: its restart policy does not apply before the next start.
+    pub stopped: bool,
     /// It was started at least once.
     pub started: bool,
     /// Its last start, ns since epoch; 0 = never.

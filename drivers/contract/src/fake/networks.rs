@@ -2,7 +2,7 @@ use super::{Script, lock};
 use crate::error::{Kind, PortError};
 use crate::network::{BridgeSpec, Endpoint, Networks, PortBinding, Survey};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -11,10 +11,12 @@ use std::sync::Mutex;
 struct Kernel {
     endpoints: BTreeMap<String, Endpoint>,
     ports: BTreeMap<String, Vec<PortBinding>>,
+    sandboxes: BTreeSet<String>,
     next: u16,
 }
 
-/// A kernel's networks. Verbs: `ensure_bridge`, `reserve_ports`, `ensure_endpoint`, `remove_endpoint`.
+/// A kernel's networks. Verbs: `ensure_bridge`, `reserve_ports`, `ensure_sandbox`, `remove_sandbox`, `ensure_endpoint`,
+/// `remove_ports`, `remove_endpoint`.
 pub struct FakeNetworks {
     script: Script,
     kernel: Mutex<Kernel>,
@@ -28,6 +30,11 @@ impl FakeNetworks {
     /// Which container has which address in the kernel.
     pub fn addresses(&self) -> BTreeMap<String, Ipv4Addr> {
         lock(&self.kernel).endpoints.iter().map(|(id, e)| (id.clone(), e.address)).collect()
+    }
+
+    /// Containers that have a namespace.
+    pub fn sandboxes(&self) -> Vec<String> {
+        lock(&self.kernel).sandboxes.iter().cloned().collect()
     }
 
     /// Host ports held, by container.
@@ -69,6 +76,18 @@ impl Networks for FakeNetworks {
         Ok(ports)
     }
 
+    async fn ensure_sandbox(&self, container: &str) -> Result<PathBuf, PortError> {
+        self.script.at("ensure_sandbox", container).await?;
+        lock(&self.kernel).sandboxes.insert(container.to_owned());
+        Ok(PathBuf::from("/netns").join(container))
+    }
+
+    async fn remove_sandbox(&self, container: &str) -> Result<(), PortError> {
+        self.script.at("remove_sandbox", container).await?;
+        lock(&self.kernel).sandboxes.remove(container);
+        Ok(())
+    }
+
     async fn ensure_endpoint(&self, endpoint: &Endpoint, _netns: PathBuf) -> Result<(), PortError> {
         self.script.at("ensure_endpoint", &endpoint.container).await?;
         let mut kernel = lock(&self.kernel);
@@ -81,6 +100,12 @@ impl Networks for FakeNetworks {
             return Err(PortError::new(Kind::Bug, text));
         }
         kernel.endpoints.insert(endpoint.container.clone(), endpoint.clone());
+        Ok(())
+    }
+
+    async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {
+        self.script.at("remove_ports", &endpoint.container).await?;
+        lock(&self.kernel).ports.remove(&endpoint.container);
         Ok(())
     }
 

@@ -8,7 +8,6 @@ use crate::runtime::{
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
@@ -181,7 +180,7 @@ impl Runtime for FakeRuntime {
                     s.exits.remove(id);
                 }
             }
-            Ok(Created { pid: sandbox.pid, netns: PathBuf::from(format!("/proc/{}/ns/net", sandbox.pid)) })
+            Ok(Created { pid: sandbox.pid })
         })
     }
 
