@@ -11,6 +11,7 @@
 
 mod attachments;
 pub mod container;
+mod departures;
 pub mod engine;
 pub mod events;
 pub mod exec;

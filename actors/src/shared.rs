@@ -5,6 +5,7 @@ use crate::container::actor::Container;
 use crate::container::claims::Claims;
 use crate::container::lane::Lane;
 use crate::container::snapshot::{Board, Snapshot};
+use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
 use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
@@ -84,13 +85,11 @@ pub struct Shared {
     pub attachments: Attachments,
     /// Where events go to subscribers; outlives the events' actor.
     pub live: broadcast::Sender<Event>,
+    /// Network attachments being cleared up.
+    pub departures: Departures,
     lanes: Mutex<HashMap<String, Lane>>,
-    departures: Mutex<HashMap<String, Departure>>,
     links: Mutex<Option<Links>>,
 }
-
-/// Held while a container's network attachment is cleared up behind its back.
-pub type Departure = Arc<tokio::sync::Mutex<()>>;
 
 /// How long closing a removed container's log drivers may take.
 pub const CLOSE: Duration = Duration::from_millis(200);
@@ -128,7 +127,7 @@ impl Shared {
             attachments: Attachments::default(),
             live: broadcast::channel(LIVE).0,
             lanes: Mutex::default(),
-            departures: Mutex::default(),
+            departures: Departures::default(),
             links: Mutex::default(),
         }
     }
@@ -181,20 +180,16 @@ impl Shared {
         lock(&self.lanes).entry(id.to_owned()).or_insert_with(Lane::start).clone()
     }
 
-    /// All lanes.
-    pub fn lanes(&self) -> Vec<Lane> {
-        lock(&self.lanes).values().cloned().collect()
-    }
-
-    /// Held while a container's last network attachment is cleared up behind its back.
-    pub fn departure(&self, id: &str) -> Departure {
-        Arc::clone(lock(&self.departures).entry(id.to_owned()).or_default())
+    /// Resolves once every effect begun so far is over: ends, removals, departures from networks.
+    pub async fn settled(&self) {
+        let lanes: Vec<Lane> = lock(&self.lanes).values().cloned().collect();
+        futures::future::join_all(lanes.iter().map(Lane::idle)).await;
+        self.departures.all_over().await;
     }
 
     /// Forgets a removed container.
     pub fn forget(&self, id: &str) {
         lock(&self.lanes).remove(id);
-        lock(&self.departures).remove(id);
         if let Some(logging) = lock(&self.logging).remove(id) {
             // Made by a reader that came while the container went.
             tokio::spawn(async move { logging.router.close(CLOSE).await });

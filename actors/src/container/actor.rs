@@ -8,6 +8,7 @@ use crate::shared::Shared;
 use crate::supervise::{Answer, Ctx, Link, Reply};
 use contract::error::Kind;
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
+use contract::storage::Durability;
 use contract::{ContainerId, PortError};
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
@@ -122,9 +123,9 @@ impl Container {
 
     /// Writes what is known now.
     pub(super) fn save(&self) {
-        let (id, state) = (self.id.clone(), self.state.clone());
-        self.in_lane(|shared, _| async move {
-            if let Err(error) = shared.ports.records.save_state(&id, &state).await {
+        let (id, state, durability) = (self.id.clone(), self.state.clone(), Durability::of(&self.spec));
+        self.in_lane(move |shared, _| async move {
+            if let Err(error) = shared.ports.records.save_state(&id, &state, durability).await {
                 tracing::error!(container = id.short(), "saving the container's state: {}", error.chain());
             }
         });
@@ -199,10 +200,10 @@ impl Answer<Renamed> for Container {
         self.when_settled(move |this| {
             let old = std::mem::replace(&mut this.state.name, message.name);
             this.publish();
-            let (id, state) = (this.id.clone(), this.state.clone());
+            let (id, state, durability) = (this.id.clone(), this.state.clone(), Durability::of(&this.spec));
             this.event("rename", &[("oldName", format!("/{old}"))]);
-            this.in_lane(|shared, _| async move {
-                answer(message.reply, shared.ports.records.save_state(&id, &state).await);
+            this.in_lane(move |shared, _| async move {
+                answer(message.reply, shared.ports.records.save_state(&id, &state, durability).await);
             });
         });
     }

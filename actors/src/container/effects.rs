@@ -8,6 +8,7 @@ use contract::error::Kind;
 use contract::network::{Endpoint, PortBinding};
 use contract::record::{ContainerSpec, ContainerState};
 use contract::runtime::{Created, SandboxSpec};
+use contract::storage::Durability;
 use contract::{ContainerId, PortError};
 use futures::FutureExt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -70,7 +71,7 @@ pub async fn start(
         ends: before.ends + 1,
         ..before
     };
-    if let Err(error) = shared.ports.records.save_state(&id, &state).await {
+    if let Err(error) = shared.ports.records.save_state(&id, &state, Durability::of(spec)).await {
         tracing::error!(container = id.short(), "saving a failed start: {}", error.chain());
     }
     (Err(failure.error), state)
@@ -118,7 +119,7 @@ async fn steps(
     };
     // The namespace stands already: interfaces and processes are made side by side. The record is written before the
     // process is let go, so that a daemon that ends here leaves no container running that is not known to.
-    let recorded = shared.ports.records.save_state(id, state);
+    let recorded = shared.ports.records.save_state(id, state, Durability::of(spec));
     let (created, joined, recorded) = futures::join!(runtime.ensure_created(&sandbox), joined, recorded);
     let Created { pid } = created.map_err(in_docker_words)?;
     joined?;
@@ -139,17 +140,21 @@ fn in_docker_words(error: PortError) -> Failure {
         Kind::Denied => 126,
         _ => 128,
     };
+    let cause = error.chain();
+    // Docker resolves these itself, before it has a task made.
+    if ["unable to find user ", "unable to find group "].iter().any(|t| cause.starts_with(t)) {
+        return Failure { error, code: 128 };
+    }
     let text = format!(
         "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create \
-         failed: unable to start container process: error during container init: {}: unknown",
-        error.chain()
+         failed: unable to start container process: error during container init: {cause}: unknown"
     );
     Failure { error: PortError { kind: error.kind, text, source: None }, code }
 }
 
 /// An address and held host ports.
 async fn lease(shared: &Shared, spec: &ContainerSpec) -> Result<Endpoint, PortError> {
-    drop(shared.departure(&spec.id).lock_owned().await);
+    shared.departures.over(&spec.id).await;
     let network =
         shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
     let reserve = Reserve { container: spec.id.clone(), known: None };
@@ -213,7 +218,7 @@ async fn detach(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option<&En
     let Some(endpoint) = endpoint.cloned() else { return errors };
     errors.extend(networks.remove_ports(&endpoint).await.err());
     // Nobody waits for the kernel to delete an interface; only its address, and the container's next start, do.
-    let departing = shared.departure(&spec.id).lock_owned().await;
+    let departing = shared.departures.begin(&spec.id).await;
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let _departing = departing;

@@ -7,6 +7,7 @@ use super::messages::*;
 use crate::supervise::{Answer, Ctx};
 use contract::PortError;
 use contract::runtime::{Exit, TaskStatus};
+use contract::storage::Durability;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +65,8 @@ impl Container {
         self.in_lane(|shared, _| async move {
             effects::settle(&shared, &spec, endpoint.as_ref()).await;
             // A record that goes at once is not written before.
-            if !removal && let Err(error) = shared.ports.records.save_state(&id, &state).await {
+            let durability = Durability::of(&spec);
+            if !removal && let Err(error) = shared.ports.records.save_state(&id, &state, durability).await {
                 tracing::error!(container = id.short(), "saving the container's end: {}", error.chain());
             }
         });

@@ -45,8 +45,7 @@ impl Engine {
         let _claim = self.claim(&name, &spec.id).await?;
         let state = ContainerState { name, ..ContainerState::default() };
         let made = async {
-            ports.records.save_spec(&spec).await?;
-            ports.records.save_state(&id, &state).await?;
+            ports.records.create(&spec, &state).await?;
             let record = ContainerRecord { spec: spec.clone(), state: state.clone() };
             self.adopt(&id, Some(record)).await
         };
@@ -224,7 +223,7 @@ pub(super) async fn whole<T: Send + 'static>(
 }
 
 fn parse_signal(text: &str) -> Result<i32, PortError> {
-    signals::parse(text).ok_or_else(|| PortError::new(Kind::Invalid, format!("Invalid signal: {text}")))
+    signals::parse(text).ok_or_else(|| PortError::new(Kind::Invalid, format!("invalid signal: {text}")))
 }
 
 /// `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.

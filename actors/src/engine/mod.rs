@@ -90,6 +90,14 @@ impl Engine {
         self.root.gave_up().await;
     }
 
+    /// Waits until the effects under way are over, at most for `patience`: what is left then is found by the next
+    /// start.
+    pub async fn settle(&self, patience: Duration) {
+        if tokio::time::timeout(patience, self.shared.settled()).await.is_err() {
+            tracing::warn!("some work was left unfinished");
+        }
+    }
+
     /// Adopts every recorded container and sweeps what a killed daemon left half made.
     pub async fn recover(&self) -> Result<(), PortError> {
         let ports = &self.shared.ports;
@@ -114,16 +122,8 @@ impl Engine {
             }
         });
         futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        ports.roots.sweep().await?;
         ports.images.sweep().await
-    }
-
-    /// Waits until nothing that was begun on any container is half done, at most so long. The daemon may then end.
-    pub async fn settle(&self, deadline: Duration) {
-        let lanes = self.shared.lanes();
-        let idle = futures::future::join_all(lanes.iter().map(|lane| lane.idle()));
-        if tokio::time::timeout(deadline, idle).await.is_err() {
-            tracing::warn!("containers are still being worked on");
-        }
     }
 
     /// All containers.

@@ -3,13 +3,13 @@ use crate::error::{Kind, PortError};
 use crate::id::ContainerId;
 use crate::record::{ContainerRecord, ContainerSpec, ContainerState};
 use crate::runtime::RootSpec;
-use crate::storage::{Records, Roots};
+use crate::storage::{Durability, Records, Roots};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// Container records. Verbs: `load_all`, `load`, `save_spec`, `save_state`, `remove`.
+/// Container records. Verbs: `load_all`, `load`, `create`, `save_state`, `remove`.
 pub struct FakeRecords {
     script: Script,
     spools: Arc<FakeSpools>,
@@ -45,13 +45,19 @@ impl Records for FakeRecords {
         lock(&self.map).get(id.as_str()).cloned().ok_or_else(gone)
     }
 
-    async fn save_spec(&self, spec: &ContainerSpec) -> Result<(), PortError> {
-        self.script.at("save_spec", &spec.id).await?;
-        lock(&self.map).entry(spec.id.clone()).or_default().spec = spec.clone();
+    async fn create(&self, spec: &ContainerSpec, state: &ContainerState) -> Result<(), PortError> {
+        self.script.at("create", &spec.id).await?;
+        let record = ContainerRecord { spec: spec.clone(), state: state.clone() };
+        lock(&self.map).insert(spec.id.clone(), record);
         Ok(())
     }
 
-    async fn save_state(&self, id: &ContainerId, state: &ContainerState) -> Result<(), PortError> {
+    async fn save_state(
+        &self,
+        id: &ContainerId,
+        state: &ContainerState,
+        _: Durability,
+    ) -> Result<(), PortError> {
         self.script.at("save_state", id.as_str()).await?;
         match lock(&self.map).get_mut(id.as_str()) {
             Some(record) => {
@@ -108,6 +114,10 @@ impl Roots for FakeRoots {
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError> {
         self.script.at("remove_root", id.as_str()).await?;
         lock(&self.made).remove(id.as_str());
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<(), PortError> {
         Ok(())
     }
 }
