@@ -1,12 +1,19 @@
 //! Who is attached to the containers' main processes: so that an attachment ends when there is nothing more to wait for,
 //! and output still on its way to a client is not removed under it.
 
+use crate::log::held::{HeldSpool, Hold};
 use crate::shared::lock;
-use contract::runtime::{Attachment, Output};
+use bytes::Bytes;
+use contract::PortError;
+use contract::log::{Position, Stream};
+use contract::runtime::{Output, Spool, SpoolRecord};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+
+/// Bytes read at once.
+const READ: usize = 256 * 1024;
 
 /// Pieces of output between the process's side and the client's.
 const WINDOW: usize = 8;
@@ -31,17 +38,24 @@ impl Drop for Seat {
 }
 
 impl Attachments {
-    /// The attachment, ending also when its container is cut off.
-    pub fn enter(&self, id: &str, mut attachment: Attachment) -> Attachment {
+    /// Output from now on to the next end, or until the container is cut off.
+    pub async fn follow(&self, id: &str, spool: Arc<HeldSpool>) -> Result<Output, PortError> {
         let room = Arc::clone(lock(&self.0).entry(id.to_owned()).or_insert_with(|| {
             Arc::new(Room { cut: watch::Sender::new(0), life: watch::Sender::new((0, 0)) })
         }));
         room.life.send_modify(|(inside, _)| *inside += 1);
-        let cut = room.cut.subscribe();
+        let (seat, cut) = (Seat(Arc::clone(&room)), room.cut.subscribe());
+        let hold = spool.hold();
+        let at = spool.end().await?;
+        hold.advance(at);
         let (to, output) = mpsc::channel(WINDOW);
-        let from = std::mem::replace(&mut attachment.output, output);
-        tokio::spawn(relay(Seat(room), from, to, cut));
-        attachment
+        let mut reader = Reader { seat, hold, spool, at, to, cut };
+        tokio::spawn(async move {
+            if let Err(error) = reader.run().await {
+                tracing::warn!("an attachment's output ends early: {}", error.chain());
+            }
+        });
+        Ok(output)
     }
 
     /// Ends all attachments of a container that are there now.
@@ -69,76 +83,112 @@ impl Attachments {
     }
 }
 
-async fn relay(
+struct Reader {
     seat: Seat,
-    mut from: Output,
-    to: mpsc::Sender<(contract::log::Stream, bytes::Bytes)>,
-    mut cut: watch::Receiver<u64>,
-) {
-    loop {
-        let piece = tokio::select! {
-            biased;
-            piece = from.recv() => piece,
-            _ = cut.changed() => return,
-            () = to.closed() => return,
-        };
-        let Some(piece) = piece else { return };
-        tokio::select! {
-            biased;
-            sent = to.send(piece) => if sent.is_err() { return },
-            _ = cut.changed() => return,
+    hold: Hold,
+    spool: Arc<HeldSpool>,
+    at: Position,
+    to: mpsc::Sender<(Stream, Bytes)>,
+    cut: watch::Receiver<u64>,
+}
+
+impl Reader {
+    async fn run(&mut self) -> Result<(), PortError> {
+        let mut more = self.spool.more();
+        loop {
+            more.mark_unchanged();
+            let (records, next) = self.spool.read(self.at, READ).await?;
+            if records.is_empty() {
+                tokio::select! {
+                    changed = more.changed() => if changed.is_err() { return Ok(()) },
+                    _ = self.cut.changed() => return Ok(()),
+                    () = self.to.closed() => return Ok(()),
+                }
+            }
+            for record in records {
+                match record {
+                    SpoolRecord::Data { stream, data, .. } => {
+                        tokio::select! {
+                            biased;
+                            sent = self.to.send((stream, data)) => if sent.is_err() { return Ok(()) },
+                            _ = self.cut.changed() => return Ok(()),
+                        }
+                        self.seat.0.life.send_modify(|(_, moved)| *moved += 1);
+                    }
+                    SpoolRecord::Gap { .. } => {}
+                    SpoolRecord::End { .. } => return Ok(()),
+                }
+            }
+            self.at = next;
+            self.hold.advance(next);
         }
-        seat.0.life.send_modify(|(_, moved)| *moved += 1);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::log::Stream;
+    use contract::fake::FakeSpool;
 
-    fn attachment() -> (mpsc::Sender<(Stream, bytes::Bytes)>, Attachment) {
-        let (to, output) = mpsc::channel(1);
-        (to, Attachment { input: None, output })
+    fn spool() -> (Arc<FakeSpool>, Arc<HeldSpool>) {
+        let spool = Arc::new(FakeSpool::default());
+        (Arc::clone(&spool), HeldSpool::new(spool))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_cut_ends_those_inside_and_not_those_who_come_later() {
-        let all = Attachments::default();
-        let (_silent, first) = attachment();
-        let mut first = all.enter("c", first);
+        let (all, (process, held)) = (Attachments::default(), spool());
+        let mut first = all.follow("c", Arc::clone(&held)).await.unwrap();
         all.cut("c");
-        assert_eq!(first.output.recv().await, None);
-        let (to, second) = attachment();
-        let mut second = all.enter("c", second);
-        to.send((Stream::Stdout, "x".into())).await.unwrap();
-        assert!(second.output.recv().await.is_some());
+        assert_eq!(first.recv().await, None);
+        let mut second = all.follow("c", held).await.unwrap();
+        process.write(Stream::Stdout, "x");
+        assert_eq!(second.recv().await, Some((Stream::Stdout, "x".into())));
+        process.end();
+        assert_eq!(second.recv().await, None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn draining_waits_for_a_slow_client_and_not_for_a_stuck_one() {
-        let all = Attachments::default();
-        let (to, slow) = attachment();
-        let mut slow = all.enter("c", slow);
-        let feeding = tokio::spawn(async move {
-            for _ in 0..50 {
-                to.send((Stream::Stdout, "x".into())).await.unwrap();
-            }
-        });
+        let (all, (process, held)) = (Attachments::default(), spool());
+        let mut slow = all.follow("c", Arc::clone(&held)).await.unwrap();
+        for _ in 0..50 {
+            process.write(Stream::Stdout, "x");
+        }
+        process.end();
         let taking = tokio::spawn(async move {
             let mut taken = 0;
-            while slow.output.recv().await.is_some() {
+            while slow.recv().await.is_some() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 taken += 1;
             }
             taken
         });
         all.drained("c", Duration::from_secs(2)).await;
-        feeding.await.unwrap();
         assert_eq!(taking.await.unwrap(), 50);
-        let (to, _stuck) = attachment();
-        let _kept = all.enter("c", _stuck);
-        to.send((Stream::Stdout, "x".into())).await.unwrap();
+        let _stuck = all.follow("c", held).await.unwrap();
+        for _ in 0..50 {
+            process.write(Stream::Stdout, "x");
+        }
         all.drained("c", Duration::from_secs(2)).await;
+    }
+
+    /// A driver that keeps nothing let the spool go before an attached client had read it, who then waited for ever.
+    #[tokio::test(start_paused = true)]
+    async fn what_an_attached_client_has_not_read_stays_in_the_spool() {
+        let (all, (process, held)) = (Attachments::default(), spool());
+        let mut client = all.follow("c", Arc::clone(&held)).await.unwrap();
+        for n in 0..100 {
+            process.write(Stream::Stdout, n.to_string());
+        }
+        process.end();
+        let end = Spool::end(&*process).await.unwrap();
+        held.trim(end).await.unwrap();
+        for n in 0..100 {
+            assert_eq!(client.recv().await, Some((Stream::Stdout, n.to_string().into())));
+        }
+        assert_eq!(client.recv().await, None);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(process.segments(), 1, "let go once it was read");
     }
 }

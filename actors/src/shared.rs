@@ -8,6 +8,7 @@ use crate::container::snapshot::{Board, Snapshot};
 use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
+use crate::log::held::HeldSpool;
 use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::{Leases, Network};
 use crate::supervise::{Link, Registry};
@@ -59,6 +60,8 @@ pub struct Logging {
     pub sinks: Arc<Vec<SinkSpec>>,
     /// Who writes the lines.
     pub source: Arc<LogSource>,
+    /// Its output.
+    pub spool: Arc<HeldSpool>,
 }
 
 /// One daemon's shared state.
@@ -228,10 +231,15 @@ impl Shared {
             directory: directory.clone(),
         });
         let spool = self.ports.spools.open(&ContainerId::new(spec.id.clone()), directory);
-        let router =
-            RouterSpec { id: spec.id.clone(), source: Arc::clone(&source), spool, sinks: sinks.clone() };
+        let spool = HeldSpool::new(spool);
+        let router = RouterSpec {
+            id: spec.id.clone(),
+            source: Arc::clone(&source),
+            spool: spool.clone(),
+            sinks: sinks.clone(),
+        };
         let router = RouterApi::start(router, Some("logs"), &self.registry);
-        let made = Logging { router, sinks: Arc::new(sinks), source };
+        let made = Logging { router, sinks: Arc::new(sinks), source, spool };
         map.insert(spec.id.clone(), made.clone());
         Ok(made)
     }

@@ -45,13 +45,11 @@ impl Engine {
             }
         }
         let attributes = (self.shared.ports.attributes)(&logging.source, &snapshot.spec.log_opts)?;
-        let directory = self.shared.directory(id.as_str());
-        let spool = self.shared.ports.spools.open(id, directory);
         let (board, own, attempt) = (self.shared.board.clone(), id.clone(), snapshot.state.attempt);
         let run = Run::new(self.shared.board.changed(), move || {
             board.get(own.as_str()).is_some_and(|s| s.is_alive() && s.state.attempt == attempt)
         });
-        let of = Origin { source: Arc::clone(&logging.source), spool, attributes, run };
+        let of = Origin { source: Arc::clone(&logging.source), spool: logging.spool, attributes, run };
         read_logs(of, &logging.sinks, request).await
     }
 
@@ -67,8 +65,9 @@ impl Engine {
             let text = format!("container {} {refused}", snapshot.state.name);
             return Err(PortError::new(Kind::Conflict, text));
         }
-        let attachment = self.shared.ports.runtime.attach(id, &Target::Main).await?;
-        let mut attachment = self.shared.attachments.enter(id.as_str(), attachment);
+        let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
+        let mut attachment = self.shared.ports.runtime.attach(id, &Target::Main).await?;
+        attachment.output = self.shared.attachments.follow(id.as_str(), logging.spool).await?;
         if !request.stdin || !snapshot.spec.open_stdin {
             attachment.input = None;
         }

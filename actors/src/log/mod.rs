@@ -2,6 +2,7 @@
 
 pub mod follow;
 pub mod framer;
+pub mod held;
 pub mod router;
 pub mod sink;
 

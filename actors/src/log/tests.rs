@@ -57,6 +57,9 @@ impl Spool for FakeSpool {
         let next = out.last().map_or(from, |r| Position { offset: place(r).offset + 1, ..place(r) });
         Ok((out, next))
     }
+    async fn end(&self) -> Result<Position, PortError> {
+        Ok(self.next())
+    }
     fn more(&self) -> watch::Receiver<u64> {
         self.more.subscribe()
     }

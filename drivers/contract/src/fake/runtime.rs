@@ -1,11 +1,8 @@
-use super::spool::place;
 use super::{FakeSpools, Script, lock};
 use crate::error::{Kind, PortError};
 use crate::id::{ContainerId, ExecId};
-use crate::log::{Position, Stream};
-use crate::runtime::{
-    Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Spool, SpoolRecord, Target, TaskStatus,
-};
+use crate::log::Stream;
+use crate::runtime::{Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -258,11 +255,7 @@ impl Runtime for FakeRuntime {
         self.script.at("attach", id.as_str()).await?;
         let (to, output) = mpsc::channel(8);
         match target {
-            Target::Main => {
-                let (spools, id) = (Arc::clone(&self.spools), id.to_string());
-                let from = spools.of(&id).tail();
-                tokio::spawn(async move { follow(&spools, &id, from, to).await });
-            }
+            Target::Main => drop(to),
             Target::Exec(exec) => {
                 let (state, mut changed) = (Arc::clone(&self.state), self.changed.subscribe());
                 let (id, exec) = (id.to_string(), exec.to_string());
@@ -316,36 +309,5 @@ impl Runtime for FakeRuntime {
             }
         });
         Ok(())
-    }
-}
-
-/// As the real one does: to the next end mark, for ever if none comes.
-async fn follow(spools: &FakeSpools, id: &str, mut at: Position, to: mpsc::Sender<(Stream, bytes::Bytes)>) {
-    let mut more = spools.of(id).more();
-    loop {
-        more.mark_unchanged();
-        // Its folder may have been removed.
-        let Ok(spool) = spools.existing(id) else { return };
-        let Ok((records, next)) = spool.read(at, 1 << 20).await else { return };
-        drop(spool);
-        if records.is_empty() {
-            tokio::select! {
-                changed = more.changed() => if changed.is_err() { return },
-                () = to.closed() => return,
-            }
-        }
-        at = next;
-        for record in records {
-            debug_assert!(place(&record) <= at);
-            match record {
-                SpoolRecord::Data { stream, data, .. } => {
-                    if to.send((stream, data)).await.is_err() {
-                        return;
-                    }
-                }
-                SpoolRecord::Gap { .. } => {}
-                SpoolRecord::End { .. } => return,
-            }
-        }
     }
 }

@@ -1,5 +1,5 @@
 use super::lock;
-use crate::error::{Kind, PortError};
+use crate::error::PortError;
 use crate::id::ContainerId;
 use crate::log::{Cursor, Position, Stream};
 use crate::runtime::{Spool, SpoolRecord, Spools};
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 const SEGMENT: u64 = 8;
 
 /// The place of a record.
-pub(super) fn place(record: &SpoolRecord) -> Position {
+fn place(record: &SpoolRecord) -> Position {
     match record {
         SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
     }
@@ -43,8 +43,7 @@ impl Default for FakeSpool {
 impl FakeSpool {
     fn push(&self, make: impl FnOnce(Position, i64) -> SpoolRecord) {
         let mut contents = lock(&self.contents);
-        let at =
-            Position { segment: 1 + contents.written / SEGMENT, offset: contents.written % SEGMENT * 100 };
+        let at = position(contents.written);
         contents.written += 1;
         contents.clock += 1000;
         let record = make(at, contents.clock);
@@ -69,12 +68,6 @@ impl FakeSpool {
         self.more.send_modify(|n| *n += 1);
     }
 
-    /// The place after the last record.
-    pub fn tail(&self) -> Position {
-        let contents = lock(&self.contents);
-        contents.records.last().map_or_else(Position::default, |r| after(place(r)))
-    }
-
     /// Segments it still holds.
     pub fn segments(&self) -> usize {
         let contents = lock(&self.contents);
@@ -82,6 +75,11 @@ impl FakeSpool {
             contents.records.iter().map(|r| place(r).segment).collect();
         all.len()
     }
+}
+
+/// Where the nth record stands.
+fn position(nth: u64) -> Position {
+    Position { segment: 1 + nth / SEGMENT, offset: nth % SEGMENT * 100 }
 }
 
 fn after(at: Position) -> Position {
@@ -108,6 +106,11 @@ impl Spool for FakeSpool {
         }
         let next = out.last().map_or(from, |r| after(place(r)));
         Ok((out, next))
+    }
+
+    async fn end(&self) -> Result<Position, PortError> {
+        let written = lock(&self.contents).written;
+        Ok(written.checked_sub(1).map_or_else(Position::default, |last| after(position(last))))
     }
 
     fn more(&self) -> watch::Receiver<u64> {
@@ -147,12 +150,6 @@ impl FakeSpools {
     /// Containers whose spool exists.
     pub fn ids(&self) -> Vec<String> {
         lock(&self.0).keys().cloned().collect()
-    }
-
-    /// Fails like a reader of a folder that is gone.
-    pub(super) fn existing(&self, id: &str) -> Result<Arc<FakeSpool>, PortError> {
-        let gone = || PortError::new(Kind::NotFound, format!("no spool of {id}"));
-        lock(&self.0).get(id).cloned().ok_or_else(gone)
     }
 }
 
