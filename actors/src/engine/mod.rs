@@ -200,3 +200,10 @@ impl Engine {
         self.shared.event(Event::now("image", action, id, attributes));
     }
 }
+
+#[cfg(test)]
+impl Engine {
+    pub(crate) fn leases(&self) -> BTreeMap<String, std::net::Ipv4Addr> {
+        self.shared.leases.all()
+    }
+}

@@ -4,38 +4,54 @@
 use std::sync::Mutex;
 
 #[cfg(any(test, feature = "fault"))]
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 struct Armed {
     left: u32,
     handler: Option<String>,
+}
+
+#[cfg(any(test, feature = "fault"))]
+impl Armed {
+    /// Counts the message if it is one of those; true when it was the last to be counted.
+    fn burns_down_at(&mut self, name: &str) -> bool {
+        // Being built is no message: it counts only where it is named.
+        if self.left == 0 || self.handler.as_deref().map_or(name == "started", |h| h != name) {
+            return false;
+        }
+        self.left -= 1;
+        self.left == 0
+    }
 }
 
 /// Counts down handled messages to an injected panic.
 #[derive(Debug, Default)]
 pub(super) struct Fuse {
     #[cfg(any(test, feature = "fault"))]
-    armed: Mutex<Armed>,
+    armed: Mutex<Vec<Armed>>,
 }
 
 impl Fuse {
     #[cfg(any(test, feature = "fault"))]
-    pub(super) fn arm(&self, nth: u32, handler: Option<&str>) {
-        *super::tree::lock(&self.armed) = Armed { left: nth, handler: handler.map(str::to_owned) };
+    fn arm(&self, left: u32, handler: Option<&str>) {
+        super::tree::lock(&self.armed).push(Armed { left, handler: handler.map(str::to_owned) });
+    }
+
+    /// Panics that are still to come.
+    #[cfg(test)]
+    fn left(&self) -> usize {
+        super::tree::lock(&self.armed).iter().filter(|a| a.left > 0).count()
     }
 
     /// Runs in the actor just before the handler of `message`, a type's full name, or before `started`.
     #[cfg(any(test, feature = "fault"))]
     #[expect(clippy::panic, reason = "the panic is the purpose")]
     pub(super) fn point(&self, message: &'static str) {
+        let name = message.rsplit("::").next().unwrap_or(message);
         let due = {
             let mut armed = super::tree::lock(&self.armed);
-            let name = message.rsplit("::").next().unwrap_or(message);
-            // Being built is no message: it counts only where it is named.
-            if armed.left == 0 || armed.handler.as_deref().map_or(name == "started", |h| h != name) {
-                return;
-            }
-            armed.left -= 1;
-            armed.left == 0
+            let due = armed.iter_mut().fold(false, |due, one| one.burns_down_at(name) | due);
+            armed.retain(|a| a.left > 0);
+            due
         };
         if due {
             panic!("injected fault at {message}");
@@ -68,5 +84,13 @@ impl super::Registry {
             vitals.fuse.arm(nth, handler);
         }
         hit.len()
+    }
+
+    /// Panics that were armed in actors of this name or kind and
+    /// did not come yet.
+    #[cfg(test)]
+    pub(crate) fn watch(&self, target: &str) -> impl Fn() -> usize + use<> {
+        let hit: Vec<_> = self.all().into_iter().filter(|v| v.name == target || v.kind == target).collect();
+        move || hit.iter().map(|v| v.fuse.left()).sum()
     }
 }
