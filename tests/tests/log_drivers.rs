@@ -385,10 +385,7 @@ fn a_containers_wrong_driver_or_option_is_refused_in_dockers_words() {
     );
     refused(&["--log-driver", "syslog", "--log-opt", "syslog-facility=nosuch"], "invalid syslog facility");
     refused(&["--log-driver", "syslog", "--log-opt", "syslog-format=nosuch"], "Invalid syslog format");
-    refused(
-        &["--log-driver", "syslog", "--log-opt", "syslog-address=ftp://x"],
-        "unsupported scheme: 'ftp'",
-    );
+    refused(&["--log-driver", "syslog", "--log-opt", "syslog-address=ftp://x"], "unsupported scheme: 'ftp'");
     refused(&["--log-opt", "max-size=nosuch"], "invalid size: 'nosuch'");
     refused(&["--log-opt", "max-file=0", "--log-opt", "max-size=1m"], "max-file cannot be less than 1");
     refused(
