@@ -1,6 +1,7 @@
 //! Container records: one folder each, `spec.json` and `state.json`.
 
-use crate::file::{blocking, failed, remove_tree, replace};
+use crate::erase::remove_tree;
+use crate::file::{blocking, failed, replace};
 use async_trait::async_trait;
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
 use contract::storage::Records;
@@ -127,7 +128,7 @@ impl Records for FileRecords {
             // The record goes first: a crash half way must not leave a container with half its folder.
             let spec = folder.join("spec.json");
             match std::fs::remove_file(&spec) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("removing", &spec)(e)),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("removing", &spec)(e)),
                 _ => remove_tree(&folder).map_err(failed("removing", &folder)),
             }
         })

@@ -134,6 +134,14 @@ impl Reference {
         }
     }
 
+    /// As Docker's messages show it: with every part that was given, the tag `latest` if none was.
+    pub fn shown(&self) -> String {
+        match (&self.tag, &self.digest) {
+            (Some(tag), Some(digest)) => format!("{}:{tag}@{digest}", self.familiar()),
+            _ => self.key(),
+        }
+    }
+
     /// For a puller.
     pub fn remote(&self) -> RemoteName {
         let tag = match (&self.tag, &self.digest) {

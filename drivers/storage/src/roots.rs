@@ -1,6 +1,7 @@
 //! Container roots: overlay folders over image layers.
 
-use crate::file::{blocking, failed, remove_tree};
+use crate::erase::remove_tree;
+use crate::file::{blocking, failed};
 use crate::store::Store;
 use async_trait::async_trait;
 use contract::runtime::RootSpec;
