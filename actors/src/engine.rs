@@ -561,7 +561,8 @@ impl Engine {
         for one in &removed {
             match one {
                 Removed::Untagged(_) => self.event("image", "untag", &image.id, &[]),
-                Removed::Deleted(id) => self.event("image", "delete", id, &[]),
+                Removed::Deleted(id) if *id == image.id => self.event("image", "delete", id, &[]),
+                Removed::Deleted(_) => {}
             }
         }
         Ok(removed)
