@@ -158,7 +158,7 @@ fn times((tv_sec, tv_nsec): (i64, i64)) -> Timestamps {
 }
 
 fn mode(member: &Member) -> io::Result<Mode> {
-    Ok(Mode::from_raw_mode(member.header.mode()? & 0o7777))
+    Ok(Mode::from_raw_mode(member.mode()?))
 }
 
 /// The path of a name in an open folder, for calls that know no folder descriptors; the name itself is not followed by
@@ -219,10 +219,7 @@ fn folder(parent: &OwnedFd, name: &OsStr, member: &Member, before: Before) -> io
 }
 
 fn node(parent: &OwnedFd, name: &OsStr, member: &Member) -> io::Result<()> {
-    let number = || -> io::Result<u64> {
-        let header = &member.header;
-        Ok(rfs::makedev(header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0)))
-    };
+    let number = || member.device().map(|(major, minor)| rfs::makedev(major, minor));
     // A device node in a layer opens nothing: the container's device policy decides.
     let (kind, device) = match member.kind {
         k if k.is_fifo() => (FileType::Fifo, 0),

@@ -135,7 +135,8 @@ impl<R: Read> Members<R> {
                 self.ended = true;
                 break;
             };
-            let size = header.entry_size().ok().filter(|s| *s <= i64::MAX as u64).ok_or_else(invalid)?;
+            let size =
+                number(&header.as_old().size).ok().filter(|s| *s <= i64::MAX as u64).ok_or_else(invalid)?;
             if !extends(header.entry_type()) {
                 return self.member(header, size, extensions).map(Some);
             }
@@ -151,12 +152,13 @@ impl<R: Read> Members<R> {
 
     fn member(&mut self, header: Header, size: u64, extensions: Extensions) -> io::Result<Member> {
         let Extensions { path, link, pax } = extensions;
-        let number = |key: &str| {
+        let recorded = |key: &str| {
             let parse = |v: &Vec<u8>| std::str::from_utf8(v).ok()?.parse::<u64>().ok();
             pax.get(key).map(|v| parse(v).ok_or_else(invalid)).transpose()
         };
-        let (uid, gid) = (owner(number("uid")?, header.uid())?, owner(number("gid")?, header.gid())?);
-        let mut stored = number("size")?.filter(|s| *s <= i64::MAX as u64).unwrap_or(size);
+        let (uid, gid) =
+            (owner(recorded("uid")?, &header.as_old().uid)?, owner(recorded("gid")?, &header.as_old().gid)?);
+        let mut stored = recorded("size")?.filter(|s| *s <= i64::MAX as u64).unwrap_or(size);
         let path = pax.get("GNU.sparse.name").or(pax.get("path")).cloned().or(path);
         let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
         let link = pax.get("linkpath").cloned().or(link);
@@ -219,10 +221,32 @@ impl Extensions {
     }
 }
 
-fn owner(pax: Option<u64>, header: io::Result<u64>) -> io::Result<u32> {
+/// A header's number: octal digits between spaces and zeros, none of which is zero, or GNU's binary form.
+fn number(field: &[u8]) -> io::Result<u64> {
+    if let [first, rest @ ..] = field
+        && *first >= 0x80
+    {
+        // The second bit is the sign.
+        let start = u64::from(first & 0x3f);
+        let fold = |sum: u64, byte: &u8| Some(sum.checked_mul(256)? | u64::from(*byte));
+        return rest.iter().try_fold(start, fold).filter(|_| first & 0x40 == 0).ok_or_else(invalid);
+    }
+    let blank = |b: &u8| matches!(b, b' ' | 0);
+    let text: Vec<u8> = field.iter().copied().skip_while(blank).take_while(|b| *b != 0).collect();
+    let text = std::str::from_utf8(&text).map_err(|_| invalid())?.trim_end_matches(' ');
+    if text.is_empty() {
+        return Ok(0);
+    }
+    if text.starts_with('+') {
+        return Err(invalid());
+    }
+    u64::from_str_radix(text, 8).map_err(|_| invalid())
+}
+
+fn owner(pax: Option<u64>, header: &[u8]) -> io::Result<u32> {
     let wanted = match pax {
         Some(number) => number,
-        None => header.map_err(|_| invalid())?,
+        None => number(header)?,
     };
     // The highest number means "leave as it is" to the kernel.
     u32::try_from(wanted).ok().filter(|n| *n != u32::MAX).ok_or_else(|| bad("owner is out of range"))
@@ -249,11 +273,28 @@ impl<R: Read> Read for Content<'_, R> {
 }
 
 impl Member {
+    /// Permissions and set-id bits.
+    pub(crate) fn mode(&self) -> io::Result<u32> {
+        Ok((number(&self.header.as_old().mode)? & 0o7777) as u32)
+    }
+
+    /// Major and minor number of a device; the oldest headers have none.
+    pub(crate) fn device(&self) -> io::Result<(u32, u32)> {
+        let fields = match (self.header.as_ustar(), self.header.as_gnu()) {
+            (Some(ustar), _) => (&ustar.dev_major, &ustar.dev_minor),
+            (_, Some(gnu)) => (&gnu.dev_major, &gnu.dev_minor),
+            _ => return Ok((0, 0)),
+        };
+        let part = |field: &[u8]| u32::try_from(number(field)?).map_err(|_| invalid());
+        Ok((part(fields.0)?, part(fields.1)?))
+    }
+
     /// Modification time, seconds and nanoseconds since the epoch.
     pub(crate) fn mtime(&self) -> (i64, i64) {
         let pax = self.pax.get("mtime").and_then(|v| std::str::from_utf8(v).ok());
-        pax.and_then(seconds)
-            .unwrap_or_else(|| (self.header.mtime().map_or(0, |m| i64::try_from(m).unwrap_or(0)), 0))
+        pax.and_then(seconds).unwrap_or_else(|| {
+            (number(&self.header.as_old().mtime).map_or(0, |m| i64::try_from(m).unwrap_or(0)), 0)
+        })
     }
 }
 
@@ -272,6 +313,17 @@ fn seconds(text: &str) -> Option<(i64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_octal_or_binary_and_never_negative() {
+        assert_eq!(number(b"0000755\0").unwrap(), 0o755);
+        assert_eq!(number(b" 755 \0 7").unwrap(), 0o755);
+        assert_eq!(number(&[0; 8]).unwrap(), 0);
+        assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 1, 0]).unwrap(), 256);
+        for bad in [&b"8"[..], b"-7", b"+7", b"7 7", &[0xff; 12], &[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]] {
+            assert!(number(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn times_before_the_epoch_keep_their_fraction() {
