@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Changes with what the images hold.
-const GENERATION: u32 = 1;
+const GENERATION: u32 = 2;
 
 /// A file inside an image's layer.
 #[derive(Debug, Clone, Copy)]
