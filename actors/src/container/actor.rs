@@ -8,6 +8,7 @@ use crate::shared::Shared;
 use crate::supervise::{Answer, Ctx, Link, Reply};
 use contract::error::Kind;
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
+use contract::storage::Durability;
 use contract::{ContainerId, PortError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -105,10 +106,10 @@ impl Container {
 
     pub(super) fn save(&self) {
         let (id, state) = (self.id.clone(), self.state.clone());
-        let lane = self.shared.lane(id.as_str());
-        self.effect(|shared, _| async move {
+        let (lane, durability) = (self.shared.lane(id.as_str()), Durability::of(&self.spec));
+        self.effect(move |shared, _| async move {
             let _lane = lane.lock().await;
-            if let Err(error) = shared.ports.records.save_state(&id, &state).await {
+            if let Err(error) = shared.ports.records.save_state(&id, &state, durability).await {
                 tracing::error!(container = id.short(), "saving the container's state: {}", error.chain());
             }
         });

@@ -6,6 +6,7 @@ use super::machine::{Ended, Phase, Verdict};
 use super::messages::*;
 use crate::supervise::{Answer, Ctx};
 use contract::runtime::Exit;
+use contract::storage::Durability;
 use contract::{ContainerId, PortError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +29,9 @@ impl Container {
                 state.error.clear();
                 state.exit_code = 0;
                 state.oom_killed = false;
-                if let Err(error) =
-                    shared.ports.records.save_state(&ContainerId::new(spec.id.clone()), &state).await
-                {
+                let id = ContainerId::new(spec.id.clone());
+                let saved = shared.ports.records.save_state(&id, &state, Durability::of(&spec)).await;
+                if let Err(error) = saved {
                     effects::settle(&shared, &spec, started.endpoint.as_ref()).await;
                     outcome = Err(effects::StartFailure { error, code: 128 });
                 }
@@ -65,7 +66,9 @@ impl Container {
             (Arc::clone(&self.spec), self.id.clone(), self.state.clone(), self.shared.lane(self.id.as_str()));
         self.effect(|shared, _| async move {
             let _lane = lane.lock().await;
-            if !removal && let Err(error) = shared.ports.records.save_state(&id, &state).await {
+            if !removal
+                && let Err(error) = shared.ports.records.save_state(&id, &state, Durability::of(&spec)).await
+            {
                 tracing::error!(container = id.short(), "saving the container's end: {}", error.chain());
             }
             effects::settle(&shared, &spec, endpoint.as_ref()).await;

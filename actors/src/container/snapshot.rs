@@ -5,6 +5,7 @@ use contract::error::Kind;
 use contract::record::{ContainerSpec, ContainerState};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
 
 /// Docker's states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,30 +60,42 @@ pub struct Snapshot {
 
 /// The latest snapshot of every container.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<RwLock<HashMap<String, Arc<Snapshot>>>>);
+pub struct Board {
+    snapshots: Arc<RwLock<HashMap<String, Arc<Snapshot>>>>,
+    changed: watch::Sender<()>,
+}
 
 impl Board {
     /// Puts a container's newest snapshot up.
     pub fn publish(&self, mut snapshot: Snapshot) {
-        let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.snapshots.write().unwrap_or_else(PoisonError::into_inner);
         let id = snapshot.spec.id.clone();
         snapshot.generation = map.get(&id).map_or(0, |old| old.generation + 1);
         map.insert(id, Arc::new(snapshot));
+        drop(map);
+        self.changed.send_replace(());
+    }
+
+    /// Resolves once a container is on the board.
+    pub async fn wait_for(&self, id: &str) {
+        let mut changed = self.changed.subscribe();
+        // The sender is `self`: it cannot go while this waits.
+        while self.get(id).is_none() && changed.changed().await.is_ok() {}
     }
 
     /// Takes a removed container down.
     pub fn withdraw(&self, id: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.snapshots.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// All of them.
     pub fn list(&self) -> Vec<Arc<Snapshot>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.snapshots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// By full id.
     pub fn get(&self, id: &str) -> Option<Arc<Snapshot>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.snapshots.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// By id, name or unique prefix, in this order, as Docker does.
@@ -91,7 +104,7 @@ impl Board {
         if let Some(exact) = self.get(wanted) {
             return Ok(exact);
         }
-        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let map = self.snapshots.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(named) = map.values().find(|s| s.state.name == wanted) {
             return Ok(Arc::clone(named));
         }

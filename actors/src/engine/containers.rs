@@ -34,11 +34,7 @@ impl Engine {
         let claim = Claim { name: name.clone(), id: spec.id.clone() };
         self.containers.ask(claim, ASK).await.map_err(away)??;
         let state = ContainerState { name: name.clone(), ..ContainerState::default() };
-        let written = async {
-            ports.records.save_spec(&spec).await?;
-            ports.records.save_state(&id, &state).await
-        };
-        if let Err(error) = written.await {
+        if let Err(error) = ports.records.create(&spec, &state).await {
             if let Err(error) = ports.records.remove(&id).await {
                 tracing::warn!("undoing a create: {}", error.chain());
             }
@@ -172,7 +168,7 @@ impl Engine {
 }
 
 fn parse_signal(text: &str) -> Result<i32, PortError> {
-    signals::parse(text).ok_or_else(|| PortError::new(Kind::Invalid, format!("Invalid signal: {text}")))
+    signals::parse(text).ok_or_else(|| PortError::new(Kind::Invalid, format!("invalid signal: {text}")))
 }
 
 /// `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.

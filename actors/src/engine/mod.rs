@@ -103,16 +103,16 @@ impl Engine {
             self.containers.ask(Adopt { id, name, seed: None }, ASK).await.map_err(away)?;
             self.published(&record.spec.id).await;
         }
+        ports.roots.sweep().await?;
         ports.images.sweep().await
     }
 
     /// Waits until a container's actor has published it.
     pub(super) async fn published(&self, id: &str) {
-        for _ in 0..2000 {
-            if self.shared.board.get(id).is_some() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        // A record that can be read no more keeps its container off the board.
+        let patience = Duration::from_secs(2);
+        if tokio::time::timeout(patience, self.shared.board.wait_for(id)).await.is_err() {
+            tracing::warn!(container = id, "its actor has not told of it");
         }
     }
 

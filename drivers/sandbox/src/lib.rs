@@ -11,4 +11,5 @@ mod process;
 pub mod protocol;
 mod rootfs;
 mod seccomp;
+pub mod socket;
 pub mod spool;

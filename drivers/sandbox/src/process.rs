@@ -108,6 +108,7 @@ impl Program {
         if name.contains('/') {
             return match std::fs::metadata(name) {
                 Ok(m) if m.is_dir() => Err(denied(name, "is a directory")),
+                Ok(_) if !executable(name) => Err(denied(name, "permission denied")),
                 Ok(_) => c_string(name),
                 Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
                     Err(denied(name, "permission denied"))
@@ -120,18 +121,18 @@ impl Program {
             };
         }
         let path = self.env.iter().rev().find_map(|e| e.strip_prefix("PATH=")).unwrap_or_default();
-        let mut seen_but_not_executable = false;
         for folder in path.split(':') {
             let candidate = format!("{}/{name}", if folder.is_empty() { "." } else { folder });
-            if std::fs::metadata(&candidate).is_ok_and(|m| m.is_file()) {
-                if nix::unistd::access(candidate.as_str(), nix::unistd::AccessFlags::X_OK).is_ok() {
-                    return c_string(&candidate);
-                }
-                seen_but_not_executable = true;
+            if std::fs::metadata(&candidate).is_ok_and(|m| m.is_file()) && executable(&candidate) {
+                return c_string(&candidate);
             }
         }
-        Err(if seen_but_not_executable { denied(name, "permission denied") } else { not_found() })
+        Err(not_found())
     }
+}
+
+fn executable(path: &str) -> bool {
+    nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
 }
 
 fn denied(name: &str, cause: &str) -> LaunchError {

@@ -1,7 +1,7 @@
 //! The image store: configurations, names, layers, and the image port over them.
 
 use crate::archive;
-use crate::file::{blocking, failed, remove_tree, replace};
+use crate::file::{Sync, blocking, failed, remove_tree, replace};
 use crate::index::Index;
 use crate::layers::Layers;
 use crate::reference::{Reference, is_digest};
@@ -52,7 +52,7 @@ impl Core {
             let path = self.base.join("index.json");
             let bytes = serde_json::to_vec(&next)
                 .map_err(|e| PortError::caused(Kind::Bug, "encoding image names", e))?;
-            replace(&path, &bytes).map_err(failed("writing", &path))?;
+            replace(&path, &bytes, Sync::Name).map_err(failed("writing", &path))?;
             *current = next;
         }
         Ok(answer)
@@ -66,7 +66,7 @@ impl Core {
             return Err(PortError::new(Kind::Invalid, format!("image {id} lacks layer {missing}")));
         }
         let path = self.config_path(&id);
-        replace(&path, config).map_err(failed("writing", &path))?;
+        replace(&path, config, Sync::Name).map_err(failed("writing", &path))?;
         self.change(|index| {
             index.images.insert(id.clone(), layers);
             for name in names {
