@@ -217,11 +217,11 @@ fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |m| m.len())
 }
 
-/// The end of a file.
+/// The end of a file, long enough to hold what a pipe still held of one stream after the other had ended.
 fn tail(path: &Path) -> String {
     let mut file = File::open(path).expect("open the log");
     let length = file.seek(SeekFrom::End(0)).expect("find the log's end");
-    file.seek(SeekFrom::Start(length.saturating_sub(1 << 10))).expect("go back in the log");
+    file.seek(SeekFrom::Start(length.saturating_sub(512 << 10))).expect("go back in the log");
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).expect("read the log");
     String::from_utf8_lossy(&bytes).into_owned()
