@@ -10,6 +10,7 @@
 //! ```
 
 pub mod container;
+mod departures;
 pub mod engine;
 pub mod events;
 pub mod exec;

@@ -2,6 +2,7 @@
 
 use crate::container::actor::Container;
 use crate::container::snapshot::Board;
+use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::Network;
@@ -68,8 +69,9 @@ pub struct Shared {
     pub containers: Mutex<HashMap<String, Link<Container>>>,
     /// Routers by container.
     pub logging: Mutex<HashMap<String, Logging>>,
+    /// Attachments being cleared up.
+    pub departures: Departures,
     lanes: Mutex<HashMap<String, Lane>>,
-    departures: Mutex<HashMap<String, Lane>>,
     links: Mutex<Option<Links>>,
 }
 
@@ -98,7 +100,7 @@ impl Shared {
             containers: Mutex::default(),
             logging: Mutex::default(),
             lanes: Mutex::default(),
-            departures: Mutex::default(),
+            departures: Departures::default(),
             links: Mutex::default(),
         }
     }
@@ -126,15 +128,18 @@ impl Shared {
         Arc::clone(lock(&self.lanes).entry(id.to_owned()).or_default())
     }
 
-    /// Held while a container's last network attachment is cleared up behind its back.
-    pub fn departure(&self, id: &str) -> Lane {
-        Arc::clone(lock(&self.departures).entry(id.to_owned()).or_default())
+    /// Resolves once every effect begun so far is over: ends, removals, departures from networks.
+    pub async fn settled(&self) {
+        let lanes: Vec<Lane> = lock(&self.lanes).values().cloned().collect();
+        for lane in lanes {
+            drop(lane.lock().await);
+        }
+        self.departures.all_over().await;
     }
 
     /// Forgets a removed container.
     pub fn forget(&self, id: &str) {
         lock(&self.lanes).remove(id);
-        lock(&self.departures).remove(id);
         lock(&self.logging).remove(id);
         if let Some(link) = lock(&self.containers).remove(id) {
             link.stop();

@@ -365,7 +365,9 @@ fn inspect_tells_what_docker_tells() {
 #[test]
 fn top_lists_the_processes() {
     let gantry = Daemon::start();
-    gantry.docker(["run", "-d", "--name", "busy", "busybox", "sh", "-c", "sleep 1001 & sleep 1002; true"]).ok();
+    gantry
+        .docker(["run", "-d", "--name", "busy", "busybox", "sh", "-c", "sleep 1001 & sleep 1002; true"])
+        .ok();
     let top = eventually("both processes run", || {
         let top = gantry.docker(["top", "busy"]).ok().to_owned();
         (top.contains("sleep 1001") && top.contains("sleep 1002")).then_some(top)

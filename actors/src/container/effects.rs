@@ -107,7 +107,7 @@ fn in_docker_words(error: PortError) -> PortError {
 
 /// An address and held host ports.
 async fn lease(shared: &Shared, spec: &ContainerSpec) -> Result<Endpoint, PortError> {
-    drop(shared.departure(&spec.id).lock_owned().await);
+    shared.departures.over(&spec.id).await;
     let network =
         shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
     let asked = network.ask(Reserve { container: spec.id.clone(), known: None }, ASK).await;
@@ -168,7 +168,7 @@ pub async fn detach(shared: &Shared, spec: &ContainerSpec, endpoint: Option<&End
         tracing::warn!(container = spec.id, "removing published ports: {}", error.chain());
     }
     // Nobody waits for the kernel to delete an interface; only its address, and the container's next start, do.
-    let departing = shared.departure(&spec.id).lock_owned().await;
+    let departing = shared.departures.begin(&spec.id).await;
     let (networks, network) = (Arc::clone(&shared.ports.networks), shared.network());
     tokio::spawn(async move {
         let _departing = departing;

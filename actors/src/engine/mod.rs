@@ -89,6 +89,14 @@ impl Engine {
         self.root.gave_up().await;
     }
 
+    /// Waits until the effects under way are over, at most for `patience`: what is left then is found by the next
+    /// start.
+    pub async fn settle(&self, patience: Duration) {
+        if tokio::time::timeout(patience, self.shared.settled()).await.is_err() {
+            tracing::warn!("some work was left unfinished");
+        }
+    }
+
     /// Adopts every recorded container and sweeps what a killed daemon left half made.
     pub async fn recover(&self) -> Result<(), PortError> {
         let ports = &self.shared.ports;
