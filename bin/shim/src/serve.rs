@@ -442,7 +442,7 @@ impl Loop {
         }
         self.container.sessions.retain(|s| s.code.is_none() || s.open() || !s.seen);
         self.connections.retain(|c| {
-            !c.dead && !(c.closing && !c.wants_write()) && !(c.half_closed && c.attached.is_none())
+            !c.dead && (c.wants_write() || !c.closing) && (c.attached.is_some() || !c.half_closed)
         });
     }
 

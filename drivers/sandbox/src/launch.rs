@@ -136,7 +136,7 @@ pub fn create(config: &Config, cgroup: &Cgroup, wiring: Wiring) -> Result<Launch
         exit(1);
     }
     drop((ends, theirs));
-    let made = cgroup.join(pid).and_then(|()| {
+    let made = cgroup.join(pid.cast_unsigned()).and_then(|()| {
         tell(&ours, b'g')?;
         let (answer, terminal) = hear(&ours)?;
         match answer {

@@ -231,13 +231,12 @@ fn mount_cgroups(root: &OwnedFd, at: &str, flags: MsFlags) -> Result<(), LaunchE
         mount(Some(kind), fd_path(&target).as_str(), Some(kind), flags, data)
             .step(format!("mount {kind} at {path}"))
     };
-    let hierarchies = crate::cgroup::hierarchies()?;
-    if hierarchies.iter().all(|h| h.unified) {
+    let Some(hierarchies) = crate::cgroup::hierarchies() else {
         return mount_one(at, "cgroup2", flags, None);
-    }
+    };
     mount_one(at, "tmpfs", flags & !MsFlags::MS_RDONLY, Some("mode=755"))?;
-    for hierarchy in hierarchies.iter().filter(|h| !h.unified) {
-        mount_one(&format!("{at}/{}", hierarchy.folder()), "cgroup", flags, Some(&hierarchy.controllers))?;
+    for hierarchy in &hierarchies {
+        mount_one(&format!("{at}/{}", hierarchy.folder), "cgroup", flags, Some(&hierarchy.controllers))?;
     }
     if flags.contains(MsFlags::MS_RDONLY) {
         let target = resolve(root, at, OFlags::PATH)?;
