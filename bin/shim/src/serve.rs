@@ -70,7 +70,7 @@ pub fn run(container: Container) -> nix::Result<()> {
     };
     // A child may have ended before its signal was blocked.
     this.reap();
-    while !this.shutdown && !(this.container.exit.is_some() && this.connections.is_empty()) {
+    while !this.shutdown && (this.container.exit.is_none() || !this.connections.is_empty()) {
         this.turn(&signals)?;
     }
     this.container.abandon();

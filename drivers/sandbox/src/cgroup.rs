@@ -3,20 +3,19 @@
 //! Finding hierarchies, making groups, controllers, freezer and membership are `cgroups-rs`. Ours is what it lacks (device
 //! rules on v2, descendants), or does in a way a container's start and end cannot use; each place says why.
 
+mod host;
 mod limits;
 
 use crate::config::Resources;
 use crate::error::{LaunchError, Step};
 use cgroups_rs::freezer::FreezerController;
-use cgroups_rs::hierarchies::{V1, V2, is_cgroup2_unified_mode, mountinfo_self};
+use cgroups_rs::hierarchies::{is_cgroup2_unified_mode, mountinfo_self};
 use cgroups_rs::memory::MemController;
 use cgroups_rs::{CgroupPid, ControllIdentifier, Controller, Subsystem};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Hierarchies that limit or count something for containers; the others are left alone.
-const WANTED: [&str; 8] = ["blkio", "memory", "pids", "cpuset", "cpuacct", "cpu", "devices", "freezer"];
 /// Options in a v1 mount's list that name no controller.
 const GENERIC: [&str; 8] = ["rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime", "xattr"];
 
@@ -60,13 +59,7 @@ pub struct Cgroup {
 impl Cgroup {
     /// The groups under `path`, there or not.
     fn load(path: &str) -> Self {
-        let path = path.trim_start_matches('/');
-        let group = if is_cgroup2_unified_mode() {
-            cgroups_rs::Cgroup::load(Box::new(V2::new()), path)
-        } else {
-            let wanted = WANTED.map(str::to_owned).to_vec();
-            cgroups_rs::Cgroup::load_with_specified_controllers(Box::new(V1::new()), path, wanted)
-        };
+        let group = cgroups_rs::Cgroup::load(Box::new(host::Host::find()), path.trim_start_matches('/'));
         let mut folders: Vec<PathBuf> =
             group.subsystems().iter().map(|s| s.to_controller().path().to_owned()).collect();
         folders.sort_unstable();

@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 
 /// A group of this test's own.
 fn name(test: &str) -> String {
-    format!("/gantry-test-{}/{test}", std::process::id())
+    format!("/gantry-test-{}-{test}/group", std::process::id())
 }
 
 fn folder(controller: &str, group: &str) -> PathBuf {

@@ -71,13 +71,13 @@ impl Cgroup {
     }
 
     fn limit_devices(&self, rules: &[DeviceRule]) -> Result<(), LaunchError> {
+        if rules.is_empty() {
+            return Ok(());
+        }
         if self.group.v2() {
             // The library has no device control on v2.
             let freezer: &FreezerController = self.controller("freezer")?;
             return crate::devices::restrict(freezer.path(), rules);
-        }
-        if rules.is_empty() {
-            return Ok(());
         }
         let devices: &DevicesController = self.controller("devices")?;
         for rule in rules {
