@@ -51,6 +51,9 @@ pub struct Logging {
     pub source: Arc<LogSource>,
 }
 
+/// One at a time, in order.
+pub type Lane = Arc<tokio::sync::Mutex<()>>;
+
 /// One daemon's shared state.
 pub struct Shared {
     /// The code behind the actors.
@@ -65,7 +68,8 @@ pub struct Shared {
     pub containers: Mutex<HashMap<String, Link<Container>>>,
     /// Routers by container.
     pub logging: Mutex<HashMap<String, Logging>>,
-    lanes: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    lanes: Mutex<HashMap<String, Lane>>,
+    departures: Mutex<HashMap<String, Lane>>,
     links: Mutex<Option<Links>>,
 }
 
@@ -94,6 +98,7 @@ impl Shared {
             containers: Mutex::default(),
             logging: Mutex::default(),
             lanes: Mutex::default(),
+            departures: Mutex::default(),
             links: Mutex::default(),
         }
     }
@@ -117,13 +122,19 @@ impl Shared {
     }
 
     /// The lock under which a container's lifecycle effects run, over respawns of its actor.
-    pub fn lane(&self, id: &str) -> Arc<tokio::sync::Mutex<()>> {
+    pub fn lane(&self, id: &str) -> Lane {
         Arc::clone(lock(&self.lanes).entry(id.to_owned()).or_default())
+    }
+
+    /// Held while a container's last network attachment is cleared up behind its back.
+    pub fn departure(&self, id: &str) -> Lane {
+        Arc::clone(lock(&self.departures).entry(id.to_owned()).or_default())
     }
 
     /// Forgets a removed container.
     pub fn forget(&self, id: &str) {
         lock(&self.lanes).remove(id);
+        lock(&self.departures).remove(id);
         lock(&self.logging).remove(id);
         if let Some(link) = lock(&self.containers).remove(id) {
             link.stop();

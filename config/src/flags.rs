@@ -76,7 +76,8 @@ impl Flags {
     /// The flags that were given, with their values, under the file's keys.
     pub fn given(&self) -> Vec<(&'static str, String)> {
         let text = |key, value: &Option<String>| value.clone().map(|v| (key, v));
-        let list = |key, value: &Vec<String>| (!value.is_empty()).then(|| (key, format!("[{}]", value.join(" "))));
+        let list =
+            |key, value: &Vec<String>| (!value.is_empty()).then(|| (key, format!("[{}]", value.join(" "))));
         [
             list("hosts", &self.host),
             text("data-root", &self.data_root),

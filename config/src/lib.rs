@@ -16,9 +16,26 @@ use std::path::PathBuf;
 
 /// Keys that daemon.json may hold, with the flag that sets the same.
 const KEYS: [&str; 20] = [
-    "hosts", "data-root", "exec-root", "log-driver", "log-opts", "bip", "bridge", "mtu", "insecure-registries",
-    "registry-mirrors", "group", "pidfile", "debug", "log-level", "labels", "cgroup-parent", "default-shm-size",
-    "shim", "spool-budget", "live-restore",
+    "hosts",
+    "data-root",
+    "exec-root",
+    "log-driver",
+    "log-opts",
+    "bip",
+    "bridge",
+    "mtu",
+    "insecure-registries",
+    "registry-mirrors",
+    "group",
+    "pidfile",
+    "debug",
+    "log-level",
+    "labels",
+    "cgroup-parent",
+    "default-shm-size",
+    "shim",
+    "spool-budget",
+    "live-restore",
 ];
 
 /// What the daemon runs with.
@@ -80,7 +97,9 @@ impl Config {
         let given = flags.given();
         let twice: Vec<String> = given
             .iter()
-            .filter_map(|(key, flag)| Some(format!("{key}: (from flag: {flag}, from file: {})", shown(file.get(*key)?))))
+            .filter_map(|(key, flag)| {
+                Some(format!("{key}: (from flag: {flag}, from file: {})", shown(file.get(*key)?)))
+            })
             .collect();
         if !twice.is_empty() {
             return Err(ConfigError::Twice { keys: twice.join(", ") });
@@ -104,7 +123,9 @@ impl Config {
             insecure_registries: source.list("insecure-registries", flags.insecure_registry, &[])?,
             registry_mirrors: source.list("registry-mirrors", flags.registry_mirror, &[])?,
             group: source.text("group", flags.group, "docker")?,
-            pidfile: Some(source.text("pidfile", flags.pidfile, "")?).filter(|p| !p.is_empty()).map(PathBuf::from),
+            pidfile: Some(source.text("pidfile", flags.pidfile, "")?)
+                .filter(|p| !p.is_empty())
+                .map(PathBuf::from),
             log_level: level,
             labels: source.list("labels", flags.label, &[])?,
             cgroup_parent: source.text("cgroup-parent", flags.cgroup_parent, "/gantry")?,
@@ -132,7 +153,9 @@ fn read_file(flags: &Flags) -> Result<Map<String, Value>, ConfigError> {
     let path = flags.config_file.clone().unwrap_or_else(|| "/etc/gantry/daemon.json".into());
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && flags.config_file.is_none() => return Ok(Map::new()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && flags.config_file.is_none() => {
+            return Ok(Map::new());
+        }
         Err(source) => return Err(ConfigError::Read { path, source }),
     };
     if text.trim().is_empty() {
@@ -167,13 +190,18 @@ impl Source {
         match (flag, self.file.get(key)) {
             (Some(number), _) => Ok(number),
             (None, None) => Ok(default),
-            (None, Some(value)) => {
-                value.as_i64().ok_or_else(|| ConfigError::Value { key, text: "must be a whole number".into() })
-            }
+            (None, Some(value)) => value
+                .as_i64()
+                .ok_or_else(|| ConfigError::Value { key, text: "must be a whole number".into() }),
         }
     }
 
-    fn list(&self, key: &'static str, flag: Vec<String>, default: &[&str]) -> Result<Vec<String>, ConfigError> {
+    fn list(
+        &self,
+        key: &'static str,
+        flag: Vec<String>,
+        default: &[&str],
+    ) -> Result<Vec<String>, ConfigError> {
         if !flag.is_empty() {
             return Ok(flag);
         }
@@ -199,7 +227,9 @@ impl Source {
             None => {}
             Some(Value::Object(map)) => {
                 for (k, v) in map {
-                    let v = v.as_str().ok_or_else(|| ConfigError::Value { key, text: format!("{k} must be a string") })?;
+                    let v = v
+                        .as_str()
+                        .ok_or_else(|| ConfigError::Value { key, text: format!("{k} must be a string") })?;
                     out.insert(k.clone(), v.to_owned());
                 }
             }

@@ -7,7 +7,8 @@ fn load(args: &[&str], file: &str) -> Result<Config, ConfigError> {
 
 #[test]
 fn flags_and_file_complete_each_other() {
-    let config = load(&["--log-driver", "syslog"], r#"{"data-root": "/d", "log-opts": {"tag": "x"}}"#).unwrap();
+    let config =
+        load(&["--log-driver", "syslog"], r#"{"data-root": "/d", "log-opts": {"tag": "x"}}"#).unwrap();
     assert_eq!(config.log_driver, "syslog");
     assert_eq!(config.data_root, PathBuf::from("/d"));
     assert_eq!(config.log_opts["tag"], "x");

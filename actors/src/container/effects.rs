@@ -10,6 +10,7 @@ use contract::record::{ContainerSpec, ContainerState};
 use contract::runtime::{Created, SandboxSpec};
 use contract::{ContainerId, PortError};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an ask between actors may take.
@@ -66,18 +67,30 @@ async fn steps(
         *endpoint = Some(lease(shared, spec).await?);
     }
     shared.logging(spec, name)?;
+    let networks = &shared.ports.networks;
+    let netns = match spec.network_mode.as_str() {
+        "host" => None,
+        _ => Some(networks.ensure_sandbox(&spec.id).await?),
+    };
     let sandbox = SandboxSpec {
         container: spec.clone(),
         root,
         directory: shared.directory(&spec.id),
         address: endpoint.as_ref().map(|e| e.address),
         gateway: endpoint.as_ref().map(|e| e.bridge.gateway),
+        netns,
     };
     let runtime = &shared.ports.runtime;
-    let Created { pid, netns } = runtime.ensure_created(&sandbox).await.map_err(in_docker_words)?;
-    if let Some(endpoint) = endpoint {
-        shared.ports.networks.ensure_endpoint(endpoint, netns).await?;
-    }
+    let joined = async {
+        match (&endpoint, &sandbox.netns) {
+            (Some(endpoint), Some(netns)) => networks.ensure_endpoint(endpoint, netns.clone()).await,
+            _ => Ok(()),
+        }
+    };
+    // The namespace stands already: interfaces and processes are made side by side.
+    let (created, joined) = futures::join!(runtime.ensure_created(&sandbox), joined);
+    let Created { pid } = created.map_err(in_docker_words)?;
+    joined?;
     runtime.ensure_started(id).await.map_err(in_docker_words)?;
     Ok(pid)
 }
@@ -86,7 +99,7 @@ async fn steps(
 fn in_docker_words(error: PortError) -> PortError {
     let text = format!(
         "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create \
-         failed: unable to start container process: error during container init: {}",
+         failed: unable to start container process: error during container init: {}: unknown",
         error.chain()
     );
     PortError { kind: error.kind, text, source: None }
@@ -94,6 +107,7 @@ fn in_docker_words(error: PortError) -> PortError {
 
 /// An address and held host ports.
 async fn lease(shared: &Shared, spec: &ContainerSpec) -> Result<Endpoint, PortError> {
+    drop(shared.departure(&spec.id).lock_owned().await);
     let network =
         shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
     let asked = network.ask(Reserve { container: spec.id.clone(), known: None }, ASK).await;
@@ -146,11 +160,27 @@ fn release(shared: &Shared, container: &str) {
 
 /// Takes a container off its network.
 pub async fn detach(shared: &Shared, spec: &ContainerSpec, endpoint: Option<&Endpoint>) {
-    let Some(endpoint) = endpoint else { return };
-    if let Err(error) = shared.ports.networks.remove_endpoint(endpoint).await {
-        tracing::warn!(container = spec.id, "removing an endpoint: {}", error.chain());
+    if let Err(error) = shared.ports.networks.remove_sandbox(&spec.id).await {
+        tracing::warn!(container = spec.id, "letting go of a network namespace: {}", error.chain());
     }
-    release(shared, &spec.id);
+    let Some(endpoint) = endpoint.cloned() else { return };
+    if let Err(error) = shared.ports.networks.remove_ports(&endpoint).await {
+        tracing::warn!(container = spec.id, "removing published ports: {}", error.chain());
+    }
+    // Nobody waits for the kernel to delete an interface; only its address, and the container's next start, do.
+    let departing = shared.departure(&spec.id).lock_owned().await;
+    let (networks, network) = (Arc::clone(&shared.ports.networks), shared.network());
+    tokio::spawn(async move {
+        let _departing = departing;
+        if let Err(error) = networks.remove_endpoint(&endpoint).await {
+            // Its address stays held: an interface that answers for it may still be there.
+            tracing::warn!(container = endpoint.container, "removing an endpoint: {}", error.chain());
+        } else if let Some(network) = network
+            && let Err(error) = network.ask(Release { container: endpoint.container }, ASK).await
+        {
+            tracing::warn!(%error, "an address was not given back");
+        }
+    });
 }
 
 /// Clears up after a process that has ended.

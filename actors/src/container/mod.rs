@@ -1,12 +1,17 @@
 //! Containers: the directory of names, and an actor for each container.
 
 pub mod actor;
+mod adoption;
 pub mod effects;
+mod lifecycle;
 pub mod machine;
 pub mod messages;
 pub mod names;
+mod removal;
 pub mod signals;
 pub mod snapshot;
+mod stopping;
+mod waiting;
 
 use crate::shared::{Shared, lock};
 use crate::supervise::{Answer, ChildSpec, Ctx, Intensity, Member, Message, spawn};

@@ -9,9 +9,11 @@ use hyper::{Method, Request, Response, body::Incoming, client::conn::http1, upgr
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
+use wire::error::ErrorBody;
 
 /// The API version spoken to the daemon.
-pub const API_VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 51 };
+pub const API_VERSION: ClientVersion =
+    ClientVersion { major_version: 1, minor_version: wire::version::API_MINOR as usize };
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_HOST: &str = "unix:///run/gantry.sock";
 // Waiting for a stop or a pull is the daemon's business; a year is "no limit" to a timer.
@@ -125,7 +127,7 @@ impl Client {
             let body = response.into_body().collect().await.map_err(ClientError::Connection)?.to_bytes();
             return Err(ClientError::Daemon {
                 status: status.as_u16(),
-                message: message(&body, status.as_u16()),
+                message: ErrorBody::read(&body, status.as_u16()),
             });
         }
         Ok(response)
@@ -201,14 +203,6 @@ impl Body {
     }
 }
 
-fn message(body: &[u8], status: u16) -> String {
-    match serde_json::from_slice::<Value>(body).ok().as_ref().and_then(|body| body.get("message")?.as_str()) {
-        Some(text) => text.to_owned(),
-        None if body.trim_ascii().is_empty() => format!("status {status}"),
-        None => String::from_utf8_lossy(body.trim_ascii()).into_owned(),
-    }
-}
-
 /// Percent-encodes one path segment or query value.
 pub fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -235,13 +229,6 @@ pub fn query(pairs: &[(&str, Option<String>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn refusals_are_read_from_the_error_body_or_taken_as_they_are() {
-        assert_eq!(message(br#"{"message":"No such container: x"}"#, 404), "No such container: x");
-        assert_eq!(message(b"page not found\n", 404), "page not found");
-        assert_eq!(message(b"", 500), "status 500");
-    }
 
     #[test]
     fn queries_keep_only_what_is_set() {

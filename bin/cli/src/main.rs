@@ -6,7 +6,6 @@ mod error;
 mod options;
 mod output;
 mod session;
-mod stdcopy;
 mod template;
 mod terminal;
 mod units;

@@ -8,8 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::client::{Client, Hijacked};
-use crate::stdcopy::{Decoder, Stream};
 use crate::terminal::{self, DetachKeys, RawMode, TerminalError};
+use wire::stdcopy::{Decoder, Stream};
 
 /// Why a session broke.
 #[derive(Debug, thiserror::Error)]

@@ -35,13 +35,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let tree = Registry::new(actix::System::current().arbiter().clone());
     let engine = Engine::launch(ports(&config)?, bridge.clone(), tree);
     engine.recover().await.map_err(|e| anyhow::anyhow!(e.chain())).context("recover")?;
+    let host = Host::read();
     let router = gateway::router(Gateway {
         engine: engine.clone(),
-        host: Host::read(),
+        host: host.clone(),
         defaults: Defaults {
             log_driver: config.log_driver.clone(),
             log_opts: config.log_opts.clone(),
             shm_size: config.default_shm_size,
+            hostname: host.name,
         },
         data_root: config.data_root.clone(),
         bridge,

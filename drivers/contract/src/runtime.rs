@@ -37,6 +37,8 @@ pub struct SandboxSpec {
     pub address: Option<std::net::Ipv4Addr>,
     /// The bridge's address, for `host-gateway`.
     pub gateway: Option<std::net::Ipv4Addr>,
+    /// The network namespace to join; `None` shares the host's.
+    pub netns: Option<PathBuf>,
 }
 
 /// What creation yields.
@@ -44,8 +46,6 @@ pub struct SandboxSpec {
 pub struct Created {
     /// Process id of the container's init on the host.
     pub pid: i32,
-    /// Its network namespace.
-    pub netns: PathBuf,
 }
 
 /// How a process ended.

@@ -50,7 +50,8 @@ impl Session {
                 return Ok(response);
             }
             tries += 1;
-            let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+            let challenge =
+                response.headers().get(WWW_AUTHENTICATE).and_then(|v| v.to_str().ok()).unwrap_or_default();
             let answer = self.answer(challenge).await?;
             *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         }
@@ -75,10 +76,13 @@ impl Session {
             let start = rest.find(&format!("{name}=\""))? + name.len() + 2;
             rest.get(start..)?.split('"').next()
         };
-        let realm = field("realm").filter(|_| scheme.eq_ignore_ascii_case("bearer")).ok_or_else(|| self.denied())?;
-        let scope = field("scope").map_or_else(|| format!("repository:{}:pull", self.repository), str::to_owned);
-        let mut url = reqwest::Url::parse(realm)
-            .map_err(|e| PortError::caused(Kind::Invalid, format!("the registry names a wrong token server {realm}"), e))?;
+        let realm =
+            field("realm").filter(|_| scheme.eq_ignore_ascii_case("bearer")).ok_or_else(|| self.denied())?;
+        let scope =
+            field("scope").map_or_else(|| format!("repository:{}:pull", self.repository), str::to_owned);
+        let mut url = reqwest::Url::parse(realm).map_err(|e| {
+            PortError::caused(Kind::Invalid, format!("the registry names a wrong token server {realm}"), e)
+        })?;
         url.query_pairs_mut().append_pair("scope", &scope);
         if let Some(service) = field("service") {
             url.query_pairs_mut().append_pair("service", service);
@@ -92,7 +96,8 @@ impl Session {
             return Err(self.denied());
         }
         let body: serde_json::Value = response.json().await.map_err(|e| unreachable(url.as_str(), e))?;
-        let token = body.get("token").or_else(|| body.get("access_token")).and_then(serde_json::Value::as_str);
+        let token =
+            body.get("token").or_else(|| body.get("access_token")).and_then(serde_json::Value::as_str);
         token.map(|t| format!("Bearer {t}")).ok_or_else(|| self.denied())
     }
 }

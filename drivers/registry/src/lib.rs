@@ -61,7 +61,8 @@ impl RegistryClient {
 
 fn note(progress: &ProgressSink, id: &str, status: impl Into<String>) {
     // A client that does not keep up misses lines; the pull goes on.
-    let _missed = progress.try_send(Progress { id: id.to_owned(), status: status.into(), ..Progress::default() });
+    let _missed =
+        progress.try_send(Progress { id: id.to_owned(), status: status.into(), ..Progress::default() });
 }
 
 #[async_trait]
@@ -96,7 +97,8 @@ impl Puller for RegistryClient {
         let config = blob::fetch_small(&session, &image.config).await?;
         let ids = manifest::diff_ids(&config)?;
         if ids.len() != image.layers.len() {
-            let text = format!("{} has {} layers but {} diff ids", name.familiar, image.layers.len(), ids.len());
+            let text =
+                format!("{} has {} layers but {} diff ids", name.familiar, image.layers.len(), ids.len());
             return Err(PortError::new(Kind::Invalid, text));
         }
         for layer in &image.layers {

@@ -54,7 +54,10 @@ pub async fn resolve(session: &Session, wanted: &str, platform: Option<&str>) ->
     if let Some(list) = manifest.get("manifests").and_then(Value::as_array) {
         let own = choose(list, platform).ok_or_else(|| {
             let platform = platform.map_or_else(|| format!("linux/{}", arch()), str::to_owned);
-            PortError::new(Kind::NotFound, format!("no matching manifest for {platform} in the manifest list entries"))
+            PortError::new(
+                Kind::NotFound,
+                format!("no matching manifest for {platform} in the manifest list entries"),
+            )
         })?;
         let own = Descriptor::read(Some(own))?;
         manifest = fetch(session, &own.digest).await?.1;
@@ -73,20 +76,25 @@ async fn fetch(session: &Session, wanted: &str) -> Result<(String, Value), PortE
         status if status.is_success() => {}
         StatusCode::NOT_FOUND => {
             let name = session.familiar();
-            let name = if wanted.contains(':') { format!("{name}@{wanted}") } else { format!("{name}:{wanted}") };
+            let name =
+                if wanted.contains(':') { format!("{name}@{wanted}") } else { format!("{name}:{wanted}") };
             let text = format!("manifest for {name} not found: manifest unknown: manifest unknown");
             return Err(PortError::new(Kind::NotFound, text));
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(session.denied()),
         status => {
             let body = response.text().await.unwrap_or_default();
-            let text = format!("the registry answered {status}: {}", body.chars().take(300).collect::<String>());
+            let text =
+                format!("the registry answered {status}: {}", body.chars().take(300).collect::<String>());
             return Err(PortError::new(Kind::Unavailable, text));
         }
     }
     let body = response.bytes().await.map_err(|e| unreachable(wanted, e))?;
     if body.len() > LIMIT {
-        return Err(PortError::new(Kind::Invalid, format!("the manifest of {wanted} is larger than {LIMIT} bytes")));
+        return Err(PortError::new(
+            Kind::Invalid,
+            format!("the manifest of {wanted} is larger than {LIMIT} bytes"),
+        ));
     }
     let digest = format!("sha256:{}", hex::encode(Sha256::digest(&body)));
     if wanted.starts_with("sha256:") && wanted != digest {

@@ -106,14 +106,13 @@ impl ShimRuntime {
 impl Runtime for ShimRuntime {
     async fn ensure_created(&self, spec: &SandboxSpec) -> Result<Created, PortError> {
         let id = ContainerId::new(spec.container.id.clone());
-        let netns = |pid| PathBuf::from(format!("/proc/{pid}/ns/net"));
         if let Ok(Answer::Status { state: State::Created, pid, .. }) = self.ask(&id, Request::Status).await {
-            return Ok(Created { pid, netns: netns(pid) });
+            return Ok(Created { pid });
         }
         self.forget(&id);
         let pid = launch::shim(&self.config, &self.facts, spec, &self.socket(&id)).await?;
         self.task(&id);
-        Ok(Created { pid, netns: netns(pid) })
+        Ok(Created { pid })
     }
 
     async fn ensure_started(&self, id: &ContainerId) -> Result<(), PortError> {

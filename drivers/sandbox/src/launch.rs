@@ -10,7 +10,7 @@
 //! ```
 
 use crate::cgroup::Cgroup;
-use crate::config::Config;
+use crate::config::{Config, Namespace};
 use crate::error::{LaunchError, Step};
 use crate::process::{self, Program};
 use crate::protocol::ExecProcess;
@@ -191,6 +191,9 @@ fn main_steps(
     // Whoever can enter the container must not reach this program's file or memory (CVE-2019-5736).
     nix::sys::prctl::set_dumpable(false).step("become undumpable")?;
     await_word(sync, b'g')?;
+    for namespace in config.linux.namespaces.iter().filter(|n| !n.path.is_empty()) {
+        join(namespace)?;
+    }
     nix::unistd::setsid().step("setsid")?;
     if config.linux.namespaces.iter().any(|n| n.kind == "cgroup") {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP).step("make a cgroup namespace")?;
@@ -236,6 +239,19 @@ fn main_steps(
     await_word(sync, b's')?;
     process::close_rest_on_exec()?;
     Ok((program, ready))
+}
+
+/// Enters a namespace that stands already.
+fn join(namespace: &Namespace) -> Result<(), LaunchError> {
+    let kind = match namespace.kind.as_str() {
+        "network" => nix::sched::CloneFlags::CLONE_NEWNET,
+        "uts" => nix::sched::CloneFlags::CLONE_NEWUTS,
+        "ipc" => nix::sched::CloneFlags::CLONE_NEWIPC,
+        other => return Err(LaunchError::new("join a namespace", format!("{other} cannot be joined"))),
+    };
+    let step = || format!("join the {} namespace {}", namespace.kind, namespace.path);
+    let file = File::open(&namespace.path).step(step())?;
+    nix::sched::setns(file, kind).step(step())
 }
 
 fn stdio(ends: &Ends, terminal: Option<&process::Terminal>) -> Result<(), LaunchError> {

@@ -2,9 +2,9 @@
 //! under names of our own, so that nothing inside names a place.
 
 use crate::file::{failed, random_hex, remove_tree};
-use crate::unpack::decompress;
 use crate::reference::Reference;
 use crate::store::{Core, diff_ids};
+use crate::unpack::decompress;
 use contract::{ImageId, Kind, PortError};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -66,7 +66,8 @@ impl Archive {
             let kind = entry.header().entry_type();
             if kind.is_symlink() || kind.is_hard_link() {
                 if let Some(target) = entry.link_name()? {
-                    let parent = if kind.is_symlink() { name.rsplit_once('/').map_or("", |(p, _)| p) } else { "" };
+                    let parent =
+                        if kind.is_symlink() { name.rsplit_once('/').map_or("", |(p, _)| p) } else { "" };
                     links.push((name.clone(), join(parent, &target.to_string_lossy())));
                 }
             } else if kind.is_file() {
@@ -116,7 +117,9 @@ impl Archive {
         let mut out = Vec::new();
         for entry in manifest.as_array().into_iter().flatten() {
             let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
-            let list = |key: &str| entry.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            let list = |key: &str| {
+                entry.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+            };
             out.push(Found {
                 config: self.bytes(text("Config"))?,
                 layers: list("Layers").map(|l| self.file(l).cloned()).collect::<Result<_, _>>()?,
@@ -129,11 +132,15 @@ impl Archive {
     /// A blob whose content is checked against its name.
     fn blob(&self, descriptor: &Value) -> Result<(String, &PathBuf), PortError> {
         let digest = descriptor.get("digest").and_then(Value::as_str).unwrap_or_default();
-        let hex = digest.strip_prefix("sha256:").ok_or_else(|| invalid(format!("unsupported digest {digest:?}")))?;
+        let hex = digest
+            .strip_prefix("sha256:")
+            .ok_or_else(|| invalid(format!("unsupported digest {digest:?}")))?;
         let name = format!("blobs/sha256/{hex}");
         let path = self.file(&name)?;
         let mut hasher = Hasher(Sha256::new());
-        File::open(path).and_then(|mut f| std::io::copy(&mut f, &mut hasher)).map_err(failed("reading", path))?;
+        File::open(path)
+            .and_then(|mut f| std::io::copy(&mut f, &mut hasher))
+            .map_err(failed("reading", path))?;
         if hex::encode(hasher.0.finalize()) != hex {
             return Err(invalid(format!("the content of {name} is not what its digest says")));
         }
@@ -144,7 +151,8 @@ impl Archive {
         let index = self.json("index.json")?;
         let mut out = Vec::new();
         for descriptor in index.get("manifests").and_then(Value::as_array).into_iter().flatten() {
-            let note = |key: &str| descriptor.get("annotations").and_then(|a| a.get(key)).and_then(Value::as_str);
+            let note =
+                |key: &str| descriptor.get("annotations").and_then(|a| a.get(key)).and_then(Value::as_str);
             let name = note("io.containerd.image.name").or_else(|| note("org.opencontainers.image.ref.name"));
             let (file, _) = self.blob(descriptor)?;
             let mut manifest = self.json(&file)?;
@@ -202,9 +210,17 @@ pub(crate) fn load(core: &Core, scratch: &Path, path: &Path) -> Result<Vec<Strin
     for found in archive.images()? {
         let ids = diff_ids(&found.config)?;
         if ids.len() != found.layers.len() {
-            return Err(invalid(format!("invalid archive: {} layers for {} diff ids", found.layers.len(), ids.len())));
+            return Err(invalid(format!(
+                "invalid archive: {} layers for {} diff ids",
+                found.layers.len(),
+                ids.len()
+            )));
         }
-        let names = found.names.iter().map(|n| Reference::parse(n).map(|r| r.tagged())).collect::<Result<Vec<_>, _>>()?;
+        let names = found
+            .names
+            .iter()
+            .map(|n| Reference::parse(n).map(|r| r.tagged()))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut added = Vec::new();
         let mut unpack_all = || {
             for (id, file) in ids.iter().zip(&found.layers) {

@@ -36,11 +36,18 @@ impl Layers {
     }
 
     pub(crate) fn size(&self, diff_id: &str) -> u64 {
-        std::fs::read_to_string(self.folder(diff_id).join("size")).ok().and_then(|s| s.trim().parse().ok()).unwrap_or(0)
+        std::fs::read_to_string(self.folder(diff_id).join("size"))
+            .ok()
+            .and_then(|s| s.trim().parse().ok())
+            .unwrap_or(0)
     }
 
     /// Unpacks a layer; with `expected` the content must have that diff id.
-    pub(crate) fn add(&self, reader: impl Read + Send, expected: Option<&str>) -> Result<Unpacked, PortError> {
+    pub(crate) fn add(
+        &self,
+        reader: impl Read + Send,
+        expected: Option<&str>,
+    ) -> Result<Unpacked, PortError> {
         if let Some(id) = expected.filter(|id| !is_digest(id)) {
             return Err(PortError::new(Kind::Invalid, format!("invalid layer digest {id:?}")));
         }
@@ -52,7 +59,12 @@ impl Layers {
         added
     }
 
-    fn add_through(&self, half: &Path, reader: impl Read + Send, expected: Option<&str>) -> Result<Unpacked, PortError> {
+    fn add_through(
+        &self,
+        half: &Path,
+        reader: impl Read + Send,
+        expected: Option<&str>,
+    ) -> Result<Unpacked, PortError> {
         let diff = half.join("diff");
         std::fs::create_dir_all(&diff).map_err(failed("making", &diff))?;
         set_mode(&diff).map_err(failed("making", &diff))?;
@@ -64,7 +76,10 @@ impl Layers {
             PortError::caused(kind, format!("failed to register layer: {e}"), e)
         })?;
         if let Some(id) = expected.filter(|id| *id != unpacked.diff_id) {
-            return Err(PortError::new(Kind::Invalid, format!("layer content is {}, not {id}", unpacked.diff_id)));
+            return Err(PortError::new(
+                Kind::Invalid,
+                format!("layer content is {}, not {id}", unpacked.diff_id),
+            ));
         }
         let size = half.join("size");
         std::fs::write(&size, unpacked.size.to_string()).map_err(failed("writing", &size))?;
@@ -96,7 +111,10 @@ impl Layers {
     /// Every complete layer's diff id.
     pub(crate) fn all(&self) -> BTreeSet<String> {
         let entries = std::fs::read_dir(&self.base).into_iter().flatten().flatten();
-        entries.map(|e| format!("sha256:{}", e.file_name().to_string_lossy())).filter(|id| is_digest(id)).collect()
+        entries
+            .map(|e| format!("sha256:{}", e.file_name().to_string_lossy()))
+            .filter(|id| is_digest(id))
+            .collect()
     }
 
     /// Removes half made layers.

@@ -3,8 +3,8 @@
 mod archive;
 mod changes;
 mod file;
-mod layers;
 mod index;
+mod layers;
 mod records;
 mod reference;
 mod roots;

@@ -24,7 +24,11 @@ impl FileRecords {
 
     fn folder(&self, id: &str) -> Result<PathBuf, PortError> {
         let fine = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
-        if fine { Ok(self.base.join(id)) } else { Err(PortError::new(Kind::Invalid, format!("invalid container id {id:?}"))) }
+        if fine {
+            Ok(self.base.join(id))
+        } else {
+            Err(PortError::new(Kind::Invalid, format!("invalid container id {id:?}")))
+        }
     }
 }
 
@@ -36,11 +40,16 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, PortError> {
         }
         Err(e) => return Err(failed("reading", path)(e)),
     };
-    serde_json::from_slice(&bytes).map_err(|e| PortError::caused(Kind::Bug, format!("reading {}", path.display()), e))
+    serde_json::from_slice(&bytes)
+        .map_err(|e| PortError::caused(Kind::Bug, format!("reading {}", path.display()), e))
 }
 
 fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), PortError> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(failed("making", folder))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(folder)
+        .map_err(failed("making", folder))?;
     let path = folder.join(name);
     let bytes = serde_json::to_vec(value)
         .map_err(|e| PortError::caused(Kind::Bug, format!("encoding {}", path.display()), e))?;
@@ -50,7 +59,10 @@ fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), P
 fn read_record(folder: &Path, id: &str) -> Result<ContainerRecord, PortError> {
     let spec: ContainerSpec = read_json(&folder.join("spec.json"))?;
     if spec.id != id {
-        return Err(PortError::new(Kind::Bug, format!("record {} names container {:?}", folder.display(), spec.id)));
+        return Err(PortError::new(
+            Kind::Bug,
+            format!("record {} names container {:?}", folder.display(), spec.id),
+        ));
     }
     let state = read_json(&folder.join("state.json"))?;
     Ok(ContainerRecord { spec, state })

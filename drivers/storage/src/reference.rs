@@ -24,7 +24,9 @@ fn component(text: &str) -> bool {
     let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     edge(text.bytes().next())
         && edge(text.bytes().last())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
         && !["..", "___", "._", "_.", "-.", ".-", "-_", "_-"].iter().any(|bad| text.contains(bad))
 }
 
@@ -70,7 +72,11 @@ impl Reference {
             return Err(invalid());
         }
         let (host, path) = match name.split_once('/') {
-            Some((first, path)) if first.contains(['.', ':']) || first == "localhost" || first.bytes().any(|b| b.is_ascii_uppercase()) => {
+            Some((first, path))
+                if first.contains(['.', ':'])
+                    || first == "localhost"
+                    || first.bytes().any(|b| b.is_ascii_uppercase()) =>
+            {
                 (first, path)
             }
             _ => ("docker.io", name),
@@ -88,15 +94,22 @@ impl Reference {
         if !path.split('/').all(component) {
             return Err(invalid());
         }
-        let bare_hex = digest.is_none() && tag.is_none() && name == path && path.len() == 64 && path.bytes().all(|b| b.is_ascii_hexdigit());
+        let bare_hex = digest.is_none()
+            && tag.is_none()
+            && name == path
+            && path.len() == 64
+            && path.bytes().all(|b| b.is_ascii_hexdigit());
         if bare_hex {
             return Err(PortError::new(
                 Kind::Invalid,
                 format!("invalid repository name ({path}), cannot specify 64-byte hexadecimal strings"),
             ));
         }
-        let repository =
-            if host == "docker.io" && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+        let repository = if host == "docker.io" && !path.contains('/') {
+            format!("library/{path}")
+        } else {
+            path.to_owned()
+        };
         Ok(Self { host: host.to_owned(), repository, tag, digest })
     }
 

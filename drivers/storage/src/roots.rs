@@ -27,14 +27,22 @@ impl OverlayRoots {
     fn folder(&self, id: &ContainerId) -> Result<PathBuf, PortError> {
         let text = id.as_str();
         let fine = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
-        if fine { Ok(self.base.join(text)) } else { Err(PortError::new(Kind::Invalid, format!("invalid container id {text:?}"))) }
+        if fine {
+            Ok(self.base.join(text))
+        } else {
+            Err(PortError::new(Kind::Invalid, format!("invalid container id {text:?}")))
+        }
     }
 }
 
 fn make(folder: &Path, lower: Vec<PathBuf>) -> Result<RootSpec, PortError> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     let [upper, work, target] = ["diff", "work", "merged"].map(|name| folder.join(name));
-    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(failed("making", folder))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(folder)
+        .map_err(failed("making", folder))?;
     let mut lower = lower;
     if lower.is_empty() {
         // Overlay wants a lower folder even for an image without layers.

@@ -6,7 +6,9 @@ use crate::index::Index;
 use crate::layers::Layers;
 use crate::reference::{Reference, is_digest};
 use async_trait::async_trait;
-use contract::image::{Credentials, ImageSummary, Images, LayerSink, Progress, ProgressSink, Puller, Removed};
+use contract::image::{
+    Credentials, ImageSummary, Images, LayerSink, Progress, ProgressSink, Puller, Removed,
+};
 use contract::{ImageId, Kind, PortError};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -48,7 +50,8 @@ impl Core {
         let answer = edit(&mut next)?;
         if next != *current {
             let path = self.base.join("index.json");
-            let bytes = serde_json::to_vec(&next).map_err(|e| PortError::caused(Kind::Bug, "encoding image names", e))?;
+            let bytes = serde_json::to_vec(&next)
+                .map_err(|e| PortError::caused(Kind::Bug, "encoding image names", e))?;
             replace(&path, &bytes).map_err(failed("writing", &path))?;
             *current = next;
         }
@@ -83,7 +86,8 @@ impl Core {
         let bytes = std::fs::read(&path).map_err(failed("reading", &path))?;
         let config: serde_json::Value = serde_json::from_slice(&bytes)
             .map_err(|e| PortError::caused(Kind::Bug, format!("reading {}", path.display()), e))?;
-        let created = config.get("created").and_then(|c| c.as_str()).and_then(|c| c.parse::<jiff::Timestamp>().ok());
+        let created =
+            config.get("created").and_then(|c| c.as_str()).and_then(|c| c.parse::<jiff::Timestamp>().ok());
         let labels = config.pointer("/config/Labels").cloned().and_then(|l| serde_json::from_value(l).ok());
         let (digests, tags) = names.into_iter().partition(|n| n.contains('@'));
         Ok(ImageSummary {
@@ -227,7 +231,8 @@ impl Images for Store {
         blocking(move || {
             let (id, _) = core.lock().find(&name)?;
             let layers = core.lock().images.get(&id).cloned().unwrap_or_default();
-            let users: Vec<_> = used_by.into_iter().map(|(container, _, running)| (container, running)).collect();
+            let users: Vec<_> =
+                used_by.into_iter().map(|(container, _, running)| (container, running)).collect();
             let mut removed = core.change(|index| index.remove(&name, force, &users))?;
             if removed.contains(&Removed::Deleted(id.clone())) {
                 let _ = std::fs::remove_file(core.config_path(&id));

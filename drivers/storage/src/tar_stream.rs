@@ -67,8 +67,11 @@ impl<R: Read> Members<R> {
         if block.iter().all(|b| *b == 0) {
             return Ok(None);
         }
-        let sum: u32 =
-            block.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) }).sum();
+        let sum: u32 = block
+            .iter()
+            .enumerate()
+            .map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) })
+            .sum();
         let header = tar::Header::from_byte_slice(&block).clone();
         if header.cksum()? != sum {
             return Err(bad("archive/tar: invalid tar header"));
@@ -133,7 +136,8 @@ impl<R: Read> Members<R> {
             if kind.is_gnu_sparse() || pax.keys().any(|k| k.starts_with("GNU.sparse.")) {
                 return Err(bad("archive/tar: sparse members are not supported"));
             }
-            let number = |key: &str| pax.get(key).and_then(|v| std::str::from_utf8(v).ok()?.parse::<u64>().ok());
+            let number =
+                |key: &str| pax.get(key).and_then(|v| std::str::from_utf8(v).ok()?.parse::<u64>().ok());
             let size = if kind.is_file() || kind.is_contiguous() {
                 number("size").unwrap_or(size)
             } else if kind.is_hard_link() || kind.is_symlink() {
@@ -145,7 +149,8 @@ impl<R: Read> Members<R> {
                 return Err(bad("archive/tar: invalid tar header"));
             }
             self.set_payload(size);
-            let path = pax.get("path").cloned().or(long_path).unwrap_or_else(|| header.path_bytes().into_owned());
+            let path =
+                pax.get("path").cloned().or(long_path).unwrap_or_else(|| header.path_bytes().into_owned());
             let link = pax
                 .get("linkpath")
                 .cloned()
@@ -193,7 +198,8 @@ impl Member {
 
     /// Owner and group.
     pub(crate) fn owner(&self) -> (u32, u32) {
-        let pax = |key: &str| self.pax.get(key).and_then(|v| std::str::from_utf8(v).ok()?.parse::<u32>().ok());
+        let pax =
+            |key: &str| self.pax.get(key).and_then(|v| std::str::from_utf8(v).ok()?.parse::<u32>().ok());
         let fit = |n: u64| u32::try_from(n).ok().filter(|n| *n != u32::MAX).unwrap_or(0);
         (
             pax("uid").or_else(|| self.header.uid().ok().map(fit)).unwrap_or(0),

@@ -1,7 +1,9 @@
 //! Layers unpacked into a folder, never touching anything outside it.
 
 use crate::tar_stream::{Member, Members, bad};
-use rustix::fs::{self as rfs, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{
+    self as rfs, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
+};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
@@ -55,10 +57,9 @@ struct Digesting<R> {
 impl<R: Read> Read for Digesting<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(count as u64)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::QuotaExceeded, "archive unpacks to more than is allowed"))?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::QuotaExceeded, "archive unpacks to more than is allowed")
+        })?;
         self.sha.update(buffer.get(..count).unwrap_or_default());
         Ok(count)
     }
@@ -83,7 +84,10 @@ pub(crate) fn unpack(reader: impl Read + Send, folder: &Path, limits: Limits) ->
     while let Some(member) = members.next()? {
         count += 1;
         if count > limits.members {
-            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "archive has more members than are allowed"));
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "archive has more members than are allowed",
+            ));
         }
         let shown = String::from_utf8_lossy(&member.path).into_owned();
         let name = |e: io::Error| io::Error::new(e.kind(), format!("{shown}: {e}"));
@@ -121,7 +125,15 @@ fn components(path: &[u8]) -> io::Result<Vec<&[u8]>> {
 /// The folder at these components, links resolved inside the root, missing ones made.
 fn folder_at(root: BorrowedFd<'_>, parts: &[&[u8]]) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let open = |path: &[u8]| rfs::openat2(root, OsStr::from_bytes(if path.is_empty() { b"." } else { path }), flags, Mode::empty(), inside());
+    let open = |path: &[u8]| {
+        rfs::openat2(
+            root,
+            OsStr::from_bytes(if path.is_empty() { b"." } else { path }),
+            flags,
+            Mode::empty(),
+            inside(),
+        )
+    };
     let whole = parts.join(&b'/');
     match open(&whole) {
         Err(Errno::NOENT) => {}
@@ -241,7 +253,13 @@ fn place(
         rfs::linkat(&from, OsStr::from_bytes(target), &parent, name, AtFlags::empty())?;
     } else if kind.is_symlink() {
         rfs::symlinkat(OsStr::from_bytes(&member.link), &parent, name)?;
-        rfs::chownat(&parent, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)?;
+        rfs::chownat(
+            &parent,
+            name,
+            Some(Uid::from_raw(uid)),
+            Some(Gid::from_raw(gid)),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?;
         let _ = rfs::utimensat(&parent, name, &times(member.mtime()), AtFlags::SYMLINK_NOFOLLOW);
     } else {
         let device = rfs::makedev(
@@ -258,10 +276,15 @@ fn place(
             return Ok(());
         };
         rfs::mknodat(&parent, name, node, mode, device)?;
-        rfs::chownat(&parent, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)?;
+        rfs::chownat(
+            &parent,
+            name,
+            Some(Uid::from_raw(uid)),
+            Some(Gid::from_raw(gid)),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?;
         rfs::chmodat(&parent, name, mode, AtFlags::empty())?;
         let _ = rfs::utimensat(&parent, name, &times(member.mtime()), AtFlags::SYMLINK_NOFOLLOW);
     }
     Ok(())
 }
-

@@ -8,7 +8,9 @@ use super::status::{Answer, Failure};
 use super::{Shared, empty, json, status_json};
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::StatusCode;
-use contract::runtime::ExecSpec;
+use bytes::Bytes;
+use contract::log::Stream;
+use contract::runtime::{Attachment, ExecSpec};
 use contract::{ContainerId, ExecId, Kind};
 use serde_json::{Value, json as object};
 
@@ -54,8 +56,14 @@ pub async fn start(State(gateway): State<Shared>, Path(id): Path<String>, reques
     let info = gateway.engine.exec_inspect(&exec).await?;
     let detached = flag(&sent, "Detach");
     let run = gateway.engine.exec_run(&exec, !detached).await;
+    let shape = Shape { tty: info.spec.tty, stdout: true, stderr: true, detach: DetachKeys::parse("")? };
+    let request = Request::from_parts(parts, axum::body::Body::empty());
     let attachment = match run {
         Ok(attachment) => attachment,
+        // Docker has answered with the stream by now, and its clients look for the reason there.
+        Err(error) if !detached => {
+            return hijack::answer(request, said(format!("{}\r\n", error.chain())), shape, |_| {});
+        }
         Err(error) if matches!(error.kind, Kind::NotFound | Kind::Denied) => {
             return Err(Failure::new(StatusCode::BAD_REQUEST, error.chain()));
         }
@@ -70,8 +78,6 @@ pub async fn start(State(gateway): State<Shared>, Path(id): Path<String>, reques
     if let Some((rows, cols)) = size.filter(|(rows, cols)| info.spec.tty && *rows > 0 && *cols > 0) {
         gateway.engine.exec_resize(&exec, rows, cols).await?;
     }
-    let shape = Shape { tty: info.spec.tty, stdout: true, stderr: true, detach: DetachKeys::parse("")? };
-    let request = Request::from_parts(parts, axum::body::Body::empty());
     let engine = gateway.engine.clone();
     hijack::answer_then(request, attachment, shape, move |end| async move {
         if end == hijack::End::Finished {
@@ -79,6 +85,14 @@ pub async fn start(State(gateway): State<Shared>, Path(id): Path<String>, reques
             engine.exec_ended(&exec).await;
         }
     })
+}
+
+/// A session that says one thing and ends.
+fn said(text: String) -> Attachment {
+    let (sender, output) = tokio::sync::mpsc::channel(1);
+    // The channel is new: there is room.
+    let _kept = sender.try_send((Stream::Stdout, Bytes::from(text)));
+    Attachment { input: None, output }
 }
 
 fn parts_without_upgrade(parts: &axum::http::request::Parts) -> axum::http::request::Parts {

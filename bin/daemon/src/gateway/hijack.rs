@@ -13,6 +13,7 @@ use futures::StreamExt;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use wire::stdcopy;
 
 /// How a session looks on the wire.
 #[derive(Debug, Clone)]
@@ -49,18 +50,13 @@ impl Shape {
     }
 }
 
-/// One frame of Docker's multiplexed stream: stream byte, three zeros, length big-endian, payload.
+/// One frame of Docker's multiplexed stream.
 pub fn frame(stream: Stream, data: &[u8]) -> Bytes {
-    let kind = match stream {
-        Stream::Stdout => 1,
-        Stream::Stderr => 2,
+    let stream = match stream {
+        Stream::Stdout => stdcopy::Stream::Out,
+        Stream::Stderr => stdcopy::Stream::Err,
     };
-    let length = u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let mut out = Vec::with_capacity(8 + data.len());
-    out.extend_from_slice(&[kind, 0, 0, 0]);
-    out.extend_from_slice(&length);
-    out.extend_from_slice(data);
-    Bytes::from(out)
+    Bytes::from(stdcopy::frame(stream, data))
 }
 
 /// Answers with the session. A client that asked for an upgrade gets both directions; any other gets the output as

@@ -17,7 +17,6 @@ mod system;
 mod version;
 
 pub use create::Defaults;
-pub use version::{API, MIN_API};
 
 use crate::host::Host;
 use actors::Engine;
@@ -32,6 +31,7 @@ use serde::Serialize;
 use status::Failure;
 use std::path::PathBuf;
 use std::sync::Arc;
+use wire::version::API;
 
 /// What every handler shares.
 pub struct Gateway {

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use contract::{Kind, PortError};
+use wire::error::ErrorBody;
 
 /// A failure on its way to the client.
 pub struct Failure {
@@ -43,7 +44,8 @@ impl IntoResponse for Failure {
         if self.status.is_server_error() {
             tracing::warn!(status = self.status.as_u16(), "request failed: {}", self.text);
         }
-        let body = serde_json::json!({ "message": self.text }).to_string() + "\n";
+        let text = ErrorBody { message: self.text };
+        let body = serde_json::to_string(&text).unwrap_or_default() + "\n";
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         response

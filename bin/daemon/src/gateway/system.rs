@@ -4,7 +4,7 @@ use super::query::Query;
 use super::status::Answer;
 #[cfg(not(feature = "fault"))]
 use super::status::Failure;
-use super::{API, MIN_API, Shared, json};
+use super::{Shared, json};
 use actors::Event;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -16,11 +16,16 @@ use contract::{Kind, PortError};
 use futures::StreamExt;
 use serde_json::{Value, json as object};
 use std::collections::BTreeMap;
+use wire::version::{API, MIN_API};
 
 pub async fn ping() -> Answer {
     let mut response = Response::new(Body::from("OK"));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // Clients take "1" as: no BuildKit; and the swarm state spares them a question.
+    headers.insert("builder-version", HeaderValue::from_static("1"));
+    headers.insert("swarm", HeaderValue::from_static("inactive"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
     Ok(response)
 }

@@ -26,6 +26,8 @@ pub struct Defaults {
     pub log_opts: BTreeMap<String, String>,
     /// Bytes of /dev/shm.
     pub shm_size: i64,
+    /// This machine's name, which containers on its network share.
+    pub hostname: String,
 }
 
 pub(super) fn invalid(text: impl Into<String>) -> PortError {
@@ -73,10 +75,10 @@ pub fn resolve(
     if body.network_disabled == Some(true) {
         return Err(refuse::option("NetworkDisabled"));
     }
-    let hostname = body.hostname.clone().unwrap_or_default();
-    if network_mode == "host" && !hostname.is_empty() && host.uts_mode.as_deref() == Some("host") {
-        return Err(invalid("conflicting options: hostname and the UTS mode"));
-    }
+    let hostname = match non_empty(body.hostname.clone()) {
+        None if network_mode == "host" => defaults.hostname.clone(),
+        given => given.unwrap_or_default(),
+    };
     Ok(ContainerSpec {
         image: image.id.clone(),
         image_name: body.image.clone().unwrap_or_default(),

@@ -10,7 +10,12 @@ fn image() -> ImageSummary {
 }
 
 fn create(body: Value) -> Result<ContainerSpec, PortError> {
-    let defaults = Defaults { log_driver: "json-file".into(), log_opts: BTreeMap::new(), shm_size: 1 << 26 };
+    let defaults = Defaults {
+        log_driver: "json-file".into(),
+        log_opts: BTreeMap::new(),
+        shm_size: 1 << 26,
+        hostname: "box".into(),
+    };
     resolve(serde_json::from_value(body.clone()).unwrap(), body, &image(), &defaults)
 }
 

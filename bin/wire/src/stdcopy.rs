@@ -1,4 +1,5 @@
-//! The framing that carries stdout and stderr over one connection.
+//! The framing that carries stdout and stderr over one connection (Docker Engine API, "Stream format"): stream byte,
+//! three zeros, payload length as a big-endian u32, payload.
 
 /// Which of the two outputs a piece belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,6 +8,20 @@ pub enum Stream {
     Out,
     /// Standard error.
     Err,
+}
+
+/// One frame.
+pub fn frame(stream: Stream, data: &[u8]) -> Vec<u8> {
+    let kind = match stream {
+        Stream::Out => 1,
+        Stream::Err => 2,
+    };
+    let length = u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let mut out = Vec::with_capacity(8 + data.len());
+    out.extend_from_slice(&[kind, 0, 0, 0]);
+    out.extend_from_slice(&length);
+    out.extend_from_slice(data);
+    out
 }
 
 /// Takes a framed stream apart, piece by piece, without waiting for whole frames.
@@ -47,9 +62,10 @@ mod tests {
     #[test]
     fn any_chunking_gives_the_same_bytes() {
         let mut wire = Vec::new();
-        for (kind, text) in [(1u8, "hello"), (2, "oops\n"), (1, ""), (1, " world")] {
-            wire.extend_from_slice(&[kind, 0, 0, 0, 0, 0, 0, text.len() as u8]);
-            wire.extend_from_slice(text.as_bytes());
+        for (stream, text) in
+            [(Stream::Out, "hello"), (Stream::Err, "oops\n"), (Stream::Out, ""), (Stream::Out, " world")]
+        {
+            wire.extend(frame(stream, text.as_bytes()));
         }
         for size in 1..=wire.len() {
             let (mut out, mut err) = (Vec::new(), Vec::new());

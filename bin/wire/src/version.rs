@@ -1,0 +1,65 @@
+//! API versions and the path prefix that names them.
+
+/// The newest API served and spoken, as `1.<minor>` (Docker Engine 28.3).
+pub const API: &str = "1.51";
+/// The oldest API served (Docker Engine 28).
+pub const MIN_API: &str = "1.24";
+/// [`API`]'s minor number.
+pub const API_MINOR: u32 = 51;
+/// [`MIN_API`]'s minor number.
+pub const MIN_API_MINOR: u32 = 24;
+
+/// A path taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Versioned<'a> {
+    /// No version in front: the newest is meant.
+    Bare,
+    /// A version that is served, and the path behind it.
+    Served(&'a str),
+    /// A version that is not, in Docker's words.
+    Refused(String),
+}
+
+/// `/v1.43/containers/json` → `/containers/json`.
+pub fn strip(path: &str) -> Versioned<'_> {
+    let Some((version, _)) = path.strip_prefix("/v").and_then(|p| p.split_once('/')) else {
+        return Versioned::Bare;
+    };
+    let Some(minor) = version.strip_prefix("1.").and_then(|m| m.parse::<u32>().ok()) else {
+        return Versioned::Bare;
+    };
+    if minor > API_MINOR {
+        return Versioned::Refused(format!(
+            "client version {version} is too new. Maximum supported API version is {API}"
+        ));
+    }
+    if minor < MIN_API_MINOR {
+        return Versioned::Refused(format!(
+            "client version {version} is too old. Minimum supported API version is {MIN_API}, please upgrade your \
+             client to a newer version"
+        ));
+    }
+    Versioned::Served(path.get(2 + version.len()..).unwrap_or("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_goes_and_the_query_stays() {
+        assert_eq!(strip("/v1.43/containers/json?all=1"), Versioned::Served("/containers/json?all=1"));
+        assert_eq!(strip("/version"), Versioned::Bare);
+        assert_eq!(strip("/volumes/v1.2/x"), Versioned::Bare);
+    }
+
+    #[test]
+    fn versions_outside_the_range_are_refused() {
+        assert!(matches!(strip("/v1.99/info"), Versioned::Refused(text) if text.contains("too new")));
+        assert!(matches!(strip("/v1.12/info"), Versioned::Refused(text) if text.contains("too old")));
+        assert_eq!(
+            (API, MIN_API),
+            (format!("1.{API_MINOR}").as_str(), format!("1.{MIN_API_MINOR}").as_str())
+        );
+    }
+}
