@@ -101,6 +101,13 @@ pub async fn clear(cgroup: &str, socket: &Path) -> Result<(), PortError> {
     killed.map_err(|e| failed("clear a cgroup".to_owned(), e))?
 }
 
+/// The processors' folders of thermal events.
+pub fn throttles() -> Vec<String> {
+    let processors = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let folders = processors.map(|entry| entry.path().join("thermal_throttle"));
+    folders.filter(|folder| folder.is_dir()).map(|folder| folder.to_string_lossy().into_owned()).collect()
+}
+
 /// The host's device nodes, for privileged containers.
 pub fn host_devices() -> Vec<HostDevice> {
     let mut out = Vec::new();

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Options in a v1 mount's list that name no controller.
-const GENERIC: [&str; 8] = ["rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime", "xattr"];
+const GENERIC: [&str; 7] =
+    ["rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode", "favordynmods"];
 
 /// One mounted v1 hierarchy of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +37,9 @@ pub fn hierarchies() -> Option<Vec<Hierarchy>> {
     }
     let mut out: Vec<Hierarchy> = Vec::new();
     for mount in mountinfo_self() {
-        let controllers: Vec<&str> =
-            mount.super_opts.iter().map(String::as_str).filter(|o| !GENERIC.contains(o)).collect();
+        let options = mount.super_opts.iter().map(String::as_str);
+        let named = |o: &str| !GENERIC.contains(&o) && (!o.contains('=') || o.starts_with("name="));
+        let controllers: Vec<&str> = options.filter(|o| named(o)).collect();
         let controllers = controllers.join(",");
         let folder = mount.mount_point.file_name().and_then(|n| n.to_str()).unwrap_or(&controllers);
         let hierarchy = Hierarchy { folder: folder.to_owned(), controllers: controllers.clone() };

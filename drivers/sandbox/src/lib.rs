@@ -12,3 +12,4 @@ pub mod protocol;
 mod rootfs;
 mod seccomp;
 pub mod spool;
+pub mod terminal;
