@@ -219,28 +219,10 @@ fn success_has_dockers_status_and_body() {
 #[test]
 fn a_body_that_is_not_json_is_refused() {
     let gantry = Daemon::start();
-    let body = gantry.write("body", "{not json");
-    let url = |path: &str| format!("http://d{path}");
-    let socket = gantry.socket();
-    let curl = |kind: &str| {
-        let header = format!("Content-Type: {kind}");
-        let data = format!("@{}", body.display());
-        gantry.place().run(
-            "curl",
-            [
-                "-s",
-                "--unix-socket",
-                socket.to_str().unwrap(),
-                "-H",
-                &header,
-                "--data-binary",
-                &data,
-                &url("/containers/create"),
-            ],
-        )
-    };
-    let said = curl("application/json").json();
-    assert!(said["message"].as_str().unwrap().starts_with("invalid JSON: "), "{said}");
-    let said = curl("text/plain").json();
-    assert_eq!(said["message"], "unsupported Content-Type header (text/plain): must be 'application/json'");
+    let create = |kind: &str| gantry.api_with("POST", "/containers/create", kind, "{not json").error(400);
+    assert!(create("application/json").starts_with("invalid JSON: "));
+    assert_eq!(
+        create("text/plain"),
+        "unsupported Content-Type header (text/plain): must be 'application/json'"
+    );
 }
