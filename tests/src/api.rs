@@ -49,6 +49,17 @@ pub(crate) fn request(
     path: &str,
     body: Option<&Value>,
 ) -> Result<Answer, String> {
+    let text = body.map(Value::to_string);
+    request_with(socket, method, path, text.as_deref().map(|t| ("application/json", t)))
+}
+
+/// One request over its own connection, with a body of any type.
+pub(crate) fn request_with(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: Option<(&str, &str)>,
+) -> Result<Answer, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {

@@ -160,7 +160,7 @@ fn json_file_without_max_file_keeps_one_file() {
 #[test]
 fn the_local_driver_keeps_its_own_format_and_reads_it() {
     let gantry = Daemon::start();
-    ended(&gantry, &["--log-driver", "local"], "here", "echo one; echo two >&2; seq 3 2000");
+    ended(&gantry, &["--log-driver", "local"], "here", "echo one; echo two >&2; sleep 0.2; seq 3 2000");
     let said = gantry.docker(["logs", "here"]);
     assert_eq!((said.lines().len(), said.stderr.as_str()), (1999, "two\n"));
     assert_eq!(gantry.docker(["logs", "--tail", "2", "here"]).ok(), "1999\n2000");
