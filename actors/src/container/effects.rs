@@ -69,6 +69,7 @@ pub async fn start(
         error: failure.error.chain(),
         exit_code: failure.code,
         ends: before.ends + 1,
+        ended_with: failure.code,
         ..before
     };
     if let Err(error) = shared.ports.records.save_state(&id, &state, Durability::of(spec)).await {

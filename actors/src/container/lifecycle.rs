@@ -58,6 +58,7 @@ impl Container {
         self.state.wanted = next != Next::Rest;
         self.state.stopped = self.machine.stopped_by_user;
         self.state.ends += 1;
+        self.state.ended_with = exit.code;
         self.pid = 0;
         let endpoint = self.state.endpoint.take();
         let removal = next == Next::Rest && (!self.removers.is_empty() || self.spec.auto_remove);

@@ -17,7 +17,7 @@ impl Container {
     }
 
     fn wake_those(&mut self, over: impl Fn(WaitCondition) -> bool) {
-        let code = self.state.exit_code;
+        let code = self.state.ended_with;
         for waiter in std::mem::take(&mut self.waiters) {
             if over(waiter.condition) {
                 // Whoever waited may have left.
@@ -42,7 +42,7 @@ impl Answer<Wait> for Container {
             };
             if over {
                 // Whoever waited may have left.
-                let _left = message.done.send(Ok(this.state.exit_code));
+                let _left = message.done.send(Ok(this.state.ended_with));
             } else {
                 this.waiters.retain(|w| !w.done.is_closed());
                 this.waiters.push(Waiter { condition: message.condition, done: message.done });

@@ -67,7 +67,7 @@ impl Engine {
     }
 
     /// Gives a container its actor, and waits until that knows what exists.
-    pub(super) async fn adopt(
+    pub(crate) async fn adopt(
         &self,
         id: &ContainerId,
         seed: Option<ContainerRecord>,
@@ -129,14 +129,14 @@ impl Engine {
         link.push(Wait { condition, seen, done }).await.map_err(away)?;
         let (shared, id) = (Arc::clone(&self.shared), id.clone());
         Ok(Box::pin(async move {
-            let (mut waiting, mut code) = (first, before.state.exit_code);
+            let (mut waiting, mut code) = (first, before.state.ended_with);
             loop {
                 if let Ok(answer) = waiting.await {
                     return answer;
                 }
                 // Its actor was rebuilt, and does not know of us.
                 let Some(snapshot) = shared.board.get(id.as_str()) else { return Ok(code) };
-                code = snapshot.state.exit_code;
+                code = snapshot.state.ended_with;
                 let (done, next) = oneshot::channel();
                 if link.push(Wait { condition, seen, done }).await.is_err() {
                     tokio::time::sleep(PAUSE).await;

@@ -169,6 +169,8 @@ pub struct ContainerState {
     pub endpoint: Option<crate::network::Endpoint>,
     /// How many starts have come to an end, by an exit or by failing.
     pub ends: u64,
+    /// The code the last of them left; a start does not take it back, so that who waited hears of it.
+    pub ended_with: i32,
     /// Number of the start: names its spool generation.
     pub attempt: u64,
 }
