@@ -2,7 +2,7 @@
 # lint: formatting, clippy, licences and sources. bench: gantry beside dockerd.
 SHIM_TARGET := x86_64-unknown-linux-gnu
 DENY_VERSION := 0.20.2
-.PHONY: setup shim build demo test lint bench
+.PHONY: setup shim fault build demo test lint bench
 setup:
 	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog skopeo:skopeo ps:procps; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
