@@ -1,14 +1,17 @@
 //! Network attachments that are being cleared up behind their containers' backs: the kernel takes its time over an
 //! interface, and nobody but the container's next start and the daemon's end has to wait for it.
 
-use crate::shared::{Lane, lock};
+use crate::shared::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::OwnedMutexGuard;
 
+/// One at a time, in order.
+type Queue = Arc<tokio::sync::Mutex<()>>;
+
 /// By container.
 #[derive(Debug, Clone, Default)]
-pub struct Departures(Arc<Mutex<HashMap<String, Lane>>>);
+pub struct Departures(Arc<Mutex<HashMap<String, Queue>>>);
 
 /// Held while one is under way.
 #[derive(Debug)]

@@ -9,6 +9,7 @@
 //! └─ containers ── container:<id>
 //! ```
 
+mod attachments;
 pub mod container;
 mod departures;
 pub mod engine;
@@ -19,6 +20,9 @@ pub mod log;
 pub mod network;
 mod shared;
 pub mod supervise;
+
+#[cfg(test)]
+mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};

@@ -58,44 +58,62 @@ pub struct Snapshot {
     pub generation: u64,
 }
 
+impl Snapshot {
+    /// A process exists, or its policy is about to start one.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.status, Status::Running | Status::Paused | Status::Restarting)
+    }
+}
+
 /// The latest snapshot of every container.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Board {
-    snapshots: Arc<RwLock<HashMap<String, Arc<Snapshot>>>>,
-    changed: watch::Sender<()>,
+    map: Arc<RwLock<HashMap<String, Arc<Snapshot>>>>,
+    changed: Arc<watch::Sender<u64>>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self { map: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
+    }
 }
 
 impl Board {
     /// Puts a container's newest snapshot up.
     pub fn publish(&self, mut snapshot: Snapshot) {
-        let mut map = self.snapshots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         let id = snapshot.spec.id.clone();
         snapshot.generation = map.get(&id).map_or(0, |old| old.generation + 1);
         map.insert(id, Arc::new(snapshot));
         drop(map);
-        self.changed.send_replace(());
+        self.changed.send_modify(|n| *n += 1);
     }
 
-    /// Resolves once a container is on the board.
-    pub async fn wait_for(&self, id: &str) {
-        let mut changed = self.changed.subscribe();
-        // The sender is `self`: it cannot go while this waits.
-        while self.get(id).is_none() && changed.changed().await.is_ok() {}
+    /// Changes whenever any container did.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The id of the container that has this name.
+    pub fn holder(&self, name: &str) -> Option<String> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.values().find(|s| s.state.name == name).map(|s| s.spec.id.clone())
     }
 
     /// Takes a removed container down.
     pub fn withdraw(&self, id: &str) {
-        self.snapshots.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.map.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.changed.send_modify(|n| *n += 1);
     }
 
     /// All of them.
     pub fn list(&self) -> Vec<Arc<Snapshot>> {
-        self.snapshots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.map.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// By full id.
     pub fn get(&self, id: &str) -> Option<Arc<Snapshot>> {
-        self.snapshots.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.map.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// By id, name or unique prefix, in this order, as Docker does.
@@ -104,7 +122,7 @@ impl Board {
         if let Some(exact) = self.get(wanted) {
             return Ok(exact);
         }
-        let map = self.snapshots.read().unwrap_or_else(PoisonError::into_inner);
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(named) = map.values().find(|s| s.state.name == wanted) {
             return Ok(Arc::clone(named));
         }

@@ -235,24 +235,15 @@ fn take(
     }
 }
 
-/// A batch read from the spool, and whether the spool ended there.
-#[derive(Debug, Clone)]
-pub struct Piece {
-    /// The lines.
-    pub batch: std::sync::Arc<Batch>,
-    /// The last record there is says that the container ended.
-    pub ends: bool,
-}
-
 /// Reads one batch from `from` on.
 pub async fn cut(
     spool: &dyn Spool,
     from: &Cursor,
     policy: BatchPolicy,
     seed: u64,
-) -> Result<Piece, PortError> {
+) -> Result<Batch, PortError> {
     let mut framer = Framer::at(from, policy.max_line, seed);
-    let (mut lines, mut at, mut ends) = (Vec::new(), from.floor(), false);
+    let (mut lines, mut at) = (Vec::new(), from.floor());
     // Lines already counted, and their bytes.
     let (mut seen, mut bytes) = (0, 0);
     let mut full = |lines: &[LogLine]| {
@@ -267,17 +258,14 @@ pub async fn cut(
         }
         for record in &records {
             let taken = framer.push(record, &mut lines, &mut full);
-            ends = matches!(record, SpoolRecord::End { .. });
             if taken == Taken::Full {
-                ends = false;
                 break 'read;
             }
         }
         at = next;
         if full(&lines) {
-            ends = false;
             break;
         }
     }
-    Ok(Piece { batch: std::sync::Arc::new(Batch { lines, end: framer.cursor() }), ends })
+    Ok(Batch { lines, end: framer.cursor() })
 }
