@@ -90,7 +90,13 @@ impl Sequence {
             self.ended = true;
             return;
         }
-        assert!(line == self::line(self.next, self.long), "{}: line {} is {}", self.what, self.next, shown(line));
+        assert!(
+            line == self::line(self.next, self.long),
+            "{}: line {} is {}",
+            self.what,
+            self.next,
+            shown(line)
+        );
         self.next += 1;
     }
 
