@@ -21,6 +21,8 @@ const WINDOW: usize = 8;
 struct Room {
     /// Changes when those inside are to leave.
     cut: watch::Sender<u64>,
+    /// Changes when nothing follows what is in the spool: a shim that was lost has left no end mark there.
+    over: watch::Sender<u64>,
     /// How many are inside, and how much has moved.
     life: watch::Sender<(usize, u64)>,
 }
@@ -41,15 +43,19 @@ impl Attachments {
     /// Output from now on to the next end, or until the container is cut off.
     pub async fn follow(&self, id: &str, spool: Arc<HeldSpool>) -> Result<Output, PortError> {
         let room = Arc::clone(lock(&self.0).entry(id.to_owned()).or_insert_with(|| {
-            Arc::new(Room { cut: watch::Sender::new(0), life: watch::Sender::new((0, 0)) })
+            Arc::new(Room {
+                cut: watch::Sender::new(0),
+                over: watch::Sender::new(0),
+                life: watch::Sender::new((0, 0)),
+            })
         }));
         room.life.send_modify(|(inside, _)| *inside += 1);
-        let (seat, cut) = (Seat(Arc::clone(&room)), room.cut.subscribe());
+        let (seat, cut, over) = (Seat(Arc::clone(&room)), room.cut.subscribe(), room.over.subscribe());
         let hold = spool.hold();
         let at = spool.end().await?;
         hold.advance(at);
         let (to, output) = mpsc::channel(WINDOW);
-        let mut reader = Reader { seat, hold, spool, at, to, cut };
+        let mut reader = Reader { seat, hold, spool, at, to, cut, over };
         tokio::spawn(async move {
             if let Err(error) = reader.run().await {
                 tracing::warn!("an attachment's output ends early: {}", error.chain());
@@ -62,6 +68,13 @@ impl Attachments {
     pub fn cut(&self, id: &str) {
         if let Some(room) = lock(&self.0).get(id) {
             room.cut.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// The process has ended: those inside leave when they have read what there is.
+    pub fn over(&self, id: &str) {
+        if let Some(room) = lock(&self.0).get(id) {
+            room.over.send_modify(|n| *n += 1);
         }
     }
 
@@ -90,17 +103,25 @@ struct Reader {
     at: Position,
     to: mpsc::Sender<(Stream, Bytes)>,
     cut: watch::Receiver<u64>,
+    over: watch::Receiver<u64>,
 }
 
 impl Reader {
     async fn run(&mut self) -> Result<(), PortError> {
         let mut more = self.spool.more();
+        let mut over = false;
         loop {
             more.mark_unchanged();
+            // Noticed before reading: all there is will then be read.
+            over |= self.over.has_changed().unwrap_or(true);
             let (records, next) = self.spool.read(self.at, READ).await?;
             if records.is_empty() {
+                if over {
+                    return Ok(());
+                }
                 tokio::select! {
                     changed = more.changed() => if changed.is_err() { return Ok(()) },
+                    _ = self.over.changed() => over = true,
                     _ = self.cut.changed() => return Ok(()),
                     () = self.to.closed() => return Ok(()),
                 }

@@ -101,12 +101,6 @@ impl Container {
     fn lost(&mut self, why: &str) {
         self.state.error = why.into();
         self.end(Exit { code: 137, at_ns: crate::now_ns(), oom_killed: false });
-        // Without an end mark its output never ends by itself.
-        let id = self.id.to_string();
-        self.effect(|shared, _| async move {
-            shared.attachments.drained(&id, effects::PATIENCE).await;
-            shared.attachments.cut(&id);
-        });
     }
 
     /// What was due to a container that does not run.

@@ -85,8 +85,13 @@ async fn steps(
     state: &mut ContainerState,
 ) -> Result<i32, Failure> {
     let root = shared.ports.roots.ensure_root(id, &spec.image).await?;
-    if spec.network_mode == "bridge" {
-        state.endpoint = Some(lease(shared, spec).await?);
+    match spec.network_mode.as_str() {
+        "bridge" => state.endpoint = Some(lease(shared, spec, &state.name).await?),
+        "host" | "none" => {}
+        other => {
+            let text = format!("failed to set up container networking: network {other} not found");
+            return Err(PortError::new(Kind::NotFound, text).into());
+        }
     }
     shared.logging(spec, &state.name).map_err(|e| {
         PortError::new(
@@ -154,7 +159,7 @@ fn in_docker_words(error: PortError) -> Failure {
 }
 
 /// An address and held host ports.
-async fn lease(shared: &Shared, spec: &ContainerSpec) -> Result<Endpoint, PortError> {
+async fn lease(shared: &Shared, spec: &ContainerSpec, name: &str) -> Result<Endpoint, PortError> {
     shared.departures.over(&spec.id).await;
     let network =
         shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
@@ -166,7 +171,14 @@ async fn lease(shared: &Shared, spec: &ContainerSpec) -> Result<Endpoint, PortEr
         Ok(ports) => ports,
         Err(error) => {
             release(shared, &spec.id).await;
-            return Err(error);
+            let text = format!(
+                "failed to set up container networking: driver failed programming external connectivity on endpoint \
+                 {name} ({}): {}",
+                spec.id,
+                error.chain()
+            );
+            // Docker answers 500, whatever stands in the way.
+            return Err(PortError::new(Kind::Exhausted, text));
         }
     };
     Ok(Endpoint {

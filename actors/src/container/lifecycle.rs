@@ -82,6 +82,7 @@ impl Container {
         if !self.stoppers.is_empty() || next == Next::Again {
             self.event("stop", &[]);
         }
+        self.shared.attachments.over(self.id.as_str());
         self.publish();
         self.wake();
         answer_all(&mut self.stoppers, &Ok(true));

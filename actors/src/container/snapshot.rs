@@ -3,8 +3,8 @@
 use contract::PortError;
 use contract::error::Kind;
 use contract::record::{ContainerSpec, ContainerState};
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// Docker's states.
@@ -69,12 +69,17 @@ impl Snapshot {
 #[derive(Debug, Clone)]
 pub struct Board {
     map: Arc<RwLock<HashMap<String, Arc<Snapshot>>>>,
+    /// With which code the containers removed last had ended.
+    departed: Arc<Mutex<VecDeque<(String, i32)>>>,
     changed: Arc<watch::Sender<u64>>,
 }
 
+/// Removed containers whose end is still known, to those who waited for it and lost their place.
+const DEPARTED: usize = 256;
+
 impl Default for Board {
     fn default() -> Self {
-        Self { map: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
+        Self { map: Arc::default(), departed: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
     }
 }
 
@@ -102,8 +107,19 @@ impl Board {
 
     /// Takes a removed container down.
     pub fn withdraw(&self, id: &str) {
-        self.map.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let last = self.map.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if let Some(last) = last {
+            let mut departed = crate::shared::lock(&self.departed);
+            departed.truncate(DEPARTED - 1);
+            departed.push_front((id.to_owned(), last.state.ended_with));
+        }
         self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// With which code a removed container had ended.
+    pub fn departed(&self, id: &str) -> Option<i32> {
+        let departed = crate::shared::lock(&self.departed);
+        departed.iter().find(|(gone, _)| gone == id).map(|(_, code)| *code)
     }
 
     /// All of them.

@@ -123,20 +123,20 @@ impl Engine {
         condition: WaitCondition,
     ) -> Result<BoxFuture<'static, Result<i32, PortError>>, PortError> {
         let link = self.container(id)?;
-        let before = self.find(id.as_str())?;
-        let seen = before.state.ends;
+        let seen = self.find(id.as_str())?.state.ends;
         let (done, first) = oneshot::channel();
         link.push(Wait { condition, seen, done }).await.map_err(away)?;
         let (shared, id) = (Arc::clone(&self.shared), id.clone());
         Ok(Box::pin(async move {
-            let (mut waiting, mut code) = (first, before.state.ended_with);
+            let mut waiting = first;
             loop {
                 if let Ok(answer) = waiting.await {
                     return answer;
                 }
                 // Its actor was rebuilt, and does not know of us.
-                let Some(snapshot) = shared.board.get(id.as_str()) else { return Ok(code) };
-                code = snapshot.state.ended_with;
+                if shared.board.get(id.as_str()).is_none() {
+                    return Ok(shared.board.departed(id.as_str()).unwrap_or_default());
+                }
                 let (done, next) = oneshot::channel();
                 if link.push(Wait { condition, seen, done }).await.is_err() {
                     tokio::time::sleep(PAUSE).await;

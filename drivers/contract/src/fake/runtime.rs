@@ -174,6 +174,7 @@ impl Runtime for FakeRuntime {
                 Some(Shim::Gate) => {}
                 Some(Shim::Ended) | None => {
                     (sandbox.shim, sandbox.pid, sandbox.ignores) = (Some(Shim::Gate), pid, ignores);
+                    sandbox.signals.clear();
                     s.exits.remove(id);
                 }
             }
