@@ -1,4 +1,5 @@
 //! Archives made to break out, to fill the disk or memory, or to leave something behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod common;
 
