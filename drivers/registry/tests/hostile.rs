@@ -6,6 +6,7 @@ mod common;
 
 use common::{Image, Kept, Packing, client, digest, layer, name, pull, told};
 use contract::Kind;
+use contract::image::{Credentials, Puller};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -30,6 +31,12 @@ enum Answer {
     },
     /// Never ends.
     Endless,
+    /// Only for those who show this.
+    Guarded {
+        challenge: String,
+        shows: String,
+        body: Vec<u8>,
+    },
 }
 
 struct Server {
@@ -68,6 +75,15 @@ impl Server {
         self.answers.lock().unwrap().insert(format!("/v2/r/{path}"), answer);
     }
 
+    /// Guards everything served so far.
+    fn guard(&self, challenge: &str, shows: &str) {
+        for answer in self.answers.lock().unwrap().values_mut() {
+            if let Answer::Body(body) = answer.clone() {
+                *answer = Answer::Guarded { challenge: challenge.into(), shows: shows.into(), body };
+            }
+        }
+    }
+
     fn times(&self, path: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|(p, _)| *p == format!("/v2/r/{path}")).count()
     }
@@ -78,7 +94,7 @@ async fn serve(
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
     asked: Arc<Mutex<Vec<(String, u64)>>>,
 ) -> std::io::Result<()> {
-    let (mut path, mut from) = (String::new(), 0u64);
+    let (mut path, mut from, mut shown) = (String::new(), 0u64, String::new());
     {
         let mut reader = BufReader::new(&mut socket);
         if reader.fill_buf().await?.first() == Some(&0x16) {
@@ -93,10 +109,15 @@ async fn serve(
             if let Some(range) = line.to_lowercase().trim().strip_prefix("range: bytes=") {
                 from = range.trim_end_matches('-').parse().unwrap();
             }
+            if line.to_lowercase().starts_with("authorization: ") {
+                shown = line.trim().split_once(' ').unwrap().1.to_owned();
+            }
             line.clear();
         }
     }
     asked.lock().unwrap().push((path.clone(), from));
+    path.truncate(path.find('?').unwrap_or(path.len()));
+    let mut challenged = String::new();
     let answer = if path == "/v2/" {
         Some(Answer::Body(b"{}".to_vec()))
     } else {
@@ -122,6 +143,11 @@ async fn serve(
             answers.lock().unwrap().insert(path, next);
             (200, body, if times > 0 { after } else { usize::MAX })
         }
+        Some(Answer::Guarded { shows, body, .. }) if shown == shows => (200, body, usize::MAX),
+        Some(Answer::Guarded { challenge, .. }) => {
+            challenged = format!("www-authenticate: {challenge}\r\n");
+            (401, Vec::new(), usize::MAX)
+        }
         Some(Answer::Endless) => {
             socket.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await?;
             loop {
@@ -130,8 +156,10 @@ async fn serve(
         }
     };
     let range = if status == 206 { format!("content-range: bytes {from}-/*\r\n") } else { String::new() };
-    let head =
-        format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{range}connection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{range}{challenged}connection: close\r\n\r\n",
+        body.len()
+    );
     socket.write_all(head.as_bytes()).await?;
     socket.write_all(&body[..body.len().min(sent)]).await?;
     socket.shutdown().await?;
@@ -361,4 +389,60 @@ async fn two_pulls_of_the_same_layers_fetch_each_once() {
     for packed in &image.packed {
         assert_eq!(server.times(&format!("blobs/{}", digest(packed))), 1);
     }
+}
+
+#[tokio::test]
+async fn challenges_are_answered_with_what_the_client_gave() {
+    let image = image();
+    let auth = |user: &str, identity: &str| {
+        Some(Credentials {
+            username: user.into(),
+            password: "pass".into(),
+            identitytoken: identity.into(),
+            ..Credentials::default()
+        })
+    };
+    let attempt = async |server: &Server, auth: Option<Credentials>| {
+        let (sender, mut lines) = tokio::sync::mpsc::channel(16);
+        let drain = tokio::spawn(async move { while lines.recv().await.is_some() {} });
+        let outcome = client().pull(&name(&server.host, "r", "t"), None, auth, Kept::new(), sender).await;
+        drain.await.unwrap();
+        outcome.map(|p| p.digest).map_err(|e| e.text)
+    };
+    let server = Server::of(&image).await;
+    server.guard("Basic realm=\"x\"", "Basic bWU6cGFzcw==");
+    assert_eq!(attempt(&server, auth("me", "")).await.unwrap(), digest(&image.manifest));
+    assert_eq!(attempt(&server, auth("you", "")).await.unwrap_err(), "unauthorized: authentication required");
+    let url = format!("http://{}/v2/r/manifests/t", server.host);
+    assert_eq!(
+        attempt(&server, None).await.unwrap_err(),
+        format!("Get \"{url}\": no basic auth credentials")
+    );
+
+    let server = Server::of(&image).await;
+    let realm = format!("Bearer realm=\"http://{}/v2/r/token\",service=\"the, service\"", server.host);
+    server.guard(&realm, "Bearer abc");
+    let token = |body: &str| Answer::Body(body.as_bytes().to_vec());
+    server.set("token", token(r#"{"token":"abc"}"#));
+    for auth in [None, auth("me", ""), auth("", "refresh")] {
+        assert_eq!(attempt(&server, auth).await.unwrap(), digest(&image.manifest));
+    }
+    let asked =
+        server.asked.lock().unwrap().iter().map(|(p, _)| p.clone()).find(|p| p.contains("token")).unwrap();
+    assert_eq!(asked, "/v2/r/token?scope=repository%3Ar%3Apull&service=the%2C+service");
+    server.set("token", token(r#"{"token":"wrong"}"#));
+    assert_eq!(attempt(&server, None).await.unwrap_err(), "unauthorized: authentication required");
+    server.set("token", token("{}"));
+    assert!(attempt(&server, None).await.unwrap_err().contains("did not include a token"));
+    server.set("token", Answer::Endless);
+    assert!(attempt(&server, None).await.unwrap_err().contains("larger than"));
+    server.set(
+        "manifests/t",
+        Answer::Guarded {
+            challenge: "Bearer realm=\"file:///etc/passwd\"".into(),
+            shows: "x".into(),
+            body: vec![],
+        },
+    );
+    assert!(attempt(&server, None).await.unwrap_err().contains("wrong token server"));
 }
