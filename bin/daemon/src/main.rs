@@ -8,6 +8,7 @@ mod listen;
 
 use anyhow::Context as _;
 use config::{Config, ConfigError};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
     actors::supervise::install_panic_hook();
     let outcome = runtime().and_then(|runtime| {
         // All control actors share this thread; their effects and the API run on the runtime's pool.

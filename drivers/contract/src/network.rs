@@ -79,9 +79,16 @@ pub trait Networks: Send + Sync {
         target: Ipv4Addr,
         ports: Vec<PortBinding>,
     ) -> Result<Vec<PortBinding>, PortError>;
-    /// veth, address, route, published ports.
+    /// A network namespace for a container, the same one when asked again, as a path that is good for this daemon's life.
+    async fn ensure_sandbox(&self, container: &str) -> Result<PathBuf, PortError>;
+    /// Lets go of the namespace; it ends with its last process.
+    async fn remove_sandbox(&self, container: &str) -> Result<(), PortError>;
+    /// veth, address, route, published ports. `netns` is looked at only where `ensure_sandbox` made none.
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError>;
-    /// Takes ports, rules, veth and reservation away; goes on past errors.
+    /// Takes published ports and their reservation away: others can have them at once.
+    async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError>;
+    /// Takes ports and veth away; goes on past errors. The kernel takes its time over an interface: while this waits, the
+    /// address must not be given to another.
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<(), PortError>;
     /// What exists.
     async fn survey(&self, bridge: &BridgeSpec) -> Result<Survey, PortError>;

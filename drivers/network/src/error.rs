@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use std::path::PathBuf;
 
 /// A refused or broken netlink exchange.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum NetlinkError {
     /// The kernel answered with an error.
     #[error("{what}: {errno}")]

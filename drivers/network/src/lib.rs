@@ -9,6 +9,7 @@ mod link;
 mod message;
 mod netns;
 mod nft;
+mod pool;
 mod ports;
 mod socket;
 mod veth;
@@ -19,14 +20,19 @@ pub use veth::host_name;
 use async_trait::async_trait;
 use contract::error::PortError;
 use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Survey};
+use netns::Namespace;
 use nft::elements::Published;
+use pool::{Departure, Pool};
 use ports::Reservations;
 use socket::Socket;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use tokio::sync::oneshot;
 
+type Departed = oneshot::Receiver<Result<(), NetworkError>>;
 type Job = Box<dyn FnOnce(&mut Kernel) + Send>;
 
 /// The network driver.
@@ -43,6 +49,8 @@ impl Bridges {
             route: Socket::route()?,
             netfilter: Socket::netfilter()?,
             reservations: Reservations::new(),
+            pool: Pool::start()?,
+            sandboxes: HashMap::new(),
         };
         std::thread::Builder::new()
             .name("network".into())
@@ -74,6 +82,9 @@ struct Kernel {
     route: Socket,
     netfilter: Socket,
     reservations: Reservations,
+    pool: Pool,
+    /// Namespaces of containers started by this daemon.
+    sandboxes: HashMap<String, Namespace>,
 }
 
 impl Kernel {
@@ -82,20 +93,47 @@ impl Kernel {
         Ok(nft::ruleset::ensure(&mut self.netfilter, spec)?)
     }
 
+    fn ensure_sandbox(&mut self, container: &str) -> Result<PathBuf, NetworkError> {
+        let namespace = match self.sandboxes.remove(container) {
+            Some(namespace) => namespace,
+            None => self.pool.take()?,
+        };
+        let path = format!("/proc/{}/fd/{}", std::process::id(), namespace.file.as_raw_fd());
+        self.sandboxes.insert(container.to_owned(), namespace);
+        Ok(path.into())
+    }
+
+    fn remove_sandbox(&mut self, container: &str) {
+        if let Some(namespace) = self.sandboxes.remove(container) {
+            self.pool.depart(Departure::Namespace(namespace));
+        }
+    }
+
     fn ensure_endpoint(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
-        veth::ensure(&mut self.route, endpoint, netns)?;
+        match self.sandboxes.get_mut(&endpoint.container) {
+            Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
+            None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
+        }
         Ok(nft::elements::ensure(&mut self.netfilter, &endpoint.bridge.name, &published(endpoint))?)
     }
 
-    fn remove_endpoint(&mut self, endpoint: &Endpoint) -> Result<(), NetworkError> {
+    fn remove_ports(&mut self, endpoint: &Endpoint) -> Result<(), NetworkError> {
         let mut ours = published(endpoint);
         // Repeated after another container took port and address, this must not cut it off.
         ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
         let ports = nft::elements::remove(&mut self.netfilter, &endpoint.bridge.name, &ours);
-        let pair = veth::remove(&mut self.route, endpoint);
         self.reservations.release(&endpoint.container, endpoint.address);
-        ports?;
-        pair
+        Ok(ports?)
+    }
+
+    /// Begins to delete the interface; the receiver hears of the end. `None` when there is none.
+    fn remove_interface(&mut self, endpoint: &Endpoint) -> Result<Option<Departed>, NetworkError> {
+        let name = veth::host_name(&endpoint.container, &endpoint.bridge.name);
+        Ok(link::find(&mut self.route, &name)?.map(|found| {
+            let (done, gone) = oneshot::channel();
+            self.pool.depart(Departure::Interface(found.index, done));
+            gone
+        }))
     }
 
     fn survey(&mut self, spec: &BridgeSpec) -> Result<Survey, NetworkError> {
@@ -136,14 +174,38 @@ impl Networks for Bridges {
         self.run(move |k| Ok(k.reservations.reserve(&container, target, ports)?)).await
     }
 
+    async fn ensure_sandbox(&self, container: &str) -> Result<PathBuf, PortError> {
+        let container = container.to_owned();
+        self.run(move |k| k.ensure_sandbox(&container)).await
+    }
+
+    async fn remove_sandbox(&self, container: &str) -> Result<(), PortError> {
+        let container = container.to_owned();
+        self.run(move |k| {
+            k.remove_sandbox(&container);
+            Ok(())
+        })
+        .await
+    }
+
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
         let endpoint = endpoint.clone();
         self.run(move |k| k.ensure_endpoint(&endpoint, &netns)).await
     }
 
+    async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {
+        let endpoint = endpoint.clone();
+        self.run(move |k| k.remove_ports(&endpoint)).await
+    }
+
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<(), PortError> {
         let endpoint = endpoint.clone();
-        self.run(move |k| k.remove_endpoint(&endpoint)).await
+        let (ports, departed) =
+            self.run(move |k| Ok((k.remove_ports(&endpoint), k.remove_interface(&endpoint)))).await?;
+        if let Some(departed) = departed? {
+            departed.await.map_err(|_| NetworkError::ThreadGone)??;
+        }
+        Ok(ports?)
     }
 
     async fn survey(&self, bridge: &BridgeSpec) -> Result<Survey, PortError> {

@@ -26,6 +26,8 @@ pub mod ifla {
     pub const MASTER: u16 = 10;
     /// Kind and its data.
     pub const LINKINFO: u16 = 18;
+    /// Group, by which several are deleted at once.
+    pub const GROUP: u16 = 27;
     /// Namespace by descriptor.
     pub const NET_NS_FD: u16 = 28;
     /// Inside `LINKINFO`.
@@ -122,6 +124,20 @@ pub fn default_route(index: u32, gateway: Ipv4Addr) -> Message {
     let what = format!("adding default route via {gateway}");
     let mut message = Message::new(NEWROUTE, ACKED | flag::CREATE | flag::REPLACE, &fixed, what);
     message.bytes(5, &gateway.octets()).host32(4, index);
+    message
+}
+
+/// A request that puts an interface into a group.
+pub fn regroup(index: u32, group: u32) -> Message {
+    let mut message = Message::new(NEWLINK, ACKED, &ifinfo(index, false), "grouping an interface");
+    message.host32(ifla::GROUP, group);
+    message
+}
+
+/// A request that deletes every interface of a group.
+pub fn delete_group(group: u32) -> Message {
+    let mut message = Message::new(DELLINK, ACKED, &ifinfo(0, false), "deleting interfaces");
+    message.host32(ifla::GROUP, group);
     message
 }
 

@@ -6,6 +6,15 @@ use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::path::Path;
 
+/// The namespace of the thread that opens it.
+pub const OWN: &str = "/proc/thread-self/ns/net";
+
+/// Links made later in the present namespace get no IPv6 address of their own on an IPv4 network.
+pub fn quiet() {
+    // Absent where the kernel has no IPv6.
+    let _absent = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+}
+
 /// A network namespace and a routing socket inside it.
 #[derive(Debug)]
 pub struct Namespace {
@@ -29,8 +38,7 @@ impl Namespace {
             .stack_size(64 * 1024)
             .spawn(move || {
                 setns(&inside, CloneFlags::CLONE_NEWNET).map_err(|errno| errno.to_string())?;
-                // Links made later get no IPv6 address of their own on an IPv4 network; absent without IPv6.
-                let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+                quiet();
                 Socket::route().map_err(|e| e.to_string())
             })
             .map_err(|e| failed(&e))?;

@@ -2,12 +2,11 @@
 
 use crate::bridge::derived_mac;
 use crate::error::NetworkError;
-use crate::link::{self, ifla};
+use crate::link::{self, Link, ifla};
 use crate::netns::Namespace;
 use crate::socket::Socket;
 use contract::network::Endpoint;
 use std::os::fd::AsRawFd;
-use std::path::Path;
 
 /// The interface name inside the container.
 const INSIDE: &str = "eth0";
@@ -21,23 +20,28 @@ pub fn host_name(container: &str, bridge: &str) -> String {
     format!("veth{:011x}", hash >> 20)
 }
 
-/// Makes the pair, moves one end inside and configures it.
-pub fn ensure(route: &mut Socket, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+/// Makes the pair, one end inside, and configures it.
+pub fn ensure(
+    route: &mut Socket,
+    endpoint: &Endpoint,
+    namespace: &mut Namespace,
+) -> Result<(), NetworkError> {
     let mac = mac(endpoint)?;
     let host = host_name(&endpoint.container, &endpoint.bridge.name);
     let bridge = link::find(route, &endpoint.bridge.name)?
         .ok_or_else(|| NetworkError::NoBridge(endpoint.bridge.name.clone()))?;
-    let mut namespace = Namespace::open(netns)?;
-    let (name, index) = match inside(&mut namespace, mac)? {
+    let links = link::all(&mut namespace.route)?;
+    let known = links.iter().find(|l| l.kind == "veth" && l.mac == mac);
+    let (name, index) = match known.map(|l| (l.name.clone(), l.index)) {
         Some(found) if link::find(route, &host)?.is_some_and(|l| l.master == bridge.index) => found,
         _ => {
             // An old pair may lead into a namespace that is gone.
             link::delete(route, &host)?;
-            let name = free_name(&mut namespace)?;
-            create(route, endpoint, &host, bridge.index, &namespace, &name, mac)?;
+            let name = free_name(&links)?;
+            create(route, endpoint, &host, bridge.index, namespace, &name, mac)?;
             let made = link::find(&mut namespace.route, &name)?;
             let made = made.ok_or_else(|| {
-                NetworkError::Invalid(format!("{name} did not appear in {}", netns.display()))
+                NetworkError::Invalid(format!("{name} did not appear in the network namespace"))
             })?;
             (name, made.index)
         }
@@ -50,11 +54,6 @@ pub fn ensure(route: &mut Socket, endpoint: &Endpoint, netns: &Path) -> Result<(
     }
     namespace.route.transact(requests)?;
     Ok(())
-}
-
-/// Deletes the pair; a missing one is fine.
-pub fn remove(route: &mut Socket, endpoint: &Endpoint) -> Result<(), NetworkError> {
-    Ok(link::delete(route, &host_name(&endpoint.container, &endpoint.bridge.name))?)
 }
 
 fn create(
@@ -85,13 +84,7 @@ fn create(
     Ok(())
 }
 
-fn inside(namespace: &mut Namespace, mac: [u8; 6]) -> Result<Option<(String, u32)>, NetworkError> {
-    let links = link::all(&mut namespace.route)?;
-    Ok(links.into_iter().find(|l| l.kind == "veth" && l.mac == mac).map(|l| (l.name, l.index)))
-}
-
-fn free_name(namespace: &mut Namespace) -> Result<String, NetworkError> {
-    let taken = link::all(&mut namespace.route)?;
+fn free_name(taken: &[Link]) -> Result<String, NetworkError> {
     (0..64)
         .map(|n| format!("eth{n}"))
         .find(|name| taken.iter().all(|l| l.name != *name))

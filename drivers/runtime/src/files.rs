@@ -31,10 +31,14 @@ fn hosts(spec: &SandboxSpec) -> String {
     );
     extra_hosts(&mut text, &c.extra_hosts, spec.gateway);
     if let Some(address) = spec.address {
-        let name = if c.domainname.is_empty() {
-            c.hostname.clone()
-        } else {
-            format!("{}.{} {}", c.hostname, c.domainname, c.hostname)
+        let full = match c.domainname.as_str() {
+            "" => c.hostname.clone(),
+            domain => format!("{}.{domain}", c.hostname),
+        };
+        // A dotted name is also known by its first part.
+        let name = match full.split_once('.') {
+            Some((short, _)) if !short.is_empty() => format!("{full} {short}"),
+            _ => full,
         };
         // Writing to a String cannot fail.
         let _infallible = writeln!(text, "{address}\t{name}");
@@ -94,13 +98,22 @@ mod tests {
         let root = RootSpec { lower: vec![], upper: "".into(), work: "".into(), target: "".into() };
         let address = Some(Ipv4Addr::new(172, 17, 0, 2));
         let gateway = Some(Ipv4Addr::new(172, 17, 0, 1));
-        SandboxSpec { container, root, directory: "".into(), address, gateway }
+        SandboxSpec { container, root, directory: "".into(), address, gateway, netns: None }
     }
 
     #[test]
     fn loopback_resolvers_of_the_host_are_left_out() {
         let text = resolv(&spec(ContainerSpec::default()), "nameserver 127.0.0.53\nsearch lan\n");
         assert_eq!(text, "nameserver 8.8.8.8\nnameserver 8.8.4.4\nsearch lan\n");
+    }
+
+    #[test]
+    fn a_full_name_is_listed_with_its_short_form() {
+        for (hostname, domainname) in [("web.lan", ""), ("web", "lan")] {
+            let (hostname, domainname) = (hostname.into(), domainname.into());
+            let text = hosts(&spec(ContainerSpec { hostname, domainname, ..ContainerSpec::default() }));
+            assert!(text.ends_with("172.17.0.2\tweb.lan web\n"), "{text}");
+        }
     }
 
     #[test]

@@ -12,9 +12,7 @@ pub use spool::FileSpools;
 
 use async_trait::async_trait;
 use contract::log::Position;
-use contract::runtime::{
-    Attachment, Created, ExecSpec, Exit, Output, Runtime, SandboxSpec, Target, TaskStatus,
-};
+use contract::runtime::{Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus};
 use contract::{ContainerId, ExecId, Kind, PortError};
 use link::Task;
 use sandbox::protocol::{Answer, ExecProcess, Request, State};
@@ -49,8 +47,11 @@ pub struct ShimRuntime {
 impl ShimRuntime {
     /// A runtime; `signals` is shared with the spools.
     pub fn new(config: RuntimeConfig, signals: Signals) -> Self {
-        let facts =
-            oci::HostFacts { cgroup_parent: config.cgroup_parent.clone(), devices: launch::host_devices() };
+        let facts = oci::HostFacts {
+            cgroup_parent: config.cgroup_parent.clone(),
+            devices: launch::host_devices(),
+            throttles: launch::throttles(),
+        };
         Self { config, facts, signals, tasks: Mutex::new(HashMap::new()) }
     }
 
@@ -106,14 +107,13 @@ impl ShimRuntime {
 impl Runtime for ShimRuntime {
     async fn ensure_created(&self, spec: &SandboxSpec) -> Result<Created, PortError> {
         let id = ContainerId::new(spec.container.id.clone());
-        let netns = |pid| PathBuf::from(format!("/proc/{pid}/ns/net"));
         if let Ok(Answer::Status { state: State::Created, pid, .. }) = self.ask(&id, Request::Status).await {
-            return Ok(Created { pid, netns: netns(pid) });
+            return Ok(Created { pid });
         }
         self.forget(&id);
         let pid = launch::shim(&self.config, &self.facts, spec, &self.socket(&id)).await?;
         self.task(&id);
-        Ok(Created { pid, netns: netns(pid) })
+        Ok(Created { pid })
     }
 
     async fn ensure_started(&self, id: &ContainerId) -> Result<(), PortError> {
@@ -147,9 +147,7 @@ impl Runtime for ShimRuntime {
     async fn attach(&self, id: &ContainerId, target: &Target) -> Result<Attachment, PortError> {
         match target {
             Target::Main => {
-                let dir = self.config.containers.join(id.as_str()).join("spool");
-                let from = spool::end(dir.clone()).await?;
-                let output: Output = attach::follow(dir, from, self.signals.more(id.as_str()));
+                let (_, output) = tokio::sync::mpsc::channel(1);
                 Ok(Attachment { input: Some(attach::lazy_input(self.socket(id))), output })
             }
             Target::Exec(exec) => attach::session(&self.socket(id), exec.as_str()).await,

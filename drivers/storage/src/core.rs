@@ -1,7 +1,7 @@
 //! What the store's blocking work shares: configurations, names and layers, changed together.
 
 use crate::config::diff_ids;
-use crate::file::{failed, replace};
+use crate::file::{Sync, failed, replace};
 use crate::index::Index;
 use crate::layers::{Half, Layers};
 use crate::limits::Limits;
@@ -97,7 +97,7 @@ impl Core {
             let path = self.base.join("index.json");
             let bytes = serde_json::to_vec(&next)
                 .map_err(|e| PortError::caused(Kind::Bug, "encoding image names", e))?;
-            replace(&path, &bytes).map_err(failed("writing", &path))?;
+            replace(&path, &bytes, Sync::Name).map_err(failed("writing", &path))?;
             state.index = next;
         }
         Ok(answer)
@@ -160,7 +160,7 @@ impl Core {
         self.layers.sync()?;
         let path = self.config_path(&id);
         let mut state = self.lock();
-        replace(&path, config).map_err(failed("writing", &path))?;
+        replace(&path, config, Sync::Name).map_err(failed("writing", &path))?;
         let taken = self.change(&mut state, |index| {
             let taken = names.iter().map(|name| Taken {
                 name: name.clone(),

@@ -27,23 +27,75 @@ pub(crate) fn failed(what: impl AsRef<str>, path: &Path) -> impl FnOnce(io::Erro
     }
 }
 
+/// What a replaced file has to outlive at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// Content and name are on the disk.
+    Name,
+    /// The content is; after power loss the old name may still lead to the old one.
+    Content,
+    /// Only this process has to be outlived.
+    None,
+}
+
 /// Replaces a file so that a reader or a crash sees the old or the new content, never a mixture.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8], sync: Sync) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}.tmp", random_hex(6)));
     let written = (|| {
         let mut file = std::fs::File::create(&temporary)?;
         file.write_all(content)?;
-        file.sync_all()?;
+        if sync != Sync::None {
+            file.sync_data()?;
+        }
         std::fs::rename(&temporary, path)?;
-        std::fs::File::open(folder)?.sync_all()
+        if sync == Sync::Name { sync_folder(folder) } else { Ok(()) }
     })();
     if written.is_err() {
         // The first failure is the one to tell; the sweep at the next start removes what stays.
         let _left = std::fs::remove_file(&temporary);
     }
     written
+}
+
+/// Brings the names in a folder to the disk.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Begins the names of trees that are being removed.
+const DISCARDED: &str = ".removing-";
+
+/// Takes a tree away at once, by renaming, and removes it behind the caller's back; absent is fine. What a kill
+/// leaves of it is found by [`sweep_discarded`].
+pub(crate) fn discard(path: &Path) -> io::Result<()> {
+    let aside = path.with_file_name(format!("{DISCARDED}{}", random_hex(8)));
+    match std::fs::rename(path, &aside) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    }
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = crate::erase::remove_tree(&aside) {
+            tracing::warn!(%error, "removing {}", aside.display());
+        }
+    });
+    Ok(())
+}
+
+/// Removes what was discarded in a folder and not removed before a kill.
+pub(crate) fn sweep_discarded(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(DISCARDED) {
+            crate::erase::remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes the entries of a folder that `gone` chooses by name and age. What cannot be removed is told and stays.

@@ -112,7 +112,8 @@ pub async fn restart(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let query = Query::parse(query.as_deref());
-    gateway.engine.restart(&id_of(&gateway, &name)?, query.number("t")?).await?;
+    let signal = query.text("signal").map(str::to_owned);
+    gateway.engine.restart(&id_of(&gateway, &name)?, query.number("t")?, signal).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

@@ -38,9 +38,6 @@ const ALLOWED: [(i64, Option<i64>); 9] = [
 pub fn section(spec: &SandboxSpec, host: &HostFacts) -> Value {
     let c = &spec.container;
     let mut namespaces = vec!["pid", "mount", "uts", "ipc", "cgroup"];
-    if c.network_mode != "host" {
-        namespaces.push("network");
-    }
     if std::path::Path::new("/sys/fs/cgroup/memory").is_dir() && c.privileged {
         namespaces.retain(|n| *n != "cgroup");
     }
@@ -53,7 +50,11 @@ pub fn section(spec: &SandboxSpec, host: &HostFacts) -> Value {
     }
     sysctl.extend(c.sysctls.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))));
     let mut out = json!({
-        "namespaces": namespaces.iter().map(|n| json!({ "type": n })).collect::<Vec<_>>(),
+        "namespaces": namespaces
+            .iter()
+            .map(|n| json!({ "type": n }))
+            .chain(spec.netns.iter().map(|path| json!({ "type": "network", "path": path })))
+            .collect::<Vec<_>>(),
         "cgroupsPath": format!("{}/{}", host.cgroup_parent.trim_end_matches('/'), c.id),
         "resources": resources,
         "sysctl": sysctl,
@@ -66,7 +67,9 @@ pub fn section(spec: &SandboxSpec, host: &HostFacts) -> Value {
             })).collect();
             map.insert("devices".into(), nodes.into());
         } else {
-            map.insert("maskedPaths".into(), json!(MASKED.iter().chain(&MASKED_SYS).collect::<Vec<_>>()));
+            let fixed = MASKED.iter().chain(&MASKED_SYS).copied();
+            let masked: Vec<&str> = fixed.chain(host.throttles.iter().map(String::as_str)).collect();
+            map.insert("maskedPaths".into(), json!(masked));
             map.insert("readonlyPaths".into(), json!(READ_ONLY));
         }
     }

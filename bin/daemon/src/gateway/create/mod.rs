@@ -79,13 +79,19 @@ pub fn resolve(
         None if network_mode == "host" => defaults.hostname.clone(),
         given => given.unwrap_or_default(),
     };
+    let working_dir = non_empty(body.working_dir.clone()).unwrap_or(from_image.working_dir);
+    if !working_dir.is_empty() && !working_dir.starts_with('/') {
+        return Err(invalid(format!(
+            "the working directory '{working_dir}' is invalid, it needs to be an absolute path"
+        )));
+    }
     Ok(ContainerSpec {
         image: image.id.clone(),
         image_name: body.image.clone().unwrap_or_default(),
         args,
         entrypoint_len: entrypoint.len(),
         env: merge_env(&from_image.env, body.env.as_deref().unwrap_or_default()),
-        working_dir: non_empty(body.working_dir.clone()).unwrap_or(from_image.working_dir),
+        working_dir,
         user: non_empty(body.user.clone()).unwrap_or(from_image.user),
         groups: host.group_add.clone().unwrap_or_default(),
         hostname,

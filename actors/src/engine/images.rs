@@ -1,0 +1,97 @@
+//! What is done with images.
+
+use super::{ASK, Engine, away};
+use crate::image::{Join, PullRequest, PullerFor};
+use contract::PortError;
+use contract::id::ImageId;
+use contract::image::{Credentials, ImageSummary, ProgressSink, Removed};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+impl Engine {
+    /// All images.
+    pub async fn images(&self) -> Result<Vec<ImageSummary>, PortError> {
+        self.shared.ports.images.list().await
+    }
+
+    /// One image.
+    pub async fn find_image(&self, name: &str) -> Result<ImageSummary, PortError> {
+        self.shared.ports.images.find(name).await
+    }
+
+    async fn labels(&self, id: &str) -> BTreeMap<String, String> {
+        self.find_image(id).await.map(|image| image.labels).unwrap_or_default()
+    }
+
+    /// Pulls, together with everybody else who pulls the same.
+    pub async fn pull(
+        &self,
+        name: &str,
+        platform: Option<String>,
+        auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<ImageId, PortError> {
+        let request = PullRequest { name: name.to_owned(), platform, auth };
+        let puller = self.images.insist(|| PullerFor(request.clone()), ASK).await.map_err(away)?;
+        let pulled = puller.call(|reply| Join { progress, reply }, Duration::MAX).await;
+        let id = pulled.map_err(|_| crate::image::gone(name))??;
+        let (whole, bare) = crate::image::familiar(name);
+        self.image_event("pull", &whole, &bare, self.labels(id.as_str()).await);
+        Ok(id)
+    }
+
+    /// Loads an archive.
+    pub async fn load(&self, archive: PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError> {
+        let names = self.shared.ports.images.load(archive, progress).await?;
+        for name in &names {
+            // What was loaded may have been removed again already.
+            if let Ok(image) = self.find_image(name).await {
+                self.image_event("load", &image.id, &image.id, image.labels);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Imports a root file system.
+    pub async fn import(
+        &self,
+        archive: PathBuf,
+        name: Option<String>,
+        message: String,
+        changes: Vec<String>,
+    ) -> Result<ImageId, PortError> {
+        let id = self.shared.ports.images.import(archive, name, message, changes).await?;
+        self.image_event("import", id.as_str(), id.as_str(), self.labels(id.as_str()).await);
+        Ok(id)
+    }
+
+    /// Names an image.
+    pub async fn tag(&self, image: &ImageId, name: &str) -> Result<(), PortError> {
+        self.shared.ports.images.tag(image, name).await?;
+        let (whole, _) = crate::image::familiar(name);
+        self.image_event("tag", image.as_str(), &whole, self.labels(image.as_str()).await);
+        Ok(())
+    }
+
+    /// Removes a name or an image that no container needs.
+    pub async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<Removed>, PortError> {
+        let image = self.find_image(name).await?;
+        let users = self.list().into_iter().filter(|s| s.spec.image == image.id);
+        let used_by = users.map(|s| (s.spec.id.clone(), s.state.name.clone(), s.pid != 0)).collect();
+        let removed = self.shared.ports.images.remove(name, force, used_by).await?;
+        for one in &removed {
+            match one {
+                Removed::Untagged(_) => {
+                    self.image_event("untag", &image.id, &image.id, image.labels.clone());
+                }
+                // Layers are deleted without an event of their own.
+                Removed::Deleted(id) if *id == image.id => {
+                    self.image_event("delete", id, id, image.labels.clone());
+                }
+                Removed::Deleted(_) => {}
+            }
+        }
+        Ok(removed)
+    }
+}

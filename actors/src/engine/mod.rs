@@ -1,0 +1,209 @@
+//! The engine as the gateway sees it: one method an operation, each a thin ask to the actor that answers it.
+
+mod containers;
+mod exec;
+mod images;
+mod logs;
+
+pub use logs::{AttachRequest, LogsRequest};
+
+use crate::Snapshot;
+use crate::container::Containers;
+use crate::container::actor::Container;
+use crate::events::{Event, Events, Subscribe, Subscription};
+use crate::image::{ImagesActor, Pulls};
+use crate::network::{Network, Reserve};
+use crate::shared::{Links, Ports, Shared, lock};
+use crate::supervise::{
+    ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
+    Unavailable,
+};
+use contract::network::BridgeSpec;
+use contract::{ContainerId, Kind, PortError};
+use futures::StreamExt;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a short ask may take.
+const ASK: Duration = Duration::from_secs(10);
+
+/// Containers adopted at once when the daemon starts.
+const ADOPTING: usize = 32;
+
+/// Holds the place of the routers in the tree.
+struct Logs;
+
+impl Member for Logs {
+    fn started(&mut self, _: &mut Ctx<Self>) {}
+}
+
+/// All operations.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    events: Link<Events>,
+    images: Link<ImagesActor>,
+    network: Link<Network>,
+    containers: Link<Containers>,
+    root: Arc<RootHandle>,
+}
+
+fn away(error: Unavailable) -> PortError {
+    PortError::caused(Kind::Unavailable, "the engine is not able to answer now", error)
+}
+
+/// 64 random hex digits.
+fn random_id() -> Result<String, PortError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|e| PortError::new(Kind::Bug, format!("random bytes: {e}")))?;
+    Ok(hex::encode(bytes))
+}
+
+impl Engine {
+    /// Starts the tree. Containers found on disk are adopted by [`Engine::recover`].
+    pub fn launch(ports: Ports, bridge: BridgeSpec, registry: Registry) -> Self {
+        let shared = Arc::new(Shared::new(ports, bridge.clone(), registry.clone()));
+        let intensity = Intensity { max_respawns: 5, window: Duration::from_secs(60) };
+        let backoff = Backoff { min: Duration::from_millis(50), max: Duration::from_secs(2) };
+        let mut root = Root::new(&registry, intensity, backoff);
+        let live = shared.live.clone();
+        let events = root.add(ChildSpec::new("events", "events", move |_| Events::new(live.clone())));
+        let pulls = Pulls::new(shared.ports.clone(), registry.clone());
+        let images = root.add(ChildSpec::new("images", "images", move |_| ImagesActor::new(pulls.clone())));
+        let leases = shared.leases.clone();
+        let name = format!("network:{}", bridge.name);
+        let network =
+            root.add(ChildSpec::new(name, "network", move |_| Network::new(&bridge, leases.clone())));
+        root.add(ChildSpec::new("logs", "logs", |_| Logs));
+        let own = Arc::clone(&shared);
+        let containers =
+            root.add(ChildSpec::new("containers", "containers", move |_| Containers::new(Arc::clone(&own))));
+        shared.connect(Links { events: events.clone(), network: network.clone() });
+        let root = Arc::new(root.start());
+        Self { shared, events, images, network, containers, root }
+    }
+
+    /// Resolves when the root gave up: the daemon is to exit and be restarted.
+    pub async fn gave_up(&self) {
+        self.root.gave_up().await;
+    }
+
+    /// Waits until the effects under way are over, at most for `patience`: what is left then is found by the next
+    /// start.
+    pub async fn settle(&self, patience: Duration) {
+        if tokio::time::timeout(patience, self.shared.settled()).await.is_err() {
+            tracing::warn!("some work was left unfinished");
+        }
+    }
+
+    /// Adopts every recorded container and sweeps what a killed daemon left half made.
+    pub async fn recover(&self) -> Result<(), PortError> {
+        let ports = &self.shared.ports;
+        ports.networks.ensure_bridge(&self.shared.bridge).await?;
+        let (records, broken) = ports.records.load_all().await?;
+        for error in broken {
+            tracing::error!("a container's record is set aside: {}", error.chain());
+        }
+        // Before any of them is started again: what the others hold must not be handed out.
+        for record in &records {
+            let Some(endpoint) = &record.state.endpoint else { continue };
+            let reserve = Reserve { container: record.spec.id.clone(), known: Some(endpoint.address) };
+            let held = self.network.insist(|| reserve.clone(), ASK).await.map_err(away)?;
+            if let Err(error) = held {
+                tracing::error!(container = record.spec.id, "its address: {}", error.chain());
+            }
+        }
+        let adopting = records.into_iter().map(|record| async move {
+            let id = ContainerId::new(record.spec.id);
+            if let Err(error) = self.adopt(&id, None).await {
+                tracing::error!(container = id.short(), "recovering: {}", error.chain());
+            }
+        });
+        futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        ports.roots.sweep().await?;
+        ports.images.sweep().await
+    }
+
+    /// All containers.
+    pub fn list(&self) -> Vec<Arc<Snapshot>> {
+        self.shared.board.list()
+    }
+
+    /// One container by id, name or prefix.
+    pub fn find(&self, name: &str) -> Result<Arc<Snapshot>, PortError> {
+        self.shared.board.find(name)
+    }
+
+    /// A container's folder.
+    pub fn directory(&self, id: &ContainerId) -> PathBuf {
+        self.shared.directory(id.as_str())
+    }
+
+    /// The file that holds a container's log, for drivers that have one.
+    pub fn log_path(&self, snapshot: &Snapshot) -> Option<PathBuf> {
+        let driver = self.shared.ports.drivers.iter().find(|d| d.name() == snapshot.spec.log_driver)?;
+        let source = contract::log::LogSource {
+            container_id: snapshot.spec.id.clone(),
+            directory: self.shared.directory(&snapshot.spec.id),
+            ..Default::default()
+        };
+        driver.path(&source)
+    }
+
+    pub(super) fn container(&self, id: &ContainerId) -> Result<Link<Container>, PortError> {
+        lock(&self.shared.containers)
+            .get(id.as_str())
+            .cloned()
+            .ok_or_else(|| PortError::new(Kind::NotFound, format!("No such container: {id}")))
+    }
+
+    /// Asks a container's actor for something that may take as long as it takes.
+    pub(super) async fn call<M, T: Send + 'static>(
+        &self,
+        id: &ContainerId,
+        message: impl FnOnce(Reply<Result<T, PortError>>) -> M,
+    ) -> Result<T, PortError>
+    where
+        M: crate::supervise::Message<Result = ()> + Send + 'static,
+        Container: crate::supervise::Answer<M>,
+    {
+        self.container(id)?.call(message, Duration::MAX).await.map_err(away)?
+    }
+
+    /// Recent events and those to come.
+    pub async fn subscribe(&self) -> Result<Subscription, PortError> {
+        self.events.ask(Subscribe, ASK).await.map_err(away)
+    }
+
+    /// The live supervision tree.
+    pub fn actors(&self) -> Vec<ActorInfo> {
+        self.shared.registry.snapshot()
+    }
+
+    /// Arms a panic in the actors of a name or kind, at their `nth` next message; answers how many.
+    #[cfg(any(test, feature = "fault"))]
+    pub fn inject(&self, target: &str, nth: u32) -> usize {
+        self.shared.registry.inject(target, nth)
+    }
+
+    /// The same, at the `nth` message of a type with this name.
+    #[cfg(any(test, feature = "fault"))]
+    pub fn inject_at(&self, target: &str, handler: &str, nth: u32) -> usize {
+        self.shared.registry.inject_at(target, handler, nth)
+    }
+
+    pub(super) fn image_event(&self, action: &str, id: &str, name: &str, labels: BTreeMap<String, String>) {
+        let mut attributes = labels;
+        attributes.insert("name".into(), name.to_owned());
+        self.shared.event(Event::now("image", action, id, attributes));
+    }
+}
+
+#[cfg(test)]
+impl Engine {
+    pub(crate) fn leases(&self) -> BTreeMap<String, std::net::Ipv4Addr> {
+        self.shared.leases.all()
+    }
+}
