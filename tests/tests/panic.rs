@@ -30,8 +30,10 @@ fn respawns(gantry: &Daemon, name: &str) -> Option<u64> {
 fn stir(gantry: &Daemon, name: &str) {
     if let Some(id) = name.strip_prefix("container:") {
         gantry.api("POST", &format!("/containers/{id}/kill?signal=CONT"), None);
+    } else if name == "images" {
+        // There is no registry; to find that out is the actor's work.
+        gantry.docker(["pull", "127.0.0.1:5000/nothing"]);
     } else if !name.starts_with("router:") && !name.starts_with("sink:") {
-        gantry.docker(["tag", "busybox", "busybox:again"]);
         gantry.docker(["run", "--rm", "busybox", "true"]);
     }
 }
