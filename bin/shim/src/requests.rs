@@ -57,13 +57,19 @@ fn subscribe(container: &Container, connection: &mut Connection) {
 }
 
 fn resize(container: &Container, exec: Option<&str>, rows: u16, cols: u16) -> Answer {
-    let stdio = match exec {
-        None => container.terminal.then_some(&container.main.stdio),
-        Some(id) => container.sessions.iter().find(|s| s.id == id && s.tty).map(|s| &s.stdio),
+    let (tty, stdio) = match exec {
+        None => (container.terminal, &container.main.stdio),
+        Some(id) => match container.sessions.iter().find(|s| s.id == id) {
+            Some(session) => (session.tty, &session.stdio),
+            None => {
+                return Answer::Error { reason: Reason::NotFound, text: "no such exec session".into() };
+            }
+        },
     };
-    match stdio.and_then(|s| s.stdout.as_ref()).map(|fd| terminal::resize(fd, rows, cols)) {
+    // Without a terminal there is no size to set, which is no error in Docker.
+    match stdio.stdout.as_ref().filter(|_| tty).map(|fd| terminal::resize(fd, rows, cols)) {
         Some(result) => done(result.map_err(|e| (e.reason, e.to_string()))),
-        None => Answer::Error { reason: Reason::Conflict, text: "no terminal".into() },
+        None => done(Ok(())),
     }
 }
 
