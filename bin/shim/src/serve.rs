@@ -2,6 +2,7 @@
 
 use crate::connection::{Attached, Connection};
 use crate::container::Container;
+use crate::pace::Pace;
 use crate::requests::{self, Then};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -39,6 +40,7 @@ struct Loop {
     /// Output was spooled and not announced yet.
     unannounced: bool,
     announced: Instant,
+    pace: Pace,
     shutdown: bool,
     buffer: Vec<u8>,
     /// Typed bytes that the main process's stdin has not taken yet, and whether it is to be closed after them.
@@ -64,6 +66,7 @@ pub fn run(container: Container) -> nix::Result<()> {
         ended: None,
         unannounced: false,
         announced: Instant::now(),
+        pace: Pace::default(),
         shutdown: false,
         buffer: vec![0; 64 * 1024],
         input: (Vec::new(), false),
@@ -96,6 +99,9 @@ pub fn nonblocking(fd: Option<&OwnedFd>) {
 
 impl Loop {
     fn turn(&mut self, signals: &SignalFd) -> nix::Result<()> {
+        if let Some(rest) = self.pace.rest(Instant::now()).filter(|_| !self.container.terminal) {
+            std::thread::sleep(rest);
+        }
         let (sources, ready) = {
             let (sources, mut fds) = self.interests(signals);
             match poll(&mut fds, self.timeout()) {
@@ -233,6 +239,7 @@ impl Loop {
             Ok(n) => {
                 self.container.output.take(stream, self.buffer.get(..n).unwrap_or_default());
                 self.unannounced = true;
+                self.pace.read(stream, n, Instant::now());
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             // EIO: the terminal's last holder is gone.
