@@ -37,6 +37,31 @@ fn main() {
                 done.expect("write a line");
             }
         }
+        // Writes numbered lines to both streams, `block` of each in one write, then rests; ends with a line `end COUNT` on each
+        // once `/ctl/stop` exists. With `long`, some lines are longer than a log line's piece.
+        ["numbers", block, rest_us, lengths] => {
+            let block: u64 = block.parse().expect("a number");
+            let rest = std::time::Duration::from_micros(rest_us.parse().expect("a number"));
+            let padding = |n: u64| match (*lengths, n % 97) {
+                ("long", 0) => 40_000,
+                _ => (n % 50) as usize,
+            };
+            let mut next = 0;
+            while !std::path::Path::new("/ctl/stop").exists() {
+                let mut text = String::new();
+                for n in next..next + block {
+                    text.push_str(&format!("{n:010}{}\n", "x".repeat(padding(n))));
+                }
+                std::io::stdout().write_all(text.as_bytes()).expect("write to stdout");
+                std::io::stderr().write_all(text.as_bytes()).expect("write to stderr");
+                next += block;
+                if !rest.is_zero() {
+                    std::thread::sleep(rest);
+                }
+            }
+            println!("end {next}");
+            eprintln!("end {next}");
+        }
         _ => panic!("guest: unknown arguments {args:?}"),
     }
 }

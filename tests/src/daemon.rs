@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a daemon is to be started.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Builder {
     place: Arc<Place>,
     args: Vec<String>,
     with_image: bool,
+    program: &'static str,
 }
 
 impl Builder {
@@ -28,7 +30,7 @@ impl Builder {
 
     /// In a place that other programs share.
     pub fn at(place: &Arc<Place>) -> Self {
-        Self { place: Arc::clone(place), args: Vec::new(), with_image: true }
+        Self { place: Arc::clone(place), args: Vec::new(), with_image: true, program: "gantryd" }
     }
 
     /// Adds flags of the daemon.
@@ -50,13 +52,19 @@ impl Builder {
         self
     }
 
+    /// Takes the build in which panics can be armed (`make fault`).
+    pub fn faulty(mut self) -> Self {
+        self.program = "gantryd-fault";
+        self
+    }
+
     /// Starts it and waits until it answers.
     #[track_caller]
     pub fn start(self) -> Daemon {
         let with_image = self.with_image;
         std::fs::create_dir_all(self.place.path("docker"))
             .expect("make a folder for the CLI's configuration");
-        let mut daemon = Daemon { place: self.place, args: self.args, running: None };
+        let mut daemon = Daemon { place: self.place, program: self.program, args: self.args, running: None };
         daemon.start_again();
         if with_image {
             let tar = image::import_tar();
@@ -69,7 +77,7 @@ impl Builder {
     /// Runs a daemon that is expected to refuse its flags or configuration.
     #[track_caller]
     pub fn refused(self) -> Output {
-        let output = run(command(&self.place, &self.args));
+        let output = run(command(&self.place, self.program, &self.args));
         assert_ne!(output.code, 0, "{output}");
         output
     }
@@ -77,7 +85,7 @@ impl Builder {
     /// Runs a daemon that is expected to end by itself, whatever comes.
     #[track_caller]
     pub fn run(self) -> Output {
-        run(command(&self.place, &self.args))
+        run(command(&self.place, self.program, &self.args))
     }
 }
 
@@ -87,8 +95,8 @@ impl Default for Builder {
     }
 }
 
-fn command(place: &Place, args: &[String]) -> Command {
-    let mut command = place.command(program("gantryd"));
+fn command(place: &Place, name: &str, args: &[String]) -> Command {
+    let mut command = place.command(program(name));
     command.args(["-H", &host(place), "--data-root"]).arg(place.path("data"));
     command.arg("--exec-root").arg(place.path("run")).args(["--cgroup-parent", &place.cgroup()]);
     command.args(args);
@@ -104,6 +112,7 @@ fn host(place: &Place) -> String {
 #[derive(Debug)]
 pub struct Daemon {
     place: Arc<Place>,
+    program: &'static str,
     args: Vec<String>,
     running: Option<Running>,
 }
@@ -140,7 +149,7 @@ impl Daemon {
     #[track_caller]
     pub fn start_again(&mut self) {
         assert!(self.running.is_none(), "the daemon runs already");
-        let mut running = Running::spawn(command(&self.place, &self.args));
+        let mut running = Running::spawn(command(&self.place, self.program, &self.args));
         let socket = self.place.path("s");
         eventually("the daemon answers", || {
             if running.ended() {
@@ -149,6 +158,15 @@ impl Daemon {
             api::request(&socket, "GET", "/_ping", None).ok().filter(|a| a.status == 200)
         });
         self.running = Some(running);
+    }
+
+    /// Starts it and kills it so long afterwards, whatever it is doing then.
+    #[track_caller]
+    pub fn die_starting(&mut self, after: Duration) {
+        assert!(self.running.is_none(), "the daemon runs already");
+        self.running = Some(Running::spawn(command(&self.place, self.program, &self.args)));
+        std::thread::sleep(after);
+        self.kill();
     }
 
     /// Ends it as a crash would, with SIGKILL, and waits until it is gone. Its containers live on.

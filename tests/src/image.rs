@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Changes with what the images hold.
-const GENERATION: u32 = 1;
+const GENERATION: u32 = 2;
 
 /// A file inside an image's layer.
 #[derive(Debug, Clone, Copy)]
@@ -105,8 +105,9 @@ pub fn import_tar() -> PathBuf {
     kept("root.tar", |path| std::fs::write(path, root_tar()).expect("write the image's tar"))
 }
 
-/// An OCI layout folder with two images: `busybox` (one gzip layer) and `layered`, with a second layer holding `/hello`, two
-/// variables, a working folder, a label, an exposed port, an entrypoint and a command.
+/// An OCI layout folder with three images: `busybox` (one gzip layer); `layered`, with a second layer holding `/hello`, two
+/// variables, a working folder, a label, an exposed port, an entrypoint and a command; and `multi`, a list for arm64 and amd64
+/// whose images tell theirs in `/arch`.
 pub fn oci_layout() -> PathBuf {
     kept("oci", |path| {
         let mut layout = Layout::new(path);
@@ -122,6 +123,17 @@ pub fn oci_layout() -> PathBuf {
             "ExposedPorts": {"80/tcp": {}},
         });
         layout.image("layered", &config, &[&root, &hello]);
+        let arch =
+            |name: &'static str| layer_tar(&[File { path: "arch", content: name.as_bytes(), mode: 0o644 }]);
+        let (arm, amd) = (arch("arm64"), arch("amd64"));
+        let config = json!({"Cmd": ["sh"]});
+        layout.list(
+            "multi",
+            &[
+                layout.manifest("arm64", &config, &[&root, &arm]),
+                layout.manifest("amd64", &config, &[&root, &amd]),
+            ],
+        );
         layout.finish();
     })
 }
@@ -186,6 +198,26 @@ impl<'a> Layout<'a> {
     }
 
     fn image(&mut self, name: &str, config: &Value, layers: &[&[u8]]) {
+        let manifest = self.manifest("amd64", config, layers);
+        self.named(name, manifest);
+    }
+
+    fn list(&mut self, name: &str, manifests: &[Value]) {
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": manifests,
+        });
+        let index = self.blob("application/vnd.oci.image.index.v1+json", index.to_string().as_bytes());
+        self.named(name, index);
+    }
+
+    fn named(&mut self, name: &str, mut descriptor: Value) {
+        descriptor["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+        self.manifests.push(descriptor);
+    }
+
+    fn manifest(&self, architecture: &str, config: &Value, layers: &[&[u8]]) -> Value {
         let mut described = Vec::new();
         let mut diff_ids = Vec::new();
         for layer in layers {
@@ -197,7 +229,7 @@ impl<'a> Layout<'a> {
         }
         let config = json!({
             "created": "2024-01-02T03:04:05Z",
-            "architecture": "amd64",
+            "architecture": architecture,
             "os": "linux",
             "config": config,
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
@@ -212,8 +244,8 @@ impl<'a> Layout<'a> {
         });
         let mut manifest =
             self.blob("application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
-        manifest["annotations"] = json!({"org.opencontainers.image.ref.name": name});
-        self.manifests.push(manifest);
+        manifest["platform"] = json!({"architecture": architecture, "os": "linux"});
+        manifest
     }
 
     fn finish(self) {

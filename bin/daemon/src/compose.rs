@@ -83,6 +83,7 @@ fn ports(config: &Config) -> anyhow::Result<Ports> {
     let registry = RegistryClient::new(RegistryConfig {
         insecure: config.insecure_registries.clone(),
         mirrors: config.registry_mirrors.clone(),
+        ..RegistryConfig::default()
     })
     .map_err(|e| anyhow::anyhow!(e.chain()))?;
     let store =

@@ -5,10 +5,9 @@ use crate::options::Options;
 use crate::output::{Output, now_ns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sandbox::cgroup::Cgroup;
-use sandbox::config::Config;
-use sandbox::launch::{self, Launched, Wiring};
-use sandbox::protocol::{Exit, Reason, State};
+use sandbox::config::{Config, Rlimit};
+use sandbox::launch::{self, Context, Launched, Wiring};
+use sandbox::protocol::{ExecProcess, Exit, Reason, State};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
@@ -16,8 +15,9 @@ use std::path::PathBuf;
 pub struct Container {
     /// Main process and its stdio.
     pub main: Launched,
-    /// Its groups.
-    pub cgroup: Cgroup,
+    /// Limits of each of its processes.
+    rlimits: Vec<Rlimit>,
+    oom_score_adj: Option<i32>,
     /// Its spool.
     pub output: Output,
     /// Its exec sessions.
@@ -59,12 +59,9 @@ impl Container {
             .map_err(|e| format!("open spool in {}: {e}", options.dir.display()))?;
         let terminal = config.process.terminal;
         let wiring = Wiring { terminal, stdin: options.stdin, output: true };
-        let cgroup =
-            Cgroup::create(&config.linux.cgroups_path, &config.linux.resources).map_err(|e| e.to_string())?;
-        let main = match launch::create(&config, &cgroup, wiring) {
+        let main = match launch::create(&config, wiring) {
             Ok(main) => main,
             Err(error) => {
-                cgroup.remove();
                 // What cannot be removed now is removed by the daemon with the container.
                 let _left = std::fs::remove_file(&options.socket);
                 return Err(error.to_string());
@@ -72,7 +69,8 @@ impl Container {
         };
         Ok(Self {
             main,
-            cgroup,
+            rlimits: config.process.rlimits,
+            oom_score_adj: config.process.oom_score_adj,
             output,
             sessions: Vec::new(),
             listener,
@@ -102,6 +100,19 @@ impl Container {
         Ok(())
     }
 
+    /// Starts another process; answers its pid.
+    pub fn exec(&mut self, id: String, process: &ExecProcess) -> Result<i32, (Reason, String)> {
+        if self.state != State::Running {
+            return Err((Reason::Conflict, "the container is not running".into()));
+        }
+        let context =
+            Context { cgroup: &self.main.cgroup, rlimits: &self.rlimits, oom_score_adj: self.oom_score_adj };
+        let (pid, stdio) =
+            launch::exec(self.pid(), process, &context).map_err(|e| (e.reason, e.to_string()))?;
+        self.sessions.push(Session { id, pid, stdio, tty: process.tty, code: None, seen: false });
+        Ok(pid)
+    }
+
     /// Signals the main process; SIGKILL reaches everything, frozen or not.
     pub fn signal(&mut self, number: i32) -> Result<(), (Reason, String)> {
         if self.exit.is_some() {
@@ -123,14 +134,14 @@ impl Container {
 
     /// Freezes or thaws.
     pub fn freeze(&mut self, frozen: bool) -> Result<(), (Reason, String)> {
-        self.cgroup.freeze(frozen).map_err(|e| (Reason::Failed, e.to_string()))?;
+        self.main.cgroup.freeze(frozen).map_err(|e| (Reason::Failed, e.to_string()))?;
         self.state = if frozen { State::Paused } else { State::Running };
         Ok(())
     }
 
     /// The main process has ended and its output is read: writes the last records.
     pub fn finish(&mut self, code: i32) -> Exit {
-        let exit = Exit { code, at_ns: now_ns(), oom_killed: self.cgroup.oom_kills() > 0 };
+        let exit = Exit { code, at_ns: now_ns(), oom_killed: self.main.cgroup.oom_kills() > 0 };
         self.output.lift_budget();
         // A disk that fails here loses the mark, not the exit status, which the daemon still hears.
         let _unmarked = self.output.end();
@@ -143,11 +154,11 @@ impl Container {
         }
         self.state = State::Exited;
         self.exit = Some(exit);
-        for pid in self.cgroup.pids() {
+        for pid in self.main.cgroup.pids() {
             // Already gone is as good.
             let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
-        self.cgroup.remove();
+        self.main.cgroup.remove();
         exit
     }
 
@@ -156,7 +167,7 @@ impl Container {
         if self.exit.is_none() {
             let _gone = kill(Pid::from_raw(self.pid()), Signal::SIGKILL);
             let _reaped = nix::sys::wait::waitpid(Pid::from_raw(self.pid()), None);
-            self.cgroup.remove();
+            self.main.cgroup.remove();
         }
         let _gone = std::fs::remove_file(&self.socket);
     }

@@ -6,6 +6,7 @@ mod container;
 mod exec;
 mod options;
 mod output;
+mod requests;
 mod serve;
 
 use options::Options;

@@ -2,7 +2,7 @@
 
 use crate::connection::{Attached, Connection};
 use crate::container::Container;
-use crate::exec::Session;
+use crate::requests::{self, Then};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -10,7 +10,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use sandbox::launch;
-use sandbox::protocol::{Answer, Reason, Request, State};
+use sandbox::protocol::Answer;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ pub fn run(container: Container) -> nix::Result<()> {
     };
     // A child may have ended before its signal was blocked.
     this.reap();
-    while !this.shutdown && !(this.container.exit.is_some() && this.connections.is_empty()) {
+    while !this.shutdown && (this.container.exit.is_none() || !this.connections.is_empty()) {
         this.turn(&signals)?;
     }
     this.container.abandon();
@@ -86,7 +86,8 @@ fn detach_stdio() {
     }
 }
 
-fn nonblocking(fd: Option<&OwnedFd>) {
+/// Makes a descriptor of ours answer at once.
+pub fn nonblocking(fd: Option<&OwnedFd>) {
     if let Some(fd) = fd {
         // Failing leaves the descriptor blocking; it is only ever read when poll says so.
         let _blocking = fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
@@ -220,6 +221,10 @@ impl Loop {
     }
 
     fn read_main(&mut self, stream: u8) {
+        // The other stream may just have filled the budget; this one stays in its pipe.
+        if self.container.output.blocked() {
+            return;
+        }
         let stdio = &mut self.container.main.stdio;
         let slot = if stream == 1 { &mut stdio.stdout } else { &mut stdio.stderr };
         let Some(fd) = slot else { return };
@@ -286,100 +291,9 @@ impl Loop {
                 return;
             }
             let Some(request) = connection.request() else { return };
-            let answer = self.answer(index, request);
-            if let Some(connection) = self.connections.get_mut(index) {
-                connection.answer(&answer);
-            }
-        }
-    }
-
-    fn answer(&mut self, index: usize, request: Request) -> Answer {
-        let container = &mut self.container;
-        let done = |result: Result<(), (Reason, String)>| match result {
-            Ok(()) => Answer::Done,
-            Err((reason, text)) => Answer::Error { reason, text },
-        };
-        match request {
-            Request::Status => {
-                Answer::Status { state: container.state, pid: container.pid(), exit: container.exit }
-            }
-            Request::Start => done(container.start()),
-            Request::Signal { signal } => done(container.signal(signal)),
-            Request::Freeze { frozen } => done(container.freeze(frozen)),
-            Request::Pids => Answer::Pids { pids: container.cgroup.pids() },
-            Request::Shutdown => {
-                self.shutdown = true;
-                Answer::Done
-            }
-            Request::Subscribe => {
-                if let Some(connection) = self.connections.get_mut(index) {
-                    connection.subscribed = true;
-                    if let Some(exit) = container.exit {
-                        connection.notify(&Answer::Exited { exit });
-                    }
-                    for session in &container.sessions {
-                        if let Some(code) = session.code {
-                            connection.notify(&Answer::ExecExited { id: session.id.clone(), code });
-                        }
-                    }
-                }
-                Answer::Done
-            }
-            Request::Resize { exec, rows, cols } => {
-                let fd = match &exec {
-                    None => container.main.stdio.stdout.as_ref(),
-                    Some(id) => {
-                        container.sessions.iter().find(|s| s.id == *id).and_then(|s| s.stdio.stdout.as_ref())
-                    }
-                };
-                match fd.map(|fd| launch::resize(fd, rows, cols)) {
-                    Some(Ok(())) => Answer::Done,
-                    Some(Err(e)) => Answer::Error { reason: Reason::Failed, text: e.to_string() },
-                    None => Answer::Error { reason: Reason::Conflict, text: "no terminal".into() },
-                }
-            }
-            Request::Attach { exec } => {
-                let known = exec.as_ref().is_none_or(|id| container.sessions.iter().any(|s| s.id == *id));
-                if !known {
-                    return Answer::Error { reason: Reason::NotFound, text: "no such exec session".into() };
-                }
-                if let Some(id) = &exec {
-                    for session in container.sessions.iter_mut().filter(|s| s.id == *id) {
-                        session.seen = true;
-                    }
-                }
-                if let Some(connection) = self.connections.get_mut(index) {
-                    connection.attached = Some(exec.map_or(Attached::Main, Attached::Exec));
-                }
-                Answer::Done
-            }
-            Request::Exec { id, process } => {
-                if !matches!(container.state, State::Running) {
-                    return Answer::Error {
-                        reason: Reason::Conflict,
-                        text: "the container is not running".into(),
-                    };
-                }
-                match launch::exec(container.pid(), &process, &container.cgroup) {
-                    Ok(launched) => {
-                        let stdio = launched.stdio;
-                        for fd in [&stdio.stdin, &stdio.stdout, &stdio.stderr] {
-                            nonblocking(fd.as_ref());
-                        }
-                        let pid = launched.pid;
-                        container.sessions.push(Session {
-                            id,
-                            pid,
-                            stdio,
-                            tty: process.tty,
-                            code: None,
-                            seen: false,
-                        });
-                        Answer::Started { pid }
-                    }
-                    Err(e) => Answer::Error { reason: e.reason, text: e.to_string() },
-                }
-            }
+            let (answer, then) = requests::answer(&mut self.container, connection, request);
+            connection.answer(&answer);
+            self.shutdown |= then == Then::Shutdown;
         }
     }
 
@@ -442,7 +356,7 @@ impl Loop {
         }
         self.container.sessions.retain(|s| s.code.is_none() || s.open() || !s.seen);
         self.connections.retain(|c| {
-            !c.dead && !(c.closing && !c.wants_write()) && !(c.half_closed && c.attached.is_none())
+            !c.dead && (c.wants_write() || !c.closing) && (c.attached.is_some() || !c.half_closed)
         });
     }
 

@@ -108,6 +108,15 @@ mod tests {
     }
 
     #[test]
+    fn a_full_name_is_listed_with_its_short_form() {
+        for (hostname, domainname) in [("web.lan", ""), ("web", "lan")] {
+            let (hostname, domainname) = (hostname.into(), domainname.into());
+            let text = hosts(&spec(ContainerSpec { hostname, domainname, ..ContainerSpec::default() }));
+            assert!(text.ends_with("172.17.0.2\tweb.lan web\n"), "{text}");
+        }
+    }
+
+    #[test]
     fn host_gateway_becomes_the_bridges_address() {
         let extra_hosts = vec!["up:host-gateway".into()];
         let text =

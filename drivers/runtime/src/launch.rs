@@ -77,7 +77,7 @@ pub async fn read_spec(file: &Path) -> Result<ContainerSpec, PortError> {
 
 /// Kills all members of a group and removes it.
 pub fn kill_group(path: &str) -> Result<(), PortError> {
-    let group = Cgroup::existing(path).map_err(|e| failed(format!("find cgroup {path}"), e))?;
+    let group = Cgroup::existing(path);
     for pid in group.pids() {
         match kill(Pid::from_raw(pid), Signal::SIGKILL) {
             Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
@@ -99,6 +99,13 @@ pub async fn clear(cgroup: &str, socket: &Path) -> Result<(), PortError> {
         _ => {}
     }
     killed.map_err(|e| failed("clear a cgroup".to_owned(), e))?
+}
+
+/// The processors' folders of thermal events.
+pub fn throttles() -> Vec<String> {
+    let processors = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let folders = processors.map(|entry| entry.path().join("thermal_throttle"));
+    folders.filter(|folder| folder.is_dir()).map(|folder| folder.to_string_lossy().into_owned()).collect()
 }
 
 /// The host's device nodes, for privileged containers.

@@ -47,8 +47,11 @@ pub struct ShimRuntime {
 impl ShimRuntime {
     /// A runtime; `signals` is shared with the spools.
     pub fn new(config: RuntimeConfig, signals: Signals) -> Self {
-        let facts =
-            oci::HostFacts { cgroup_parent: config.cgroup_parent.clone(), devices: launch::host_devices() };
+        let facts = oci::HostFacts {
+            cgroup_parent: config.cgroup_parent.clone(),
+            devices: launch::host_devices(),
+            throttles: launch::throttles(),
+        };
         Self { config, facts, signals, tasks: Mutex::new(HashMap::new()) }
     }
 

@@ -23,6 +23,11 @@ impl LaunchError {
     }
 }
 
+/// The system's own words, without Rust's.
+fn io_text(error: &std::io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |c| Errno::from_raw(c).desc().to_lowercase())
+}
+
 /// Names the step of a system call's failure.
 pub(crate) trait Step<T> {
     fn step(self, step: impl Into<String>) -> Result<T, LaunchError>;
@@ -36,15 +41,23 @@ impl<T> Step<T> for Result<T, Errno> {
 
 impl<T> Step<T> for Result<T, std::io::Error> {
     fn step(self, step: impl Into<String>) -> Result<T, LaunchError> {
-        self.map_err(|e| match e.raw_os_error() {
-            Some(code) => LaunchError::new(step, Errno::from_raw(code).desc().to_lowercase()),
-            None => LaunchError::new(step, e),
-        })
+        self.map_err(|e| LaunchError::new(step, io_text(&e)))
     }
 }
 
 impl<T> Step<T> for Result<T, rustix::io::Errno> {
     fn step(self, step: impl Into<String>) -> Result<T, LaunchError> {
         self.map_err(|e| LaunchError::new(step, Errno::from_raw(e.raw_os_error()).desc().to_lowercase()))
+    }
+}
+
+impl<T> Step<T> for Result<T, cgroups_rs::error::Error> {
+    fn step(self, step: impl Into<String>) -> Result<T, LaunchError> {
+        self.map_err(|e| {
+            match std::error::Error::source(&e).and_then(|s| s.downcast_ref::<std::io::Error>()) {
+                Some(cause) => LaunchError::new(step, io_text(cause)),
+                None => LaunchError::new(step, e),
+            }
+        })
     }
 }

@@ -17,32 +17,22 @@ pub struct Identity {
     pub home: String,
 }
 
-/// Looks `user[:group]` and extra groups up in `/etc/passwd` and `/etc/group` texts, as Docker does: names or numbers,
-/// unknown numbers are taken as they are.
+/// Looks `user[:group]` and extra groups up in `/etc/passwd` and `/etc/group` texts, as Docker does: a number is an id
+/// and needs no entry, anything else is a name and does.
 pub fn look_up(user: &str, extra: &str, passwd: &str, group: &str) -> Result<Identity, LaunchError> {
     let (user, named_group) = user.split_once(':').unwrap_or((user, ""));
-    let user = if user.is_empty() { "0" } else { user };
-    let entry = passwd
-        .lines()
-        .map(|l| l.split(':').collect::<Vec<_>>())
-        .find(|f| f.first() == Some(&user) || (user.parse::<u32>().is_ok() && f.get(2) == Some(&user)));
+    let asked = if user.is_empty() { Some(0) } else { number(user)? };
+    let entry = passwd.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| match asked {
+        Some(uid) => f.get(2).is_some_and(|t| t.parse() == Ok(uid)),
+        None => f.first() == Some(&user),
+    });
     let field = |index: usize| entry.as_ref().and_then(|f| f.get(index)).copied();
-    let number = |index: usize| field(index).and_then(|t| t.parse::<u32>().ok());
-    let uid = match number(2).or_else(|| user.parse().ok()) {
-        Some(uid) => uid,
-        None => {
-            return Err(LaunchError::new(
-                format!("unable to find user {user}"),
-                "no matching entries in passwd file",
-            ));
-        }
-    };
-    let mut identity = Identity {
-        uid,
-        gid: number(3).unwrap_or(0),
-        groups: Vec::new(),
-        home: field(5).filter(|h| !h.is_empty()).unwrap_or("/").to_owned(),
-    };
+    let numeric = |index: usize| field(index).and_then(|t| t.parse::<u32>().ok());
+    let uid = asked.or_else(|| numeric(2)).ok_or_else(|| {
+        LaunchError::new(format!("unable to find user {user}"), "no matching entries in passwd file")
+    })?;
+    let mut gid = numeric(3).unwrap_or(0);
+    let mut groups = Vec::new();
     if named_group.is_empty() {
         // Memberships follow the name; an explicit group replaces them.
         if let Some(name) = field(0) {
@@ -52,24 +42,61 @@ pub fn look_up(user: &str, extra: &str, passwd: &str, group: &str) -> Result<Ide
                     (fields.get(2).and_then(|t| t.parse().ok()), fields.get(3))
                     && members.split(',').any(|m| m == name)
                 {
-                    identity.groups.push(gid);
+                    groups.push(gid);
                 }
             }
         }
     } else {
-        identity.gid = group_id(named_group, group)?;
+        gid = group_id(named_group, group)?;
     }
     for name in extra.split(',').filter(|n| !n.is_empty()) {
-        identity.groups.push(group_id(name, group)?);
+        groups.push(group_id(name, group)?);
     }
-    Ok(identity)
+    // A process without its own group among the others could give it up to pass a rule that denies the group
+    // (CVE-2022-36109).
+    let mut all = vec![gid];
+    for group in groups {
+        if !all.contains(&group) {
+            all.push(group);
+        }
+    }
+    let home = field(5).filter(|h| !h.is_empty()).unwrap_or("/").to_owned();
+    Ok(Identity { uid, gid, groups: all, home })
+}
+
+/// An id; `None` for what is a name.
+fn number(text: &str) -> Result<Option<u32>, LaunchError> {
+    match text.parse::<i64>() {
+        Err(_) => Ok(None),
+        Ok(id) => match u32::try_from(id).ok().filter(|id| *id <= i32::MAX.cast_unsigned()) {
+            Some(id) => Ok(Some(id)),
+            None => Err(LaunchError::new("look up a user", "uids and gids must be in range 0-2147483647")),
+        },
+    }
 }
 
 fn group_id(name: &str, group: &str) -> Result<u32, LaunchError> {
+    if let Some(id) = number(name)? {
+        return Ok(id);
+    }
     let found = group.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| f.first() == Some(&name));
-    found.and_then(|f| f.get(2)?.parse().ok()).or_else(|| name.parse().ok()).ok_or_else(|| {
+    found.and_then(|f| f.get(2)?.parse().ok()).ok_or_else(|| {
         LaunchError::new(format!("unable to find group {name}"), "no matching entries in group file")
     })
+}
+
+/// Gives stdio to the user, who could not open /dev/stdout anew otherwise.
+pub fn own_stdio(uid: u32) -> Result<(), LaunchError> {
+    let null = nix::sys::stat::makedev(1, 3);
+    for fd in 0..3 {
+        // SAFETY: stdio is open for as long as this process lives.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+        let is = rustix::fs::fstat(fd).step("look at stdio")?;
+        if is.st_uid != uid && is.st_rdev != null {
+            nix::unistd::fchown(fd, Some(Uid::from_raw(uid)), None).step("give stdio to the user")?;
+        }
+    }
+    Ok(())
 }
 
 /// Applies resource limits.
@@ -106,8 +133,8 @@ pub fn limit(rlimits: &[Rlimit]) -> Result<(), LaunchError> {
     Ok(())
 }
 
-/// Numbers of named capabilities (include/uapi/linux/capability.h).
-fn mask(capabilities: &[String]) -> u64 {
+/// Named capabilities as a mask of their numbers (include/uapi/linux/capability.h).
+pub fn mask(capabilities: &[String]) -> u64 {
     const NAMES: [&str; 41] = [
         "CHOWN",
         "DAC_OVERRIDE",
@@ -172,8 +199,16 @@ struct CapData {
 
 /// Becomes the identity with exactly these capabilities; a user other than root keeps none of them effective, as in
 /// Docker, but may gain those of the bounding set through files.
-pub fn assume(identity: &Identity, capabilities: &[String]) -> Result<(), LaunchError> {
-    let mask = mask(capabilities);
+pub fn assume(identity: &Identity, capabilities: u64) -> Result<(), LaunchError> {
+    let header = CapHeader { version: 0x2008_0522, pid: 0 };
+    let mut held = [CapData::default(); 2];
+    // SAFETY: header and both data words live over the call, version 3 takes exactly two.
+    if unsafe { libc::syscall(libc::SYS_capget, &raw const header, held.as_mut_ptr()) } != 0 {
+        return Err(std::io::Error::last_os_error()).step("read capabilities");
+    }
+    // What this daemon itself was not given cannot be passed on, not even to a privileged container.
+    let [first, second] = held;
+    let mask = capabilities & (u64::from(first.permitted) | u64::from(second.permitted) << 32);
     for number in 0..64u64 {
         if mask & (1 << number) != 0 {
             continue;
@@ -200,7 +235,6 @@ pub fn assume(identity: &Identity, capabilities: &[String]) -> Result<(), Launch
     let [low, high] = [mask as u32, (mask >> 32) as u32];
     let half = |bits| CapData { effective: bits, permitted: bits, inheritable: 0 };
     let data = [half(low), half(high)];
-    let header = CapHeader { version: 0x2008_0522, pid: 0 };
     // SAFETY: header and both data words live over the call, version 3 takes exactly two.
     let done = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
     if done != 0 {
@@ -219,7 +253,7 @@ mod tests {
     #[test]
     fn a_name_brings_its_groups_and_home() {
         let identity = look_up("web", "", PASSWD, GROUP).unwrap();
-        assert_eq!(identity, Identity { uid: 33, gid: 34, groups: vec![50], home: "/srv".into() });
+        assert_eq!(identity, Identity { uid: 33, gid: 34, groups: vec![34, 50], home: "/srv".into() });
     }
 
     #[test]
@@ -231,6 +265,18 @@ mod tests {
                 .to_string()
                 .starts_with("unable to find user nobody")
         );
+    }
+
+    #[test]
+    fn a_user_named_like_a_number_is_never_taken_for_the_number() {
+        let passwd = "33:x:0:0::/evil:/bin/sh\nweb:x:33:34::/srv:/bin/sh\n";
+        assert_eq!(look_up("33", "", passwd, GROUP).unwrap().uid, 33);
+        assert!(look_up("4294967296", "", PASSWD, GROUP).is_err());
+    }
+
+    #[test]
+    fn the_own_group_is_always_among_the_others() {
+        assert_eq!(look_up("5:6", "logs,6", PASSWD, GROUP).unwrap().groups, [6, 50]);
     }
 
     #[test]

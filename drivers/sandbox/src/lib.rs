@@ -13,3 +13,4 @@ mod rootfs;
 mod seccomp;
 pub mod socket;
 pub mod spool;
+pub mod terminal;

@@ -145,12 +145,15 @@ impl Writer {
                 self.sequence += 1;
                 Ok(Appended::Written)
             }
-            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT)) => {
+            Err(e) => {
+                // Half a record in the middle would hide everything after it in this segment.
                 self.file.set_len(self.length)?;
                 self.file.seek(SeekFrom::Start(self.length))?;
-                Ok(Appended::Full)
+                match e.raw_os_error() {
+                    Some(libc::ENOSPC | libc::EDQUOT) => Ok(Appended::Full),
+                    _ => Err(e),
+                }
             }
-            Err(e) => Err(e),
         }
     }
 

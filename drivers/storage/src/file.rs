@@ -1,8 +1,9 @@
-//! Files replaced whole, and blocking work off the async threads.
+//! Files replaced whole, folders cleaned, and blocking work off the async threads.
 
 use contract::{Kind, PortError};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// Runs blocking work where it may block.
 pub(crate) async fn blocking<T: Send + 'static>(
@@ -52,7 +53,8 @@ pub(crate) fn replace(path: &Path, content: &[u8], sync: Sync) -> io::Result<()>
         if sync == Sync::Name { sync_folder(folder) } else { Ok(()) }
     })();
     if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
+        // The first failure is the one to tell; the sweep at the next start removes what stays.
+        let _left = std::fs::remove_file(&temporary);
     }
     written
 }
@@ -74,7 +76,7 @@ pub(crate) fn discard(path: &Path) -> io::Result<()> {
         other => other?,
     }
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = remove_tree(&aside) {
+        if let Err(error) = crate::erase::remove_tree(&aside) {
             tracing::warn!(%error, "removing {}", aside.display());
         }
     });
@@ -90,18 +92,24 @@ pub(crate) fn sweep_discarded(folder: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(DISCARDED) {
-            remove_tree(&entry.path())?;
+            crate::erase::remove_tree(&entry.path())?;
         }
     }
     Ok(())
 }
 
-/// Removes a tree; absent is fine.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+/// Removes the entries of a folder that `gone` chooses by name and age. What cannot be removed is told and stays.
+pub(crate) fn clean(folder: &Path, gone: impl Fn(&str, Duration) -> bool) -> Result<(), PortError> {
+    for entry in std::fs::read_dir(folder).map_err(failed("listing", folder))?.flatten() {
+        let changed = entry.metadata().and_then(|m| m.modified());
+        let age = changed.ok().and_then(|m| m.elapsed().ok()).unwrap_or_default();
+        if gone(&entry.file_name().to_string_lossy(), age)
+            && let Err(error) = crate::erase::remove_tree(&entry.path())
+        {
+            tracing::warn!("removing {}: {error}", entry.path().display());
+        }
     }
+    Ok(())
 }
 
 /// Hex of `bytes` random bytes.

@@ -67,7 +67,9 @@ pub fn section(spec: &SandboxSpec, host: &HostFacts) -> Value {
             })).collect();
             map.insert("devices".into(), nodes.into());
         } else {
-            map.insert("maskedPaths".into(), json!(MASKED.iter().chain(&MASKED_SYS).collect::<Vec<_>>()));
+            let fixed = MASKED.iter().chain(&MASKED_SYS).copied();
+            let masked: Vec<&str> = fixed.chain(host.throttles.iter().map(String::as_str)).collect();
+            map.insert("maskedPaths".into(), json!(masked));
             map.insert("readonlyPaths".into(), json!(READ_ONLY));
         }
     }

@@ -17,6 +17,8 @@ pub struct HostFacts {
     pub cgroup_parent: String,
     /// Devices of the host, for privileged containers.
     pub devices: Vec<HostDevice>,
+    /// Folders of the processors' thermal events, hidden from containers as in Docker (GHSA-6fw5-f8r9-fgfm).
+    pub throttles: Vec<String>,
 }
 
 /// A device node of the host.

@@ -7,7 +7,7 @@ fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Value {
     json!({ "destination": target, "type": kind, "source": source, "options": options })
 }
 
-/// All mounts, parents before children.
+/// All mounts, parents before children; those of the control groups last of the kernel's, as they need the groups made.
 pub fn list(spec: &SandboxSpec) -> Vec<Value> {
     let c = &spec.container;
     let access = if c.privileged { "rw" } else { "ro" };
@@ -21,10 +21,10 @@ pub fn list(spec: &SandboxSpec) -> Vec<Value> {
             "devpts",
             &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
-        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
-        mount("/sys/fs/cgroup", "cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"]),
         mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm]),
+        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"]),
     ];
     for (target, options) in &c.tmpfs {
         let mut all = vec!["nosuid", "nodev", "noexec"];
@@ -35,14 +35,16 @@ pub fn list(spec: &SandboxSpec) -> Vec<Value> {
         let target = format!("/etc/{name}");
         if !c.binds.iter().any(|b| b.target == target) {
             let source = spec.directory.join(name);
-            out.push(mount(&target, "bind", &source.to_string_lossy(), &["rbind", "rprivate"]));
+            let access = if c.read_only { "ro" } else { "rw" };
+            out.push(mount(&target, "bind", &source.to_string_lossy(), &["rbind", access, "rprivate"]));
         }
     }
     let mut binds: Vec<_> = c.binds.iter().collect();
     binds.sort_by_key(|b| b.target.split('/').count());
     for bind in binds {
         let propagation = if bind.propagation.is_empty() { "rprivate" } else { &bind.propagation };
-        let access = if bind.read_only { "ro" } else { "rw" };
+        // What is mounted below a read-only bind is read-only too (Docker 25 and later).
+        let access = if bind.read_only { "rro" } else { "rw" };
         out.push(mount(&bind.target, "bind", &bind.source, &["rbind", access, propagation]));
     }
     out

@@ -10,6 +10,7 @@ pub const ALWAYS: &[i64] = &[
     libc::SYS_adjtimex,
     libc::SYS_bind,
     libc::SYS_brk,
+    // cachestat
     451,
     libc::SYS_capget,
     libc::SYS_capset,
@@ -92,6 +93,8 @@ pub const ALWAYS: &[i64] = &[
     libc::SYS_ioctl,
     libc::SYS_io_destroy,
     libc::SYS_io_getevents,
+    // io_pgetevents
+    333,
     libc::SYS_ioprio_get,
     libc::SYS_ioprio_set,
     libc::SYS_io_setup,
@@ -303,11 +306,11 @@ pub const ALWAYS: &[i64] = &[
     libc::SYS_arch_prctl,
 ];
 
-/// Allowed to holders of a capability.
-pub const BY_CAPABILITY: &[(&str, &[i64])] = &[
-    ("CAP_DAC_READ_SEARCH", &[libc::SYS_open_by_handle_at]),
+/// Allowed to holders of a capability, by its number (include/uapi/linux/capability.h).
+pub const BY_CAPABILITY: &[(u32, &[i64])] = &[
+    (2, &[libc::SYS_open_by_handle_at]),
     (
-        "CAP_SYS_ADMIN",
+        21,
         &[
             libc::SYS_bpf,
             libc::SYS_fanotify_init,
@@ -331,16 +334,16 @@ pub const BY_CAPABILITY: &[(&str, &[i64])] = &[
             libc::SYS_unshare,
         ],
     ),
-    ("CAP_SYS_BOOT", &[libc::SYS_reboot]),
-    ("CAP_SYS_CHROOT", &[libc::SYS_chroot]),
-    ("CAP_SYS_MODULE", &[libc::SYS_delete_module, libc::SYS_init_module, libc::SYS_finit_module]),
-    ("CAP_SYS_PACCT", &[libc::SYS_acct]),
-    ("CAP_SYS_PTRACE", &[libc::SYS_kcmp, libc::SYS_pidfd_getfd, libc::SYS_process_madvise]),
-    ("CAP_SYS_RAWIO", &[libc::SYS_iopl, libc::SYS_ioperm]),
-    ("CAP_SYS_TIME", &[libc::SYS_settimeofday, libc::SYS_clock_settime]),
-    ("CAP_SYS_TTY_CONFIG", &[libc::SYS_vhangup]),
+    (22, &[libc::SYS_reboot]),
+    (18, &[libc::SYS_chroot]),
+    (16, &[libc::SYS_delete_module, libc::SYS_init_module, libc::SYS_finit_module]),
+    (20, &[libc::SYS_acct]),
+    (19, &[libc::SYS_kcmp, libc::SYS_pidfd_getfd, libc::SYS_process_madvise]),
+    (17, &[libc::SYS_iopl, libc::SYS_ioperm]),
+    (25, &[libc::SYS_settimeofday, libc::SYS_clock_settime]),
+    (26, &[libc::SYS_vhangup]),
     (
-        "CAP_SYS_NICE",
+        23,
         &[
             libc::SYS_get_mempolicy,
             libc::SYS_mbind,
@@ -348,7 +351,7 @@ pub const BY_CAPABILITY: &[(&str, &[i64])] = &[
             libc::SYS_set_mempolicy_home_node,
         ],
     ),
-    ("CAP_SYSLOG", &[libc::SYS_syslog]),
-    ("CAP_BPF", &[libc::SYS_bpf]),
-    ("CAP_PERFMON", &[libc::SYS_perf_event_open]),
+    (34, &[libc::SYS_syslog]),
+    (39, &[libc::SYS_bpf]),
+    (38, &[libc::SYS_perf_event_open]),
 ];

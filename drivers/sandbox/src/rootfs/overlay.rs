@@ -1,0 +1,36 @@
+//! The root: an overlay of the image's layers, or a folder.
+
+use crate::config::{Config, Overlay};
+use crate::error::{LaunchError, Step};
+use nix::mount::{MsFlags, mount};
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Mounts it; answers where.
+pub fn mount_root(config: &Config) -> Result<String, LaunchError> {
+    let Some(text) = config.annotations.get("gantry.overlay") else {
+        let path = config.root.path.as_str();
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(Some(path), path, None::<&str>, flags, None::<&str>).step(format!("bind root {path}"))?;
+        return Ok(path.to_owned());
+    };
+    let overlay: Overlay =
+        serde_json::from_str(text).map_err(|e| LaunchError::new("read the overlay annotation", e))?;
+    // mount(2) takes one page of options, which the paths of some forty layers fill. By descriptor there is room for
+    // Docker's 127, a colon in a path harms nothing, and the container's mount table does not show the host's paths.
+    let mut held: Vec<OwnedFd> = Vec::new();
+    let mut name = |path: &str| -> Result<String, LaunchError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(path, flags, Mode::empty()).step(format!("open layer {path}"))?;
+        let name = format!("/proc/self/fd/{}", folder.as_raw_fd());
+        held.push(folder);
+        Ok(name)
+    };
+    let lower = overlay.lower.iter().map(|l| name(l)).collect::<Result<Vec<_>, _>>()?.join(":");
+    let options =
+        format!("lowerdir={lower},upperdir={},workdir={}", name(&overlay.upper)?, name(&overlay.work)?);
+    let target = overlay.target.as_str();
+    mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+        .step(format!("mount overlay at {target}"))?;
+    Ok(overlay.target)
+}
