@@ -85,8 +85,13 @@ async fn steps(
     state: &mut ContainerState,
 ) -> Result<i32, Failure> {
     let root = shared.ports.roots.ensure_root(id, &spec.image).await?;
-    if spec.network_mode == "bridge" {
-        state.endpoint = Some(lease(shared, spec).await?);
+    match spec.network_mode.as_str() {
+        "bridge" => state.endpoint = Some(lease(shared, spec, &state.name).await?),
+        "host" | "none" => {}
+        unknown => {
+            let text = format!("{NETWORKING}: network {unknown} not found");
+            return Err(PortError::new(Kind::NotFound, text).into());
+        }
     }
     shared.logging(spec, &state.name).map_err(|e| {
         PortError::new(
@@ -123,7 +128,7 @@ async fn steps(
     let recorded = shared.ports.records.save_state(id, state, Durability::of(spec));
     let (created, joined, recorded) = futures::join!(runtime.ensure_created(&sandbox), joined, recorded);
     let Created { pid } = created.map_err(in_docker_words)?;
-    joined?;
+    joined.map_err(|e| not_reachable(&spec.id, &state.name, &e))?;
     recorded?;
     shared.network_event(spec, "connect");
     if let Err(error) = runtime.ensure_started(id).await {
@@ -153,20 +158,33 @@ fn in_docker_words(error: PortError) -> Failure {
     Failure { error: PortError { kind: error.kind, text, source: None }, code }
 }
 
+/// Docker's frame around everything about the network.
+const NETWORKING: &str = "failed to set up container networking";
+
+/// Docker's frame around what keeps a container from being reached; endpoints have their container's id.
+fn not_reachable(id: &str, name: &str, error: &PortError) -> PortError {
+    let text = format!(
+        "{NETWORKING}: driver failed programming external connectivity on endpoint {name} ({id}): {}",
+        error.chain()
+    );
+    PortError::new(error.kind, text)
+}
+
 /// An address and held host ports.
-async fn lease(shared: &Shared, spec: &ContainerSpec) -> Result<Endpoint, PortError> {
+async fn lease(shared: &Shared, spec: &ContainerSpec, name: &str) -> Result<Endpoint, PortError> {
     shared.departures.over(&spec.id).await;
     let network =
         shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
     let reserve = Reserve { container: spec.id.clone(), known: None };
     let asked = network.insist(|| reserve.clone(), ASK).await;
-    let address = asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))??;
+    let asked = asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))?;
+    let address = asked.map_err(|e| PortError::new(e.kind, format!("{NETWORKING}: {}", e.chain())))?;
     let reserved = shared.ports.networks.reserve_ports(&spec.id, address, wanted_ports(spec)).await;
     let ports = match reserved {
         Ok(ports) => ports,
         Err(error) => {
             release(shared, &spec.id).await;
-            return Err(error);
+            return Err(not_reachable(&spec.id, name, &error));
         }
     };
     Ok(Endpoint {
