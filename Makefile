@@ -2,7 +2,7 @@
 # lint: formatting, clippy, licences and sources. bench: gantry beside dockerd.
 SHIM_TARGET := x86_64-unknown-linux-gnu
 DENY_VERSION := 0.20.2
-.PHONY: setup shim build demo test lint bench
+.PHONY: setup shim fault build demo test lint bench
 setup:
 	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog skopeo:skopeo ps:procps; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
@@ -12,9 +12,14 @@ shim:
 	mkdir -p target/debug && cp target/$(SHIM_TARGET)/shim/gantry-shim target/debug/gantry-shim.new && mv target/debug/gantry-shim.new target/debug/gantry-shim
 build: shim
 	cargo build --locked -p gantryd -p gantry
+# The daemon in which panics can be armed, under a name of its own; the ordinary one then comes back without compiling.
+fault: shim
+	cargo build --locked -p gantryd -p gantry --features gantryd/fault
+	mv target/debug/gantryd target/debug/gantryd-fault
+	cargo build --locked -p gantryd -p gantry
 demo: setup build
 	tests/demo.sh target/debug
-test: setup build
+test: setup fault
 	cargo test --locked --workspace --exclude gantry-tests
 	cargo test --locked -p gantry-tests -- --test-threads=6
 	tests/demo.sh target/debug
@@ -23,3 +28,7 @@ lint:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install --locked --version $(DENY_VERSION) cargo-deny
 	cargo deny --all-features check bans licenses sources
+bench: shim
+	cargo build --locked --release -p gantryd
+	cp target/$(SHIM_TARGET)/shim/gantry-shim target/release/
+	tests/bench/run

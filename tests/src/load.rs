@@ -90,7 +90,13 @@ impl Sequence {
             self.ended = true;
             return;
         }
-        assert!(line == self::line(self.next, self.long), "{}: line {} is {}", self.what, self.next, shown(line));
+        assert!(
+            line == self::line(self.next, self.long),
+            "{}: line {} is {}",
+            self.what,
+            self.next,
+            shown(line)
+        );
         self.next += 1;
     }
 
@@ -140,11 +146,11 @@ impl Load {
     #[track_caller]
     pub fn goes_on(&self, gantry: &Daemon) {
         assert_eq!(self.running(gantry), self.pids);
-        let sizes = || self.writers.iter().map(|w| size(&self.file(gantry, w))).collect::<Vec<_>>();
-        let before = sizes();
-        eventually("every writer's log grows", || {
-            sizes().iter().zip(&before).all(|(now, then)| now > then).then_some(())
-        });
+        let files: Vec<_> = self.writers.iter().map(|w| (w.name, self.file(gantry, w))).collect();
+        for (name, file) in &files {
+            let before = size(file);
+            eventually(&format!("the log of {name} grows"), || (size(file) > before).then_some(()));
+        }
     }
 
     /// A log file that grows as the writer writes; for syslog the one kept beside it.

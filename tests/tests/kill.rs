@@ -65,7 +65,7 @@ fn no_line_is_lost_or_doubled_when_the_daemon_is_killed_again_and_again() {
     let (place, rsyslog) = place_with_rsyslog();
     let other = OtherHost::new(&place);
     // A small budget, so that the fast ones are held back while no daemon reads.
-    let mut gantry = Builder::at(&place).args(["--spool-budget=1000000"]).start();
+    let mut gantry = Builder::at(&place).args(["--spool-budget=1048576"]).start();
     let server = Server::start(&gantry, &other);
     let load = Load::start(&gantry, &WRITERS);
     for round in 0..KILLS {

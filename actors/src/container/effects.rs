@@ -167,7 +167,8 @@ fn not_reachable(id: &str, name: &str, error: &PortError) -> PortError {
         "{NETWORKING}: driver failed programming external connectivity on endpoint {name} ({id}): {}",
         error.chain()
     );
-    PortError::new(error.kind, text)
+    // Docker answers 500, whatever stands in the way.
+    PortError::new(Kind::Exhausted, text)
 }
 
 /// An address and held host ports.

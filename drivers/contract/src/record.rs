@@ -113,6 +113,8 @@ pub struct Bind {
     pub propagation: String,
     /// As the user wrote it.
     pub text: String,
+    /// A missing source becomes a folder at the start, as Docker does for `-v`.
+    pub make_source: bool,
 }
 
 /// Limits; `None`/0 = unlimited.

@@ -126,7 +126,11 @@ impl Task {
                     let event = receive(&mut stream).await;
                     let Some(task) = weak.upgrade() else { return };
                     match event {
-                        Ok(Answer::Done) => task.heard.send_modify(|h| h.connected = true),
+                        Ok(Answer::Done) => {
+                            task.heard.send_modify(|h| h.connected = true);
+                            // What was written before was announced to nobody, and with a full budget nothing more would come.
+                            signals.raise(&id);
+                        }
                         Ok(Answer::More) => signals.raise(&id),
                         Ok(Answer::Exited { exit: end }) => {
                             signals.raise(&id);
@@ -218,5 +222,21 @@ mod tests {
             shim.write_all(&protocol::encode(&answer).unwrap()).await.unwrap();
         }
         assert_eq!(task.exited().await.unwrap().code, 3);
+    }
+
+    #[tokio::test]
+    async fn output_from_before_the_subscription_is_looked_for() {
+        // After a restart of the daemon a container with a full spool stood still: its last announcement had come too early.
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("shim.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let signals = Signals::default();
+        let mut more = signals.more("c");
+        let exit_file = folder.path().join("exit.json");
+        let _task = Task::watch("c".into(), socket, exit_file, "/gantry-test-none".into(), signals);
+        let (mut shim, _) = listener.accept().await.unwrap();
+        assert!(!more.has_changed().unwrap());
+        shim.write_all(&protocol::encode(&Answer::Done).unwrap()).await.unwrap();
+        more.changed().await.unwrap();
     }
 }

@@ -85,6 +85,11 @@ fn read_record(folder: &Path, id: &str) -> Result<ContainerRecord, PortError> {
     Ok(ContainerRecord { spec, state })
 }
 
+/// A create that was broken off: it ends with `spec.json`.
+fn half_made(folder: &Path) -> bool {
+    !folder.join("spec.json").exists()
+}
+
 fn read_all(base: &Path) -> Result<(Vec<ContainerRecord>, Vec<PortError>), PortError> {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     let entries = match std::fs::read_dir(base) {
@@ -100,6 +105,11 @@ fn read_all(base: &Path) -> Result<(Vec<ContainerRecord>, Vec<PortError>), PortE
         }
         match read_record(&folder, &name) {
             Ok(record) => good.push(record),
+            Err(_) if half_made(&folder) => {
+                if let Err(e) = discard(&folder) {
+                    bad.push(failed("removing half a container", &folder)(e));
+                }
+            }
             Err(error) => {
                 // Set aside, not removed: its logs and spool may still matter to the user.
                 let aside = base.join(format!("{name}.broken"));
@@ -169,6 +179,7 @@ mod tests {
         records.save_state(&id, &named, Durability::Disk).await.unwrap();
         std::fs::create_dir(root.path().join("containers/cd34")).unwrap();
         std::fs::write(root.path().join("containers/cd34/spec.json"), b"{\"id\":").unwrap();
+        std::fs::write(root.path().join("containers/cd34/state.json"), b"{}").unwrap();
         let (good, bad) = records.load_all().await.unwrap();
         assert_eq!((good.len(), good[0].state.name.as_str(), bad.len()), (1, "web", 1));
         assert_eq!(records.load_all().await.unwrap().1.len(), 0);
@@ -184,5 +195,18 @@ mod tests {
         std::fs::create_dir_all(left.join("spool")).unwrap();
         let (good, bad) = FileRecords::new(root.path()).load_all().await.unwrap();
         assert_eq!((good.len(), bad.len(), left.exists()), (0, 0, false));
+    }
+
+    #[tokio::test]
+    async fn a_create_that_was_broken_off_leaves_nothing() {
+        // It was set aside as broken, and stayed for ever.
+        let root = tempfile::tempdir().unwrap();
+        let records = FileRecords::new(root.path());
+        let half = root.path().join("containers/cd34");
+        std::fs::create_dir_all(&half).unwrap();
+        std::fs::write(half.join("state.json"), b"{}").unwrap();
+        let (good, bad) = records.load_all().await.unwrap();
+        assert_eq!((good.len(), bad.len()), (0, 0));
+        assert!(!half.exists());
     }
 }

@@ -134,6 +134,10 @@ async fn unknown(request: Request) -> Response {
 
 /// One object of a kind that is not built cannot exist, and is missing in Docker's words: `docker inspect` asks for every kind.
 fn absent(path: &str) -> Option<String> {
+    // An image's name, with which `docker inspect` also asks for a container.
+    if let Some(name) = path.strip_prefix("/containers/").and_then(|p| p.strip_suffix("/json")) {
+        return Some(format!("No such container: {name}"));
+    }
     if let Some(name) = path.strip_prefix("/volumes/").filter(|n| !n.contains('/')) {
         return Some(format!("get {name}: no such volume"));
     }

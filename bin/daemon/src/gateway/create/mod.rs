@@ -114,7 +114,7 @@ pub fn resolve(
         cap_add: capabilities(host.cap_add.clone())?,
         cap_drop: capabilities(host.cap_drop.clone())?,
         security_opt: host.security_opt.clone().unwrap_or_default(),
-        ports: ports::parse(&host)?,
+        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
         network_mode,
@@ -140,6 +140,17 @@ pub fn resolve(
         request,
         ..ContainerSpec::default()
     })
+}
+
+/// What a user should know of a request that is honoured all the same.
+pub fn warnings(body: &ContainerCreateBody) -> Vec<&'static str> {
+    let host = body.host_config.as_ref();
+    let on_host = host.and_then(|h| h.network_mode.as_deref()) == Some("host");
+    let published = host.and_then(|h| h.port_bindings.as_ref()).is_some_and(|p| !p.is_empty());
+    if on_host && published {
+        return vec!["Published ports are discarded when using host network mode"];
+    }
+    Vec::new()
 }
 
 fn non_empty(text: Option<String>) -> Option<String> {
