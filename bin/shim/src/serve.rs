@@ -289,7 +289,11 @@ impl Loop {
             let Some(request) = connection.request() else { return };
             let (answer, then) = requests::answer(&mut self.container, connection, request);
             connection.answer(&answer);
-            self.shutdown |= then == Then::Shutdown;
+            match then {
+                Then::Serve => {}
+                Then::CatchUp => requests::catch_up(&self.container, connection),
+                Then::Shutdown => self.shutdown = true,
+            }
         }
     }
 
@@ -342,6 +346,7 @@ impl Loop {
                 connection.answer(&Answer::Exited { exit });
             }
             self.unannounced = false;
+            self.container.clear();
         }
         if self.unannounced && self.announced.elapsed() >= ANNOUNCE {
             for connection in self.connections.iter_mut().filter(|c| c.subscribed) {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
@@ -47,10 +48,31 @@ pub async fn ask(socket: &Path, request: &Request) -> Result<Answer, PortError> 
     exchange(&mut stream, request).await.map_err(|e| unreachable(socket, e)).and_then(refused)
 }
 
+/// Longest that a shim is waited for while it clears away.
+const CLEARING: Duration = Duration::from_secs(5);
+
+/// Tells a shim to end, and waits until it has: its side of the connection closes with it. One that is not there, or not
+/// in time, leaves what it had to the caller.
+pub async fn shut_down(socket: &Path) {
+    let Ok(mut stream) = UnixStream::connect(socket).await else { return };
+    let ended = async {
+        if exchange(&mut stream, &Request::Shutdown).await.is_ok() {
+            let _closed = stream.read(&mut [0]).await;
+        }
+    };
+    if tokio::time::timeout(CLEARING, ended).await.is_err() {
+        tracing::warn!("the shim at {} does not end", socket.display());
+    }
+}
+
 /// One request and its answer.
 pub async fn exchange(stream: &mut UnixStream, request: &Request) -> io::Result<Answer> {
-    stream.write_all(&protocol::encode(request)?).await?;
+    self::request(stream, request).await?;
     receive(stream).await
+}
+
+async fn request(stream: &mut UnixStream, request: &Request) -> io::Result<()> {
+    stream.write_all(&protocol::encode(request)?).await
 }
 
 /// Turns a refusal into the port's error.
@@ -115,14 +137,13 @@ impl Task {
         let weak = Arc::downgrade(&task);
         tokio::spawn(async move {
             if let Ok(mut stream) = UnixStream::connect(&socket).await {
-                let mut subscribed = exchange(&mut stream, &Request::Subscribe).await.is_ok();
+                let mut subscribed = request(&mut stream, &Request::Subscribe).await.is_ok();
                 while subscribed {
-                    let Some(task) = weak.upgrade() else { return };
-                    task.heard.send_modify(|h| h.connected = true);
                     // Between two events nothing holds the task: a forgotten one ends its watcher.
-                    drop(task);
                     let event = receive(&mut stream).await;
                     let Some(task) = weak.upgrade() else { return };
+                    // The answer comes among the events, whichever is first: none may be taken for the other.
+                    task.heard.send_modify(|h| h.connected |= event.is_ok());
                     match event {
                         Ok(Answer::More) => signals.raise(&id),
                         Ok(Answer::Exited { exit: end }) => {
