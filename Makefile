@@ -1,6 +1,8 @@
 # demo: everything from a fresh machine to a container whose log line arrives in syslog. test: everything and all tests.
+# lint: formatting, clippy, licences and sources. bench: gantry beside dockerd.
 SHIM_TARGET := x86_64-unknown-linux-gnu
-.PHONY: setup shim demo test
+DENY_VERSION := 0.20.2
+.PHONY: setup shim fault build demo test lint bench
 setup:
 	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog skopeo:skopeo ps:procps; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
@@ -8,10 +10,25 @@ setup:
 shim:
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile shim -p gantry-shim --target $(SHIM_TARGET)
 	mkdir -p target/debug && cp target/$(SHIM_TARGET)/shim/gantry-shim target/debug/gantry-shim.new && mv target/debug/gantry-shim.new target/debug/gantry-shim
-demo: setup shim
+build: shim
 	cargo build --locked -p gantryd -p gantry
-	tests/demo.sh target/debug
-test: setup shim
+# The daemon in which panics can be armed, under a name of its own; the ordinary one then comes back without compiling.
+fault: shim
+	cargo build --locked -p gantryd -p gantry --features gantryd/fault
+	mv target/debug/gantryd target/debug/gantryd-fault
 	cargo build --locked -p gantryd -p gantry
-	cargo test --locked -p gantry-config -p gantry-sandbox -p gantry-runtime -p gantry-storage -p gantry-registry -p gantry-log -p gantry-actors -p gantry -p gantryd -p gantry-network
+demo: setup build
 	tests/demo.sh target/debug
+test: setup fault
+	cargo test --locked --workspace --exclude gantry-tests
+	cargo test --locked -p gantry-tests -- --test-threads=6
+	tests/demo.sh target/debug
+lint:
+	cargo fmt --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	command -v cargo-deny >/dev/null || cargo install --locked --version $(DENY_VERSION) cargo-deny
+	cargo deny --all-features check bans licenses sources
+bench: shim
+	cargo build --locked --release -p gantryd
+	cp target/$(SHIM_TARGET)/shim/gantry-shim target/release/
+	tests/bench/run

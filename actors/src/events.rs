@@ -22,6 +22,13 @@ pub struct Event {
     pub time_ns: i64,
 }
 
+impl Event {
+    /// One that happens now.
+    pub fn now(kind: &'static str, action: &str, id: &str, attributes: BTreeMap<String, String>) -> Self {
+        Self { kind, action: action.to_owned(), id: id.to_owned(), attributes, time_ns: crate::now_ns() }
+    }
+}
+
 /// Keeps and distributes events.
 pub struct Events {
     kept: VecDeque<Event>,

@@ -9,7 +9,9 @@
 //! └─ containers ── container:<id>
 //! ```
 
+mod attachments;
 pub mod container;
+mod departures;
 pub mod engine;
 pub mod events;
 pub mod exec;
@@ -18,6 +20,9 @@ pub mod log;
 pub mod network;
 mod shared;
 pub mod supervise;
+
+#[cfg(test)]
+mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};

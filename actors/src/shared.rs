@@ -1,10 +1,16 @@
 //! What every actor's effects work with: the ports, the published board, the lanes, the links to the top actors.
 
+use crate::attachments::Attachments;
 use crate::container::actor::Container;
-use crate::container::snapshot::Board;
+use crate::container::claims::Claims;
+use crate::container::lane::Lane;
+use crate::container::snapshot::{Board, Snapshot};
+use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
+use crate::exec::Execs;
+use crate::log::held::HeldSpool;
 use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
-use crate::network::Network;
+use crate::network::{Leases, Network};
 use crate::supervise::{Link, Registry};
 use contract::image::Images;
 use contract::log::{LogDriverKind, LogSource, Options};
@@ -16,6 +22,11 @@ use contract::{ContainerId, PortError};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// Makes the extra attributes of a container's lines from its options.
+pub type Attributes = fn(&LogSource, &Options) -> Result<BTreeMap<String, String>, PortError>;
 
 /// The code behind the actors.
 #[derive(Clone)]
@@ -37,7 +48,7 @@ pub struct Ports {
     /// Checks a driver's name and options.
     pub validate: fn(&str, &Options) -> Result<(), PortError>,
     /// Extra attributes of a container's lines.
-    pub attributes: fn(&LogSource, &Options) -> Result<BTreeMap<String, String>, PortError>,
+    pub attributes: Attributes,
 }
 
 /// A container's router with what reading its lines needs.
@@ -49,10 +60,9 @@ pub struct Logging {
     pub sinks: Arc<Vec<SinkSpec>>,
     /// Who writes the lines.
     pub source: Arc<LogSource>,
+    /// Its output.
+    pub spool: Arc<HeldSpool>,
 }
-
-/// One at a time, in order.
-pub type Lane = Arc<tokio::sync::Mutex<()>>;
 
 /// One daemon's shared state.
 pub struct Shared {
@@ -68,10 +78,27 @@ pub struct Shared {
     pub containers: Mutex<HashMap<String, Link<Container>>>,
     /// Routers by container.
     pub logging: Mutex<HashMap<String, Logging>>,
+    /// Names on their way to a container.
+    pub claims: Claims,
+    /// Addresses handed out.
+    pub leases: Leases,
+    /// Exec sessions.
+    pub execs: Execs,
+    /// Clients of main processes.
+    pub attachments: Attachments,
+    /// Where events go to subscribers; outlives the events' actor.
+    pub live: broadcast::Sender<Event>,
+    /// Network attachments being cleared up.
+    pub departures: Departures,
     lanes: Mutex<HashMap<String, Lane>>,
-    departures: Mutex<HashMap<String, Lane>>,
     links: Mutex<Option<Links>>,
 }
+
+/// How long closing a removed container's log drivers may take.
+pub const CLOSE: Duration = Duration::from_millis(200);
+
+/// Events a slow subscriber may lag behind.
+const LIVE: usize = 1024;
 
 /// The top actors that effects speak to.
 #[derive(Clone)]
@@ -97,8 +124,13 @@ impl Shared {
             board: Board::default(),
             containers: Mutex::default(),
             logging: Mutex::default(),
+            claims: Claims::default(),
+            leases: Leases::default(),
+            execs: Execs::default(),
+            attachments: Attachments::default(),
+            live: broadcast::channel(LIVE).0,
             lanes: Mutex::default(),
-            departures: Mutex::default(),
+            departures: Departures::default(),
             links: Mutex::default(),
         }
     }
@@ -113,33 +145,65 @@ impl Shared {
         lock(&self.links).as_ref().map(|l| l.network.clone())
     }
 
-    /// Publishes an event; with the events actor away nobody listens either.
+    /// Publishes an event. While the events' actor is away it reaches only those who listen already.
     pub fn event(&self, event: Event) {
         let link = lock(&self.links).as_ref().map(|l| l.events.clone());
-        if let Some(Err(error)) = link.map(|l| l.tell(Publish(event))) {
-            tracing::debug!(%error, "an event was not published");
+        if link.is_none_or(|l| l.tell(Publish(event.clone())).is_err()) {
+            // Without subscribers there is nobody to tell.
+            let _nobody = self.live.send(event);
         }
     }
 
-    /// The lock under which a container's lifecycle effects run, over respawns of its actor.
-    pub fn lane(&self, id: &str) -> Lane {
-        Arc::clone(lock(&self.lanes).entry(id.to_owned()).or_default())
+    /// Publishes an event of a container, with the attributes Docker gives it.
+    pub fn container_event(&self, spec: &ContainerSpec, name: &str, action: &str, extra: &[(&str, String)]) {
+        let mut attributes: BTreeMap<String, String> = spec.labels.clone();
+        attributes.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+        attributes.insert("image".into(), spec.image_name.clone());
+        attributes.insert("name".into(), name.to_owned());
+        self.event(Event::now("container", action, &spec.id, attributes));
     }
 
-    /// Held while a container's last network attachment is cleared up behind its back.
-    pub fn departure(&self, id: &str) -> Lane {
-        Arc::clone(lock(&self.departures).entry(id.to_owned()).or_default())
+    /// The same, from what is published of it.
+    pub fn snapshot_event(&self, snapshot: &Snapshot, action: &str, extra: &[(&str, String)]) {
+        self.container_event(&snapshot.spec, &snapshot.state.name, action, extra);
+    }
+
+    /// Publishes that a container joined (`connect`) or left (`disconnect`) its network.
+    pub fn network_event(&self, spec: &ContainerSpec, action: &str) {
+        let name = spec.network_mode.as_str();
+        // Docker names the driver, and that of `none` is `null`.
+        let kind = if name == "none" { "null" } else { name };
+        let attributes = [("container", spec.id.as_str()), ("name", name), ("type", kind)];
+        let attributes = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        self.event(Event::now("network", action, &crate::network::id(name), attributes));
+    }
+
+    /// The order of a container's lifecycle effects, over respawns of its actor.
+    pub fn lane(&self, id: &str) -> Lane {
+        lock(&self.lanes).entry(id.to_owned()).or_insert_with(Lane::start).clone()
+    }
+
+    /// Resolves once every effect begun so far is over: ends, removals, departures from networks.
+    pub async fn settled(&self) {
+        let lanes: Vec<Lane> = lock(&self.lanes).values().cloned().collect();
+        futures::future::join_all(lanes.iter().map(Lane::idle)).await;
+        self.departures.all_over().await;
     }
 
     /// Forgets a removed container.
     pub fn forget(&self, id: &str) {
         lock(&self.lanes).remove(id);
-        lock(&self.departures).remove(id);
-        lock(&self.logging).remove(id);
-        if let Some(link) = lock(&self.containers).remove(id) {
+        if let Some(logging) = lock(&self.logging).remove(id) {
+            // Made by a reader that came while the container went.
+            tokio::spawn(async move { logging.router.close(CLOSE).await });
+        }
+        self.attachments.forget(id);
+        self.execs.forget(id);
+        let link = lock(&self.containers).remove(id);
+        self.board.withdraw(id);
+        if let Some(link) = link {
             link.stop();
         }
-        self.board.withdraw(id);
     }
 
     /// A container's folder.
@@ -167,10 +231,15 @@ impl Shared {
             directory: directory.clone(),
         });
         let spool = self.ports.spools.open(&ContainerId::new(spec.id.clone()), directory);
-        let router =
-            RouterSpec { id: spec.id.clone(), source: Arc::clone(&source), spool, sinks: sinks.clone() };
+        let spool = HeldSpool::new(spool);
+        let router = RouterSpec {
+            id: spec.id.clone(),
+            source: Arc::clone(&source),
+            spool: spool.clone(),
+            sinks: sinks.clone(),
+        };
         let router = RouterApi::start(router, Some("logs"), &self.registry);
-        let made = Logging { router, sinks: Arc::new(sinks), source };
+        let made = Logging { router, sinks: Arc::new(sinks), source, spool };
         map.insert(spec.id.clone(), made.clone());
         Ok(made)
     }

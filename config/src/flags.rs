@@ -64,7 +64,7 @@ pub struct Flags {
     /// The gantry-shim program [default: beside gantryd].
     #[arg(long)]
     pub shim: Option<String>,
-    /// Bytes of undelivered output kept on disk for each container [default: 67108864].
+    /// Bytes of undelivered output kept on disk for each container, at least 1 MiB [default: 67108864].
     #[arg(long)]
     pub spool_budget: Option<i64>,
     /// Check the configuration and exit.

@@ -131,13 +131,18 @@ impl Config {
             cgroup_parent: source.text("cgroup-parent", flags.cgroup_parent, "/gantry")?,
             default_shm_size: source.number("default-shm-size", flags.default_shm_size, 64 << 20)?,
             shim: Some(source.text("shim", flags.shim, "")?).filter(|p| !p.is_empty()).map(PathBuf::from),
-            spool_budget: source
-                .number("spool-budget", flags.spool_budget, 64 << 20)?
-                .try_into()
-                .map_err(|_| bad("spool-budget"))?,
+            spool_budget: spool_budget(source.number("spool-budget", flags.spool_budget, 64 << 20)?)?,
             validate: flags.validate,
         })
     }
+}
+
+/// Less than four segments of a few reads each would not be a buffer.
+fn spool_budget(bytes: i64) -> Result<u64, ConfigError> {
+    u64::try_from(bytes)
+        .ok()
+        .filter(|b| *b >= 1 << 20)
+        .ok_or(ConfigError::Value { key: "spool-budget", text: "must be at least 1048576".into() })
 }
 
 fn bad(key: &'static str) -> ConfigError {

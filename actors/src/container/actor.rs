@@ -1,37 +1,51 @@
 //! The shell around a container's machine: messages in, effects out. It never waits and never touches the system.
 
+use super::lane::Lane;
 use super::machine::{Machine, Phase};
 use super::messages::*;
 use super::snapshot::{Snapshot, Status};
-use crate::events::Event;
 use crate::shared::Shared;
 use crate::supervise::{Answer, Ctx, Link, Reply};
 use contract::error::Kind;
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
+use contract::storage::Durability;
 use contract::{ContainerId, PortError};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
-type Answers<T> = Vec<Reply<Result<T, PortError>>>;
+pub(super) type Answers<T> = Vec<Reply<Result<T, PortError>>>;
+
+/// A request that waits until what exists is known.
+type Later = Box<dyn FnOnce(&mut Container) + Send>;
+
+/// Somebody who waits for an end.
+pub(super) struct Waiter {
+    pub(super) condition: WaitCondition,
+    pub(super) done: oneshot::Sender<Result<i32, PortError>>,
+}
 
 /// One container.
 pub struct Container {
     pub(super) shared: Arc<Shared>,
     pub(super) me: Link<Container>,
+    pub(super) lane: Lane,
     pub(super) id: ContainerId,
     pub(super) spec: Arc<ContainerSpec>,
     pub(super) state: ContainerState,
     pub(super) machine: Machine,
     pub(super) pid: i32,
-    pub(super) execs: Vec<String>,
     pub(super) starters: Answers<bool>,
+    pub(super) restarters: Answers<()>,
     pub(super) stoppers: Answers<bool>,
+    pub(super) killers: Answers<()>,
     pub(super) removers: Answers<()>,
-    pub(super) waiters: Vec<(WaitCondition, oneshot::Sender<Result<i32, PortError>>)>,
-    /// Requests that came before the state was known.
-    pub(super) early: Vec<Box<dyn FnOnce(&mut Self) + Send>>,
+    pub(super) waiters: Vec<Waiter>,
+    /// Why a container that removes itself was not started: told once it is gone.
+    pub(super) unstarted: Option<PortError>,
+    later: Vec<Later>,
     pub(super) seed: Option<ContainerRecord>,
+    /// This incarnation was made with its container.
+    pub(super) fresh: bool,
 }
 
 /// A record just written, handed to the first incarnation so that it need not be read again.
@@ -41,31 +55,37 @@ impl Container {
     /// Knows its id; everything else is adopted.
     pub fn new(shared: Arc<Shared>, id: ContainerId, me: Link<Self>, seed: &Seed) -> Self {
         let seed = crate::shared::lock(seed).take();
+        let lane = shared.lane(id.as_str());
         Self {
             shared,
             me,
+            lane,
             id,
             spec: Arc::default(),
             state: ContainerState::default(),
             machine: Machine::new(0),
             pid: 0,
-            execs: Vec::new(),
             starters: Vec::new(),
+            restarters: Vec::new(),
             stoppers: Vec::new(),
+            killers: Vec::new(),
             removers: Vec::new(),
             waiters: Vec::new(),
-            early: Vec::new(),
+            unstarted: None,
+            later: Vec::new(),
             seed,
+            fresh: false,
         }
     }
 
-    pub(super) fn status(&self) -> Status {
+    fn status(&self) -> Status {
         match self.machine.phase {
             Phase::Created | Phase::Starting | Phase::Adopting if !self.state.started => Status::Created,
             Phase::Running | Phase::Stopping => Status::Running,
             Phase::Paused => Status::Paused,
             Phase::Restarting => Status::Restarting,
             Phase::Removing => Status::Removing,
+            Phase::Dead => Status::Dead,
             Phase::Created | Phase::Starting | Phase::Adopting | Phase::Exited => Status::Exited,
         }
     }
@@ -76,26 +96,16 @@ impl Container {
             state: self.state.clone(),
             status: self.status(),
             pid: self.pid,
-            execs: self.execs.clone(),
+            execs: self.shared.execs.running(self.id.as_str()),
             generation: 0,
         });
     }
 
     pub(super) fn event(&self, action: &str, extra: &[(&str, String)]) {
-        let mut attributes: BTreeMap<String, String> = self.spec.labels.clone();
-        attributes.insert("image".into(), self.spec.image_name.clone());
-        attributes.insert("name".into(), self.state.name.clone());
-        attributes.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
-        self.shared.event(Event {
-            kind: "container",
-            action: action.to_owned(),
-            id: self.id.to_string(),
-            attributes,
-            time_ns: crate::now_ns(),
-        });
+        self.shared.container_event(&self.spec, &self.state.name, action, extra);
     }
 
-    /// Runs an effect outside the actor.
+    /// Runs an effect outside the actor and its lane.
     pub(super) fn effect<F: Future<Output = ()> + Send + 'static>(
         &self,
         work: impl FnOnce(Arc<Shared>, Link<Self>) -> F,
@@ -103,12 +113,19 @@ impl Container {
         tokio::spawn(work(Arc::clone(&self.shared), self.me.clone()));
     }
 
+    /// Runs an effect outside the actor, after those given before it.
+    pub(super) fn in_lane<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<Shared>, Link<Self>) -> F,
+    ) {
+        self.lane.run(work(Arc::clone(&self.shared), self.me.clone()));
+    }
+
+    /// Writes what is known now.
     pub(super) fn save(&self) {
-        let (id, state) = (self.id.clone(), self.state.clone());
-        let lane = self.shared.lane(id.as_str());
-        self.effect(|shared, _| async move {
-            let _lane = lane.lock().await;
-            if let Err(error) = shared.ports.records.save_state(&id, &state).await {
+        let (id, state, durability) = (self.id.clone(), self.state.clone(), Durability::of(&self.spec));
+        self.in_lane(move |shared, _| async move {
+            if let Err(error) = shared.ports.records.save_state(&id, &state, durability).await {
                 tracing::error!(container = id.short(), "saving the container's state: {}", error.chain());
             }
         });
@@ -118,12 +135,23 @@ impl Container {
         answer(reply, Err(PortError::new(Kind::Conflict, text)));
     }
 
-    /// Runs now, or once the state is known.
-    pub(super) fn when_known(&mut self, work: impl FnOnce(&mut Self) + Send + 'static) {
-        if self.machine.phase == Phase::Adopting {
-            self.early.push(Box::new(work));
+    /// Runs now, or once what is under way has come to its end.
+    pub(super) fn when_settled(&mut self, work: impl FnOnce(&mut Self) + Send + 'static) {
+        if self.machine.phase.is_unsettled() {
+            self.later.push(Box::new(work));
         } else {
             work(self);
+        }
+    }
+
+    /// What had to wait, in order; what one of them begins holds the others up again.
+    pub(super) fn settled(&mut self) {
+        for work in std::mem::take(&mut self.later) {
+            if self.machine.phase.is_unsettled() {
+                self.later.push(work);
+            } else {
+                work(self);
+            }
         }
     }
 }
@@ -131,6 +159,17 @@ impl Container {
 pub(super) fn answer<T>(reply: Reply<Result<T, PortError>>, outcome: Result<T, PortError>) {
     // Whoever asked may have left.
     let _left = reply.send(outcome);
+}
+
+/// Everybody gets the same answer.
+pub(super) fn answer_all<T: Clone>(replies: &mut Answers<T>, outcome: &Result<T, PortError>) {
+    for reply in replies.drain(..) {
+        let own = match outcome {
+            Ok(value) => Ok(value.clone()),
+            Err(error) => Err(PortError::new(error.kind, error.chain())),
+        };
+        answer(reply, own);
+    }
 }
 
 /// Brings an effect's result home; an actor that was respawned meanwhile finds it out by itself.
@@ -144,24 +183,36 @@ where
     }
 }
 
+impl Answer<Known> for Container {
+    fn answer(&mut self, message: Known, _: &mut Ctx<Self>) {
+        if self.machine.phase == Phase::Adopting {
+            self.later.push(Box::new(|_| {
+                let _left = message.reply.send(());
+            }));
+        } else {
+            let _left = message.reply.send(());
+        }
+    }
+}
+
 impl Answer<Renamed> for Container {
     fn answer(&mut self, message: Renamed, _: &mut Ctx<Self>) {
-        self.when_known(move |this| {
+        self.when_settled(move |this| {
             let old = std::mem::replace(&mut this.state.name, message.name);
             this.publish();
-            this.save();
+            let (id, state, durability) = (this.id.clone(), this.state.clone(), Durability::of(&this.spec));
             this.event("rename", &[("oldName", format!("/{old}"))]);
-            answer(message.reply, Ok(()));
+            this.in_lane(move |shared, _| async move {
+                answer(message.reply, shared.ports.records.save_state(&id, &state, durability).await);
+            });
         });
     }
 }
 
 impl Answer<ExecChanged> for Container {
-    fn answer(&mut self, message: ExecChanged, _: &mut Ctx<Self>) {
-        self.execs.retain(|e| *e != message.exec);
-        if message.running {
-            self.execs.push(message.exec);
+    fn answer(&mut self, _: ExecChanged, _: &mut Ctx<Self>) {
+        if self.machine.phase != Phase::Adopting {
+            self.publish();
         }
-        self.publish();
     }
 }

@@ -2,35 +2,38 @@
 
 use super::actor::{Container, deliver};
 use super::effects;
-use super::machine::Phase;
+use super::machine::{Force, Phase, Verdict};
 use super::messages::*;
 use crate::supervise::{Answer, Ctx, Member};
 use contract::record::ContainerRecord;
 use contract::runtime::{Exit, TaskStatus};
+use contract::{Kind, PortError};
 use std::sync::Arc;
 use std::time::Duration;
 
-impl Member for Container {
-    fn started(&mut self, _: &mut Ctx<Self>) {
-        let (id, seed, lane) = (self.id.clone(), self.seed.take(), self.shared.lane(self.id.as_str()));
-        self.effect(|shared, me| async move {
-            if let Some(record) = seed {
-                return deliver(&me, Adopted { record, status: TaskStatus::Absent }).await;
-            }
-            // An earlier incarnation's effect may still be at work.
-            let _lane = lane.lock().await;
+/// Pause before a record or a shim that could not be read is read again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl Container {
+    fn adopt(&mut self) {
+        let id = self.id.clone();
+        self.in_lane(|shared, me| async move {
             let record = match shared.ports.records.load(&id).await {
                 Ok(record) => record,
+                Err(error) if error.kind == Kind::NotFound => return deliver(&me, Gone {}).await,
                 Err(error) => return deliver(&me, AdoptFailed { error }).await,
             };
-            let mut status = shared.ports.runtime.status(&id).await.unwrap_or(TaskStatus::Absent);
+            let status = match shared.ports.runtime.status(&id).await {
+                Ok(status) => status,
+                Err(error) => return deliver(&me, AdoptFailed { error }).await,
+            };
             match status {
-                TaskStatus::Created { .. } => {
-                    effects::settle(&shared, &record.spec, record.state.endpoint.as_ref()).await;
-                    status = TaskStatus::Absent;
-                }
                 TaskStatus::Running { pid } | TaskStatus::Paused { pid } => {
                     effects::readopt(&shared, pid, &record.state).await;
+                }
+                // Made and never let go, by a daemon that ended in between.
+                TaskStatus::Created { .. } => {
+                    effects::settle(&shared, &record.spec, record.state.endpoint.as_ref()).await;
                 }
                 TaskStatus::Absent | TaskStatus::Exited(_) => {}
             }
@@ -41,50 +44,113 @@ impl Member for Container {
             deliver(&me, Adopted { record, status }).await;
         });
     }
+
+    /// The daemon has just started, as opposed to: this actor was rebuilt, or its container just made.
+    fn daemon_restarted(&self) -> bool {
+        self.me.incarnation() == 0 && !self.fresh
+    }
 }
 
-impl Answer<Adopted> for Container {
-    fn answer(&mut self, message: Adopted, _: &mut Ctx<Self>) {
-        let ContainerRecord { spec, state } = message.record;
-        self.spec = Arc::new(spec);
-        self.state = state;
-        self.machine.attempt = self.state.attempt;
-        let alive = |pid, phase| (pid, phase);
-        let unrecorded_end = self.state.wanted && self.state.started_ns > self.state.finished_ns;
-        (self.pid, self.machine.phase) = match message.status {
-            TaskStatus::Running { pid } => alive(pid, Phase::Running),
-            TaskStatus::Paused { pid } => alive(pid, Phase::Paused),
-            _ if unrecorded_end => alive(0, Phase::Running),
-            _ if self.state.started => alive(0, Phase::Exited),
-            _ => alive(0, Phase::Created),
-        };
-        match message.status {
-            TaskStatus::Running { .. } | TaskStatus::Paused { .. } => self.watch(),
-            // It ended while no daemon was there to see it.
-            TaskStatus::Exited(exit) if unrecorded_end => self.end(exit),
-            _ if unrecorded_end => {
-                self.state.error = "the container's shim was lost".into();
-                self.end(Exit { code: 137, at_ns: crate::now_ns(), oom_killed: false });
-            }
-            _ => {
-                let again =
-                    matches!(self.spec.restart.0.as_str(), "always" | "unless-stopped") && self.state.wanted;
-                if again && self.machine.phase == Phase::Exited {
-                    self.machine.phase = Phase::Restarting;
-                    self.me.tell_after(Duration::ZERO, RestartDue { attempt: self.machine.attempt });
-                }
-            }
-        }
-        self.publish();
-        for work in std::mem::take(&mut self.early) {
-            work(self);
+impl Member for Container {
+    fn started(&mut self, _: &mut Ctx<Self>) {
+        if let Some(record) = self.seed.take() {
+            self.fresh = true;
+            self.in_lane(|_, me| async move {
+                deliver(&me, Adopted { record, status: TaskStatus::Absent }).await;
+            });
+        } else {
+            self.adopt();
         }
     }
 }
 
+impl Answer<Adopted> for Container {
+    fn answer(&mut self, message: Adopted, _: &mut Ctx<Self>) {
+        if self.machine.phase != Phase::Adopting {
+            return;
+        }
+        let ContainerRecord { spec, state } = message.record;
+        self.spec = Arc::new(spec);
+        self.state = state;
+        self.machine.attempt = self.state.attempt;
+        self.machine.stopped_by_user = self.state.stopped;
+        let unrecorded_end = self.state.wanted && self.state.started_ns > self.state.finished_ns;
+        (self.pid, self.machine.phase) = match message.status {
+            TaskStatus::Running { pid } => (pid, Phase::Running),
+            TaskStatus::Paused { pid } => (pid, Phase::Paused),
+            _ if unrecorded_end => (0, Phase::Running),
+            _ if self.state.started => (0, Phase::Exited),
+            _ => (0, Phase::Created),
+        };
+        match message.status {
+            TaskStatus::Running { .. } | TaskStatus::Paused { .. } => self.watch(),
+            // It ended while no daemon was there to see it.
+            TaskStatus::Exited(exit) if unrecorded_end && exit.at_ns >= self.state.started_ns => {
+                self.end(exit)
+            }
+            TaskStatus::Absent if unrecorded_end => self.lost("the container's shim was lost"),
+            _ if unrecorded_end => self.lost("the daemon ended while it started the container"),
+            _ => self.resume(),
+        }
+        self.publish();
+        self.settled();
+    }
+}
+
+impl Container {
+    fn lost(&mut self, why: &str) {
+        self.state.error = why.into();
+        self.end(Exit { code: 137, at_ns: crate::now_ns(), oom_killed: false });
+    }
+
+    /// What was due to a container that does not run.
+    fn resume(&mut self) {
+        let (policy, restarted) = (self.spec.restart.0.as_str(), self.daemon_restarted());
+        let due = match policy {
+            // Docker starts these with the daemon even when the user had stopped them.
+            "always" => self.state.wanted || restarted,
+            "unless-stopped" | "on-failure" => self.state.wanted,
+            _ => false,
+        };
+        if self.machine.phase == Phase::Exited && due {
+            self.machine.phase = Phase::Restarting;
+            self.me.tell_after(Duration::ZERO, RestartDue { attempt: self.machine.attempt });
+        } else if self.spec.auto_remove
+            && (self.state.ends > 0 || restarted)
+            && self.machine.remove(Force::No) == Verdict::Proceed
+        {
+            self.begin_removal(effects::ATTACHED);
+        }
+    }
+}
+
+impl Answer<Gone> for Container {
+    fn answer(&mut self, _: Gone, _: &mut Ctx<Self>) {
+        if self.machine.phase != Phase::Adopting {
+            return;
+        }
+        if let Some(last) = self.shared.board.get(self.id.as_str()) {
+            self.spec = Arc::clone(&last.spec);
+            self.state = last.state.clone();
+        }
+        self.machine.phase = Phase::Removing;
+        self.settled();
+        self.removed();
+    }
+}
+
 impl Answer<AdoptFailed> for Container {
-    fn answer(&mut self, message: AdoptFailed, ctx: &mut Ctx<Self>) {
-        tracing::error!(container = self.id.short(), "its record cannot be read: {}", message.error.chain());
-        crate::supervise::ActorContext::stop(ctx);
+    fn answer(&mut self, message: AdoptFailed, _: &mut Ctx<Self>) {
+        let error: PortError = message.error;
+        tracing::error!(container = self.id.short(), "it cannot be adopted yet: {}", error.chain());
+        self.me.tell_after(AGAIN, AdoptAgain {});
+    }
+}
+
+impl Answer<AdoptAgain> for Container {
+    fn answer(&mut self, _: AdoptAgain, _: &mut Ctx<Self>) {
+        if self.machine.phase == Phase::Adopting {
+            self.adopt();
+        }
     }
 }

@@ -3,121 +3,182 @@
 
 use crate::network::allocator::mac;
 use crate::network::{Release, Reserve};
-use crate::shared::{Shared, lock};
+use crate::shared::{CLOSE, Shared, lock};
 use contract::error::Kind;
 use contract::network::{Endpoint, PortBinding};
 use contract::record::{ContainerSpec, ContainerState};
 use contract::runtime::{Created, SandboxSpec};
+use contract::storage::Durability;
 use contract::{ContainerId, PortError};
+use futures::FutureExt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an ask between actors may take.
 const ASK: Duration = Duration::from_secs(10);
+/// How long a removal waits for an attached client that takes nothing (moby gives streams 2 s after an exit).
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for a container that removes itself: nobody waits for that, and its output may be in a pager.
+pub const ATTACHED: Duration = Duration::from_secs(30);
 
-/// What a successful start yields.
-#[derive(Debug, Clone)]
-pub struct Started {
-    /// Host pid.
-    pub pid: i32,
-    /// Its attachment to the bridge.
-    pub endpoint: Option<Endpoint>,
+/// A failed step, and the exit code Docker gives it.
+struct Failure {
+    error: PortError,
+    code: i32,
 }
 
-/// A failed start: what to tell, and the exit code Docker gives it.
-#[derive(Debug)]
-pub struct StartFailure {
-    /// The first error.
-    pub error: PortError,
-    /// 126, 127 or 128.
-    pub code: i32,
-}
-
-/// Starts a container; on failure everything done is undone.
-pub async fn start(shared: &Shared, spec: &ContainerSpec, name: &str) -> Result<Started, StartFailure> {
-    let id = ContainerId::new(spec.id.clone());
-    let mut endpoint = None;
-    match steps(shared, &id, spec, name, &mut endpoint).await {
-        Ok(pid) => Ok(Started { pid, endpoint }),
-        Err(error) => {
-            if let Err(error) = shared.ports.runtime.remove(&id).await {
-                tracing::warn!(container = id.short(), "undoing a start: {}", error.chain());
-            }
-            detach(shared, spec, endpoint.as_ref()).await;
-            let code = match error.kind {
-                Kind::NotFound => 127,
-                Kind::Denied => 126,
-                _ => 128,
-            };
-            Err(StartFailure { error, code })
-        }
+impl From<PortError> for Failure {
+    fn from(error: PortError) -> Self {
+        Self { error, code: 128 }
     }
+}
+
+/// Starts a container; on failure everything done is undone. Answers its pid and what is recorded of it then.
+pub async fn start(
+    shared: &Arc<Shared>,
+    spec: &ContainerSpec,
+    before: ContainerState,
+) -> (Result<i32, PortError>, ContainerState) {
+    let id = ContainerId::new(spec.id.clone());
+    let mut state = ContainerState {
+        started: true,
+        wanted: true,
+        stopped: false,
+        started_ns: crate::now_ns(),
+        error: String::new(),
+        exit_code: 0,
+        oom_killed: false,
+        endpoint: None,
+        ..before.clone()
+    };
+    // A driver that panics must not leave those who wait for the start without an answer.
+    let steps = AssertUnwindSafe(steps(shared, &id, spec, &mut state)).catch_unwind().await;
+    let steps = steps.unwrap_or_else(|_| Err(PortError::new(Kind::Bug, "a driver panicked").into()));
+    let failure = match steps {
+        Ok(pid) => return (Ok(pid), state),
+        Err(failure) => failure,
+    };
+    if let Err(error) = shared.ports.runtime.remove(&id).await {
+        tracing::warn!(container = id.short(), "undoing a start: {}", error.chain());
+    }
+    warn(spec, detach(shared, spec, state.endpoint.as_ref()).await);
+    let state = ContainerState {
+        wanted: false,
+        error: failure.error.chain(),
+        exit_code: failure.code,
+        ends: before.ends + 1,
+        ended_with: failure.code,
+        ..before
+    };
+    if let Err(error) = shared.ports.records.save_state(&id, &state, Durability::of(spec)).await {
+        tracing::error!(container = id.short(), "saving a failed start: {}", error.chain());
+    }
+    (Err(failure.error), state)
 }
 
 async fn steps(
     shared: &Shared,
     id: &ContainerId,
     spec: &ContainerSpec,
-    name: &str,
-    endpoint: &mut Option<Endpoint>,
-) -> Result<i32, PortError> {
+    state: &mut ContainerState,
+) -> Result<i32, Failure> {
     let root = shared.ports.roots.ensure_root(id, &spec.image).await?;
-    if spec.network_mode == "bridge" {
-        *endpoint = Some(lease(shared, spec).await?);
+    match spec.network_mode.as_str() {
+        "bridge" => state.endpoint = Some(lease(shared, spec, &state.name).await?),
+        "host" | "none" => {}
+        other => {
+            let text = format!("failed to set up container networking: network {other} not found");
+            return Err(PortError::new(Kind::NotFound, text).into());
+        }
     }
-    shared.logging(spec, name)?;
+    shared.logging(spec, &state.name).map_err(|e| {
+        PortError::new(
+            e.kind,
+            format!(
+                "failed to create task for container: failed to initialize logging driver: {}",
+                e.chain()
+            ),
+        )
+    })?;
     let networks = &shared.ports.networks;
     let netns = match spec.network_mode.as_str() {
         "host" => None,
         _ => Some(networks.ensure_sandbox(&spec.id).await?),
     };
+    let endpoint = state.endpoint.as_ref();
     let sandbox = SandboxSpec {
         container: spec.clone(),
         root,
         directory: shared.directory(&spec.id),
-        address: endpoint.as_ref().map(|e| e.address),
-        gateway: endpoint.as_ref().map(|e| e.bridge.gateway),
+        address: endpoint.map(|e| e.address),
+        gateway: endpoint.map(|e| e.bridge.gateway),
         netns,
     };
     let runtime = &shared.ports.runtime;
     let joined = async {
-        match (&endpoint, &sandbox.netns) {
+        match (endpoint, &sandbox.netns) {
             (Some(endpoint), Some(netns)) => networks.ensure_endpoint(endpoint, netns.clone()).await,
             _ => Ok(()),
         }
     };
-    // The namespace stands already: interfaces and processes are made side by side.
-    let (created, joined) = futures::join!(runtime.ensure_created(&sandbox), joined);
+    // The namespace stands already: interfaces and processes are made side by side. The record is written before the
+    // process is let go, so that a daemon that ends here leaves no container running that is not known to.
+    let recorded = shared.ports.records.save_state(id, state, Durability::of(spec));
+    let (created, joined, recorded) = futures::join!(runtime.ensure_created(&sandbox), joined, recorded);
     let Created { pid } = created.map_err(in_docker_words)?;
     joined?;
-    runtime.ensure_started(id).await.map_err(in_docker_words)?;
+    recorded?;
+    shared.network_event(spec, "connect");
+    if let Err(error) = runtime.ensure_started(id).await {
+        shared.network_event(spec, "disconnect");
+        return Err(in_docker_words(error));
+    }
+    shared.container_event(spec, &state.name, "start", &[]);
     Ok(pid)
 }
 
 /// Docker's frame around what went wrong inside; its CLI recognizes the causes in it.
-fn in_docker_words(error: PortError) -> PortError {
+fn in_docker_words(error: PortError) -> Failure {
+    let code = match error.kind {
+        Kind::NotFound => 127,
+        Kind::Denied => 126,
+        _ => 128,
+    };
+    let cause = error.chain();
+    // Docker resolves these itself, before it has a task made.
+    if ["unable to find user ", "unable to find group "].iter().any(|t| cause.starts_with(t)) {
+        return Failure { error, code: 128 };
+    }
     let text = format!(
         "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create \
-         failed: unable to start container process: error during container init: {}: unknown",
-        error.chain()
+         failed: unable to start container process: error during container init: {cause}: unknown"
     );
-    PortError { kind: error.kind, text, source: None }
+    Failure { error: PortError { kind: error.kind, text, source: None }, code }
 }
 
 /// An address and held host ports.
-async fn lease(shared: &Shared, spec: &ContainerSpec) -> Result<Endpoint, PortError> {
-    drop(shared.departure(&spec.id).lock_owned().await);
+async fn lease(shared: &Shared, spec: &ContainerSpec, name: &str) -> Result<Endpoint, PortError> {
+    shared.departures.over(&spec.id).await;
     let network =
         shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
-    let asked = network.ask(Reserve { container: spec.id.clone(), known: None }, ASK).await;
+    let reserve = Reserve { container: spec.id.clone(), known: None };
+    let asked = network.insist(|| reserve.clone(), ASK).await;
     let address = asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))??;
     let reserved = shared.ports.networks.reserve_ports(&spec.id, address, wanted_ports(spec)).await;
     let ports = match reserved {
         Ok(ports) => ports,
         Err(error) => {
-            release(shared, &spec.id);
-            return Err(error);
+            release(shared, &spec.id).await;
+            let text = format!(
+                "failed to set up container networking: driver failed programming external connectivity on endpoint \
+                 {name} ({}): {}",
+                spec.id,
+                error.chain()
+            );
+            // Docker answers 500, whatever stands in the way.
+            return Err(PortError::new(Kind::Exhausted, text));
         }
     };
     Ok(Endpoint {
@@ -147,49 +208,50 @@ fn wanted_ports(spec: &ContainerSpec) -> Vec<PortBinding> {
     ports
 }
 
-fn release(shared: &Shared, container: &str) {
-    if let Some(network) = shared.network() {
-        let container = container.to_owned();
-        tokio::spawn(async move {
-            if let Err(error) = network.push(Release { container }).await {
-                tracing::warn!(%error, "an address was not given back");
-            }
-        });
+/// Gives an address back. While its actor is being rebuilt this waits: a lease given up on would be lost for good.
+async fn release(shared: &Shared, container: &str) {
+    let Some(network) = shared.network() else { return };
+    let message = Release { container: container.to_owned() };
+    if let Err(error) = network.insist(|| message.clone(), ASK).await {
+        tracing::warn!(%error, container, "an address was not given back");
+    }
+}
+
+fn warn(spec: &ContainerSpec, errors: Vec<PortError>) {
+    for error in errors {
+        tracing::warn!(container = spec.id, "clearing up: {}", error.chain());
     }
 }
 
 /// Takes a container off its network.
-pub async fn detach(shared: &Shared, spec: &ContainerSpec, endpoint: Option<&Endpoint>) {
-    if let Err(error) = shared.ports.networks.remove_sandbox(&spec.id).await {
-        tracing::warn!(container = spec.id, "letting go of a network namespace: {}", error.chain());
-    }
-    let Some(endpoint) = endpoint.cloned() else { return };
-    if let Err(error) = shared.ports.networks.remove_ports(&endpoint).await {
-        tracing::warn!(container = spec.id, "removing published ports: {}", error.chain());
-    }
+async fn detach(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option<&Endpoint>) -> Vec<PortError> {
+    let networks = &shared.ports.networks;
+    let mut errors = Vec::new();
+    errors.extend(networks.remove_sandbox(&spec.id).await.err());
+    let Some(endpoint) = endpoint.cloned() else { return errors };
+    errors.extend(networks.remove_ports(&endpoint).await.err());
     // Nobody waits for the kernel to delete an interface; only its address, and the container's next start, do.
-    let departing = shared.departure(&spec.id).lock_owned().await;
-    let (networks, network) = (Arc::clone(&shared.ports.networks), shared.network());
+    let departing = shared.departures.begin(&spec.id).await;
+    let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let _departing = departing;
-        if let Err(error) = networks.remove_endpoint(&endpoint).await {
+        match shared.ports.networks.remove_endpoint(&endpoint).await {
+            Ok(()) => release(&shared, &endpoint.container).await,
             // Its address stays held: an interface that answers for it may still be there.
-            tracing::warn!(container = endpoint.container, "removing an endpoint: {}", error.chain());
-        } else if let Some(network) = network
-            && let Err(error) = network.ask(Release { container: endpoint.container }, ASK).await
-        {
-            tracing::warn!(%error, "an address was not given back");
+            Err(error) => {
+                tracing::warn!(container = endpoint.container, "removing an endpoint: {}", error.chain());
+            }
         }
     });
+    errors
 }
 
 /// Clears up after a process that has ended.
-pub async fn settle(shared: &Shared, spec: &ContainerSpec, endpoint: Option<&Endpoint>) {
+pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option<&Endpoint>) {
     let id = ContainerId::new(spec.id.clone());
-    detach(shared, spec, endpoint).await;
-    if let Err(error) = shared.ports.runtime.remove(&id).await {
-        tracing::warn!(container = id.short(), "clearing up after an exit: {}", error.chain());
-    }
+    let mut errors = detach(shared, spec, endpoint).await;
+    errors.extend(shared.ports.runtime.remove(&id).await.err());
+    warn(spec, errors);
 }
 
 /// Puts a running container back on its network, whose rules or held ports may have been lost with an earlier daemon.
@@ -199,7 +261,8 @@ pub async fn readopt(shared: &Shared, pid: i32, state: &ContainerState) {
     let known = Some(endpoint.address);
     let outcome = async {
         if let Some(network) = shared.network() {
-            let asked = network.ask(Reserve { container: endpoint.container.clone(), known }, ASK).await;
+            let reserve = Reserve { container: endpoint.container.clone(), known };
+            let asked = network.insist(|| reserve.clone(), ASK).await;
             asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))??;
         }
         networks.reserve_ports(&endpoint.container, endpoint.address, endpoint.ports.clone()).await?;
@@ -210,29 +273,33 @@ pub async fn readopt(shared: &Shared, pid: i32, state: &ContainerState) {
     }
 }
 
-/// Removes all of a stopped container; goes on past errors and reports them together.
+/// Removes all of a stopped container; goes on past errors and reports them together. Its record goes last and only
+/// when nothing else is left of it: without it nobody could try again.
 pub async fn remove(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     spec: &ContainerSpec,
     endpoint: Option<&Endpoint>,
+    patience: Duration,
 ) -> Result<(), PortError> {
     let id = ContainerId::new(spec.id.clone());
-    let mut errors = Vec::new();
-    detach(shared, spec, endpoint).await;
-    errors.extend(shared.ports.runtime.remove(&id).await.err());
-    let logging = lock(&shared.logging).remove(&spec.id);
-    if let Some(logging) = logging {
-        // What a sink does not take at once is lost with the container, as the user asked.
-        logging.router.close(Duration::from_millis(200)).await;
-    }
-    errors.extend(shared.ports.roots.remove_root(&id).await.err());
-    errors.extend(shared.ports.records.remove(&id).await.err());
-    if errors.is_empty() {
-        return Ok(());
-    }
+    let steps = async {
+        let mut errors = detach(shared, spec, endpoint).await;
+        errors.extend(shared.ports.runtime.remove(&id).await.err());
+        shared.attachments.drained(&spec.id, patience).await;
+        let logging = lock(&shared.logging).remove(&spec.id);
+        if let Some(logging) = logging {
+            // What a sink does not take at once is lost with the container, as the user asked.
+            logging.router.close(CLOSE).await;
+        }
+        errors.extend(shared.ports.roots.remove_root(&id).await.err());
+        if errors.is_empty() {
+            errors.extend(shared.ports.records.remove(&id).await.err());
+        }
+        errors
+    };
+    let steps = AssertUnwindSafe(steps).catch_unwind().await;
+    let errors = steps.unwrap_or_else(|_| vec![PortError::new(Kind::Bug, "a driver panicked")]);
+    let Some(first) = errors.first() else { return Ok(()) };
     let all: Vec<String> = errors.iter().map(PortError::chain).collect();
-    Err(PortError::new(
-        Kind::Bug,
-        format!("container {}: driver failed to remove: {}", spec.id, all.join("; ")),
-    ))
+    Err(PortError::new(first.kind, all.join("; ")))
 }

@@ -1,50 +1,49 @@
 //! Starts and ends: by request, by policy.
 
-use super::actor::{Container, answer, deliver};
+use super::actor::{Container, answer, answer_all, deliver};
 use super::effects;
-use super::machine::{Ended, Phase, Verdict};
+use super::machine::{By, Ended, Force, Next, Phase, Verdict};
 use super::messages::*;
 use crate::supervise::{Answer, Ctx};
-use contract::runtime::Exit;
-use contract::{ContainerId, PortError};
+use contract::PortError;
+use contract::runtime::{Exit, TaskStatus};
+use contract::storage::Durability;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Pause before a shim that cannot be watched is looked at again.
+const WATCH_AGAIN: Duration = Duration::from_millis(200);
 
 impl Container {
     pub(super) fn launch(&mut self) {
         let attempt = self.machine.attempt;
         self.state.attempt = attempt;
-        let (spec, name, lane) =
-            (Arc::clone(&self.spec), self.state.name.clone(), self.shared.lane(self.id.as_str()));
-        let mut state = self.state.clone();
-        self.effect(|shared, me| async move {
-            let _lane = lane.lock().await;
-            let mut outcome = effects::start(&shared, &spec, &name).await;
-            if let Ok(started) = &outcome {
-                state.endpoint.clone_from(&started.endpoint);
-                state.started = true;
-                state.wanted = true;
-                state.started_ns = crate::now_ns();
-                state.error.clear();
-                state.exit_code = 0;
-                state.oom_killed = false;
-                if let Err(error) =
-                    shared.ports.records.save_state(&ContainerId::new(spec.id.clone()), &state).await
-                {
-                    effects::settle(&shared, &spec, started.endpoint.as_ref()).await;
-                    outcome = Err(effects::StartFailure { error, code: 128 });
-                }
-            }
-            deliver(&me, StartDone { attempt, outcome }).await;
+        let (spec, state) = (Arc::clone(&self.spec), self.state.clone());
+        self.in_lane(|shared, me| async move {
+            let (outcome, state) = effects::start(&shared, &spec, state).await;
+            deliver(&me, StartDone { attempt, state: Box::new(state), outcome }).await;
         });
     }
 
     pub(super) fn watch(&self) {
         let (attempt, id) = (self.machine.attempt, self.id.clone());
         self.effect(|shared, me| async move {
-            match shared.ports.runtime.exited(&id).await {
-                Ok(exit) => deliver(&me, Exited { attempt, exit }).await,
-                Err(error) => tracing::error!(container = id.short(), "watching: {}", error.chain()),
+            let runtime = &shared.ports.runtime;
+            loop {
+                let error = match runtime.exited(&id).await {
+                    Ok(exit) => return deliver(&me, Exited { attempt, exit }).await,
+                    Err(error) => error,
+                };
+                tracing::error!(container = id.short(), "watching: {}", error.chain());
+                // The watch failed, not the container: what is there decides.
+                match runtime.status(&id).await {
+                    Ok(TaskStatus::Exited(exit)) => return deliver(&me, Exited { attempt, exit }).await,
+                    Ok(TaskStatus::Absent) => {
+                        let exit = Exit { code: 137, at_ns: crate::now_ns(), oom_killed: false };
+                        return deliver(&me, Exited { attempt, exit }).await;
+                    }
+                    Ok(_) | Err(_) => tokio::time::sleep(WATCH_AGAIN).await,
+                }
             }
         });
     }
@@ -52,59 +51,83 @@ impl Container {
     pub(super) fn end(&mut self, exit: Exit) {
         let ran = Duration::from_nanos(u64::try_from(exit.at_ns - self.state.started_ns).unwrap_or(0));
         let ended = Ended { code: exit.code, restarts: self.state.restart_count, ran };
-        let Some(again) = self.machine.exited(self.machine.attempt, ended, &self.spec) else { return };
+        let Some(next) = self.machine.exited(self.machine.attempt, ended, &self.spec) else { return };
         self.state.exit_code = exit.code;
         self.state.finished_ns = exit.at_ns;
         self.state.oom_killed = exit.oom_killed;
-        self.state.wanted = again.is_some();
+        self.state.wanted = next != Next::Rest;
+        self.state.stopped = self.machine.stopped_by_user;
+        self.state.ends += 1;
+        self.state.ended_with = exit.code;
         self.pid = 0;
-        self.execs.clear();
         let endpoint = self.state.endpoint.take();
-        let removal = !self.removers.is_empty() || self.spec.auto_remove;
-        let (spec, id, state, lane) =
-            (Arc::clone(&self.spec), self.id.clone(), self.state.clone(), self.shared.lane(self.id.as_str()));
-        self.effect(|shared, _| async move {
-            let _lane = lane.lock().await;
-            if !removal && let Err(error) = shared.ports.records.save_state(&id, &state).await {
+        let removal = next == Next::Rest && (!self.removers.is_empty() || self.spec.auto_remove);
+        let (spec, id, state) = (Arc::clone(&self.spec), self.id.clone(), self.state.clone());
+        self.in_lane(|shared, _| async move {
+            effects::settle(&shared, &spec, endpoint.as_ref()).await;
+            // A record that goes at once is not written before.
+            let durability = Durability::of(&spec);
+            if !removal && let Err(error) = shared.ports.records.save_state(&id, &state, durability).await {
                 tracing::error!(container = id.short(), "saving the container's end: {}", error.chain());
             }
-            effects::settle(&shared, &spec, endpoint.as_ref()).await;
         });
         if exit.oom_killed {
             self.event("oom", &[]);
         }
+        self.shared.network_event(&self.spec, "disconnect");
         self.event(
             "die",
             &[("exitCode", exit.code.to_string()), ("execDuration", ran.as_secs().to_string())],
         );
-        if self.machine.stopped_by_user && self.removers.is_empty() {
+        if !self.stoppers.is_empty() || next == Next::Again {
             self.event("stop", &[]);
         }
+        self.shared.attachments.over(self.id.as_str());
         self.publish();
-        self.wake(|c| c != WaitCondition::Removed);
-        for reply in std::mem::take(&mut self.stoppers) {
-            answer(reply, Ok(true));
-        }
-        if let Some(pause) = again {
-            self.me.tell_after(pause, RestartDue { attempt: self.machine.attempt });
-        } else if removal && self.machine.remove(false) == Verdict::Proceed {
-            self.begin_removal();
+        self.wake();
+        answer_all(&mut self.stoppers, &Ok(true));
+        answer_all(&mut self.killers, &Ok(()));
+        match next {
+            Next::After(pause) => {
+                self.me.tell_after(pause, RestartDue { attempt: self.machine.attempt });
+            }
+            Next::Again => {
+                self.state.restart_count = 0;
+                self.state.stopped = false;
+                self.launch();
+            }
+            Next::Rest if removal && self.machine.remove(Force::No) == Verdict::Proceed => {
+                let patience = if self.removers.is_empty() { effects::ATTACHED } else { effects::PATIENCE };
+                self.begin_removal(patience);
+            }
+            Next::Rest => {}
         }
     }
 }
 
 impl Answer<Start> for Container {
     fn answer(&mut self, message: Start, _: &mut Ctx<Self>) {
-        self.when_known(move |this| match this.machine.start() {
-            Verdict::AlreadyThere => answer(message.reply, Ok(false)),
+        if self.machine.phase == Phase::Adopting {
+            return self.when_settled(|this| this.start(message));
+        }
+        self.start(message);
+    }
+}
+
+impl Container {
+    fn start(&mut self, message: Start) {
+        match self.machine.start(By::User) {
             Verdict::Refused(text) => Self::conflict(message.reply, text.to_owned()),
-            Verdict::Join => this.starters.push(message.reply),
+            Verdict::Join => self.starters.push(message.reply),
+            Verdict::Later => self.when_settled(|this| this.start(message)),
+            Verdict::AlreadyThere | Verdict::Ended => answer(message.reply, Ok(false)),
             Verdict::Proceed => {
-                this.starters.push(message.reply);
-                this.state.restart_count = 0;
-                this.launch();
+                self.starters.push(message.reply);
+                self.state.restart_count = 0;
+                self.state.stopped = false;
+                self.launch();
             }
-        });
+        }
     }
 }
 
@@ -113,40 +136,43 @@ impl Answer<StartDone> for Container {
         if !self.machine.started(message.attempt, message.outcome.is_ok(), self.state.started) {
             return;
         }
+        self.state = *message.state;
         match message.outcome {
-            Ok(started) => {
-                self.pid = started.pid;
-                self.state.endpoint = started.endpoint;
-                self.state.started = true;
-                self.state.wanted = true;
-                self.state.started_ns = crate::now_ns();
-                self.state.error.clear();
-                self.state.exit_code = 0;
-                self.state.oom_killed = false;
+            Ok(pid) => {
+                self.pid = pid;
                 self.publish();
                 self.watch();
-                self.event("start", &[]);
-                for reply in std::mem::take(&mut self.starters) {
-                    answer(reply, Ok(true));
+                answer_all(&mut self.starters, &Ok(true));
+                if !self.restarters.is_empty() {
+                    self.event("restart", &[]);
                 }
+                answer_all(&mut self.restarters, &Ok(()));
             }
-            Err(failure) => {
-                let text = failure.error.chain();
-                self.state.error.clone_from(&text);
-                self.state.exit_code = failure.code;
-                self.state.wanted = false;
+            Err(error) => {
                 self.publish();
-                self.save();
-                for reply in std::mem::take(&mut self.starters) {
-                    answer(reply, Err(PortError::new(failure.error.kind, text.clone())));
-                }
-                self.wake(|c| c != WaitCondition::Removed);
-                // Docker removes an --rm container whose start failed; its client waits for that.
-                if self.spec.auto_remove && self.machine.remove(false) == Verdict::Proceed {
-                    self.begin_removal();
+                self.wake();
+                self.shared.attachments.cut(self.id.as_str());
+                // Docker removes an --rm container whose start failed before it tells so.
+                if self.spec.auto_remove && self.machine.remove(Force::No) == Verdict::Proceed {
+                    self.unstarted = Some(error);
+                    self.begin_removal(effects::PATIENCE);
+                } else {
+                    self.not_started(error);
                 }
             }
         }
+        self.settled();
+    }
+}
+
+impl Container {
+    /// Tells those who wait for a start.
+    pub(super) fn not_started(&mut self, error: PortError) {
+        let kind = error.kind;
+        let text = error.chain();
+        answer_all(&mut self.starters, &Err(error));
+        let text = format!("Cannot restart container {}: {text}", self.state.name);
+        answer_all(&mut self.restarters, &Err(PortError::new(kind, text)));
     }
 }
 
@@ -162,7 +188,7 @@ impl Answer<RestartDue> for Container {
     fn answer(&mut self, message: RestartDue, _: &mut Ctx<Self>) {
         if self.machine.phase == Phase::Restarting
             && message.attempt == self.machine.attempt
-            && self.machine.start() == Verdict::Proceed
+            && self.machine.start(By::Policy) == Verdict::Proceed
         {
             self.state.restart_count += 1;
             self.launch();

@@ -40,12 +40,19 @@ pub enum Phase {
     Restarting,
     /// Being removed.
     Removing,
+    /// Its removal failed: it can only be removed again.
+    Dead,
 }
 
 impl Phase {
     /// A process exists.
     pub fn is_alive(self) -> bool {
         matches!(self, Self::Running | Self::Paused | Self::Stopping)
+    }
+
+    /// What exists is not known until something under way has come to its end.
+    pub fn is_unsettled(self) -> bool {
+        matches!(self, Self::Adopting | Self::Starting)
     }
 }
 
@@ -58,8 +65,41 @@ pub enum Verdict {
     AlreadyThere,
     /// The answer comes with what is under way.
     Join,
+    /// It is asked again once what is under way has come to its end.
+    Later,
+    /// It only waited to be restarted, and does not any more.
+    Ended,
     /// Not in this state.
     Refused(&'static str),
+}
+
+/// Who starts a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A request.
+    User,
+    /// Its restart policy.
+    Policy,
+}
+
+/// How strongly a removal is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// Only what does not run.
+    No,
+    /// What runs is killed first.
+    Kill,
+}
+
+/// What follows an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Rest,
+    /// A start by policy, after a pause.
+    After(Duration),
+    /// A start at once: a restart was asked for.
+    Again,
 }
 
 /// Decides and remembers.
@@ -71,29 +111,40 @@ pub struct Machine {
     pub attempt: u64,
     /// The user wants it stopped: the policy does not apply.
     pub stopped_by_user: bool,
+    /// It is being stopped in order to be started.
+    again: bool,
     backoff: Duration,
 }
 
 impl Machine {
     /// A container whose state is not known yet.
     pub fn new(attempt: u64) -> Self {
-        Self { phase: Phase::Adopting, attempt, stopped_by_user: false, backoff: BACKOFF }
+        Self { phase: Phase::Adopting, attempt, stopped_by_user: false, again: false, backoff: BACKOFF }
     }
 
-    /// A start was asked for.
-    pub fn start(&mut self) -> Verdict {
-        match self.phase {
-            Phase::Running | Phase::Stopping => Verdict::AlreadyThere,
-            Phase::Paused => Verdict::Refused("cannot start a paused container, try unpause instead"),
-            Phase::Starting => Verdict::Join,
-            Phase::Removing => Verdict::Refused("container is marked for removal and cannot be started"),
-            Phase::Adopting => Verdict::Refused("container is being recovered"),
-            Phase::Created | Phase::Exited | Phase::Restarting => {
-                self.phase = Phase::Starting;
-                self.attempt += 1;
-                self.stopped_by_user = false;
+    /// A start was asked for, or is due.
+    pub fn start(&mut self, by: By) -> Verdict {
+        match (self.phase, by) {
+            (Phase::Adopting, _) => Verdict::Later,
+            (Phase::Running | Phase::Stopping, _) | (Phase::Restarting, By::User) => Verdict::AlreadyThere,
+            (Phase::Paused, _) => Verdict::Refused("cannot start a paused container, try unpause instead"),
+            (Phase::Starting, _) => Verdict::Join,
+            (Phase::Removing | Phase::Dead, _) => {
+                Verdict::Refused("container is marked for removal and cannot be started")
+            }
+            (Phase::Created | Phase::Exited, _) | (Phase::Restarting, By::Policy) => {
+                self.begin(by);
                 Verdict::Proceed
             }
+        }
+    }
+
+    fn begin(&mut self, by: By) {
+        self.phase = Phase::Starting;
+        self.attempt += 1;
+        if by == By::User {
+            self.stopped_by_user = false;
+            self.backoff = BACKOFF;
         }
     }
 
@@ -110,37 +161,83 @@ impl Machine {
         true
     }
 
-    /// A stop was asked for.
+    /// A stop was asked for. Each one sends its signal and has its own patience.
     pub fn stop(&mut self) -> Verdict {
         match self.phase {
-            Phase::Running | Phase::Paused => {
+            Phase::Running | Phase::Paused | Phase::Stopping => {
                 self.phase = Phase::Stopping;
                 self.stopped_by_user = true;
+                self.again = false;
                 Verdict::Proceed
             }
-            Phase::Stopping => Verdict::Join,
-            Phase::Restarting => {
-                self.phase = Phase::Exited;
+            Phase::Restarting => self.give_up_restarting(),
+            Phase::Starting | Phase::Adopting => Verdict::Later,
+            Phase::Created | Phase::Exited | Phase::Removing | Phase::Dead => Verdict::AlreadyThere,
+        }
+    }
+
+    /// A restart was asked for: `Join` means that its process must end first.
+    pub fn restart(&mut self) -> Verdict {
+        match self.phase {
+            Phase::Running | Phase::Paused | Phase::Stopping => {
+                self.phase = Phase::Stopping;
                 self.stopped_by_user = true;
-                Verdict::AlreadyThere
+                self.again = true;
+                Verdict::Join
             }
-            Phase::Starting => Verdict::Refused("container is starting"),
-            Phase::Created | Phase::Exited | Phase::Removing | Phase::Adopting => Verdict::AlreadyThere,
+            Phase::Restarting => {
+                self.begin(By::User);
+                Verdict::Proceed
+            }
+            _ => self.start(By::User),
+        }
+    }
+
+    fn give_up_restarting(&mut self) -> Verdict {
+        self.phase = Phase::Exited;
+        self.stopped_by_user = true;
+        Verdict::Ended
+    }
+
+    /// A signal was asked for; `ends` when Docker takes it for a wish to end the container.
+    pub fn kill(&mut self, ends: bool) -> Verdict {
+        match self.phase {
+            phase if phase.is_alive() => {
+                self.stopped_by_user |= ends;
+                self.again &= !ends;
+                Verdict::Proceed
+            }
+            Phase::Restarting if ends => self.give_up_restarting(),
+            Phase::Restarting => Verdict::AlreadyThere,
+            Phase::Starting | Phase::Adopting => Verdict::Later,
+            _ => Verdict::Refused("is not running"),
+        }
+    }
+
+    /// Killing did not end it.
+    pub fn survived(&mut self) {
+        if self.phase == Phase::Stopping {
+            self.phase = Phase::Running;
+            self.again = false;
         }
     }
 
     /// A removal was asked for; `Join` means that its process must end first.
-    pub fn remove(&mut self, force: bool) -> Verdict {
-        match self.phase {
-            Phase::Removing => Verdict::Refused("removal is already in progress"),
-            Phase::Starting | Phase::Adopting => Verdict::Refused("container is starting: try again"),
-            Phase::Paused if !force => Verdict::Refused("container is paused and must be unpaused first"),
-            phase if phase.is_alive() && !force => {
+    pub fn remove(&mut self, force: Force) -> Verdict {
+        match (self.phase, force) {
+            (Phase::Removing, _) => Verdict::AlreadyThere,
+            (Phase::Starting | Phase::Adopting, _) => Verdict::Later,
+            (Phase::Paused, Force::No) => Verdict::Refused("container is paused and must be unpaused first"),
+            (Phase::Restarting, Force::No) => Verdict::Refused(
+                "container is restarting: stop the container before removing or force remove",
+            ),
+            (phase, Force::No) if phase.is_alive() => {
                 Verdict::Refused("container is running: stop the container before removing or force remove")
             }
-            phase if phase.is_alive() => {
+            (phase, Force::Kill) if phase.is_alive() => {
                 self.phase = Phase::Stopping;
                 self.stopped_by_user = true;
+                self.again = false;
                 Verdict::Join
             }
             _ => {
@@ -150,21 +247,25 @@ impl Machine {
         }
     }
 
-    /// The process of an attempt has ended. Answers the pause before the policy's restart, if it restarts.
-    pub fn exited(&mut self, attempt: u64, exit: Ended, spec: &ContainerSpec) -> Option<Option<Duration>> {
+    /// The process of an attempt has ended; `None` when it is not the one that ran.
+    pub fn exited(&mut self, attempt: u64, exit: Ended, spec: &ContainerSpec) -> Option<Next> {
         if attempt != self.attempt || !self.phase.is_alive() {
             return None;
         }
+        if std::mem::take(&mut self.again) {
+            self.begin(By::User);
+            return Some(Next::Again);
+        }
         let (policy, most) = (spec.restart.0.as_str(), spec.restart.1);
-        let again = !self.stopped_by_user
+        let wanted = !self.stopped_by_user
             && match policy {
                 "always" | "unless-stopped" => true,
                 "on-failure" => exit.code != 0 && (most == 0 || exit.restarts < most),
                 _ => false,
             };
-        if !again {
+        if !wanted {
             self.phase = Phase::Exited;
-            return Some(None);
+            return Some(Next::Rest);
         }
         if exit.ran >= STABLE {
             self.backoff = BACKOFF;
@@ -172,7 +273,7 @@ impl Machine {
         let pause = self.backoff;
         self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
         self.phase = Phase::Restarting;
-        Some(Some(pause))
+        Some(Next::After(pause))
     }
 }
 
@@ -188,73 +289,4 @@ pub struct Ended {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn machine(phase: Phase) -> Machine {
-        Machine { phase, ..Machine::new(0) }
-    }
-
-    fn ended(code: i32) -> Ended {
-        Ended { code, restarts: 0, ran: Duration::from_secs(1) }
-    }
-
-    #[test]
-    fn a_second_start_joins_the_first() {
-        let mut m = machine(Phase::Created);
-        assert_eq!((m.start(), m.start()), (Verdict::Proceed, Verdict::Join));
-        assert!(m.started(1, true, false));
-        assert_eq!(m.start(), Verdict::AlreadyThere);
-    }
-
-    #[test]
-    fn a_stale_exit_changes_nothing() {
-        let mut m = machine(Phase::Running);
-        m.attempt = 2;
-        assert_eq!(m.exited(1, ended(0), &ContainerSpec::default()), None);
-        assert_eq!(m.phase, Phase::Running);
-    }
-
-    #[test]
-    fn on_failure_restarts_with_doubling_pauses_until_its_count() {
-        let spec = ContainerSpec { restart: ("on-failure".into(), 2), ..ContainerSpec::default() };
-        let mut m = machine(Phase::Running);
-        assert_eq!(m.exited(0, ended(1), &spec), Some(Some(Duration::from_millis(100))));
-        m.phase = Phase::Running;
-        assert_eq!(m.exited(0, ended(1), &spec), Some(Some(Duration::from_millis(200))));
-        m.phase = Phase::Running;
-        assert_eq!(m.exited(0, Ended { restarts: 2, ..ended(1) }, &spec), Some(None));
-    }
-
-    #[test]
-    fn a_stopped_container_is_not_restarted_by_its_policy() {
-        let spec = ContainerSpec { restart: ("always".into(), 0), ..ContainerSpec::default() };
-        let mut m = machine(Phase::Running);
-        assert_eq!(m.stop(), Verdict::Proceed);
-        assert_eq!(m.exited(0, ended(143), &spec), Some(None));
-    }
-
-    proptest! {
-        #[test]
-        fn no_sequence_of_requests_removes_a_living_container_unforced(steps in prop::collection::vec(0u8..6, 0..40)) {
-            let mut m = machine(Phase::Created);
-            let spec = ContainerSpec::default();
-            for step in steps {
-                let alive = m.phase.is_alive();
-                match step {
-                    0 => drop(m.start()),
-                    1 => drop(m.started(m.attempt, true, false)),
-                    2 => drop(m.stop()),
-                    3 => drop(m.exited(m.attempt, ended(0), &spec)),
-                    4 => drop(m.started(m.attempt, false, true)),
-                    _ => {
-                        let verdict = m.remove(false);
-                        if alive { prop_assert!(matches!(verdict, Verdict::Refused(_))); }
-                    }
-                }
-                if m.phase == Phase::Removing { break; }
-            }
-        }
-    }
-}
+mod tests;

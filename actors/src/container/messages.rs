@@ -1,9 +1,9 @@
 //! What a container's actor is asked and told.
 
-use super::effects::{StartFailure, Started};
+use super::machine::Force;
 use crate::supervise::{Message, Reply};
 use contract::PortError;
-use contract::record::ContainerRecord;
+use contract::record::{ContainerRecord, ContainerState};
 use contract::runtime::{Exit, TaskStatus};
 use tokio::sync::oneshot;
 
@@ -35,6 +35,14 @@ told! {
         grace: Option<i64>, /// Signal instead of its own.
         signal: Option<i32>, /// Answer.
         reply: Reply<Result<bool, PortError>> }
+    /// Stop it if it runs, and start it.
+    Restart { /// Seconds of grace; -1 for ever.
+        grace: Option<i64>, /// Signal instead of its own.
+        signal: Option<i32>, /// Answer.
+        reply: Reply<Result<(), PortError>> }
+    /// Answers once it is known what exists of it.
+    Known { /// Answer.
+        reply: Reply<()> }
     /// Signal it.
     Kill { /// Number.
         signal: i32, /// Answer.
@@ -45,31 +53,35 @@ told! {
         reply: Reply<Result<(), PortError>> }
     /// Wait for its end.
     Wait { /// Which end.
-        condition: WaitCondition, /// Exit code.
+        condition: WaitCondition, /// Ends there had been when the wait was asked for.
+        seen: u64, /// Exit code.
         done: oneshot::Sender<Result<i32, PortError>> }
     /// Remove it.
-    Remove { /// Kill it first.
-        force: bool, /// Answer.
+    Remove { /// Whether what runs is killed first.
+        force: Force, /// Answer.
         reply: Reply<Result<(), PortError>> }
     /// Its name has changed.
     Renamed { /// New name.
         name: String, /// Answer.
         reply: Reply<Result<(), PortError>> }
     /// An exec session began or ended.
-    ExecChanged { /// The session.
-        exec: String, /// It runs.
-        running: bool }
+    ExecChanged {}
     /// What exists of it.
     Adopted { /// Its record.
         record: ContainerRecord, /// Its sandbox.
         status: TaskStatus }
-    /// Its record cannot be read.
+    /// Its record is gone: an earlier incarnation removed it.
+    Gone {}
+    /// Its record or its shim cannot be read.
     AdoptFailed { /// Why.
         error: PortError }
+    /// It is tried again.
+    AdoptAgain {}
     /// A start came to its end.
     StartDone { /// Which.
-        attempt: u64, /// How.
-        outcome: Result<Started, StartFailure> }
+        attempt: u64, /// What is recorded of it now.
+        state: Box<ContainerState>, /// Its pid, or why there is none.
+        outcome: Result<i32, PortError> }
     /// Its process ended.
     Exited { /// Which start's.
         attempt: u64, /// How.
@@ -77,12 +89,21 @@ told! {
     /// Its stop's grace is over.
     GraceOver { /// Which start's.
         attempt: u64 }
+    /// A signal could not be sent.
+    NotSent { /// To which start's.
+        attempt: u64, /// Why.
+        error: PortError }
+    /// Time enough has passed since it was killed.
+    KillOver { /// Which start's.
+        attempt: u64 }
     /// Its policy's pause is over.
     RestartDue { /// Which start came before.
         attempt: u64 }
     /// Freezing or thawing is done.
     Frozen { /// Which.
-        frozen: bool }
+        frozen: bool, /// Of which start.
+        attempt: u64, /// Whoever asked.
+        reply: Option<Reply<Result<(), PortError>>> }
     /// Its removal came to its end.
     RemoveDone { /// How.
         outcome: Result<(), PortError> }

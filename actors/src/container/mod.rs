@@ -2,7 +2,9 @@
 
 pub mod actor;
 mod adoption;
+pub mod claims;
 pub mod effects;
+pub mod lane;
 mod lifecycle;
 pub mod machine;
 pub mod messages;
@@ -14,31 +16,30 @@ mod stopping;
 mod waiting;
 
 use crate::shared::{Shared, lock};
-use crate::supervise::{Answer, ChildSpec, Ctx, Intensity, Member, Message, spawn};
+use crate::supervise::{Answer, ChildSpec, Ctx, Intensity, Member, Message, OverLimit, State, spawn};
 use actor::{Container, Seed};
-use contract::error::Kind;
+use claims::Claim;
 use contract::record::ContainerRecord;
 use contract::{ContainerId, PortError};
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Owns the names; spawns the container actors.
+/// Hands out names; spawns the container actors. It holds nothing that is not published or claimed.
 pub struct Containers {
     shared: Arc<Shared>,
-    names: HashMap<String, String>,
-    /// Claimed and not recorded yet.
-    making: HashSet<String>,
 }
 
 impl Containers {
-    /// Names are rebuilt from the published board.
+    /// A directory over what is published.
     pub fn new(shared: Arc<Shared>) -> Self {
-        let names = shared.board.list().iter().map(|s| (s.state.name.clone(), s.spec.id.clone())).collect();
-        Self { shared, names, making: HashSet::new() }
+        Self { shared }
     }
 
     fn spawn(&self, id: &ContainerId, seed: Option<ContainerRecord>) {
+        let known = lock(&self.shared.containers).get(id.as_str()).cloned();
+        if known.is_some_and(|link| !matches!(link.state(), State::Stopped | State::GaveUp)) {
+            return;
+        }
         let shared = Arc::clone(&self.shared);
         let seed: Seed = Arc::new(Mutex::new(seed));
         let own = id.clone();
@@ -49,60 +50,39 @@ impl Containers {
         // The directory's fault is not the container's.
         spec.outlives_parent = true;
         spec.intensity = Intensity { max_respawns: 20, window: Duration::from_secs(60) };
+        // Its process goes on: somebody must look after it again.
+        spec.over_limit = OverLimit::Park;
         let link = spawn(spec, &self.shared.registry);
         lock(&self.shared.containers).insert(id.to_string(), link);
-    }
-
-    /// Fails with Docker's text when another container has the name.
-    fn claim(&mut self, name: &str, id: &str) -> Result<(), PortError> {
-        // A name whose container is neither alive nor being made is free.
-        let (making, containers) = (&self.making, lock(&self.shared.containers));
-        self.names.retain(|_, h| h == id || containers.contains_key(h) || making.contains(h));
-        drop(containers);
-        match self.names.get(name).filter(|holder| *holder != id) {
-            None => {
-                self.names.insert(name.to_owned(), id.to_owned());
-                Ok(())
-            }
-            Some(holder) => Err(PortError::new(
-                Kind::Conflict,
-                format!(
-                    "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have \
-                     to remove (or rename) that container to be able to reuse that name."
-                ),
-            )),
-        }
     }
 }
 
 impl Member for Containers {}
 
-/// Claims a name for a container about to be recorded.
-pub struct Claim {
+/// Claims a name for a container that will publish it.
+#[derive(Debug, Clone)]
+pub struct ClaimName {
     /// The name.
     pub name: String,
     /// The container.
     pub id: String,
 }
 
-impl Message for Claim {
-    type Result = Result<(), PortError>;
+impl Message for ClaimName {
+    type Result = Result<Claim, PortError>;
 }
 
-impl Answer<Claim> for Containers {
-    fn answer(&mut self, message: Claim, _: &mut Ctx<Self>) -> Result<(), PortError> {
-        self.claim(&message.name, &message.id)?;
-        self.making.insert(message.id);
-        Ok(())
+impl Answer<ClaimName> for Containers {
+    fn answer(&mut self, message: ClaimName, _: &mut Ctx<Self>) -> Result<Claim, PortError> {
+        self.shared.claims.claim(&self.shared.board, &message.name, &message.id)
     }
 }
 
-/// Gives a container (newly recorded, or found on disk) its actor.
+/// Gives a container (newly recorded, or found on disk) its actor; may be repeated.
+#[derive(Debug, Clone)]
 pub struct Adopt {
     /// The container.
     pub id: ContainerId,
-    /// Its name.
-    pub name: String,
     /// Its record, if just written.
     pub seed: Option<ContainerRecord>,
 }
@@ -113,44 +93,6 @@ impl Message for Adopt {
 
 impl Answer<Adopt> for Containers {
     fn answer(&mut self, message: Adopt, _: &mut Ctx<Self>) {
-        self.making.remove(message.id.as_str());
-        self.names.insert(message.name, message.id.to_string());
         self.spawn(&message.id, message.seed);
-    }
-}
-
-/// Gives a claim up: the record could not be written.
-pub struct Unclaim {
-    /// The container.
-    pub id: String,
-}
-
-impl Message for Unclaim {
-    type Result = ();
-}
-
-impl Answer<Unclaim> for Containers {
-    fn answer(&mut self, message: Unclaim, _: &mut Ctx<Self>) {
-        self.making.remove(&message.id);
-    }
-}
-
-/// Replaces a container's name.
-pub struct Rename {
-    /// The container.
-    pub id: String,
-    /// New name.
-    pub name: String,
-}
-
-impl Message for Rename {
-    type Result = Result<(), PortError>;
-}
-
-impl Answer<Rename> for Containers {
-    fn answer(&mut self, message: Rename, _: &mut Ctx<Self>) -> Result<(), PortError> {
-        self.claim(&message.name, &message.id)?;
-        self.names.retain(|name, holder| *holder != message.id || *name == message.name);
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Removal, and the wait for the process's end before it.
 
-use super::actor::{Container, answer, deliver};
+use super::actor::{Container, answer_all, deliver};
 use super::effects;
 use super::machine::{Phase, Verdict};
 use super::messages::*;
@@ -8,38 +8,61 @@ use super::stopping::SIGKILL;
 use crate::supervise::{Answer, Ctx};
 use contract::PortError;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Container {
-    pub(super) fn begin_removal(&mut self) {
+    /// Removes everything, but for so long not what attached clients still read.
+    pub(super) fn begin_removal(&mut self, patience: Duration) {
         self.publish();
         let (spec, endpoint) = (Arc::clone(&self.spec), self.state.endpoint.take());
-        let lane = self.shared.lane(self.id.as_str());
-        self.effect(|shared, me| async move {
-            let outcome = {
-                let _lane = lane.lock().await;
-                effects::remove(&shared, &spec, endpoint.as_ref()).await
-            };
+        self.in_lane(|shared, me| async move {
+            let outcome = effects::remove(&shared, &spec, endpoint.as_ref(), patience).await;
             deliver(&me, RemoveDone { outcome }).await;
         });
+    }
+
+    /// It is gone: tells everybody and leaves.
+    pub(super) fn removed(&mut self) {
+        self.event("destroy", &[]);
+        self.wake_removed();
+        answer_all(&mut self.killers, &Ok(()));
+        answer_all(&mut self.removers, &Ok(()));
+        self.shared.forget(self.id.as_str());
+        if let Some(error) = self.unstarted.take() {
+            self.not_started(error);
+        }
     }
 }
 
 impl Answer<Remove> for Container {
     fn answer(&mut self, message: Remove, _: &mut Ctx<Self>) {
-        self.when_known(move |this| {
+        self.when_settled(move |this| {
             let paused = this.machine.phase == Phase::Paused;
+            if !this.removers.is_empty() {
+                let text = format!("removal of container {} is already in progress", this.state.name);
+                return Self::conflict(message.reply, text);
+            }
             match this.machine.remove(message.force) {
                 Verdict::Refused(text) => {
                     let text = format!("cannot remove container \"/{}\": {text}", this.state.name);
+                    Self::conflict(message.reply, text);
+                }
+                // One that removes itself does not wait for long once it is told to.
+                Verdict::AlreadyThere if message.force == super::machine::Force::Kill => {
+                    this.removers.push(message.reply);
+                    this.shared.attachments.cut(this.id.as_str());
+                }
+                Verdict::AlreadyThere => {
+                    let text = format!("removal of container {} is already in progress", this.state.name);
                     Self::conflict(message.reply, text);
                 }
                 Verdict::Join => {
                     this.removers.push(message.reply);
                     this.signal(SIGKILL, paused, None);
                 }
-                Verdict::Proceed | Verdict::AlreadyThere => {
+                Verdict::Proceed | Verdict::Later | Verdict::Ended => {
                     this.removers.push(message.reply);
-                    this.begin_removal();
+                    this.begin_removal(effects::PATIENCE);
                 }
             }
         });
@@ -48,22 +71,25 @@ impl Answer<Remove> for Container {
 
 impl Answer<RemoveDone> for Container {
     fn answer(&mut self, message: RemoveDone, _: &mut Ctx<Self>) {
+        if self.machine.phase != Phase::Removing {
+            return;
+        }
         match message.outcome {
-            Ok(()) => {
-                self.event("destroy", &[]);
-                self.wake(|_| true);
-                for reply in std::mem::take(&mut self.removers) {
-                    answer(reply, Ok(()));
-                }
-                self.shared.forget(self.id.as_str());
-            }
+            Ok(()) => self.removed(),
             Err(error) => {
-                let text = error.chain();
-                self.machine.phase = Phase::Exited;
+                let text = format!("cannot remove container \"/{}\": {}", self.state.name, error.chain());
+                tracing::error!(container = self.id.short(), "{text}");
+                self.machine.phase = Phase::Dead;
                 self.state.error.clone_from(&text);
                 self.publish();
-                for reply in std::mem::take(&mut self.removers) {
-                    answer(reply, Err(PortError::new(error.kind, text.clone())));
+                let kind = error.kind;
+                answer_all(&mut self.removers, &Err(PortError::new(kind, text.clone())));
+                // Docker ends these too, with the error of the removal.
+                for waiter in std::mem::take(&mut self.waiters) {
+                    let _left = waiter.done.send(Err(PortError::new(kind, text.clone())));
+                }
+                if let Some(error) = self.unstarted.take() {
+                    self.not_started(error);
                 }
             }
         }

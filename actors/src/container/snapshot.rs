@@ -3,8 +3,9 @@
 use contract::PortError;
 use contract::error::Kind;
 use contract::record::{ContainerSpec, ContainerState};
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::watch;
 
 /// Docker's states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,32 +58,78 @@ pub struct Snapshot {
     pub generation: u64,
 }
 
+impl Snapshot {
+    /// A process exists, or its policy is about to start one.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.status, Status::Running | Status::Paused | Status::Restarting)
+    }
+}
+
 /// The latest snapshot of every container.
-#[derive(Debug, Clone, Default)]
-pub struct Board(Arc<RwLock<HashMap<String, Arc<Snapshot>>>>);
+#[derive(Debug, Clone)]
+pub struct Board {
+    map: Arc<RwLock<HashMap<String, Arc<Snapshot>>>>,
+    /// With which code the containers removed last had ended.
+    departed: Arc<Mutex<VecDeque<(String, i32)>>>,
+    changed: Arc<watch::Sender<u64>>,
+}
+
+/// Removed containers whose end is still known, to those who waited for it and lost their place.
+const DEPARTED: usize = 256;
+
+impl Default for Board {
+    fn default() -> Self {
+        Self { map: Arc::default(), departed: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
+    }
+}
 
 impl Board {
     /// Puts a container's newest snapshot up.
     pub fn publish(&self, mut snapshot: Snapshot) {
-        let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         let id = snapshot.spec.id.clone();
         snapshot.generation = map.get(&id).map_or(0, |old| old.generation + 1);
         map.insert(id, Arc::new(snapshot));
+        drop(map);
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Changes whenever any container did.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The id of the container that has this name.
+    pub fn holder(&self, name: &str) -> Option<String> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.values().find(|s| s.state.name == name).map(|s| s.spec.id.clone())
     }
 
     /// Takes a removed container down.
     pub fn withdraw(&self, id: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let last = self.map.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if let Some(last) = last {
+            let mut departed = crate::shared::lock(&self.departed);
+            departed.truncate(DEPARTED - 1);
+            departed.push_front((id.to_owned(), last.state.ended_with));
+        }
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// With which code a removed container had ended.
+    pub fn departed(&self, id: &str) -> Option<i32> {
+        let departed = crate::shared::lock(&self.departed);
+        departed.iter().find(|(gone, _)| gone == id).map(|(_, code)| *code)
     }
 
     /// All of them.
     pub fn list(&self) -> Vec<Arc<Snapshot>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.map.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// By full id.
     pub fn get(&self, id: &str) -> Option<Arc<Snapshot>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.map.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// By id, name or unique prefix, in this order, as Docker does.
@@ -91,7 +138,7 @@ impl Board {
         if let Some(exact) = self.get(wanted) {
             return Ok(exact);
         }
-        let map = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(named) = map.values().find(|s| s.state.name == wanted) {
             return Ok(Arc::clone(named));
         }

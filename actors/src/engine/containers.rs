@@ -1,8 +1,11 @@
 //! What is done with containers.
 
 use super::{ASK, Engine, away, random_id};
+use crate::container::claims::Claim;
+use crate::container::machine::Force;
 use crate::container::messages::*;
-use crate::container::{Adopt, Claim, Rename, Unclaim, signals};
+use crate::container::{Adopt, ClaimName, signals};
+use crate::supervise::{Unavailable, Why};
 use crate::{Snapshot, Status};
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
 use contract::runtime::Target;
@@ -12,9 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// Pause before an actor that is being rebuilt is asked again.
+const PAUSE: Duration = Duration::from_millis(20);
+
 impl Engine {
-    /// Records a new container.
-    pub async fn create(
+    /// Records a new container. Goes on to its end when whoever asked leaves.
+    pub async fn create(&self, name: Option<String>, spec: ContainerSpec) -> Result<ContainerId, PortError> {
+        let this = self.clone();
+        whole(async move { this.create_whole(name, spec).await }).await
+    }
+
+    async fn create_whole(
         &self,
         name: Option<String>,
         mut spec: ContainerSpec,
@@ -31,26 +42,45 @@ impl Engine {
             Some(name) => checked_name(name)?,
             None => crate::container::names::random(&spec.id),
         };
-        let claim = Claim { name: name.clone(), id: spec.id.clone() };
-        self.containers.ask(claim, ASK).await.map_err(away)??;
-        let state = ContainerState { name: name.clone(), ..ContainerState::default() };
-        let written = async {
-            ports.records.save_spec(&spec).await?;
-            ports.records.save_state(&id, &state).await
+        let _claim = self.claim(&name, &spec.id).await?;
+        let state = ContainerState { name, ..ContainerState::default() };
+        let made = async {
+            ports.records.create(&spec, &state).await?;
+            let record = ContainerRecord { spec: spec.clone(), state: state.clone() };
+            self.adopt(&id, Some(record)).await
         };
-        if let Err(error) = written.await {
+        if let Err(error) = made.await {
+            self.shared.forget(id.as_str());
             if let Err(error) = ports.records.remove(&id).await {
                 tracing::warn!("undoing a create: {}", error.chain());
             }
-            self.containers.ask(Unclaim { id: spec.id }, ASK).await.map_err(away)?;
             return Err(error);
         }
-        let event = [("image", spec.image_name.clone()), ("name", name.clone())];
-        let seed = Some(ContainerRecord { spec, state });
-        self.containers.ask(Adopt { id: id.clone(), name, seed }, ASK).await.map_err(away)?;
-        self.published(id.as_str()).await;
-        self.event("container", "create", id.as_str(), &event);
+        self.shared.container_event(&spec, &state.name, "create", &[]);
         Ok(id)
+    }
+
+    /// The claim is the answer itself: one that does not arrive is given back.
+    async fn claim(&self, name: &str, id: &str) -> Result<Claim, PortError> {
+        let claim = ClaimName { name: name.to_owned(), id: id.to_owned() };
+        self.containers.insist(|| claim.clone(), ASK).await.map_err(away)?
+    }
+
+    /// Gives a container its actor, and waits until that knows what exists.
+    pub(crate) async fn adopt(
+        &self,
+        id: &ContainerId,
+        seed: Option<ContainerRecord>,
+    ) -> Result<(), PortError> {
+        let adopt = Adopt { id: id.clone(), seed };
+        self.containers.insist(|| adopt.clone(), ASK).await.map_err(away)?;
+        loop {
+            match self.container(id)?.call(|reply| Known { reply }, ASK).await {
+                Ok(()) => return Ok(()),
+                Err(Unavailable { why: Why::Restarting, .. }) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(away(error)),
+            }
+        }
     }
 
     /// Starts; false when it already runs.
@@ -70,16 +100,17 @@ impl Engine {
     }
 
     /// Stops and starts.
-    pub async fn restart(&self, id: &ContainerId, grace: Option<i64>) -> Result<(), PortError> {
-        self.stop(id, grace, None).await?;
-        self.start(id).await?;
-        let snapshot = self.shared.board.get(id.as_str());
-        let name = snapshot.map(|s| s.state.name.clone()).unwrap_or_default();
-        self.event("container", "restart", id.as_str(), &[("name", name)]);
-        Ok(())
+    pub async fn restart(
+        &self,
+        id: &ContainerId,
+        grace: Option<i64>,
+        signal: Option<String>,
+    ) -> Result<(), PortError> {
+        let signal = signal.map(|s| parse_signal(&s)).transpose()?;
+        self.call(id, |reply| Restart { grace, signal, reply }).await
     }
 
-    /// Signals.
+    /// Signals; after SIGKILL it answers once the container has ended.
     pub async fn kill(&self, id: &ContainerId, signal: &str) -> Result<(), PortError> {
         let signal = parse_signal(signal)?;
         self.call(id, |reply| Kill { signal, reply }).await
@@ -92,8 +123,9 @@ impl Engine {
         condition: WaitCondition,
     ) -> Result<BoxFuture<'static, Result<i32, PortError>>, PortError> {
         let link = self.container(id)?;
+        let seen = self.find(id.as_str())?.state.ends;
         let (done, first) = oneshot::channel();
-        link.push(Wait { condition, done }).await.map_err(away)?;
+        link.push(Wait { condition, seen, done }).await.map_err(away)?;
         let (shared, id) = (Arc::clone(&self.shared), id.clone());
         Ok(Box::pin(async move {
             let mut waiting = first;
@@ -101,16 +133,13 @@ impl Engine {
                 if let Ok(answer) = waiting.await {
                     return answer;
                 }
-                // Its actor was respawned, and does not know of us.
-                let Some(snapshot) = shared.board.get(id.as_str()) else { return Ok(0) };
-                let ended = !matches!(snapshot.status, Status::Running | Status::Paused | Status::Restarting);
-                if ended && condition != WaitCondition::Removed {
-                    return Ok(snapshot.state.exit_code);
+                // Its actor was rebuilt, and does not know of us.
+                if shared.board.get(id.as_str()).is_none() {
+                    return Ok(shared.board.departed(id.as_str()).unwrap_or_default());
                 }
                 let (done, next) = oneshot::channel();
-                while link.push(Wait { condition, done }).await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    break;
+                if link.push(Wait { condition, seen, done }).await.is_err() {
+                    tokio::time::sleep(PAUSE).await;
                 }
                 waiting = next;
             }
@@ -119,21 +148,28 @@ impl Engine {
 
     /// Removes. Anonymous volumes do not exist, so there is nothing more to take along.
     pub async fn remove(&self, id: &ContainerId, force: bool, _volumes: bool) -> Result<(), PortError> {
-        self.call(id, |reply| Remove { force, reply }).await?;
-        let board = self.shared.board.clone();
-        self.execs.retain(|container| board.get(container).is_some());
-        Ok(())
+        let force = if force { Force::Kill } else { Force::No };
+        self.call(id, |reply| Remove { force, reply }).await
     }
 
-    /// Renames.
+    /// Renames. Goes on to its end when whoever asked leaves.
     pub async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), PortError> {
+        let invalid = |text| Err(PortError::new(Kind::Invalid, text));
         if name.is_empty() {
-            return Err(PortError::new(Kind::Invalid, "Neither old nor new names may be empty"));
+            return invalid("Neither old nor new names may be empty");
         }
-        let name = checked_name(name.to_owned())?;
-        let rename = Rename { id: id.to_string(), name: name.clone() };
-        self.containers.ask(rename, ASK).await.map_err(away)??;
-        self.call(id, |reply| Renamed { name, reply }).await
+        if self.find(id.as_str())?.state.name == name {
+            return invalid("Renaming a container with the same name as its current name");
+        }
+        let (this, id, name) = (self.clone(), id.clone(), name.to_owned());
+        let allocating =
+            |e: PortError| PortError::new(e.kind, format!("Error when allocating new name: {}", e.chain()));
+        whole(async move {
+            let name = checked_name(name).map_err(allocating)?;
+            let _claim = this.claim(&name, id.as_str()).await.map_err(allocating)?;
+            this.call(&id, |reply| Renamed { name, reply }).await
+        })
+        .await
     }
 
     /// Freezes.
@@ -160,19 +196,34 @@ impl Engine {
 
     /// Sets the terminal's size.
     pub async fn resize(&self, id: &ContainerId, rows: u16, cols: u16) -> Result<(), PortError> {
-        self.running(id)?;
-        self.shared.ports.runtime.resize(id, &Target::Main, rows, cols).await
+        let snapshot = self.running(id)?;
+        self.shared.ports.runtime.resize(id, &Target::Main, rows, cols).await?;
+        let size = [("height", rows.to_string()), ("width", cols.to_string())];
+        self.shared.snapshot_event(&snapshot, "resize", &size);
+        Ok(())
     }
 
     /// Host pids of a container's processes.
     pub async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {
-        self.running(id)?;
-        self.shared.ports.runtime.processes(id).await
+        let snapshot = self.running(id)?;
+        let pids = self.shared.ports.runtime.processes(id).await?;
+        self.shared.snapshot_event(&snapshot, "top", &[]);
+        Ok(pids)
+    }
+}
+
+/// Runs to its end even when whoever waits for it goes: a half done operation would leave names or records behind.
+pub(super) async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, PortError>> + Send + 'static,
+) -> Result<T, PortError> {
+    match tokio::spawn(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(PortError::caused(Kind::Bug, "the operation was interrupted", error)),
     }
 }
 
 fn parse_signal(text: &str) -> Result<i32, PortError> {
-    signals::parse(text).ok_or_else(|| PortError::new(Kind::Invalid, format!("Invalid signal: {text}")))
+    signals::parse(text).ok_or_else(|| PortError::new(Kind::Invalid, format!("invalid signal: {text}")))
 }
 
 /// `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.

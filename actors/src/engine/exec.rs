@@ -1,13 +1,11 @@
 //! Exec sessions.
 
+use super::containers::whole;
 use super::{Engine, random_id};
-use crate::container::actor::Container;
 use crate::container::messages::ExecChanged;
 use crate::exec::ExecInfo;
-use crate::supervise::Link;
 use contract::runtime::{Attachment, ExecSpec, Target};
 use contract::{ContainerId, ExecId, Kind, PortError};
-use std::time::Duration;
 
 impl Engine {
     /// Prepares an exec session.
@@ -46,22 +44,25 @@ impl Engine {
             exit_code: None,
             pid: 0,
         };
-        self.execs.insert(info);
+        self.shared.execs.insert(info);
         let action = format!("exec_create: {command}");
-        self.event("container", &action, id.as_str(), &[("execID", exec.clone())]);
+        self.shared.snapshot_event(&snapshot, &action, &[("execID", exec.clone())]);
         Ok(ExecId::new(exec))
     }
 
-    /// Runs a prepared session; with its stdio if asked for.
+    /// Runs a prepared session; with its stdio if asked for. Goes on to its end when whoever asked leaves.
     pub async fn exec_run(&self, exec: &ExecId, attached: bool) -> Result<Option<Attachment>, PortError> {
-        let info = self.execs.get(exec)?;
-        let id = ContainerId::new(info.container.clone());
-        self.running(&id)?;
-        if info.running || info.exit_code.is_some() {
-            return Err(PortError::new(Kind::Conflict, format!("exec {exec} has already run")));
-        }
+        let (this, exec) = (self.clone(), exec.clone());
+        whole(async move { this.exec_whole(&exec, attached).await }).await
+    }
+
+    async fn exec_whole(&self, exec: &ExecId, attached: bool) -> Result<Option<Attachment>, PortError> {
+        let execs = &self.shared.execs;
+        let id = ContainerId::new(execs.get(exec)?.container);
+        let snapshot = self.running(&id)?;
+        let info = execs.begin(exec)?;
         let runtime = &self.shared.ports.runtime;
-        let mut spec = info.spec.clone();
+        let mut spec = info.spec;
         spec.output &= attached;
         spec.stdin &= attached;
         let pid = match runtime.exec(&id, exec, &spec).await {
@@ -72,7 +73,7 @@ impl Engine {
                     Kind::Denied => 126,
                     _ => 128,
                 };
-                self.execs.update(exec, |i| i.exit_code = Some(code));
+                execs.update(exec, |i| (i.running, i.exit_code) = (false, Some(code)));
                 let text = format!(
                     "OCI runtime exec failed: exec failed: unable to start container process: {}: unknown",
                     error.chain()
@@ -80,61 +81,52 @@ impl Engine {
                 return Err(PortError::new(error.kind, text));
             }
         };
-        self.execs.update(exec, |i| (i.running, i.pid) = (true, pid));
-        let link = self.container(&id)?;
-        self.exec_changed(&link, exec, true).await;
-        self.event(
-            "container",
-            &format!("exec_start: {}", spec.args.join(" ")),
-            id.as_str(),
-            &[("execID", exec.to_string())],
-        );
-        let (this, own, container) = (self.clone(), exec.clone(), id.clone());
+        execs.update(exec, |i| i.pid = pid);
+        self.exec_changed(&id).await;
+        let session = ("execID", exec.to_string());
+        let action = format!("exec_start: {}", spec.args.join(" "));
+        self.shared.snapshot_event(&snapshot, &action, std::slice::from_ref(&session));
+        let attachment = match attached {
+            true => Some(runtime.attach(&id, &Target::Exec(exec.clone())).await),
+            false => None,
+        };
+        let (this, own) = (self.clone(), exec.clone());
         tokio::spawn(async move {
-            let code = this.shared.ports.runtime.exec_exited(&container, &own).await.unwrap_or(137);
-            this.execs.update(&own, |i| (i.running, i.exit_code) = (false, Some(code)));
-            this.exec_changed(&link, &own, false).await;
-            let attributes = [("execID", own.to_string()), ("exitCode", code.to_string())];
-            this.event("container", "exec_die", container.as_str(), &attributes);
+            let code = this.shared.ports.runtime.exec_exited(&id, &own).await.unwrap_or(137);
+            this.shared.execs.update(&own, |i| (i.running, i.exit_code) = (false, Some(code)));
+            this.exec_changed(&id).await;
+            let attributes = [session, ("exitCode", code.to_string())];
+            this.shared.snapshot_event(&snapshot, "exec_die", &attributes);
         });
-        if !attached {
-            return Ok(None);
-        }
-        let mut attachment = runtime.attach(&id, &Target::Exec(exec.clone())).await?;
-        if !spec.stdin {
+        let mut attachment = attachment.transpose()?;
+        if let Some(attachment) = attachment.as_mut().filter(|_| !spec.stdin) {
             attachment.input = None;
         }
-        Ok(Some(attachment))
+        Ok(attachment)
     }
 
-    pub(super) async fn exec_changed(&self, link: &Link<Container>, exec: &ExecId, running: bool) {
-        if let Err(error) = link.push(ExecChanged { exec: exec.to_string(), running }).await {
+    /// The snapshot shows which sessions run.
+    async fn exec_changed(&self, id: &ContainerId) {
+        let Ok(link) = self.container(id) else { return };
+        if let Err(error) = link.push(ExecChanged {}).await {
+            // Its next incarnation publishes the table as it is.
             tracing::debug!(%error, "an exec's change was not published");
         }
     }
 
-    /// One session. Right after its output ended its exit is waited for, shortly.
+    /// One session.
     pub async fn exec_inspect(&self, exec: &ExecId) -> Result<ExecInfo, PortError> {
-        self.execs.get(exec)
+        self.shared.execs.get(exec)
     }
 
     /// Resolves once a session has ended.
     pub async fn exec_ended(&self, exec: &ExecId) {
-        let Ok(info) = self.execs.get(exec) else { return };
-        let id = ContainerId::new(info.container);
-        if self.shared.ports.runtime.exec_exited(&id, exec).await.is_ok() {
-            for _ in 0..100 {
-                if self.execs.get(exec).is_ok_and(|i| i.exit_code.is_some()) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        }
+        self.shared.execs.ended(exec).await;
     }
 
     /// Sets a session's terminal size.
     pub async fn exec_resize(&self, exec: &ExecId, rows: u16, cols: u16) -> Result<(), PortError> {
-        let info = self.execs.get(exec)?;
+        let info = self.shared.execs.get(exec)?;
         let id = ContainerId::new(info.container);
         self.shared.ports.runtime.resize(&id, &Target::Exec(exec.clone()), rows, cols).await
     }

@@ -5,6 +5,7 @@ use crate::image::{Join, PullRequest, PullerFor};
 use contract::PortError;
 use contract::id::ImageId;
 use contract::image::{Credentials, ImageSummary, ProgressSink, Removed};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ impl Engine {
         self.shared.ports.images.find(name).await
     }
 
+    async fn labels(&self, id: &str) -> BTreeMap<String, String> {
+        self.find_image(id).await.map(|image| image.labels).unwrap_or_default()
+    }
+
     /// Pulls, together with everybody else who pulls the same.
     pub async fn pull(
         &self,
@@ -28,10 +33,11 @@ impl Engine {
         progress: ProgressSink,
     ) -> Result<ImageId, PortError> {
         let request = PullRequest { name: name.to_owned(), platform, auth };
-        let puller = self.images.ask(PullerFor(request), ASK).await.map_err(away)?;
+        let puller = self.images.insist(|| PullerFor(request.clone()), ASK).await.map_err(away)?;
         let pulled = puller.call(|reply| Join { progress, reply }, Duration::MAX).await;
         let id = pulled.map_err(|_| crate::image::gone(name))??;
-        self.event("image", "pull", name, &[("name", name.to_owned())]);
+        let (whole, bare) = crate::image::familiar(name);
+        self.image_event("pull", &whole, &bare, self.labels(id.as_str()).await);
         Ok(id)
     }
 
@@ -39,7 +45,10 @@ impl Engine {
     pub async fn load(&self, archive: PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError> {
         let names = self.shared.ports.images.load(archive, progress).await?;
         for name in &names {
-            self.event("image", "load", name, &[("name", name.clone())]);
+            // What was loaded may have been removed again already.
+            if let Ok(image) = self.find_image(name).await {
+                self.image_event("load", &image.id, &image.id, image.labels);
+            }
         }
         Ok(names)
     }
@@ -53,14 +62,15 @@ impl Engine {
         changes: Vec<String>,
     ) -> Result<ImageId, PortError> {
         let id = self.shared.ports.images.import(archive, name, message, changes).await?;
-        self.event("image", "import", id.as_str(), &[]);
+        self.image_event("import", id.as_str(), id.as_str(), self.labels(id.as_str()).await);
         Ok(id)
     }
 
     /// Names an image.
     pub async fn tag(&self, image: &ImageId, name: &str) -> Result<(), PortError> {
         self.shared.ports.images.tag(image, name).await?;
-        self.event("image", "tag", image.as_str(), &[("name", name.to_owned())]);
+        let (whole, _) = crate::image::familiar(name);
+        self.image_event("tag", image.as_str(), &whole, self.labels(image.as_str()).await);
         Ok(())
     }
 
@@ -72,8 +82,14 @@ impl Engine {
         let removed = self.shared.ports.images.remove(name, force, used_by).await?;
         for one in &removed {
             match one {
-                Removed::Untagged(_) => self.event("image", "untag", &image.id, &[]),
-                Removed::Deleted(id) => self.event("image", "delete", id, &[]),
+                Removed::Untagged(_) => {
+                    self.image_event("untag", &image.id, &image.id, image.labels.clone());
+                }
+                // Layers are deleted without an event of their own.
+                Removed::Deleted(id) if *id == image.id => {
+                    self.image_event("delete", id, id, image.labels.clone());
+                }
+                Removed::Deleted(_) => {}
             }
         }
         Ok(removed)

@@ -2,13 +2,16 @@
 
 use super::Engine;
 use crate::Status;
-use crate::log::{FollowRequest, read_logs};
+use crate::log::{FollowRequest, Origin, Run, read_logs};
 use contract::log::StoredLine;
 use contract::runtime::{Attachment, Target};
-use contract::{ContainerId, PortError};
+use contract::{ContainerId, Kind, PortError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// How long a reader waits for what an ended container wrote last.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// What of a container's stored output is wanted.
 pub type LogsRequest = FollowRequest;
@@ -28,34 +31,58 @@ impl Engine {
         mut request: LogsRequest,
     ) -> Result<mpsc::Receiver<Result<StoredLine, PortError>>, PortError> {
         let snapshot = self.find(id.as_str())?;
+        if matches!(snapshot.status, Status::Removing | Status::Dead) {
+            let text = "can not get logs from container which is dead or marked for removal";
+            return Err(PortError::new(Kind::Conflict, text));
+        }
         let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
-        let alive = matches!(snapshot.status, Status::Running | Status::Paused | Status::Restarting);
-        if !alive {
+        if !snapshot.is_alive() {
             request.follow = false;
-            if snapshot.state.started {
+            let readable = logging.sinks.iter().find(|s| s.kind.reader().is_some());
+            if let Some(sink) = readable.filter(|_| snapshot.state.started) {
                 // What it wrote last is on its way; a sink that is stuck does not hold the reader up for long.
-                logging.router.drain(Duration::from_secs(2)).await;
+                logging.router.drain(Some(&sink.name), DRAIN).await;
             }
         }
         let attributes = (self.shared.ports.attributes)(&logging.source, &snapshot.spec.log_opts)?;
-        let directory = self.shared.directory(id.as_str());
-        let spool = self.shared.ports.spools.open(id, directory);
-        read_logs(Arc::clone(&logging.source), &logging.sinks, spool, attributes, request).await
+        let (board, own, attempt) = (self.shared.board.clone(), id.clone(), snapshot.state.attempt);
+        let run = Run::new(self.shared.board.changed(), move || {
+            board.get(own.as_str()).is_some_and(|s| s.is_alive() && s.state.attempt == attempt)
+        });
+        let of = Origin { source: Arc::clone(&logging.source), spool: logging.spool, attributes, run };
+        read_logs(of, &logging.sinks, request).await
     }
 
     /// Joins the main process's stdio; before a start it waits for it.
     pub async fn attach(&self, id: &ContainerId, request: AttachRequest) -> Result<Attachment, PortError> {
         let snapshot = self.find(id.as_str())?;
+        let refused = match snapshot.status {
+            Status::Paused => Some("is paused, unpause the container before attach"),
+            Status::Restarting => Some("is restarting, wait until the container is running"),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            let text = format!("container {} {refused}", snapshot.state.name);
+            return Err(PortError::new(Kind::Conflict, text));
+        }
+        let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
         let mut attachment = self.shared.ports.runtime.attach(id, &Target::Main).await?;
+        attachment.output = self.shared.attachments.follow(id.as_str(), logging.spool).await?;
         if !request.stdin || !snapshot.spec.open_stdin {
             attachment.input = None;
         }
-        self.event("container", "attach", id.as_str(), &[("name", snapshot.state.name.clone())]);
+        if self.shared.board.get(id.as_str()).is_none() {
+            // It went meanwhile, and nobody is left to end this.
+            self.shared.attachments.forget(id.as_str());
+        }
+        self.shared.snapshot_event(&snapshot, "attach", &[]);
         Ok(attachment)
     }
 
     /// A client left by its detach keys.
     pub fn detached(&self, id: &ContainerId) {
-        self.event("container", "detach", id.as_str(), &[]);
+        if let Some(snapshot) = self.shared.board.get(id.as_str()) {
+            self.shared.snapshot_event(&snapshot, "detach", &[]);
+        }
     }
 }

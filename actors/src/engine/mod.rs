@@ -8,12 +8,11 @@ mod logs;
 pub use logs::{AttachRequest, LogsRequest};
 
 use crate::Snapshot;
+use crate::container::Containers;
 use crate::container::actor::Container;
-use crate::container::{Adopt, Containers};
 use crate::events::{Event, Events, Subscribe, Subscription};
-use crate::exec::Execs;
-use crate::image::ImagesActor;
-use crate::network::Network;
+use crate::image::{ImagesActor, Pulls};
+use crate::network::{Network, Reserve};
 use crate::shared::{Links, Ports, Shared, lock};
 use crate::supervise::{
     ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
@@ -21,14 +20,17 @@ use crate::supervise::{
 };
 use contract::network::BridgeSpec;
 use contract::{ContainerId, Kind, PortError};
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast;
 
 /// How long a short ask may take.
 const ASK: Duration = Duration::from_secs(10);
+
+/// Containers adopted at once when the daemon starts.
+const ADOPTING: usize = 32;
 
 /// Holds the place of the routers in the tree.
 struct Logs;
@@ -43,8 +45,8 @@ pub struct Engine {
     shared: Arc<Shared>,
     events: Link<Events>,
     images: Link<ImagesActor>,
+    network: Link<Network>,
     containers: Link<Containers>,
-    execs: Execs,
     root: Arc<RootHandle>,
 }
 
@@ -66,27 +68,34 @@ impl Engine {
         let intensity = Intensity { max_respawns: 5, window: Duration::from_secs(60) };
         let backoff = Backoff { min: Duration::from_millis(50), max: Duration::from_secs(2) };
         let mut root = Root::new(&registry, intensity, backoff);
-        let (live, _) = broadcast::channel(1024);
+        let live = shared.live.clone();
         let events = root.add(ChildSpec::new("events", "events", move |_| Events::new(live.clone())));
-        let (ports, tree) = (shared.ports.clone(), registry.clone());
-        let images = root
-            .add(ChildSpec::new("images", "images", move |_| ImagesActor::new(ports.clone(), tree.clone())));
-        let board = shared.board.clone();
+        let pulls = Pulls::new(shared.ports.clone(), registry.clone());
+        let images = root.add(ChildSpec::new("images", "images", move |_| ImagesActor::new(pulls.clone())));
+        let leases = shared.leases.clone();
         let name = format!("network:{}", bridge.name);
         let network =
-            root.add(ChildSpec::new(name, "network", move |_| Network::new(bridge.clone(), &board)));
+            root.add(ChildSpec::new(name, "network", move |_| Network::new(&bridge, leases.clone())));
         root.add(ChildSpec::new("logs", "logs", |_| Logs));
         let own = Arc::clone(&shared);
         let containers =
             root.add(ChildSpec::new("containers", "containers", move |_| Containers::new(Arc::clone(&own))));
-        shared.connect(Links { events: events.clone(), network });
+        shared.connect(Links { events: events.clone(), network: network.clone() });
         let root = Arc::new(root.start());
-        Self { shared, events, images, containers, execs: Execs::default(), root }
+        Self { shared, events, images, network, containers, root }
     }
 
     /// Resolves when the root gave up: the daemon is to exit and be restarted.
     pub async fn gave_up(&self) {
         self.root.gave_up().await;
+    }
+
+    /// Waits until the effects under way are over, at most for `patience`: what is left then is found by the next
+    /// start.
+    pub async fn settle(&self, patience: Duration) {
+        if tokio::time::timeout(patience, self.shared.settled()).await.is_err() {
+            tracing::warn!("some work was left unfinished");
+        }
     }
 
     /// Adopts every recorded container and sweeps what a killed daemon left half made.
@@ -97,23 +106,24 @@ impl Engine {
         for error in broken {
             tracing::error!("a container's record is set aside: {}", error.chain());
         }
-        for record in records {
-            let id = ContainerId::new(record.spec.id.clone());
-            let name = record.state.name.clone();
-            self.containers.ask(Adopt { id, name, seed: None }, ASK).await.map_err(away)?;
-            self.published(&record.spec.id).await;
-        }
-        ports.images.sweep().await
-    }
-
-    /// Waits until a container's actor has published it.
-    pub(super) async fn published(&self, id: &str) {
-        for _ in 0..2000 {
-            if self.shared.board.get(id).is_some() {
-                return;
+        // Before any of them is started again: what the others hold must not be handed out.
+        for record in &records {
+            let Some(endpoint) = &record.state.endpoint else { continue };
+            let reserve = Reserve { container: record.spec.id.clone(), known: Some(endpoint.address) };
+            let held = self.network.insist(|| reserve.clone(), ASK).await.map_err(away)?;
+            if let Err(error) = held {
+                tracing::error!(container = record.spec.id, "its address: {}", error.chain());
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        let adopting = records.into_iter().map(|record| async move {
+            let id = ContainerId::new(record.spec.id);
+            if let Err(error) = self.adopt(&id, None).await {
+                tracing::error!(container = id.short(), "recovering: {}", error.chain());
+            }
+        });
+        futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        ports.roots.sweep().await?;
+        ports.images.sweep().await
     }
 
     /// All containers.
@@ -173,20 +183,27 @@ impl Engine {
     }
 
     /// Arms a panic in the actors of a name or kind, at their `nth` next message; answers how many.
-    #[cfg(feature = "fault")]
+    #[cfg(any(test, feature = "fault"))]
     pub fn inject(&self, target: &str, nth: u32) -> usize {
         self.shared.registry.inject(target, nth)
     }
 
-    pub(super) fn event(&self, kind: &'static str, action: &str, id: &str, attributes: &[(&str, String)]) {
-        let attributes: BTreeMap<String, String> =
-            attributes.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-        self.shared.event(Event {
-            kind,
-            action: action.to_owned(),
-            id: id.to_owned(),
-            attributes,
-            time_ns: crate::now_ns(),
-        });
+    /// The same, at the `nth` message of a type with this name.
+    #[cfg(any(test, feature = "fault"))]
+    pub fn inject_at(&self, target: &str, handler: &str, nth: u32) -> usize {
+        self.shared.registry.inject_at(target, handler, nth)
+    }
+
+    pub(super) fn image_event(&self, action: &str, id: &str, name: &str, labels: BTreeMap<String, String>) {
+        let mut attributes = labels;
+        attributes.insert("name".into(), name.to_owned());
+        self.shared.event(Event::now("image", action, id, attributes));
+    }
+}
+
+#[cfg(test)]
+impl Engine {
+    pub(crate) fn leases(&self) -> BTreeMap<String, std::net::Ipv4Addr> {
+        self.shared.leases.all()
     }
 }

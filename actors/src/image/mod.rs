@@ -1,25 +1,38 @@
 //! Pulls: one actor per reference, shared by everybody who asks for it while it runs.
 
-use crate::shared::Ports;
-use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, Registry, Reply, spawn};
+use crate::shared::{Ports, lock};
+use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, Registry, Reply, State, spawn};
 use contract::PortError;
 use contract::error::Kind;
 use contract::id::ImageId;
 use contract::image::{Credentials, Progress, ProgressSink};
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
-/// Finds or makes the puller of a reference.
-pub struct ImagesActor {
+/// The pulls under way; outlives the actor that finds them, so that one rebuilt begins none a second time.
+#[derive(Clone)]
+pub struct Pulls {
     ports: Ports,
     registry: Registry,
-    pullers: HashMap<String, Link<Puller>>,
+    links: Arc<Mutex<HashMap<String, Link<Puller>>>>,
 }
 
-impl ImagesActor {
-    /// No pull is under way.
+impl Pulls {
+    /// None is under way.
     pub fn new(ports: Ports, registry: Registry) -> Self {
-        Self { ports, registry, pullers: HashMap::new() }
+        Self { ports, registry, links: Arc::default() }
+    }
+}
+
+/// Finds or makes the puller of a reference.
+pub struct ImagesActor(Pulls);
+
+impl ImagesActor {
+    /// Finds those under way.
+    pub fn new(pulls: Pulls) -> Self {
+        Self(pulls)
     }
 }
 
@@ -45,24 +58,28 @@ impl Message for PullerFor {
 
 impl Answer<PullerFor> for ImagesActor {
     fn answer(&mut self, PullerFor(request): PullerFor, _: &mut Ctx<Self>) -> Link<Puller> {
-        use crate::supervise::State;
-        self.pullers.retain(|_, link| !matches!(link.state(), State::Stopped | State::GaveUp));
+        let mut links = lock(&self.0.links);
+        links.retain(|_, link| !matches!(link.state(), State::Stopped | State::GaveUp));
         // Other credentials may see another image: they never share.
         let user = request.auth.as_ref().map(|a| a.username.clone()).unwrap_or_default();
         let key = format!("{} {} {user}", request.name, request.platform.as_deref().unwrap_or_default());
-        if let Some(link) = self.pullers.get(&key) {
+        if let Some(link) = links.get(&key) {
             return link.clone();
         }
-        let ports = self.ports.clone();
-        let spec = ChildSpec::new(format!("pull:{}", request.name), "pull", move |me| Puller {
+        let ports = self.0.ports.clone();
+        let spec = ChildSpec::new(format!("pull:{key}").trim_end(), "pull", move |me| Puller {
             ports: ports.clone(),
             request: request.clone(),
             me,
             watchers: Vec::new(),
             askers: Vec::new(),
+            work: None,
         });
-        let link = spawn(spec.under("images").temporary(), &self.registry);
-        self.pullers.insert(key, link.clone());
+        let mut spec = spec.under("images").temporary();
+        // The finder's fault is not the pull's.
+        spec.outlives_parent = true;
+        let link = spawn(spec, &self.0.registry);
+        links.insert(key, link.clone());
         link
     }
 }
@@ -74,12 +91,22 @@ pub struct Puller {
     me: Link<Puller>,
     watchers: Vec<ProgressSink>,
     askers: Vec<Reply<Result<ImageId, PortError>>>,
+    work: Option<AbortHandle>,
+}
+
+impl Drop for Puller {
+    fn drop(&mut self) {
+        // What is on disk by then is resumed by the next pull; two of the same must not run side by side.
+        if let Some(work) = self.work.take() {
+            work.abort();
+        }
+    }
 }
 
 impl Member for Puller {
     fn started(&mut self, _: &mut Ctx<Self>) {
         let (ports, request, me) = (self.ports.clone(), self.request.clone(), self.me.clone());
-        tokio::spawn(async move {
+        let work = tokio::spawn(async move {
             let (sender, mut progress) = mpsc::channel(256);
             let pull = ports.images.pull(&request.name, request.platform, request.auth, sender);
             let relay = async {
@@ -94,6 +121,7 @@ impl Member for Puller {
                 tracing::debug!(%error, "a finished pull found no actor");
             }
         });
+        self.work = Some(work.abort_handle());
     }
 }
 
@@ -123,10 +151,14 @@ impl Message for Line {
 }
 
 impl Answer<Line> for Puller {
-    fn answer(&mut self, Line(line): Line, _: &mut Ctx<Self>) {
+    fn answer(&mut self, Line(line): Line, ctx: &mut Ctx<Self>) {
         // A slow client misses lines; one that left is forgotten.
         self.watchers
             .retain(|w| !matches!(w.try_send(line.clone()), Err(mpsc::error::TrySendError::Closed(_))));
+        // As in Docker, a pull that nobody waits for any more ends.
+        if !self.askers.is_empty() && self.askers.iter().all(Reply::is_closed) {
+            crate::supervise::ActorContext::stop(ctx);
+        }
     }
 }
 
@@ -153,4 +185,36 @@ impl Answer<Finished> for Puller {
 /// The puller ended between being found and being joined.
 pub fn gone(name: &str) -> PortError {
     PortError::new(Kind::Unavailable, format!("the pull of {name} was interrupted: try again"))
+}
+
+/// A name as Docker's events show it: whole (`busybox:latest`), and without tag or digest.
+pub fn familiar(name: &str) -> (String, String) {
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    if let Some((bare, _)) = name.split_once('@') {
+        return (name.to_owned(), bare.to_owned());
+    }
+    let last = name.rfind('/').map_or(0, |at| at + 1);
+    match name.get(last..).and_then(|n| n.find(':')) {
+        Some(colon) => (name.to_owned(), name.get(..last + colon).unwrap_or(name).to_owned()),
+        None => (format!("{name}:latest"), name.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::familiar;
+
+    #[test]
+    fn names_are_shown_as_users_write_them() {
+        let cases = [
+            ("busybox", "busybox:latest", "busybox"),
+            ("docker.io/library/busybox:1", "busybox:1", "busybox"),
+            ("localhost:5000/a/b", "localhost:5000/a/b:latest", "localhost:5000/a/b"),
+            ("localhost:5000/b@sha256:12", "localhost:5000/b@sha256:12", "localhost:5000/b"),
+        ];
+        for (given, whole, bare) in cases {
+            assert_eq!(familiar(given), (whole.to_owned(), bare.to_owned()));
+        }
+    }
 }

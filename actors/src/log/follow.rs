@@ -5,11 +5,10 @@ use super::sink::SinkSpec;
 use contract::log::{Cursor, LogLine, LogSource, Position, ReadRequest, StoredLine, Stream};
 use contract::runtime::{Spool, SpoolRecord};
 use contract::{Kind, PortError};
-use futures::future::{Either, select};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 const CHANNEL: usize = 256;
 
@@ -33,20 +32,45 @@ pub struct FollowRequest {
 /// What is given out: `data` ends with LF unless the line goes on.
 pub type Lines = mpsc::Receiver<Result<StoredLine, PortError>>;
 
-/// Reads a container's lines; `attributes` are given to lines that are not stored yet.
+/// Whether the run of the container that is followed goes on.
+#[derive(Clone)]
+pub struct Run {
+    changed: watch::Receiver<u64>,
+    goes_on: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Run {
+    /// `goes_on` is asked again whenever `changed` changes. Once it is false, all output is in the spool.
+    pub fn new(changed: watch::Receiver<u64>, goes_on: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { changed, goes_on: Arc::new(goes_on) }
+    }
+}
+
+/// Whose lines are read, and from where.
+#[derive(Clone)]
+pub struct Origin {
+    /// The container.
+    pub source: Arc<LogSource>,
+    /// What is not stored yet.
+    pub spool: Arc<dyn Spool>,
+    /// What lines from there are given.
+    pub attributes: BTreeMap<String, String>,
+    /// How long to follow.
+    pub run: Run,
+}
+
+/// Reads a container's lines.
 pub async fn read_logs(
-    source: Arc<LogSource>,
+    origin: Origin,
     sinks: &[SinkSpec],
-    spool: Arc<dyn Spool>,
-    attributes: BTreeMap<String, String>,
     request: FollowRequest,
 ) -> Result<Lines, PortError> {
     let sink = sinks.iter().find(|s| s.kind.reader().is_some()).cloned().ok_or_else(|| {
         PortError::new(Kind::Unsupported, "configured logging driver does not support reading")
     })?;
     let (to, lines) = mpsc::channel(CHANNEL);
-    let stored = open(&sink, &source, &request, request.tail, request.since_ns).await?;
-    let mut follower = Follower { sink, source, spool, attributes, request, to, last_ns: None };
+    let stored = open(&sink, &origin.source, &request, request.tail, request.since_ns).await?;
+    let mut follower = Follower { sink, origin, request, to, last: (i64::MIN, 0), skip: (i64::MIN, 0) };
     tokio::spawn(async move {
         if let Err(error) = follower.run(stored).await {
             // Nobody may be listening any more.
@@ -69,22 +93,27 @@ async fn open(
 
 struct Follower {
     sink: SinkSpec,
-    source: Arc<LogSource>,
-    spool: Arc<dyn Spool>,
-    attributes: BTreeMap<String, String>,
+    origin: Origin,
     request: FollowRequest,
     to: mpsc::Sender<Result<StoredLine, PortError>>,
-    last_ns: Option<i64>,
+    /// The latest time there was, and how many lines had it: one read of the shim gives all its lines one time.
+    last: (i64, usize),
+    /// Lines of such a time that were given out before the files were opened again.
+    skip: (i64, usize),
 }
 
-/// False ends the reading.
-type Goes = bool;
+/// Whether the reading goes on.
+#[derive(PartialEq, Eq)]
+enum Flow {
+    Goes,
+    Ends,
+}
 
 impl Follower {
     async fn run(&mut self, mut stored: (Lines, Cursor)) -> Result<(), PortError> {
         loop {
             while let Some(line) = stored.0.recv().await {
-                if !self.send(line?).await {
+                if self.send(line?).await == Flow::Ends {
                     return Ok(());
                 }
             }
@@ -94,11 +123,13 @@ impl Follower {
             match self.spooled(&stored.1).await {
                 // What the spool no longer has, the files have by now.
                 Err(error) if error.kind == Kind::NotFound => {
-                    let since = self.last_ns.map(|t| t + 1).or(self.request.since_ns);
-                    let again = open(&self.sink, &self.source, &self.request, None, since).await?;
+                    let since = (self.last.1 > 0).then_some(self.last.0).or(self.request.since_ns);
+                    let again = open(&self.sink, &self.origin.source, &self.request, None, since).await?;
                     if again.1 == stored.1 {
                         return Err(error);
                     }
+                    self.skip = self.last;
+                    self.last.1 = 0;
                     stored = again;
                 }
                 other => return other,
@@ -108,17 +139,19 @@ impl Follower {
 
     async fn spooled(&mut self, cursor: &Cursor) -> Result<(), PortError> {
         let bounds = self.sink.kind.batching(&self.sink.options);
-        let mut framer = Framer::at(cursor, bounds.max_line, seed(&self.source.container_id));
-        let mut more = self.spool.more();
-        let (mut at, mut ended) = (cursor.floor(), false);
+        let mut framer = Framer::at(cursor, bounds.max_line, seed(&self.origin.source.container_id));
+        let (mut more, mut run) = (self.origin.spool.more(), self.origin.run.clone());
+        let mut at = cursor.floor();
         loop {
             more.borrow_and_update();
-            let (records, next) = self.spool.read(at, READ).await?;
+            run.changed.borrow_and_update();
+            // Asked before reading: what is not there after the end will not come.
+            let goes_on = (run.goes_on)();
+            let (records, next) = self.origin.spool.read(at, READ).await?;
             if self.trimmed(at, &records).await? {
                 return Err(PortError::new(Kind::NotFound, "the spool was trimmed while it was read"));
             }
-            if let Some(last) = records.last() {
-                ended = matches!(last, SpoolRecord::End { .. });
+            if !records.is_empty() {
                 at = next;
                 let mut lines = Vec::new();
                 for record in &records {
@@ -126,19 +159,19 @@ impl Follower {
                 }
                 for line in lines {
                     let stored = self.stored(line);
-                    if !self.send(stored).await {
+                    if self.send(stored).await == Flow::Ends {
                         return Ok(());
                     }
                 }
                 continue;
             }
-            if ended {
+            if !goes_on {
                 return Ok(());
             }
-            let (changed, closed) = (pin!(more.changed()), pin!(self.to.closed()));
-            match select(changed, closed).await {
-                Either::Left((Ok(()), _)) => {}
-                Either::Left((Err(_), _)) | Either::Right(_) => return Ok(()),
+            tokio::select! {
+                changed = more.changed() => if changed.is_err() { return Ok(()) },
+                changed = run.changed.changed() => if changed.is_err() { return Ok(()) },
+                () = self.to.closed() => return Ok(()),
             }
         }
     }
@@ -153,7 +186,7 @@ impl Follower {
         if at == Position::default() || read.first().is_none_or(|first| segment(first) == at.segment) {
             return Ok(false);
         }
-        let (before, _) = self.spool.read(Position { offset: 0, ..at }, 1).await?;
+        let (before, _) = self.origin.spool.read(Position { offset: 0, ..at }, 1).await?;
         Ok(before.first().is_none_or(|first| segment(first) != at.segment))
     }
 
@@ -164,22 +197,32 @@ impl Follower {
             text.push(b'\n');
             line.data = text.into();
         }
-        StoredLine { line, attrs: self.attributes.clone() }
+        StoredLine { line, attrs: self.origin.attributes.clone() }
     }
 
-    async fn send(&mut self, stored: StoredLine) -> Goes {
+    async fn send(&mut self, stored: StoredLine) -> Flow {
         let time_ns = stored.line.time_ns;
         if self.request.until_ns.is_some_and(|until| time_ns > until) {
-            return false;
+            return Flow::Ends;
         }
-        self.last_ns = self.last_ns.max(Some(time_ns));
+        match time_ns.cmp(&self.last.0) {
+            Ordering::Greater => self.last = (time_ns, 1),
+            Ordering::Equal => self.last.1 += 1,
+            Ordering::Less => {}
+        }
+        if self.skip.1 > 0 && time_ns == self.skip.0 {
+            self.skip.1 -= 1;
+            return Flow::Goes;
+        }
         let wanted = match stored.line.stream {
             Stream::Stdout => self.request.stdout,
             Stream::Stderr => self.request.stderr,
         };
-        if !wanted || self.request.since_ns.is_some_and(|since| time_ns < since) {
-            return !self.to.is_closed();
-        }
-        self.to.send(Ok(stored)).await.is_ok()
+        let early = self.request.since_ns.is_some_and(|since| time_ns < since);
+        let open = match wanted && !early {
+            true => self.to.send(Ok(stored)).await.is_ok(),
+            false => !self.to.is_closed(),
+        };
+        if open { Flow::Goes } else { Flow::Ends }
     }
 }

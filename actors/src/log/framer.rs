@@ -127,7 +127,7 @@ impl Framer {
         &mut self,
         record: &SpoolRecord,
         out: &mut Vec<LogLine>,
-        full: impl Fn(&[LogLine]) -> bool,
+        full: impl FnMut(&[LogLine]) -> bool,
     ) -> Taken {
         match record {
             SpoolRecord::Data { at, stream, time_ns, data } => {
@@ -190,7 +190,7 @@ fn take(
     max_line: usize,
     seed: u64,
     out: &mut Vec<LogLine>,
-    full: impl Fn(&[LogLine]) -> bool,
+    mut full: impl FnMut(&[LogLine]) -> bool,
 ) -> Taken {
     if at < lane.next.0 {
         return Taken::Whole;
@@ -200,7 +200,7 @@ fn take(
         if lane.carry.is_empty() {
             lane.go_to(at, used as u32);
         }
-        let rest = data.slice(used..);
+        let rest = data.get(used..).unwrap_or_default();
         if rest.is_empty() {
             lane.next = (at, used as u32);
             return Taken::Whole;
@@ -210,34 +210,29 @@ fn take(
             return Taken::Full;
         }
         let room = max_line - lane.carry.len();
-        let window = rest.slice(..room.min(rest.len()));
-        match memchr::memchr(b'\n', &window) {
+        let window = rest.get(..room).unwrap_or(rest);
+        // One slice of the shared bytes a line: counting its holders is a visible part of a line's cost.
+        let piece = |length| data.slice(used..used + length);
+        match memchr::memchr(b'\n', window) {
             Some(lf) => {
+                let text = piece(lf);
                 used += lf + 1;
-                out.push(lane.emit(window.slice(..lf), time_ns, true, |m| identity(seed, stream, m), stream));
+                out.push(lane.emit(text, time_ns, true, |m| identity(seed, stream, m), stream));
             }
             None if window.len() == room => {
+                let text = piece(room);
                 used += room;
-                out.push(lane.emit(window, time_ns, false, |m| identity(seed, stream, m), stream));
+                out.push(lane.emit(text, time_ns, false, |m| identity(seed, stream, m), stream));
             }
             None => {
                 if lane.carry.is_empty() {
                     lane.carry_time = time_ns;
                 }
-                lane.carry.extend_from_slice(&window);
+                lane.carry.extend_from_slice(window);
                 used += window.len();
             }
         }
     }
-}
-
-/// A batch read from the spool, and whether the spool ended there.
-#[derive(Debug, Clone)]
-pub struct Piece {
-    /// The lines.
-    pub batch: std::sync::Arc<Batch>,
-    /// The last record there is says that the container ended.
-    pub ends: bool,
 }
 
 /// Reads one batch from `from` on.
@@ -246,33 +241,31 @@ pub async fn cut(
     from: &Cursor,
     policy: BatchPolicy,
     seed: u64,
-) -> Result<Piece, PortError> {
+) -> Result<Batch, PortError> {
     let mut framer = Framer::at(from, policy.max_line, seed);
-    let (mut lines, mut at, mut ends) = (Vec::new(), from.floor(), false);
-    let mut bytes = 0;
+    let (mut lines, mut at) = (Vec::new(), from.floor());
+    // Lines already counted, and their bytes.
+    let (mut seen, mut bytes) = (0, 0);
+    let mut full = |lines: &[LogLine]| {
+        bytes += lines.iter().skip(seen).map(|l| l.data.len()).sum::<usize>();
+        seen = lines.len();
+        lines.len() >= policy.max_lines || (!lines.is_empty() && bytes >= policy.max_bytes)
+    };
     'read: loop {
         let (records, next) = spool.read(at, READ).await?;
         if records.is_empty() {
             break;
         }
         for record in &records {
-            let counted = lines.len();
-            let taken = framer.push(record, &mut lines, |lines| {
-                let new: usize = lines.iter().skip(counted).map(|l| l.data.len()).sum();
-                lines.len() >= policy.max_lines || (!lines.is_empty() && bytes + new >= policy.max_bytes)
-            });
-            ends = matches!(record, SpoolRecord::End { .. });
-            bytes += lines.iter().skip(counted).map(|l| l.data.len()).sum::<usize>();
+            let taken = framer.push(record, &mut lines, &mut full);
             if taken == Taken::Full {
-                ends = false;
                 break 'read;
             }
         }
         at = next;
-        if lines.len() >= policy.max_lines || bytes >= policy.max_bytes {
-            ends = false;
+        if full(&lines) {
             break;
         }
     }
-    Ok(Piece { batch: std::sync::Arc::new(Batch { lines, end: framer.cursor() }), ends })
+    Ok(Batch { lines, end: framer.cursor() })
 }

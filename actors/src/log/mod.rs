@@ -2,10 +2,11 @@
 
 pub mod follow;
 pub mod framer;
+pub mod held;
 pub mod router;
 pub mod sink;
 
-pub use follow::{FollowRequest, read_logs};
+pub use follow::{FollowRequest, Origin, Run, read_logs};
 pub use router::actor::{RouterApi, RouterSpec};
 pub use sink::{SinkSpec, sinks_for};
 

@@ -57,6 +57,9 @@ impl Spool for FakeSpool {
         let next = out.last().map_or(from, |r| Position { offset: place(r).offset + 1, ..place(r) });
         Ok((out, next))
     }
+    async fn end(&self) -> Result<Position, PortError> {
+        Ok(self.next())
+    }
     fn more(&self) -> watch::Receiver<u64> {
         self.more.subscribe()
     }
@@ -226,7 +229,11 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
             RouterSpec { id: "c".into(), source: source.clone(), spool: spool.clone(), sinks: sinks.clone() };
         let api = RouterApi::start(spec, None, &registry);
         let request = FollowRequest { stdout: true, stderr: true, follow: true, ..Default::default() };
-        let mut follow = read_logs(source, &sinks, spool.clone(), BTreeMap::new(), request).await.unwrap();
+        let (running, changed) = watch::channel(0);
+        let now = changed.clone();
+        let run = Run::new(changed, move || *now.borrow() == 0);
+        let origin = Origin { source, spool: spool.clone(), attributes: BTreeMap::new(), run };
+        let mut follow = read_logs(origin, &sinks, request).await.unwrap();
         for n in 0..60 {
             spool.write(Stream::Stdout, format!("{n}\n").as_bytes());
             if n == 20 {
@@ -238,7 +245,12 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         spool.end();
-        assert!(api.drain(Duration::from_secs(20)).await, "{:?}", api.status(Duration::from_secs(1)).await);
+        running.send_replace(1);
+        assert!(
+            api.drain(None, Duration::from_secs(20)).await,
+            "{:?}",
+            api.status(Duration::from_secs(1)).await
+        );
         let all: Vec<String> = (0..60).map(|n| n.to_string()).collect();
         assert_eq!(*ALL[0].got.lock().unwrap(), all);
         assert_eq!(*ALL[1].got.lock().unwrap(), all);
@@ -251,7 +263,7 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
         // The next start of the container goes on in the same spool.
         spool.write(Stream::Stdout, b"again\n");
         spool.end();
-        assert!(api.drain(Duration::from_secs(5)).await);
+        assert!(api.drain(None, Duration::from_secs(5)).await);
         assert_eq!(ALL[0].got.lock().unwrap().last().unwrap(), "again");
         api.close(Duration::from_secs(5)).await;
     });

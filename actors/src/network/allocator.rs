@@ -1,6 +1,6 @@
-//! Addresses of a subnet, handed out in order.
+//! Addresses of a subnet: the lowest free one first, as Docker's local address management does.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// A subnet's addresses and their holders.
@@ -9,8 +9,7 @@ pub struct Allocator {
     first: u32,
     last: u32,
     gateway: u32,
-    next: u32,
-    held: HashMap<u32, String>,
+    held: BTreeMap<u32, String>,
 }
 
 impl Allocator {
@@ -20,27 +19,30 @@ impl Allocator {
         let network = u32::from(gateway) & mask;
         let first = network.saturating_add(1);
         let last = (network | !mask).saturating_sub(1);
-        Self { first, last, gateway: gateway.into(), next: first, held: HashMap::new() }
+        Self { first, last, gateway: gateway.into(), held: BTreeMap::new() }
     }
 
-    /// Notes an address in use.
-    pub fn hold(&mut self, address: Ipv4Addr, holder: &str) {
-        self.held.insert(address.into(), holder.to_owned());
+    /// Notes an address in use; false when another holds it.
+    pub fn hold(&mut self, address: Ipv4Addr, holder: &str) -> bool {
+        self.held.entry(address.into()).or_insert_with(|| holder.to_owned()) == holder
     }
 
-    /// The holder's address, or the next free one after the last handed out; `None` when none is free.
+    /// The holder's address, or the lowest free one; `None` when none is free.
     pub fn reserve(&mut self, holder: &str) -> Option<Ipv4Addr> {
         if let Some((address, _)) = self.held.iter().find(|(_, h)| *h == holder) {
             return Some((*address).into());
         }
-        let count = u64::from(self.last.saturating_sub(self.first)) + 1;
-        for _ in 0..count {
-            let candidate = self.next;
-            self.next = if candidate >= self.last { self.first } else { candidate + 1 };
-            if candidate != self.gateway && !self.held.contains_key(&candidate) {
-                self.held.insert(candidate, holder.to_owned());
-                return Some(candidate.into());
+        let mut candidate = self.first;
+        // Held addresses come in order: the first gap is free.
+        for taken in self.held.range(self.first..).map(|(a, _)| *a).chain([u32::MAX]) {
+            while candidate < taken && candidate <= self.last {
+                if candidate != self.gateway {
+                    self.held.insert(candidate, holder.to_owned());
+                    return Some(candidate.into());
+                }
+                candidate += 1;
             }
+            candidate = taken.saturating_add(1);
         }
         None
     }
@@ -48,9 +50,6 @@ impl Allocator {
     /// Frees whatever the holder has.
     pub fn release(&mut self, holder: &str) {
         self.held.retain(|_, h| h != holder);
-        if self.held.is_empty() {
-            self.next = self.first;
-        }
     }
 }
 
@@ -64,16 +63,28 @@ pub fn mac(address: Ipv4Addr) -> String {
 mod tests {
     use super::*;
 
+    fn last(pool: &mut Allocator, holder: &str) -> Option<u8> {
+        pool.reserve(holder).map(|a| a.octets()[3])
+    }
+
     #[test]
-    fn addresses_come_in_order_and_wrap() {
+    fn the_lowest_free_address_is_handed_out_and_a_full_subnet_says_so() {
         let mut pool = Allocator::new(Ipv4Addr::new(10, 0, 0, 1), 29);
-        let four: Vec<_> = ["a", "b", "c"].map(|h| pool.reserve(h).unwrap().octets()[3]).into();
-        assert_eq!(four, [2, 3, 4]);
+        assert_eq!(["a", "b", "c"].map(|h| last(&mut pool, h)), [2, 3, 4].map(Some));
         pool.release("a");
-        assert_eq!(pool.reserve("d").unwrap().octets()[3], 5);
-        assert_eq!(pool.reserve("e").unwrap().octets()[3], 6);
-        assert_eq!(pool.reserve("f").unwrap().octets()[3], 2);
-        assert_eq!(pool.reserve("g"), None);
+        assert_eq!(["d", "e", "f"].map(|h| last(&mut pool, h)), [2, 5, 6].map(Some));
+        assert_eq!(last(&mut pool, "g"), None);
+        pool.release("c");
+        assert_eq!(last(&mut pool, "g"), Some(4));
+    }
+
+    #[test]
+    fn an_address_held_by_another_is_not_taken_over() {
+        let mut pool = Allocator::new(Ipv4Addr::new(10, 0, 0, 1), 29);
+        let address = Ipv4Addr::new(10, 0, 0, 2);
+        assert!(pool.hold(address, "a") && pool.hold(address, "a"));
+        assert!(!pool.hold(address, "b"));
+        assert_eq!(last(&mut pool, "b"), Some(3));
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl<A: Member> Actor for Hosted<A> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.vitals.fuse.point("started");
         self.member.started(ctx);
         if let Some(ready) = self.ready.take() {
             // Only a group waits for it.
@@ -70,7 +71,7 @@ where
         let Tracked { message, place } = tracked;
         // Given back first, so that a handler may tell its own actor.
         drop(place);
-        self.vitals.fuse.point();
+        self.vitals.fuse.point(std::any::type_name::<M>());
         MessageResult(self.member.answer(message, ctx))
     }
 }

@@ -134,6 +134,25 @@ impl<A: Member> Link<A> {
         }
     }
 
+    /// Asks again while the actor is being rebuilt, within the deadline: for messages that may be executed twice.
+    pub async fn insist<M>(&self, make: impl Fn() -> M, deadline: Duration) -> Result<M::Result, Unavailable>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send + 'static,
+        A: Answer<M>,
+    {
+        let until = until(deadline);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.ask(make(), left).await {
+                Err(Unavailable { why: Why::Restarting, .. }) if !left.is_zero() => {
+                    tokio::time::sleep(AGAIN.min(left)).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// Sends a message that carries a [`Reply`] and waits for it. A reply dropped unanswered
     /// counts as a restart.
     pub async fn call<M, T>(
@@ -259,6 +278,9 @@ impl<A: Member> Link<A> {
         Unavailable { actor: self.vitals.name.clone(), why }
     }
 }
+
+/// Pause between two tries to reach an actor that is being rebuilt.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Far enough for ever, near enough not to overflow.
 const FOREVER: Duration = Duration::from_secs(86_400 * 365 * 30);

@@ -13,6 +13,7 @@ use registry::{RegistryClient, RegistryConfig};
 use runtime::{FileSpools, RuntimeConfig, ShimRuntime, Signals};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use storage::{FileRecords, OverlayRoots, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!("gantry is ready");
     let outcome = end(&engine).await;
     stop.cancel();
+    engine.settle(Duration::from_secs(3)).await;
     for path in sockets.into_iter().chain(config.pidfile) {
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!("removing {}: {error}", path.display());
@@ -81,6 +83,7 @@ fn ports(config: &Config) -> anyhow::Result<Ports> {
     let registry = RegistryClient::new(RegistryConfig {
         insecure: config.insecure_registries.clone(),
         mirrors: config.registry_mirrors.clone(),
+        ..RegistryConfig::default()
     })
     .map_err(|e| anyhow::anyhow!(e.chain()))?;
     let store =

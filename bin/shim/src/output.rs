@@ -1,6 +1,7 @@
 //! Output on its way into the spool, with the two ways to meet a full budget.
 
 use sandbox::spool::{Appended, Kind, Writer};
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,25 +17,30 @@ pub fn now_ns() -> i64 {
 pub struct Output {
     spool: Writer,
     drop_when_full: bool,
-    /// Read from the container but not taken by the spool yet (blocking mode): stream, time, bytes.
-    waiting: Option<(u8, i64, Vec<u8>)>,
+    /// Read from the container but not taken by the spool yet (blocking mode): stream, time, bytes. More than one, since both
+    /// streams may have been found readable before the first of them filled the budget.
+    waiting: VecDeque<(u8, i64, Vec<u8>)>,
     dropped: u64,
 }
 
 impl Output {
     /// Begins a new stretch of the spool.
     pub fn open(dir: &Path, budget: u64, drop_when_full: bool) -> io::Result<Self> {
-        Ok(Self { spool: Writer::open(dir, budget)?, drop_when_full, waiting: None, dropped: 0 })
+        Ok(Self { spool: Writer::open(dir, budget)?, drop_when_full, waiting: VecDeque::new(), dropped: 0 })
     }
 
     /// Whether reading from the container must pause.
     pub fn blocked(&self) -> bool {
-        self.waiting.is_some()
+        !self.waiting.is_empty()
     }
 
     /// Takes what was read at once.
     pub fn take(&mut self, stream: u8, bytes: &[u8]) {
         let time = now_ns();
+        if self.blocked() {
+            self.waiting.push_back((stream, time, bytes.to_vec()));
+            return;
+        }
         if self.dropped > 0 && !self.write_gap(time) {
             self.dropped += bytes.len() as u64;
             return;
@@ -43,15 +49,15 @@ impl Output {
             Ok(Appended::Written) => {}
             // A disk that fails is a budget that is full: the container must not notice more than that.
             Ok(Appended::Full) | Err(_) if self.drop_when_full => self.dropped += bytes.len() as u64,
-            Ok(Appended::Full) | Err(_) => self.waiting = Some((stream, time, bytes.to_vec())),
+            Ok(Appended::Full) | Err(_) => self.waiting.push_back((stream, time, bytes.to_vec())),
         }
     }
 
     /// Tries again; true when nothing waits any more.
     pub fn retry(&mut self) -> bool {
-        if let Some((stream, time, bytes)) = &self.waiting {
+        while let Some((stream, time, bytes)) = self.waiting.front() {
             match self.spool.append(Kind::Data, *stream, *time, bytes) {
-                Ok(Appended::Written) => self.waiting = None,
+                Ok(Appended::Written) => drop(self.waiting.pop_front()),
                 Ok(Appended::Full) | Err(_) => return false,
             }
         }
@@ -83,5 +89,33 @@ impl Output {
             self.write_gap(time);
         }
         self.spool.append(Kind::End, 0, time, &[]).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sandbox::spool::{Place, read, trim};
+
+    #[test]
+    fn a_second_stream_found_readable_when_the_budget_fills_is_kept_too() {
+        // It replaced what waited of the first stream: a pipe's worth of lines was lost.
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = Output::open(dir.path(), 1000, false).unwrap();
+        output.take(1, &[b'a'; 900]);
+        output.take(1, &[b'b'; 900]);
+        output.take(2, &[b'c'; 900]);
+        output.take(1, &[b'd'; 9]);
+        assert!(output.blocked() && !output.retry());
+        let mut seen = Vec::new();
+        let mut place = Place::default();
+        while output.blocked() || seen.len() < 4 {
+            let (records, next) = read(dir.path(), place, 1 << 20).unwrap();
+            seen.extend(records.into_iter().map(|(_, r)| (r.stream, r.payload.first().copied())));
+            place = next;
+            trim(dir.path(), place.segment + 1).unwrap();
+            output.retry();
+        }
+        assert_eq!(seen, [(1, Some(b'a')), (1, Some(b'b')), (2, Some(b'c')), (1, Some(b'd'))]);
     }
 }

@@ -221,6 +221,10 @@ impl Loop {
     }
 
     fn read_main(&mut self, stream: u8) {
+        // The other stream may just have filled the budget; this one stays in its pipe.
+        if self.container.output.blocked() {
+            return;
+        }
         let stdio = &mut self.container.main.stdio;
         let slot = if stream == 1 { &mut stdio.stdout } else { &mut stdio.stderr };
         let Some(fd) = slot else { return };

@@ -39,12 +39,18 @@ pub struct ImageSummary {
     pub digests: Vec<String>,
     /// ns since epoch.
     pub created_ns: i64,
+    /// When it last got a name, ns since epoch; 0 = never.
+    pub tagged_ns: i64,
     /// Unpacked bytes.
     pub size: u64,
     /// The OCI/Docker configuration whole (`config`, `rootfs`, `history`, `architecture`, …).
     pub config: serde_json::Value,
     /// Diff ids, lowest first.
     pub layers: Vec<String>,
+    /// Unpacked bytes of each layer.
+    pub sizes: Vec<u64>,
+    /// Where each layer is unpacked.
+    pub folders: Vec<std::path::PathBuf>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -139,15 +145,20 @@ pub struct Pulled {
     pub digest: String,
 }
 
+/// Told how many bytes of a compressed layer were read so far.
+pub type Passed = std::sync::Arc<dyn Fn(u64) + Send + Sync>;
+
 /// Where a pull puts layers; the store behind it.
 #[async_trait]
 pub trait LayerSink: Send + Sync {
     /// Folder for blobs on their way; kept over restarts so that downloads resume.
     fn partial(&self) -> std::path::PathBuf;
-    /// The layer is already unpacked.
+    /// The layer is already unpacked; from now to the end of the pull it stays.
     async fn has_layer(&self, diff_id: &str) -> bool;
+    /// The image of that id (`sha256:…` of its configuration) is already whole; its layers stay as with `has_layer`.
+    async fn has_image(&self, id: &str) -> bool;
     /// Unpacks a (compressed) layer and verifies that it is `diff_id`; the file stays the caller's.
-    async fn unpack(&self, blob: std::path::PathBuf, diff_id: &str) -> Result<(), PortError>;
+    async fn unpack(&self, blob: std::path::PathBuf, diff_id: &str, passed: Passed) -> Result<(), PortError>;
 }
 
 /// Fetches images from registries.

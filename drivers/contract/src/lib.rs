@@ -4,6 +4,8 @@
 //! Nothing here does I/O.
 
 pub mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
 pub mod id;
 pub mod image;
 pub mod log;

@@ -113,6 +113,8 @@ pub struct Bind {
     pub propagation: String,
     /// As the user wrote it.
     pub text: String,
+    /// A missing source becomes a folder at the start, as Docker does for `-v`.
+    pub make_source: bool,
 }
 
 /// Limits; `None`/0 = unlimited.
@@ -149,6 +151,8 @@ pub struct ContainerState {
     pub name: String,
     /// The user wants it running (set by start, cleared by stop and exit).
     pub wanted: bool,
+    /// The user stopped it: its restart policy does not apply before the next start.
+    pub stopped: bool,
     /// It was started at least once.
     pub started: bool,
     /// Its last start, ns since epoch; 0 = never.
@@ -165,6 +169,10 @@ pub struct ContainerState {
     pub restart_count: i64,
     /// Its last network attachment, while running.
     pub endpoint: Option<crate::network::Endpoint>,
+    /// How many starts have come to an end, by an exit or by failing.
+    pub ends: u64,
+    /// The code the last of them left; a start does not take it back, so that who waited hears of it.
+    pub ended_with: i32,
     /// Number of the start: names its spool generation.
     pub attempt: u64,
 }

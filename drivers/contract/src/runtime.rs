@@ -123,7 +123,7 @@ pub type Output = tokio::sync::mpsc::Receiver<(Stream, Bytes)>;
 pub struct Attachment {
     /// To the process; `None` when stdin is not open.
     pub input: Option<Input>,
-    /// From the process. For the main process this is output from now on; for execs from the start.
+    /// From an exec session, from its start. A main process's output is in its spool: here it is empty.
     pub output: Output,
 }
 
@@ -192,6 +192,8 @@ pub trait Spool: Send + Sync {
     /// Records from `from`, at most about `max_bytes`; and the position after them. Empty = nothing new yet.
     async fn read(&self, from: Position, max_bytes: usize)
     -> Result<(Vec<SpoolRecord>, Position), PortError>;
+    /// The place after the last record there is.
+    async fn end(&self) -> Result<Position, PortError>;
     /// Changes whenever there may be more.
     fn more(&self) -> watch::Receiver<u64>;
     /// Segments before `before` may go.

@@ -7,6 +7,22 @@ use crate::runtime::RootSpec;
 use async_trait::async_trait;
 use std::path::PathBuf;
 
+/// What a record has to outlive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Power loss: written through to the disk.
+    Disk,
+    /// The daemon: for containers that are removed when they end, which no reboot brings back.
+    Daemon,
+}
+
+impl Durability {
+    /// What this container's record has to outlive.
+    pub fn of(spec: &ContainerSpec) -> Self {
+        if spec.auto_remove { Self::Daemon } else { Self::Disk }
+    }
+}
+
 /// Container records, one folder each, written by temporary file, sync, rename.
 #[async_trait]
 pub trait Records: Send + Sync {
@@ -14,10 +30,15 @@ pub trait Records: Send + Sync {
     async fn load_all(&self) -> Result<(Vec<ContainerRecord>, Vec<PortError>), PortError>;
     /// One record.
     async fn load(&self, id: &ContainerId) -> Result<ContainerRecord, PortError>;
-    /// Writes the wish (once).
-    async fn save_spec(&self, spec: &ContainerSpec) -> Result<(), PortError>;
-    /// Writes the history.
-    async fn save_state(&self, id: &ContainerId, state: &ContainerState) -> Result<(), PortError>;
+    /// Writes a new record.
+    async fn create(&self, spec: &ContainerSpec, state: &ContainerState) -> Result<(), PortError>;
+    /// Writes the history anew.
+    async fn save_state(
+        &self,
+        id: &ContainerId,
+        state: &ContainerState,
+        durability: Durability,
+    ) -> Result<(), PortError>;
     /// The container's folder.
     fn directory(&self, id: &ContainerId) -> PathBuf;
     /// Removes the folder with all in it (logs, spool).
@@ -31,4 +52,6 @@ pub trait Roots: Send + Sync {
     async fn ensure_root(&self, id: &ContainerId, image: &str) -> Result<RootSpec, PortError>;
     /// Removes them (unmounting what is still mounted).
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError>;
+    /// Finishes what a killed daemon was removing.
+    async fn sweep(&self) -> Result<(), PortError>;
 }

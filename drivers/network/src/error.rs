@@ -46,6 +46,12 @@ pub enum PortsError {
         /// The errno behind it.
         errno: Errno,
     },
+    /// Docker's text for a port that another container has.
+    #[error("Bind for {host} failed: port is already allocated")]
+    Allocated {
+        /// Host address and port.
+        host: String,
+    },
     /// The ephemeral range is used up.
     #[error("all ports are allocated")]
     Exhausted,
@@ -102,6 +108,7 @@ impl NetworkError {
             Self::Invalid(_) => Kind::Invalid,
             Self::Ports(PortsError::Ipv6(_)) => Kind::Unsupported,
             Self::Ports(PortsError::Exhausted) => Kind::Exhausted,
+            Self::Ports(PortsError::Allocated { .. }) => Kind::Conflict,
             Self::Ports(PortsError::Bind { errno, .. }) => of_errno(*errno),
             Self::Netlink(e) => of_errno(e.errno()),
             Self::Setting { source, .. } => of_errno(Errno::from_raw(source.raw_os_error().unwrap_or(0))),

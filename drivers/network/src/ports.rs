@@ -95,6 +95,12 @@ impl Reservations {
         for _ in 0..tries {
             let port = if want.host_port == 0 { self.advance() } else { want.host_port };
             let address = SocketAddrV4::new(host, port);
+            if self.held.iter().any(|h| same_port(&h.binding, want.protocol, address)) {
+                if want.host_port == 0 {
+                    continue;
+                }
+                return Err(PortsError::Allocated { host: address.to_string() });
+            }
             match bound(want.protocol, address) {
                 Ok(socket) => {
                     let binding = PortBinding { host_port: port, ..want };
@@ -130,6 +136,13 @@ impl Reservations {
         self.next = if port >= *self.ephemeral.end() { *self.ephemeral.start() } else { port + 1 };
         port
     }
+}
+
+/// Whether a held port is the wanted one, on the same address or on all of them.
+fn same_port(held: &PortBinding, protocol: Protocol, wanted: SocketAddrV4) -> bool {
+    let overlaps =
+        held.host_ip.is_unspecified() || wanted.ip().is_unspecified() || held.host_ip == *wanted.ip();
+    held.protocol == protocol && held.host_port == wanted.port() && overlaps
 }
 
 fn answers(held: &PortBinding, want: &PortBinding) -> bool {
@@ -187,7 +200,9 @@ mod tests {
         let target = Ipv4Addr::new(172, 17, 0, 2);
         let first = ports.reserve("c", target, vec![tcp(0)]).unwrap();
         assert_eq!(ports.reserve("c", target, vec![tcp(0)]).unwrap(), first);
-        assert!(ports.held_by_other("d", &first[0]) && ports.reserve("d", target, first.clone()).is_err());
+        let refused = ports.reserve("d", target, first.clone()).unwrap_err();
+        let words = format!("Bind for 127.0.0.1:{} failed: port is already allocated", first[0].host_port);
+        assert!(ports.held_by_other("d", &first[0]) && refused.to_string() == words, "{refused}");
         ports.release("c", target);
         assert_eq!(ports.reserve("d", target, first.clone()).unwrap(), first);
     }

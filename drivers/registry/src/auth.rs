@@ -1,130 +1,133 @@
-//! Requests to one repository of one registry, with the credentials its challenges ask for (RFC 6750, RFC 7617 and the
-//! distribution token specification).
+//! What a registry wants to see before it answers (RFC 7235, RFC 6750, RFC 7617, distribution token specification).
 
-use contract::image::{Credentials, RemoteName};
-use contract::{Kind, PortError};
-use reqwest::header::{ACCEPT, AUTHORIZATION, RANGE, WWW_AUTHENTICATE};
-use reqwest::{Client, Response, StatusCode};
-use std::sync::{Mutex, PoisonError};
+use crate::fault::Fault;
+use crate::session::bounded;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use contract::image::Credentials;
+use reqwest::{Client, Url};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
-/// A conversation with a registry about one repository.
-pub struct Session {
-    http: Client,
-    base: String,
-    repository: String,
-    familiar: String,
-    credentials: Option<Credentials>,
-    token: Mutex<Option<String>>,
+/// Largest token answer taken, bytes.
+const LIMIT: usize = 1 << 20;
+
+/// One challenge of a `WWW-Authenticate` header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge {
+    scheme: String,
+    fields: BTreeMap<String, String>,
 }
 
-impl Session {
-    /// Nothing is asked yet.
-    pub fn new(http: Client, base: String, name: &RemoteName, credentials: Option<Credentials>) -> Self {
-        let (repository, familiar) = (name.repository.clone(), name.familiar.clone());
-        Self { http, base, repository, familiar, credentials, token: Mutex::new(None) }
+impl Challenge {
+    /// Reads `Bearer realm="…",service="…",scope="…"`; several header lines make several challenges.
+    pub fn read(text: &str) -> Self {
+        let (scheme, mut rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        let mut fields = BTreeMap::new();
+        while let Some((key, after)) = rest.split_once('=') {
+            let (value, left) = match after.strip_prefix('"') {
+                Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+                None => after.split_once(',').unwrap_or((after, "")),
+            };
+            fields.insert(key.trim().trim_start_matches(',').trim().to_lowercase(), value.to_owned());
+            rest = left;
+        }
+        Self { scheme: scheme.to_lowercase(), fields }
     }
 
-    /// The repository as the user knows it.
-    pub fn familiar(&self) -> &str {
-        &self.familiar
+    fn field(&self, key: &str) -> Option<&str> {
+        self.fields.get(key).map(String::as_str)
     }
 
-    /// GETs `/v2/<repository>/<path>`; answers a challenge once.
-    pub async fn get(&self, path: &str, accept: Option<&str>, from: u64) -> Result<Response, PortError> {
-        let url = format!("{}/v2/{}/{path}", self.base, self.repository);
-        let mut tries = 0;
-        loop {
-            let mut request = self.http.get(&url);
-            if let Some(accept) = accept {
-                request = request.header(ACCEPT, accept);
+    /// The `Authorization` header that answers.
+    pub async fn answer(
+        &self,
+        http: &Client,
+        url: &str,
+        repository: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<String, Fault> {
+        match (self.scheme.as_str(), credentials) {
+            ("basic", Some(c)) => {
+                Ok(format!("Basic {}", STANDARD.encode(format!("{}:{}", c.username, c.password))))
             }
-            if from > 0 {
-                request = request.header(RANGE, format!("bytes={from}-"));
+            ("basic", None) => Err(Fault::Denied(format!("Get \"{url}\": no basic auth credentials"))),
+            ("bearer", credentials) => self.token(http, repository, credentials).await,
+            (other, _) => {
+                Err(Fault::Denied(format!("the registry asks for unsupported authentication {other:?}")))
             }
-            let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(token) = token {
-                request = request.header(AUTHORIZATION, token);
-            }
-            let response = request.send().await.map_err(|e| unreachable(&url, e))?;
-            if response.status() != StatusCode::UNAUTHORIZED || tries > 0 {
-                return Ok(response);
-            }
-            tries += 1;
-            let challenge =
-                response.headers().get(WWW_AUTHENTICATE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-            let answer = self.answer(challenge).await?;
-            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         }
     }
 
-    /// The text for a refused or missing repository.
-    pub fn denied(&self) -> PortError {
-        let text = format!(
-            "pull access denied for {}, repository does not exist or may require 'docker login'",
-            self.familiar
-        );
-        PortError::new(Kind::NotFound, text)
-    }
-
-    async fn answer(&self, challenge: &str) -> Result<String, PortError> {
-        let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
-        if scheme.eq_ignore_ascii_case("basic") {
-            let c = self.credentials.as_ref().ok_or_else(|| self.denied())?;
-            return Ok(format!("Basic {}", base64(&format!("{}:{}", c.username, c.password))));
-        }
-        let field = |name: &str| {
-            let start = rest.find(&format!("{name}=\""))? + name.len() + 2;
-            rest.get(start..)?.split('"').next()
-        };
-        let realm =
-            field("realm").filter(|_| scheme.eq_ignore_ascii_case("bearer")).ok_or_else(|| self.denied())?;
+    async fn token(
+        &self,
+        http: &Client,
+        repository: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<String, Fault> {
+        let realm = self.field("realm").unwrap_or_default();
+        let mut url = Url::parse(realm)
+            .ok()
+            .filter(|u| matches!(u.scheme(), "http" | "https"))
+            .ok_or_else(|| Fault::Denied(format!("the registry names a wrong token server {realm:?}")))?;
         let scope =
-            field("scope").map_or_else(|| format!("repository:{}:pull", self.repository), str::to_owned);
-        let mut url = reqwest::Url::parse(realm).map_err(|e| {
-            PortError::caused(Kind::Invalid, format!("the registry names a wrong token server {realm}"), e)
+            self.field("scope").map_or_else(|| format!("repository:{repository}:pull"), str::to_owned);
+        let service = self.field("service").unwrap_or_default().to_owned();
+        let shown = url.to_string();
+        let identity = credentials.filter(|c| !c.identitytoken.is_empty());
+        let request = if let Some(identity) = identity {
+            let form = [
+                ("grant_type", "refresh_token"),
+                ("client_id", "gantry"),
+                ("service", service.as_str()),
+                ("scope", scope.as_str()),
+                ("refresh_token", identity.identitytoken.as_str()),
+            ];
+            http.post(url).form(&form)
+        } else {
+            let mut pairs = url.query_pairs_mut();
+            pairs.append_pair("scope", &scope);
+            if !service.is_empty() {
+                pairs.append_pair("service", &service);
+            }
+            if let Some(c) = credentials {
+                pairs.append_pair("account", &c.username);
+            }
+            drop(pairs);
+            match credentials {
+                Some(c) => http.get(url).basic_auth(&c.username, Some(&c.password)),
+                None => http.get(url),
+            }
+        };
+        let response = request.send().await.map_err(|e| Fault::transport(&shown, &e))?;
+        let status = response.status();
+        let body = bounded(response, LIMIT).await?;
+        if !status.is_success() {
+            return Err(Fault::answer(status, &body));
+        }
+        let body: Value = serde_json::from_slice(&body)
+            .map_err(|e| Fault::Denied(format!("unable to decode token response: {e}")))?;
+        let token = ["token", "access_token"].iter().find_map(|k| body.get(k).and_then(Value::as_str));
+        let token = token.ok_or_else(|| {
+            Fault::Denied("authorization server did not include a token in the response".into())
         })?;
-        url.query_pairs_mut().append_pair("scope", &scope);
-        if let Some(service) = field("service") {
-            url.query_pairs_mut().append_pair("service", service);
-        }
-        let mut request = self.http.get(url.clone());
-        if let Some(c) = self.credentials.as_ref().filter(|c| !c.username.is_empty()) {
-            request = request.basic_auth(&c.username, Some(&c.password));
-        }
-        let response = request.send().await.map_err(|e| unreachable(url.as_str(), e))?;
-        if !response.status().is_success() {
-            return Err(self.denied());
-        }
-        let body: serde_json::Value = response.json().await.map_err(|e| unreachable(url.as_str(), e))?;
-        let token =
-            body.get("token").or_else(|| body.get("access_token")).and_then(serde_json::Value::as_str);
-        token.map(|t| format!("Bearer {t}")).ok_or_else(|| self.denied())
+        Ok(format!("Bearer {token}"))
     }
-}
-
-/// A registry that cannot be reached, in the words of Docker's client library.
-pub fn unreachable(url: &str, error: reqwest::Error) -> PortError {
-    PortError::caused(Kind::Unavailable, format!("Get \"{url}\""), error.without_url())
-}
-
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let digit = DIGITS.get((bits >> (18 - 6 * place) & 63) as usize).copied().unwrap_or(b'=');
-            out.push(if place <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Challenge;
+
     #[test]
-    fn base64_is_that_of_rfc_4648() {
-        assert_eq!(["", "f", "fo", "foo", "a:b"].map(super::base64), ["", "Zg==", "Zm8=", "Zm9v", "YTpi"]);
+    fn challenges_are_read_with_commas_inside_quotes() {
+        let read = Challenge::read(
+            r#"Bearer realm="https://a/token",service="s, t",scope="repository:x:pull,push", error=no"#,
+        );
+        assert_eq!(read.scheme, "bearer");
+        assert_eq!(read.field("service"), Some("s, t"));
+        assert_eq!(read.field("scope"), Some("repository:x:pull,push"));
+        assert_eq!(read.field("error"), Some("no"));
+        assert_eq!(Challenge::read("Basic").scheme, "basic");
     }
 }

@@ -2,67 +2,129 @@
 
 mod auth;
 mod blob;
+mod endpoint;
+mod fault;
+mod layers;
 mod manifest;
+mod platform;
+mod progress;
+mod session;
 
 use async_trait::async_trait;
-use auth::Session;
-use contract::image::{Credentials, LayerSink, Progress, ProgressSink, Pulled, Puller, RemoteName};
+use contract::image::{Credentials, LayerSink, ProgressSink, Pulled, Puller, RemoteName};
 use contract::{Kind, PortError};
-use futures::StreamExt;
+use endpoint::Trust;
+use fault::Fault;
+use layers::{Pull, Traffic};
+use manifest::Resolved;
+use platform::Platform;
+use progress::Lines;
+use session::Session;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Layers fetched at once (Docker's default).
-const CONCURRENT: usize = 3;
-
 /// How registries are reached.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RegistryConfig {
-    /// Hosts spoken to without TLS, besides loopback.
+    /// Hosts (`host[:port]`) and address ranges spoken to without TLS or with any certificate, besides loopback.
     pub insecure: Vec<String>,
     /// Mirrors of Docker Hub, as URLs.
     pub mirrors: Vec<String>,
+    /// Unit of waiting before a broken download is tried again.
+    pub pause: Duration,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self { insecure: Vec::new(), mirrors: Vec::new(), pause: Duration::from_secs(1) }
+    }
 }
 
 /// A client of all registries.
 pub struct RegistryClient {
     config: RegistryConfig,
-    http: reqwest::Client,
+    careful: reqwest::Client,
+    trusting: reqwest::Client,
+    traffic: Traffic,
 }
 
 impl RegistryClient {
-    /// A client with its own connection pool.
+    /// A client with its own connection pools.
     pub fn new(config: RegistryConfig) -> Result<Self, PortError> {
         // Fails only when another part of the program chose a provider already, which is as good.
         let _chosen = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent("gantry")
-            .connect_timeout(Duration::from_secs(15))
-            .read_timeout(Duration::from_secs(60))
-            .build()
-            .map_err(|e| PortError::caused(Kind::Bug, "set up the registry client", e))?;
-        Ok(Self { config, http })
+        let client = |trust| {
+            reqwest::Client::builder()
+                .user_agent("gantry")
+                .connect_timeout(Duration::from_secs(15))
+                .read_timeout(Duration::from_secs(60))
+                .tls_danger_accept_invalid_certs(trust == Trust::Anyone)
+                .build()
+                .map_err(|e| PortError::caused(Kind::Bug, "set up the registry client", e))
+        };
+        let (careful, trusting) = (client(Trust::Authorities)?, client(Trust::Anyone)?);
+        let traffic = Traffic::new(config.pause);
+        Ok(Self { config, careful, trusting, traffic })
     }
 
-    /// Base URLs to try, in order.
-    fn bases(&self, host: &str) -> Vec<String> {
-        if host == "docker.io" {
-            let mirrors = self.config.mirrors.iter().map(|m| m.trim_end_matches('/').to_owned());
-            return mirrors.chain(["https://registry-1.docker.io".to_owned()]).collect();
+    /// The first address of the registry that answers, and what the name stands for there.
+    async fn resolve(
+        &self,
+        name: &RemoteName,
+        wanted: &str,
+        platform: &Platform,
+        auth: Option<Credentials>,
+    ) -> Result<(Session, Resolved), Fault> {
+        let addresses =
+            if name.host == "docker.io" { Vec::new() } else { endpoint::addresses(&name.host).await };
+        let RegistryConfig { insecure, mirrors, .. } = &self.config;
+        let endpoints = endpoint::endpoints(&name.host, &addresses, insecure, mirrors);
+        let mut last = Fault::Content(format!("no endpoint of {}", name.host));
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            let http = if endpoint.trust == Trust::Anyone { &self.trusting } else { &self.careful };
+            // Docker Hub's password is none of a mirror's business.
+            let mirror = name.host == "docker.io" && index + 1 < endpoints.len();
+            let auth = auth.clone().filter(|_| !mirror);
+            let session = Session::new(http.clone(), endpoint.base.clone(), name, auth);
+            let found = match session.ping().await {
+                Ok(()) => manifest::resolve(&session, wanted, platform).await,
+                Err(fault) => Err(fault),
+            };
+            match found {
+                Ok(resolved) => return Ok((session, resolved)),
+                Err(fault) if mirror || fault.elsewhere() => last = fault,
+                Err(fault) => return Err(fault),
+            }
         }
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let loopback = name == "localhost" || name.starts_with("127.") || name == "[::1]";
-        if loopback || self.config.insecure.iter().any(|i| i == host) {
-            return vec![format!("https://{host}"), format!("http://{host}")];
-        }
-        vec![format!("https://{host}")]
+        Err(last)
     }
-}
 
-fn note(progress: &ProgressSink, id: &str, status: impl Into<String>) {
-    // A client that does not keep up misses lines; the pull goes on.
-    let _missed =
-        progress.try_send(Progress { id: id.to_owned(), status: status.into(), ..Progress::default() });
+    async fn bring(
+        &self,
+        name: &RemoteName,
+        platform: Option<String>,
+        auth: Option<Credentials>,
+        sink: Arc<dyn LayerSink>,
+        progress: ProgressSink,
+    ) -> Result<Pulled, Fault> {
+        let wanted = name.digest.clone().unwrap_or_else(|| name.tag.clone());
+        let platform = Platform::new(platform.as_deref());
+        let (session, image) = self.resolve(name, &wanted, &platform, auth).await?;
+        let lines = Lines::new(progress);
+        lines.state(&wanted, format!("Pulling from {}", name.repository)).await;
+        let config = blob::fetch_small(&session, &image.config).await?;
+        let ids = manifest::diff_ids(&config)?;
+        if ids.len() != image.layers.len() {
+            // Docker's text.
+            return Err(Fault::Content("layers from manifest don't match image configuration".into()));
+        }
+        if sink.has_image(&image.config.digest).await {
+            return Ok(Pulled { config, digest: image.digest });
+        }
+        let pull = Pull { session: &session, traffic: &self.traffic, sink, lines };
+        pull.layers(&image.layers, &ids).await?;
+        Ok(Pulled { config, digest: image.digest })
+    }
 }
 
 #[async_trait]
@@ -75,60 +137,10 @@ impl Puller for RegistryClient {
         sink: Arc<dyn LayerSink>,
         progress: ProgressSink,
     ) -> Result<Pulled, PortError> {
-        let wanted = name.digest.clone().unwrap_or_else(|| name.tag.clone());
-        let mut last = None;
-        let mut found = None;
-        for base in self.bases(&name.host) {
-            let session = Session::new(self.http.clone(), base, name, auth.clone());
-            match manifest::resolve(&session, &wanted, platform.as_deref()).await {
-                Ok(resolved) => {
-                    found = Some((session, resolved));
-                    break;
-                }
-                // The last answer from a registry that could be reached counts most.
-                Err(error) if error.kind == Kind::Unavailable && last.is_some() => {}
-                Err(error) => last = Some(error),
-            }
-        }
-        let Some((session, image)) = found else {
-            return Err(last.unwrap_or_else(|| PortError::new(Kind::Unavailable, "no registry to ask")));
+        let shown = match &name.digest {
+            Some(digest) => format!("{}@{digest}", name.familiar),
+            None => format!("{}:{}", name.familiar, name.tag),
         };
-        note(&progress, &wanted, format!("Pulling from {}", name.repository));
-        let config = blob::fetch_small(&session, &image.config).await?;
-        let ids = manifest::diff_ids(&config)?;
-        if ids.len() != image.layers.len() {
-            let text =
-                format!("{} has {} layers but {} diff ids", name.familiar, image.layers.len(), ids.len());
-            return Err(PortError::new(Kind::Invalid, text));
-        }
-        for layer in &image.layers {
-            note(&progress, layer.short(), "Pulling fs layer");
-        }
-        let work = image.layers.iter().zip(&ids).map(|(layer, diff_id)| {
-            let (session, sink, progress) = (&session, Arc::clone(&sink), progress.clone());
-            async move {
-                if sink.has_layer(diff_id).await {
-                    note(&progress, layer.short(), "Already exists");
-                    return Ok(());
-                }
-                let file = blob::fetch(session, layer, &sink.partial(), &progress).await?;
-                note(&progress, layer.short(), "Download complete");
-                note(&progress, layer.short(), "Extracting");
-                let unpacked = sink.unpack(file.clone(), diff_id).await;
-                if let Err(error) = tokio::fs::remove_file(&file).await
-                    && error.kind() != std::io::ErrorKind::NotFound
-                {
-                    return Err(PortError::caused(Kind::Bug, format!("removing {}", file.display()), error));
-                }
-                unpacked?;
-                note(&progress, layer.short(), "Pull complete");
-                Ok(())
-            }
-        });
-        let mut running = futures::stream::iter(work.collect::<Vec<_>>()).buffer_unordered(CONCURRENT);
-        while let Some(outcome) = running.next().await {
-            outcome?;
-        }
-        Ok(Pulled { config, digest: image.digest })
+        self.bring(name, platform, auth, sink, progress).await.map_err(|f| f.about(&name.familiar, &shown))
     }
 }

@@ -1,8 +1,9 @@
 //! What a name stands for: manifest lists, image indexes and manifests.
 
-use crate::auth::{Session, unreachable};
-use contract::{Kind, PortError};
-use reqwest::StatusCode;
+use crate::fault::Fault;
+use crate::platform::Platform;
+use crate::session::{Session, bounded};
+use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -10,6 +11,10 @@ const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.d
                       application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 /// Largest manifest taken, bytes (distribution-spec: registries should take 4 MiB).
 const LIMIT: usize = 4 << 20;
+/// Layers an image may have (the limit of Docker's overlay2).
+const MAX_LAYERS: usize = 128;
+/// Indexes inside indexes are followed this deep.
+const DEPTH: usize = 3;
 
 /// A blob as a manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,21 +25,43 @@ pub struct Descriptor {
     pub size: u64,
 }
 
+/// `sha256:` and 64 lower-case hex digits.
+fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:").is_some_and(|hex| {
+        hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
 impl Descriptor {
-    fn read(value: Option<&Value>) -> Result<Self, PortError> {
-        let field = |key: &str| value.and_then(|v| v.get(key));
-        let digest = field("digest").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let hex = digest.strip_prefix("sha256:").unwrap_or_default();
-        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(PortError::new(Kind::Invalid, format!("invalid digest {digest:?} in the manifest")));
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let digest = text(value, "digest").to_owned();
+        if !is_digest(&digest) {
+            return Err(Fault::Content(format!("could not validate digest {digest:?}: unsupported digest")));
         }
-        Ok(Self { digest, size: field("size").and_then(Value::as_u64).unwrap_or(0) })
+        let size = value.get("size").and_then(Value::as_u64);
+        let size = size.ok_or_else(|| Fault::Content(format!("the manifest gives {digest} no size")))?;
+        let media = text(value, "mediaType").to_lowercase();
+        if !known(&media) {
+            return Err(Fault::Content(format!("unsupported media type {media}")));
+        }
+        Ok(Self { digest, size })
     }
 
     /// Twelve digits, as progress shows layers.
     pub fn short(&self) -> &str {
         self.digest.get(7..19).unwrap_or(&self.digest)
     }
+}
+
+/// Types of an image's parts, with what old registries wrote in their place.
+fn known(media: &str) -> bool {
+    const PLAIN: [&str; 4] = ["", "application/octet-stream", "application/json", "text/html"];
+    PLAIN.contains(&media)
+        || ["application/vnd.oci.image.", "application/vnd.docker."].iter().any(|p| media.starts_with(p))
 }
 
 /// An image's parts.
@@ -49,85 +76,90 @@ pub struct Resolved {
 }
 
 /// Follows a tag or digest to the image for the platform.
-pub async fn resolve(session: &Session, wanted: &str, platform: Option<&str>) -> Result<Resolved, PortError> {
+pub async fn resolve(session: &Session, wanted: &str, platform: &Platform) -> Result<Resolved, Fault> {
     let (digest, mut manifest) = fetch(session, wanted).await?;
-    if let Some(list) = manifest.get("manifests").and_then(Value::as_array) {
-        let own = choose(list, platform).ok_or_else(|| {
-            let platform = platform.map_or_else(|| format!("linux/{}", arch()), str::to_owned);
-            PortError::new(
-                Kind::NotFound,
-                format!("no matching manifest for {platform} in the manifest list entries"),
-            )
+    let mut depth = 0;
+    while let Some(list) = manifest.get("manifests") {
+        let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        let chosen = platform.choose(list);
+        depth += 1;
+        let own = chosen.first().filter(|_| depth <= DEPTH).ok_or_else(|| {
+            let text = format!("no matching manifest for {} in the manifest list entries", platform.shown());
+            Fault::Missing(text)
         })?;
-        let own = Descriptor::read(Some(own))?;
+        let own = Descriptor::read(own)?;
         manifest = fetch(session, &own.digest).await?.1;
     }
-    let layers = manifest.get("layers").and_then(Value::as_array).into_iter().flatten();
-    Ok(Resolved {
-        digest,
-        config: Descriptor::read(manifest.get("config"))?,
-        layers: layers.map(|l| Descriptor::read(Some(l))).collect::<Result<_, _>>()?,
-    })
+    let config = manifest.get("config").unwrap_or(&Value::Null);
+    let media = text(config, "mediaType");
+    if !matches!(
+        media,
+        "application/vnd.docker.container.image.v1+json"
+            | "application/vnd.oci.image.config.v1+json"
+            | "application/octet-stream"
+            | "application/json"
+            | "text/html"
+            | ""
+    ) {
+        let class = if media == "application/vnd.docker.plugin.v1+json" { "plugin" } else { "unknown" };
+        return Err(Fault::Content(format!("Encountered remote {media:?}({class}) when fetching")));
+    }
+    let layers = manifest.get("layers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if layers.len() > MAX_LAYERS {
+        return Err(Fault::Content("max depth exceeded".into()));
+    }
+    let layers = layers.iter().map(Descriptor::read).collect::<Result<_, _>>()?;
+    Ok(Resolved { digest, config: Descriptor::read(config)?, layers })
 }
 
-async fn fetch(session: &Session, wanted: &str) -> Result<(String, Value), PortError> {
+async fn fetch(session: &Session, wanted: &str) -> Result<(String, Value), Fault> {
     let response = session.get(&format!("manifests/{wanted}"), Some(ACCEPT), 0).await?;
-    match response.status() {
-        status if status.is_success() => {}
-        StatusCode::NOT_FOUND => {
-            let name = session.familiar();
-            let name =
-                if wanted.contains(':') { format!("{name}@{wanted}") } else { format!("{name}:{wanted}") };
-            let text = format!("manifest for {name} not found: manifest unknown: manifest unknown");
-            return Err(PortError::new(Kind::NotFound, text));
-        }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(session.denied()),
-        status => {
-            let body = response.text().await.unwrap_or_default();
-            let text =
-                format!("the registry answered {status}: {}", body.chars().take(300).collect::<String>());
-            return Err(PortError::new(Kind::Unavailable, text));
-        }
-    }
-    let body = response.bytes().await.map_err(|e| unreachable(wanted, e))?;
-    if body.len() > LIMIT {
-        return Err(PortError::new(
-            Kind::Invalid,
-            format!("the manifest of {wanted} is larger than {LIMIT} bytes"),
-        ));
-    }
+    let media =
+        response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let body = bounded(response, LIMIT).await?;
     let digest = format!("sha256:{}", hex::encode(Sha256::digest(&body)));
     if wanted.starts_with("sha256:") && wanted != digest {
-        let text = format!("manifest verification failed for digest {wanted}");
-        return Err(PortError::new(Kind::Invalid, text));
+        return Err(Fault::Content(format!("manifest verification failed for digest {wanted}")));
     }
     let value = serde_json::from_slice(&body)
-        .map_err(|e| PortError::caused(Kind::Invalid, format!("the manifest of {wanted} is not valid"), e))?;
+        .map_err(|e| Fault::Content(format!("the manifest of {wanted} is not valid: {e}")))?;
+    check(&value, &media)?;
     Ok((digest, value))
 }
 
-fn arch() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
-}
-
-fn choose<'a>(list: &'a [Value], platform: Option<&str>) -> Option<&'a Value> {
-    let own = format!("linux/{}", arch());
-    let mut wanted = platform.unwrap_or(&own).split('/');
-    let (os, architecture, variant) = (wanted.next()?, wanted.next(), wanted.next());
-    list.iter().find(|entry| {
-        let field = |key: &str| entry.get("platform").and_then(|p| p.get(key)).and_then(Value::as_str);
-        field("os") == Some(os)
-            && architecture.is_none_or(|a| field("architecture") == Some(a))
-            && variant.is_none_or(|v| field("variant") == Some(v))
-    })
+/// One document must have one meaning: what is a manifest to one reader must not be an index to another.
+fn check(manifest: &Value, header: &str) -> Result<(), Fault> {
+    let unsupported = || Fault::Content("unsupported manifest format".into());
+    if manifest.get("schemaVersion").and_then(Value::as_u64) == Some(1) {
+        let text = "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. \
+                    More information at https://docs.docker.com/go/deprecated-image-specs/";
+        return Err(Fault::Content(text.into()));
+    }
+    let index = manifest.get("manifests").is_some();
+    if index == (manifest.get("layers").is_some() || manifest.get("config").is_some()) {
+        return Err(unsupported());
+    }
+    let says_index = |media: &str| media.contains("manifest.list.") || media.contains("image.index.");
+    let says_image =
+        |media: &str| media.contains("distribution.manifest.v2") || media.contains("image.manifest.");
+    for media in [header, text(manifest, "mediaType")] {
+        if (index && says_image(media)) || (!index && says_index(media)) {
+            return Err(unsupported());
+        }
+    }
+    Ok(())
 }
 
 /// The diff ids of a configuration, lowest first.
-pub fn diff_ids(config: &[u8]) -> Result<Vec<String>, PortError> {
+pub fn diff_ids(config: &[u8]) -> Result<Vec<String>, Fault> {
     let value: Value = serde_json::from_slice(config)
-        .map_err(|e| PortError::caused(Kind::Invalid, "the image's configuration is not valid", e))?;
-    let ids = value.get("rootfs").and_then(|r| r.get("diff_ids")).and_then(Value::as_array);
-    Ok(ids.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect())
+        .map_err(|e| Fault::Content(format!("the image's configuration is not valid: {e}")))?;
+    let rootfs = value.get("rootfs").filter(|r| r.is_object());
+    let rootfs = rootfs.ok_or_else(|| Fault::Content("invalid rootfs in image configuration".into()))?;
+    let ids = rootfs.get("diff_ids").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let id = |v: &Value| v.as_str().filter(|d| is_digest(d)).map(str::to_owned);
+    let ids = ids.iter().map(id).collect::<Option<_>>();
+    ids.ok_or_else(|| Fault::Content("invalid rootfs in image configuration".into()))
 }
 
 #[cfg(test)]
@@ -136,13 +168,33 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_platform_chooses_among_manifests() {
-        let list = [
-            json!({"platform": {"os": "linux", "architecture": "s390x"}}),
-            json!({"platform": {"os": "linux", "architecture": arch()}}),
-        ];
-        assert_eq!(choose(&list, None), list.get(1));
-        assert_eq!(choose(&list, Some("linux/s390x")), list.first());
-        assert_eq!(choose(&list, Some("windows/amd64")), None);
+    fn a_document_of_two_meanings_is_refused() {
+        assert!(check(&json!({"manifests": [], "layers": []}), "").is_err());
+        assert!(check(&json!({"schemaVersion": 2}), "").is_err());
+        assert!(check(&json!({"manifests": []}), "application/vnd.oci.image.manifest.v1+json").is_err());
+        assert!(
+            check(&json!({"config": {}, "mediaType": "application/vnd.oci.image.index.v1+json"}), "")
+                .is_err()
+        );
+        assert!(check(&json!({"schemaVersion": 1, "fsLayers": []}), "").is_err());
+        assert!(
+            check(&json!({"config": {}, "layers": []}), "application/vnd.oci.image.manifest.v1+json").is_ok()
+        );
+        assert!(check(&json!({"manifests": []}), "application/json").is_ok());
+    }
+
+    #[test]
+    fn descriptors_must_have_a_digest_a_size_and_an_images_type() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        assert!(Descriptor::read(&json!({"digest": digest, "size": 1})).is_ok());
+        for bad in [
+            json!({"digest": digest}),
+            json!({"digest": digest.to_uppercase(), "size": 1}),
+            json!({"digest": "sha256:../../etc/passwd", "size": 1}),
+            json!({"digest": digest, "size": -1}),
+            json!({"digest": digest, "size": 1, "mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip"}),
+        ] {
+            assert!(Descriptor::read(&bad).is_err(), "{bad}");
+        }
     }
 }

@@ -1,55 +1,19 @@
-//! Attachments. The main process's output is followed in the spool, so a client that comes before the start misses
-//! nothing and a slow one holds nothing up; stdin and sessions go through the shim.
+//! Attachments: stdin of the main process and sessions go through the shim. The main process's output is in its spool.
 
 use crate::link;
 use bytes::Bytes;
 use contract::log::Stream;
-use contract::runtime::{Attachment, Input, Output, SpoolRecord};
+use contract::runtime::{Attachment, Input};
 use contract::{Kind, PortError};
 use sandbox::protocol::Request;
-use sandbox::spool::Place;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// Pieces a client may lag behind before its reading of the spool waits for it.
 const WINDOW: usize = 64;
-
-/// Output from a place in the spool to the next end mark.
-pub fn follow(dir: PathBuf, from: Place, mut more: watch::Receiver<u64>) -> Output {
-    let (sender, receiver) = mpsc::channel(WINDOW);
-    tokio::spawn(async move {
-        let mut place = from;
-        loop {
-            more.mark_unchanged();
-            let Ok((records, next)) = crate::spool::read(dir.clone(), place, 256 * 1024).await else {
-                return;
-            };
-            let nothing = records.is_empty();
-            place = next;
-            for record in records {
-                match record {
-                    SpoolRecord::Data { stream, data, .. } => {
-                        if sender.send((stream, data)).await.is_err() {
-                            return;
-                        }
-                    }
-                    SpoolRecord::Gap { .. } => {}
-                    SpoolRecord::End { .. } => return,
-                }
-            }
-            if nothing {
-                tokio::select! {
-                    changed = more.changed() => if changed.is_err() { return },
-                    () = sender.closed() => return,
-                }
-            }
-        }
-    });
-    receiver
-}
 
 /// Stdin of a main process whose shim may not be there yet.
 pub fn lazy_input(socket: PathBuf) -> Input {

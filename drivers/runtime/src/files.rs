@@ -31,14 +31,15 @@ fn hosts(spec: &SandboxSpec) -> String {
     );
     extra_hosts(&mut text, &c.extra_hosts, spec.gateway);
     if let Some(address) = spec.address {
-        let mut name = c.hostname.clone();
-        if !c.domainname.is_empty() {
-            name = format!("{name}.{}", c.domainname);
-        }
-        // A host name may come with its domain: both forms are listed.
-        if let Some((short, _)) = name.split_once('.') {
-            name = format!("{name} {short}");
-        }
+        let full = match c.domainname.as_str() {
+            "" => c.hostname.clone(),
+            domain => format!("{}.{domain}", c.hostname),
+        };
+        // A dotted name is also known by its first part.
+        let name = match full.split_once('.') {
+            Some((short, _)) if !short.is_empty() => format!("{full} {short}"),
+            _ => full,
+        };
         // Writing to a String cannot fail.
         let _infallible = writeln!(text, "{address}\t{name}");
     }

@@ -67,11 +67,11 @@ pub async fn shut_down(socket: &Path) {
 
 /// One request and its answer.
 pub async fn exchange(stream: &mut UnixStream, request: &Request) -> io::Result<Answer> {
-    self::request(stream, request).await?;
+    send(stream, request).await?;
     receive(stream).await
 }
 
-async fn request(stream: &mut UnixStream, request: &Request) -> io::Result<()> {
+async fn send(stream: &mut UnixStream, request: &Request) -> io::Result<()> {
     stream.write_all(&protocol::encode(request)?).await
 }
 
@@ -137,14 +137,18 @@ impl Task {
         let weak = Arc::downgrade(&task);
         tokio::spawn(async move {
             if let Ok(mut stream) = UnixStream::connect(&socket).await {
-                let mut subscribed = request(&mut stream, &Request::Subscribe).await.is_ok();
+                // Older shims told what had already ended before they confirmed the subscription: every answer is an event.
+                let mut subscribed = send(&mut stream, &Request::Subscribe).await.is_ok();
                 while subscribed {
                     // Between two events nothing holds the task: a forgotten one ends its watcher.
                     let event = receive(&mut stream).await;
                     let Some(task) = weak.upgrade() else { return };
-                    // The answer comes among the events, whichever is first: none may be taken for the other.
-                    task.heard.send_modify(|h| h.connected |= event.is_ok());
                     match event {
+                        Ok(Answer::Done) => {
+                            task.heard.send_modify(|h| h.connected = true);
+                            // What was written before was announced to nobody, and with a full budget nothing more would come.
+                            signals.raise(&id);
+                        }
                         Ok(Answer::More) => signals.raise(&id),
                         Ok(Answer::Exited { exit: end }) => {
                             signals.raise(&id);
@@ -209,4 +213,48 @@ async fn lost(cgroup: &str) -> Exit {
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Exit { code: 137, at_ns: i64::try_from(now.as_nanos()).unwrap_or(i64::MAX), oom_killed: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_told_before_the_subscription_is_confirmed_is_heard() {
+        // It was taken for the confirmation and lost: the container ran for ever.
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("shim.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let task = Task::watch(
+            "c".into(),
+            socket,
+            folder.path().join("exit.json"),
+            "/gantry-test-none".into(),
+            Signals::default(),
+        );
+        let (mut shim, _) = listener.accept().await.unwrap();
+        let mut head = [0; 4];
+        shim.read_exact(&mut head).await.unwrap();
+        let end = protocol::Exit { code: 3, at_ns: 1, oom_killed: false };
+        for answer in [Answer::Exited { exit: end }, Answer::Done] {
+            shim.write_all(&protocol::encode(&answer).unwrap()).await.unwrap();
+        }
+        assert_eq!(task.exited().await.unwrap().code, 3);
+    }
+
+    #[tokio::test]
+    async fn output_from_before_the_subscription_is_looked_for() {
+        // After a restart of the daemon a container with a full spool stood still: its last announcement had come too early.
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("shim.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let signals = Signals::default();
+        let mut more = signals.more("c");
+        let exit_file = folder.path().join("exit.json");
+        let _task = Task::watch("c".into(), socket, exit_file, "/gantry-test-none".into(), signals);
+        let (mut shim, _) = listener.accept().await.unwrap();
+        assert!(!more.has_changed().unwrap());
+        shim.write_all(&protocol::encode(&Answer::Done).unwrap()).await.unwrap();
+        more.changed().await.unwrap();
+    }
 }

@@ -49,16 +49,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// The end of a spool.
-pub(crate) async fn end(dir: PathBuf) -> Result<Place, PortError> {
-    blocking("find the end of the spool", move || spool::end(&dir)).await
-}
-
-pub(crate) async fn read(
-    dir: PathBuf,
-    from: Place,
-    max: usize,
-) -> Result<(Vec<SpoolRecord>, Place), PortError> {
+async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>, Place), PortError> {
     let (records, next) = blocking("read the spool", move || spool::read(&dir, from, max)).await?;
     let records = records.into_iter().map(|(at, record)| {
         let at = position(at);
@@ -92,6 +83,11 @@ impl Spool for FileSpool {
     ) -> Result<(Vec<SpoolRecord>, Position), PortError> {
         let (records, next) = read(self.segments.clone(), place(from), max_bytes).await?;
         Ok((records, position(next)))
+    }
+
+    async fn end(&self) -> Result<Position, PortError> {
+        let dir = self.segments.clone();
+        blocking("find the end of the spool", move || spool::end(&dir)).await.map(position)
     }
 
     fn more(&self) -> watch::Receiver<u64> {

@@ -12,5 +12,6 @@ mod process;
 pub mod protocol;
 mod rootfs;
 mod seccomp;
+pub mod socket;
 pub mod spool;
 pub mod terminal;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a record before its payload.
 pub const HEADER: usize = 32;
-/// Bytes after which a segment is closed.
+/// Bytes after which a segment is closed, unless the budget is small.
 pub const SEGMENT: u64 = 4 << 20;
 const MAGIC: u16 = 0x4753;
 
@@ -95,6 +95,9 @@ pub struct Writer {
     sequence: u64,
     older: u64,
     budget: u64,
+    /// Bytes after which a segment is closed. Readers let go of whole segments only, and an unfinished line holds its own
+    /// and the one after it: three must fit, or a full budget is never free again.
+    full: u64,
 }
 
 impl Writer {
@@ -103,8 +106,9 @@ impl Writer {
         std::fs::create_dir_all(dir)?;
         let segment = segments(dir)?.last().map_or(0, |last| last + 1);
         let file = create(dir, segment)?;
+        let full = SEGMENT.min(budget / 4);
         let mut writer =
-            Self { dir: dir.to_owned(), file, segment, length: 0, sequence: 0, older: 0, budget };
+            Self { dir: dir.to_owned(), file, segment, length: 0, sequence: 0, older: 0, budget, full };
         writer.older = writer.measure()?;
         Ok(writer)
     }
@@ -134,7 +138,7 @@ impl Writer {
                 return Ok(Appended::Full);
             }
         }
-        if self.length >= SEGMENT {
+        if self.length >= self.full {
             self.roll()?;
         }
         let header = header(kind, stream, self.sequence, time_ns, payload);
@@ -145,12 +149,15 @@ impl Writer {
                 self.sequence += 1;
                 Ok(Appended::Written)
             }
-            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT)) => {
+            Err(e) => {
+                // Half a record in the middle would hide everything after it in this segment.
                 self.file.set_len(self.length)?;
                 self.file.seek(SeekFrom::Start(self.length))?;
-                Ok(Appended::Full)
+                match e.raw_os_error() {
+                    Some(libc::ENOSPC | libc::EDQUOT) => Ok(Appended::Full),
+                    _ => Err(e),
+                }
             }
-            Err(e) => Err(e),
         }
     }
 
@@ -354,6 +361,15 @@ mod tests {
         assert_eq!(writer.append(Kind::Data, 1, 0, &[0; 900]).unwrap(), Appended::Full);
         trim(dir.path(), 1).unwrap();
         assert_eq!(writer.append(Kind::Data, 1, 0, &[0; 900]).unwrap(), Appended::Written);
+    }
+
+    #[test]
+    fn a_full_budget_is_at_least_four_segments() {
+        // With one segment as large as the budget, a line begun at its end held it for ever and the container stood still.
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(dir.path(), 1 << 20).unwrap();
+        while writer.append(Kind::Data, 1, 0, &[0; 64 << 10]).unwrap() == Appended::Written {}
+        assert!(segments(dir.path()).unwrap().len() >= 4);
     }
 
     #[test]

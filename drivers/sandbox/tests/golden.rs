@@ -15,7 +15,7 @@ fn file(name: &str) -> std::path::PathBuf {
 
 /// The message has exactly the frozen bytes, and they are read as the message.
 fn frozen<T: Serialize + for<'a> Deserialize<'a> + PartialEq + Debug>(name: &str, message: T) {
-    let bytes = std::fs::read(file(name)).unwrap_or_else(|e| panic!("golden file {name}: {e}"));
+    let bytes = std::fs::read(file(name)).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&encode(&message).unwrap()),
         String::from_utf8_lossy(&bytes),

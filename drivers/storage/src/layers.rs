@@ -1,8 +1,12 @@
 //! Unpacked layers, one folder per diff id, shared by all images and containers.
 
-use crate::file::{failed, random_hex, remove_tree};
+use crate::decompress::Counted;
+use crate::erase::remove_tree;
+use crate::file::{failed, random_hex};
+use crate::limits::Limits;
 use crate::reference::is_digest;
-use crate::unpack::{Limits, Unpacked, unpack};
+use crate::unpack::{Unpacked, unpack};
+use contract::image::Passed;
 use contract::{Kind, PortError};
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -12,15 +16,22 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub(crate) struct Layers {
     base: PathBuf,
+    limits: Limits,
 }
 
+/// Prefix of what is being made or removed.
 const HALF: &str = ".half-";
 
 impl Layers {
-    pub(crate) fn open(data_root: &Path) -> Result<Self, PortError> {
+    pub(crate) fn open(data_root: &Path, limits: Limits) -> Result<Self, PortError> {
         let base = data_root.join("layers");
         std::fs::create_dir_all(&base).map_err(failed("making", &base))?;
-        Ok(Self { base })
+        Ok(Self { base, limits })
+    }
+
+    /// Bounds of what an archive may unpack to now.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.on_disk(&self.base)
     }
 
     fn folder(&self, diff_id: &str) -> PathBuf {
@@ -36,95 +47,105 @@ impl Layers {
     }
 
     pub(crate) fn size(&self, diff_id: &str) -> u64 {
-        std::fs::read_to_string(self.folder(diff_id).join("size"))
-            .ok()
-            .and_then(|s| s.trim().parse().ok())
-            .unwrap_or(0)
+        let text = std::fs::read_to_string(self.folder(diff_id).join("size"));
+        text.ok().and_then(|s| s.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// Unpacks a layer; with `expected` the content must have that diff id.
-    pub(crate) fn add(
-        &self,
-        reader: impl Read + Send,
-        expected: Option<&str>,
-    ) -> Result<Unpacked, PortError> {
-        if let Some(id) = expected.filter(|id| !is_digest(id)) {
-            return Err(PortError::new(Kind::Invalid, format!("invalid layer digest {id:?}")));
-        }
-        let half = self.base.join(format!("{HALF}{}", random_hex(8)));
-        let added = self.add_through(&half, reader, expected);
-        if added.is_err() {
-            let _ = remove_tree(&half);
-        }
-        added
-    }
-
-    fn add_through(
-        &self,
-        half: &Path,
-        reader: impl Read + Send,
-        expected: Option<&str>,
-    ) -> Result<Unpacked, PortError> {
-        let diff = half.join("diff");
+    /// Unpacks a layer under a temporary name; nothing stays when that fails.
+    pub(crate) fn make(&self, reader: impl Read + Send, passed: Option<Passed>) -> Result<Half, PortError> {
+        let mut half = Half { path: self.base.join(format!("{HALF}{}", random_hex(8))), unpacked: None };
+        let diff = half.path.join("diff");
         std::fs::create_dir_all(&diff).map_err(failed("making", &diff))?;
         set_mode(&diff).map_err(failed("making", &diff))?;
-        let unpacked = unpack(reader, &diff, Limits::of_disk(&self.base)).map_err(|e| {
+        let unpacked = unpack(Counted::new(reader, passed), &diff, self.limits()).map_err(|e| {
             let kind = match e.kind() {
                 std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::StorageFull => Kind::Exhausted,
                 _ => Kind::Invalid,
             };
-            PortError::caused(kind, format!("failed to register layer: {e}"), e)
+            PortError::new(kind, format!("failed to register layer: {e}"))
         })?;
-        if let Some(id) = expected.filter(|id| *id != unpacked.diff_id) {
-            return Err(PortError::new(
-                Kind::Invalid,
-                format!("layer content is {}, not {id}", unpacked.diff_id),
-            ));
-        }
-        let size = half.join("size");
+        let size = half.path.join("size");
         std::fs::write(&size, unpacked.size.to_string()).map_err(failed("writing", &size))?;
-        // One sync for the whole tree: a layer that has its final name must survive a power cut.
-        let opened = std::fs::File::open(half).map_err(failed("opening", half))?;
-        rustix::fs::syncfs(&opened).map_err(|e| failed("syncing", half)(e.into()))?;
+        half.unpacked = Some(unpacked);
+        Ok(half)
+    }
+
+    /// Gives an unpacked layer its name, if that is `expected` or nothing is.
+    pub(crate) fn publish(&self, half: Half, expected: Option<&str>) -> Result<Unpacked, PortError> {
+        let unpacked =
+            half.unpacked.clone().ok_or_else(|| PortError::new(Kind::Bug, "layer is not unpacked"))?;
+        if let Some(id) = expected.filter(|id| *id != unpacked.diff_id) {
+            let text = format!(
+                "layers from manifest don't match image configuration: {} is not {id}",
+                unpacked.diff_id
+            );
+            return Err(PortError::new(Kind::Invalid, text));
+        }
         let target = self.folder(&unpacked.diff_id);
-        match std::fs::rename(half, &target) {
+        match std::fs::rename(&half.path, &target) {
             Ok(()) => Ok(unpacked),
-            Err(_) if self.has(&unpacked.diff_id) => {
-                let _ = remove_tree(half);
-                Ok(unpacked)
-            }
+            // Somebody else unpacked the same meanwhile.
+            Err(_) if self.has(&unpacked.diff_id) => Ok(unpacked),
             Err(e) => Err(failed("naming", &target)(e)),
         }
     }
 
-    /// Removes a layer; its name goes first, so a crash leaves no half layer under it.
-    pub(crate) fn remove(&self, diff_id: &str) -> Result<(), PortError> {
-        let half = self.base.join(format!("{HALF}{}", random_hex(8)));
+    /// Writes everything down to the disk: an image that has a name must survive a power cut.
+    pub(crate) fn sync(&self) -> Result<(), PortError> {
+        let folder = std::fs::File::open(&self.base).map_err(failed("opening", &self.base))?;
+        rustix::fs::syncfs(&folder).map_err(|e| failed("syncing", &self.base)(e.into()))
+    }
+
+    /// Takes a layer's name away; its content goes with the answer, so that a crash leaves no half layer under the name.
+    pub(crate) fn take(&self, diff_id: &str) -> Result<Option<Half>, PortError> {
+        let half = Half { path: self.base.join(format!("{HALF}{}", random_hex(8))), unpacked: None };
         let folder = self.folder(diff_id);
-        match std::fs::rename(&folder, &half) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(failed("removing", &folder))?,
+        match std::fs::rename(&folder, &half.path) {
+            Ok(()) => Ok(Some(half)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed("removing", &folder)(e)),
         }
-        remove_tree(&half).map_err(failed("removing", &half))
     }
 
     /// Every complete layer's diff id.
-    pub(crate) fn all(&self) -> BTreeSet<String> {
-        let entries = std::fs::read_dir(&self.base).into_iter().flatten().flatten();
-        entries
+    pub(crate) fn all(&self) -> Result<BTreeSet<String>, PortError> {
+        let entries = std::fs::read_dir(&self.base).map_err(failed("listing", &self.base))?.flatten();
+        Ok(entries
             .map(|e| format!("sha256:{}", e.file_name().to_string_lossy()))
             .filter(|id| is_digest(id))
-            .collect()
+            .collect())
     }
 
-    /// Removes half made layers.
+    /// Removes what a killed daemon left half made or half removed. What cannot be removed is told and stays.
     pub(crate) fn sweep(&self) -> Result<(), PortError> {
         for entry in std::fs::read_dir(&self.base).map_err(failed("listing", &self.base))?.flatten() {
             if entry.file_name().to_string_lossy().starts_with(HALF) {
-                remove_tree(&entry.path()).map_err(failed("removing", &entry.path()))?;
+                drop(Half { path: entry.path(), unpacked: None });
             }
         }
         Ok(())
+    }
+}
+
+/// A layer without a name; removed from the disk with this value.
+#[derive(Debug)]
+pub(crate) struct Half {
+    path: PathBuf,
+    unpacked: Option<Unpacked>,
+}
+
+impl Half {
+    /// Diff id of what was unpacked.
+    pub(crate) fn diff_id(&self) -> &str {
+        self.unpacked.as_ref().map_or("", |u| &u.diff_id)
+    }
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.path) {
+            tracing::warn!("removing {}: {error}", self.path.display());
+        }
     }
 }
 

@@ -2,16 +2,28 @@
 
 mod archive;
 mod changes;
+mod config;
+mod core;
+mod decompress;
+mod erase;
 mod file;
+mod import;
 mod index;
+mod inside;
 mod layers;
+mod limits;
+mod making;
+mod place;
+mod pull;
 mod records;
 mod reference;
+mod removal;
 mod roots;
 mod store;
-mod tar_stream;
+mod tar;
 mod unpack;
 
+pub use limits::Limits;
 pub use records::FileRecords;
 pub use reference::Reference;
 pub use roots::OverlayRoots;

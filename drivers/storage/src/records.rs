@@ -1,9 +1,9 @@
 //! Container records: one folder each, `spec.json` and `state.json`.
 
-use crate::file::{blocking, failed, remove_tree, replace};
+use crate::file::{Sync, blocking, discard, failed, replace, sweep_discarded, sync_folder};
 use async_trait::async_trait;
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
-use contract::storage::Records;
+use contract::storage::{Durability, Records};
 use contract::{ContainerId, Kind, PortError};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io;
@@ -44,16 +44,33 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, PortError> {
         .map_err(|e| PortError::caused(Kind::Bug, format!("reading {}", path.display()), e))
 }
 
-fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), PortError> {
+fn write_json(folder: &Path, name: &str, value: &impl Serialize, sync: Sync) -> Result<(), PortError> {
+    let path = folder.join(name);
+    let bytes = serde_json::to_vec(value)
+        .map_err(|e| PortError::caused(Kind::Bug, format!("encoding {}", path.display()), e))?;
+    replace(&path, &bytes, sync).map_err(failed("writing", &path))
+}
+
+fn create(base: &Path, folder: &Path, spec: &ContainerSpec, state: &ContainerState) -> Result<(), PortError> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o711)
         .create(folder)
         .map_err(failed("making", folder))?;
-    let path = folder.join(name);
-    let bytes = serde_json::to_vec(value)
-        .map_err(|e| PortError::caused(Kind::Bug, format!("encoding {}", path.display()), e))?;
-    replace(&path, &bytes).map_err(failed("writing", &path))
+    let durability = Durability::of(spec);
+    write_json(folder, "state.json", state, content(durability))?;
+    write_json(folder, "spec.json", spec, content(durability))?;
+    if durability == Durability::Disk {
+        sync_folder(folder).and_then(|()| sync_folder(base)).map_err(failed("syncing", folder))?;
+    }
+    Ok(())
+}
+
+fn content(durability: Durability) -> Sync {
+    match durability {
+        Durability::Disk => Sync::Content,
+        Durability::Daemon => Sync::None,
+    }
 }
 
 fn read_record(folder: &Path, id: &str) -> Result<ContainerRecord, PortError> {
@@ -66,6 +83,11 @@ fn read_record(folder: &Path, id: &str) -> Result<ContainerRecord, PortError> {
     }
     let state = read_json(&folder.join("state.json"))?;
     Ok(ContainerRecord { spec, state })
+}
+
+/// A create that was broken off: it ends with `spec.json`.
+fn half_made(folder: &Path) -> bool {
+    !folder.join("spec.json").exists()
 }
 
 fn read_all(base: &Path) -> Result<(Vec<ContainerRecord>, Vec<PortError>), PortError> {
@@ -83,6 +105,11 @@ fn read_all(base: &Path) -> Result<(Vec<ContainerRecord>, Vec<PortError>), PortE
         }
         match read_record(&folder, &name) {
             Ok(record) => good.push(record),
+            Err(_) if half_made(&folder) => {
+                if let Err(e) = discard(&folder) {
+                    bad.push(failed("removing half a container", &folder)(e));
+                }
+            }
             Err(error) => {
                 // Set aside, not removed: its logs and spool may still matter to the user.
                 let aside = base.join(format!("{name}.broken"));
@@ -99,7 +126,11 @@ fn read_all(base: &Path) -> Result<(Vec<ContainerRecord>, Vec<PortError>), PortE
 impl Records for FileRecords {
     async fn load_all(&self) -> Result<(Vec<ContainerRecord>, Vec<PortError>), PortError> {
         let base = self.base.clone();
-        blocking(move || read_all(&base)).await
+        blocking(move || {
+            sweep_discarded(&base).map_err(failed("sweeping", &base))?;
+            read_all(&base)
+        })
+        .await
     }
 
     async fn load(&self, id: &ContainerId) -> Result<ContainerRecord, PortError> {
@@ -107,14 +138,20 @@ impl Records for FileRecords {
         blocking(move || read_record(&folder, &id)).await
     }
 
-    async fn save_spec(&self, spec: &ContainerSpec) -> Result<(), PortError> {
-        let (folder, spec) = (self.folder(&spec.id)?, spec.clone());
-        blocking(move || write_json(&folder, "spec.json", &spec)).await
+    async fn create(&self, spec: &ContainerSpec, state: &ContainerState) -> Result<(), PortError> {
+        let (base, folder) = (self.base.clone(), self.folder(&spec.id)?);
+        let (spec, state) = (spec.clone(), state.clone());
+        blocking(move || create(&base, &folder, &spec, &state)).await
     }
 
-    async fn save_state(&self, id: &ContainerId, state: &ContainerState) -> Result<(), PortError> {
+    async fn save_state(
+        &self,
+        id: &ContainerId,
+        state: &ContainerState,
+        durability: Durability,
+    ) -> Result<(), PortError> {
         let (folder, state) = (self.folder(id.as_str())?, state.clone());
-        blocking(move || write_json(&folder, "state.json", &state)).await
+        blocking(move || write_json(&folder, "state.json", &state, content(durability))).await
     }
 
     fn directory(&self, id: &ContainerId) -> PathBuf {
@@ -123,15 +160,7 @@ impl Records for FileRecords {
 
     async fn remove(&self, id: &ContainerId) -> Result<(), PortError> {
         let folder = self.folder(id.as_str())?;
-        blocking(move || {
-            // The record goes first: a crash half way must not leave a container with half its folder.
-            let spec = folder.join("spec.json");
-            match std::fs::remove_file(&spec) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("removing", &spec)(e)),
-                _ => remove_tree(&folder).map_err(failed("removing", &folder)),
-            }
-        })
-        .await
+        blocking(move || discard(&folder).map_err(failed("removing", &folder))).await
     }
 }
 
@@ -145,15 +174,39 @@ mod tests {
         let records = FileRecords::new(root.path());
         let spec = ContainerSpec { id: "ab12".into(), image: "sha256:0".into(), ..Default::default() };
         let id = ContainerId::new("ab12");
-        records.save_spec(&spec).await.unwrap();
-        records.save_state(&id, &ContainerState { name: "web".into(), ..Default::default() }).await.unwrap();
+        records.create(&spec, &ContainerState::default()).await.unwrap();
+        let named = ContainerState { name: "web".into(), ..Default::default() };
+        records.save_state(&id, &named, Durability::Disk).await.unwrap();
         std::fs::create_dir(root.path().join("containers/cd34")).unwrap();
         std::fs::write(root.path().join("containers/cd34/spec.json"), b"{\"id\":").unwrap();
+        std::fs::write(root.path().join("containers/cd34/state.json"), b"{}").unwrap();
         let (good, bad) = records.load_all().await.unwrap();
         assert_eq!((good.len(), good[0].state.name.as_str(), bad.len()), (1, "web", 1));
         assert_eq!(records.load_all().await.unwrap().1.len(), 0);
         records.remove(&id).await.unwrap();
         assert_eq!(records.load(&id).await.unwrap_err().kind, Kind::NotFound);
         assert_eq!(records.load(&ContainerId::new("../x")).await.unwrap_err().kind, Kind::Invalid);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_daemon_was_removing_is_gone_after_the_next_start() {
+        let root = tempfile::tempdir().unwrap();
+        let left = root.path().join("containers/.removing-00ff");
+        std::fs::create_dir_all(left.join("spool")).unwrap();
+        let (good, bad) = FileRecords::new(root.path()).load_all().await.unwrap();
+        assert_eq!((good.len(), bad.len(), left.exists()), (0, 0, false));
+    }
+
+    #[tokio::test]
+    async fn a_create_that_was_broken_off_leaves_nothing() {
+        // It was set aside as broken, and stayed for ever.
+        let root = tempfile::tempdir().unwrap();
+        let records = FileRecords::new(root.path());
+        let half = root.path().join("containers/cd34");
+        std::fs::create_dir_all(&half).unwrap();
+        std::fs::write(half.join("state.json"), b"{}").unwrap();
+        let (good, bad) = records.load_all().await.unwrap();
+        assert_eq!((good.len(), bad.len()), (0, 0));
+        assert!(!half.exists());
     }
 }

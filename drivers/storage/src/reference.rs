@@ -43,6 +43,13 @@ pub(crate) fn is_digest(text: &str) -> bool {
     })
 }
 
+fn label(text: &str) -> bool {
+    let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    edge(text.bytes().next())
+        && edge(text.bytes().last())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
 fn host_fine(host: &str) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !host.ends_with(']') => (name, Some(port)),
@@ -51,7 +58,7 @@ fn host_fine(host: &str) -> bool {
     let inner = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
     let name_fine = match inner {
         Some(v6) => !v6.is_empty() && v6.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
-        None => !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-'),
+        None => name.split('.').all(label),
     };
     name_fine && port.is_none_or(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
 }
@@ -134,6 +141,14 @@ impl Reference {
         }
     }
 
+    /// As Docker's messages show it: with every part that was given, the tag `latest` if none was.
+    pub fn shown(&self) -> String {
+        match (&self.tag, &self.digest) {
+            (Some(tag), Some(digest)) => format!("{}:{tag}@{digest}", self.familiar()),
+            _ => self.key(),
+        }
+    }
+
     /// For a puller.
     pub fn remote(&self) -> RemoteName {
         let tag = match (&self.tag, &self.digest) {
@@ -171,7 +186,22 @@ mod tests {
 
     #[test]
     fn malformed_names_are_refused_with_dockers_text() {
-        for text in ["", ":x", "a:", "a//b", "-a", "a@sha256:12", "a b", "a:b c", "/a", "a/../b"] {
+        for text in [
+            "",
+            ":x",
+            "a:",
+            "a//b",
+            "-a",
+            "a@sha256:12",
+            "a b",
+            "a:b c",
+            "/a",
+            "a/../b",
+            "../x:1",
+            ".a/b",
+            "a./b",
+            "-a.b/c",
+        ] {
             assert_eq!(Reference::parse(text).unwrap_err().text, "invalid reference format", "{text}");
         }
         assert!(Reference::parse("Foo").unwrap_err().text.ends_with("must be lowercase"));

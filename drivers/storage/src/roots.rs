@@ -1,6 +1,6 @@
 //! Container roots: overlay folders over image layers.
 
-use crate::file::{blocking, failed, remove_tree};
+use crate::file::{blocking, discard, failed, sweep_discarded};
 use crate::store::Store;
 use async_trait::async_trait;
 use contract::runtime::RootSpec;
@@ -71,7 +71,7 @@ fn remove(folder: &Path) -> Result<(), PortError> {
             Err(e) => return Err(failed("unmounting", &target)(e.into())),
         }
     }
-    remove_tree(folder).map_err(failed("removing", folder))
+    discard(folder).map_err(failed("removing", folder))
 }
 
 #[async_trait]
@@ -85,5 +85,10 @@ impl Roots for OverlayRoots {
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError> {
         let folder = self.folder(id)?;
         blocking(move || remove(&folder)).await
+    }
+
+    async fn sweep(&self) -> Result<(), PortError> {
+        let base = self.base.clone();
+        blocking(move || sweep_discarded(&base).map_err(failed("sweeping", &base))).await
     }
 }

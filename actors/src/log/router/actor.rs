@@ -1,12 +1,12 @@
 //! The router's shell.
 
 use super::machine::{Effect, Event, Failure, Machine, SinkStatus};
-use crate::log::framer::{Piece, cut, seed};
-use crate::log::sink::{Deliver, Lane, Open, Sink, SinkSpec};
+use crate::log::framer::{cut, seed};
+use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
 use crate::supervise::{
     Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, Unavailable, spawn,
 };
-use contract::log::{Cursor, LogSource};
+use contract::log::{Batch, Cursor, LogSource};
 use contract::runtime::Spool;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Router {
     me: Link<Router>,
     machine: Machine,
     sinks: Vec<Link<Sink>>,
-    draining: Vec<Reply<()>>,
+    draining: Vec<Drain>,
     seed: u64,
 }
 
@@ -87,14 +87,17 @@ pub enum Report {
         /// The incarnation that asked.
         incarnation: u32,
         /// The batch.
-        result: Result<Piece, String>,
+        result: Result<Arc<Batch>, String>,
     },
     /// There may be more to read.
     More,
 }
 
-/// Replies once every sink has everything up to the container's end.
-struct Drain(Reply<()>);
+/// Replies once the sinks (or the one of this place) have everything the spool holds.
+struct Drain {
+    sink: Option<usize>,
+    reply: Reply<()>,
+}
 
 /// Asks how the sinks are.
 struct Status;
@@ -104,10 +107,12 @@ impl Router {
         for effect in self.machine.step(event) {
             self.perform(effect);
         }
-        if !self.draining.is_empty() && self.machine.drained() {
-            for reply in self.draining.drain(..) {
+        for drain in std::mem::take(&mut self.draining) {
+            if self.machine.drained(drain.sink) {
                 // Who asked may have run out of patience.
-                reply.send(()).ok();
+                drain.reply.send(()).ok();
+            } else if !drain.reply.is_closed() {
+                self.draining.push(drain);
             }
         }
     }
@@ -131,7 +136,7 @@ impl Router {
                 let work = tokio::spawn(async move { cut(&*spool, &start, policy, seed).await });
                 tokio::spawn(async move {
                     let result = match work.await {
-                        Ok(Ok(piece)) => Ok(piece),
+                        Ok(Ok(batch)) => Ok(Arc::new(batch)),
                         Ok(Err(error)) => Err(error.chain()),
                         Err(panic) => Err(panic.to_string()),
                     };
@@ -164,9 +169,14 @@ impl Member for Router {
         let (me, mut more) = (self.me.clone(), self.spec.spool.more());
         let incarnation = me.incarnation();
         tokio::spawn(async move {
-            while more.changed().await.is_ok() && me.incarnation() == incarnation {
-                if me.push(Report::More).await.is_err() {
-                    break;
+            loop {
+                tokio::select! {
+                    changed = more.changed() => if changed.is_err() { return },
+                    // The spool may never change again.
+                    _ = me.ended() => return,
+                }
+                if me.incarnation() != incarnation || me.push(Report::More).await.is_err() {
+                    return;
                 }
             }
         });
@@ -203,8 +213,8 @@ impl Message for Drain {
 }
 
 impl Answer<Drain> for Router {
-    fn answer(&mut self, Drain(reply): Drain, _ctx: &mut Ctx<Self>) {
-        self.draining.push(reply);
+    fn answer(&mut self, drain: Drain, _ctx: &mut Ctx<Self>) {
+        self.draining.push(drain);
         self.step(Event::More);
     }
 }
@@ -223,13 +233,13 @@ impl Answer<Status> for Router {
 #[derive(Clone)]
 pub struct RouterApi {
     link: Link<Router>,
-    lanes: Vec<Lane>,
+    sinks: Vec<SinkSpec>,
 }
 
 impl RouterApi {
     /// Starts the router of a container, below `parent` if one is named.
     pub fn start(spec: RouterSpec, parent: Option<&str>, registry: &Registry) -> Self {
-        let lanes = spec.sinks.iter().map(|s| s.lane.clone()).collect();
+        let sinks = spec.sinks.clone();
         let below = registry.clone();
         let mut child = ChildSpec::new(format!("router:{}", spec.id), "router", move |me: Link<Router>| {
             let bounds = spec.sinks.iter().map(|s| (s.name.clone(), s.kind.batching(&s.options)));
@@ -244,16 +254,20 @@ impl RouterApi {
             }
         });
         child.parent = parent.map(str::to_owned);
+        // A fault above must not keep output from its sinks.
+        child.outlives_parent = true;
         child.over_limit = OverLimit::Park;
-        Self { link: spawn(child, registry), lanes }
+        Self { link: spawn(child, registry), sinks }
     }
 
-    /// Waits until all sinks have everything up to the container's end; false when the deadline came first.
-    pub async fn drain(&self, deadline: Duration) -> bool {
+    /// Waits until all sinks (or the one of this name) have everything the spool holds; false when the deadline came
+    /// first.
+    pub async fn drain(&self, sink: Option<&str>, deadline: Duration) -> bool {
+        let sink = sink.and_then(|name| self.sinks.iter().position(|s| s.name == name));
         let until = tokio::time::Instant::now() + deadline;
         loop {
             let left = until.saturating_duration_since(tokio::time::Instant::now());
-            if self.link.call(Drain, left).await.is_ok() {
+            if self.link.call(|reply| Drain { sink, reply }, left).await.is_ok() {
                 return true;
             }
             if left.is_zero() {
@@ -269,8 +283,8 @@ impl RouterApi {
         self.link.stop();
         self.link.ended().await;
         let all = async {
-            for lane in &self.lanes {
-                if let Some(driver) = lane.lock().await.take()
+            for sink in &self.sinks {
+                if let Some(driver) = sink.lane.lock().await.take()
                     && let Err(error) = driver.close().await
                 {
                     tracing::warn!(%error, "closing a log driver failed");

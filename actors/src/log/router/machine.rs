@@ -1,6 +1,5 @@
 //! What the router decides: which sink reads, delivers, waits or is opened next, and what of the spool may go.
 
-use crate::log::framer::Piece;
 use contract::log::{Batch, BatchPolicy, Cursor, Position};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +30,7 @@ pub enum Event {
     /// The pause is over.
     Waited(usize, u64),
     /// A batch was read from the cursor under the policy of the sink; the number comes from the effect.
-    Read(usize, Cursor, u64, Result<Piece, String>),
+    Read(usize, Cursor, u64, Result<Arc<Batch>, String>),
     /// There may be more in the spool.
     More,
 }
@@ -92,11 +91,11 @@ struct Window {
     policy: BatchPolicy,
     attempt: u64,
     cursor: Option<Cursor>,
-    flying: Option<Piece>,
-    ready: Option<(Cursor, Piece)>,
+    flying: Option<Arc<Batch>>,
+    ready: Option<(Cursor, Arc<Batch>)>,
     reading: Option<(Cursor, u64)>,
-    /// Nothing more was in the spool; true inside when the container's end was its last record.
-    dry: Option<bool>,
+    /// Nothing more was in the spool.
+    dry: bool,
     /// Reading failed while a batch was in flight.
     unread: bool,
     failures: u32,
@@ -104,7 +103,7 @@ struct Window {
 
 impl Window {
     fn head(&self) -> Option<Cursor> {
-        self.flying.as_ref().map(|p| p.batch.end.clone()).or_else(|| self.cursor.clone())
+        self.flying.as_ref().map(|p| p.end.clone()).or_else(|| self.cursor.clone())
     }
 }
 
@@ -132,7 +131,7 @@ impl Machine {
             flying: None,
             ready: None,
             reading: None,
-            dry: None,
+            dry: false,
             unread: false,
             failures: 0,
         };
@@ -144,13 +143,11 @@ impl Machine {
         self.sinks.iter().map(|w| w.status.clone()).collect()
     }
 
-    /// Every sink has everything up to the container's end.
-    pub fn drained(&self) -> bool {
-        self.sinks.iter().all(|w| {
-            w.dry == Some(true)
-                && w.status.state == SinkState::Idle
-                && w.ready.is_none()
-                && w.reading.is_none()
+    /// Every sink, or that one, has everything the spool is known to hold.
+    pub fn drained(&self, sink: Option<usize>) -> bool {
+        let asked = |(index, _): &(usize, &Window)| sink.is_none_or(|s| s == *index);
+        self.sinks.iter().enumerate().filter(asked).all(|(_, w)| {
+            w.dry && w.status.state == SinkState::Idle && w.ready.is_none() && w.reading.is_none()
         })
     }
 
@@ -160,7 +157,7 @@ impl Machine {
         match event {
             Event::More => {
                 self.more += 1;
-                self.sinks.iter_mut().for_each(|w| w.dry = None);
+                self.sinks.iter_mut().for_each(|w| w.dry = false);
             }
             Event::Read(sink, from, asked, result) => self.read(sink, &from, asked, result, &mut out),
             Event::Up(sink) => self.reopen(sink, &mut out),
@@ -172,17 +169,17 @@ impl Machine {
             }
             Event::Delivered(sink, attempt, refused) => {
                 if let Some(w) = self.current(sink, attempt)
-                    && let Some(piece) = w.flying.take()
+                    && let Some(batch) = w.flying.take()
                 {
-                    w.status.lines += (piece.batch.lines.len() - refused.min(piece.batch.lines.len())) as u64;
-                    w.status.bytes += piece.batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
+                    w.status.lines += (batch.lines.len() - refused.min(batch.lines.len())) as u64;
+                    w.status.bytes += batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
                     w.status.refused += refused as u64;
                     w.status.state = SinkState::Idle;
                     w.failures = 0;
                     if std::mem::take(&mut w.unread) {
-                        w.dry = None;
+                        w.dry = false;
                     }
-                    w.cursor = Some(piece.batch.end.clone());
+                    w.cursor = Some(batch.end.clone());
                     self.trim(&mut out);
                 }
             }
@@ -211,7 +208,7 @@ impl Machine {
         if let Some(w) = self.sinks.get_mut(sink) {
             w.attempt += 1;
             w.status.state = SinkState::Opening;
-            (w.cursor, w.flying, w.ready, w.reading, w.dry) = (None, None, None, None, None);
+            (w.cursor, w.flying, w.ready, w.reading, w.dry) = (None, None, None, None, false);
             out.push(Effect::Open(sink, w.attempt));
         }
     }
@@ -220,9 +217,9 @@ impl Machine {
         if let Some(w) = self.sinks.get_mut(sink) {
             w.attempt += 1;
             match &w.flying {
-                Some(piece) => {
+                Some(batch) => {
                     w.status.state = SinkState::Delivering;
-                    out.push(Effect::Deliver(sink, w.attempt, piece.batch.clone()));
+                    out.push(Effect::Deliver(sink, w.attempt, batch.clone()));
                 }
                 // It was reading that failed.
                 None => w.status.state = SinkState::Idle,
@@ -235,7 +232,7 @@ impl Machine {
         asker: usize,
         from: &Cursor,
         asked: u64,
-        result: Result<Piece, String>,
+        result: Result<Arc<Batch>, String>,
         out: &mut Vec<Effect>,
     ) {
         let Some(policy) = self.sinks.get(asker).map(|w| w.policy) else { return };
@@ -246,20 +243,20 @@ impl Machine {
                 continue;
             }
             match &result {
-                Ok(piece) => {
+                Ok(batch) => {
                     // An empty batch is delivered only where it lets go of a segment.
-                    let moved = piece.batch.end.floor().segment > from.floor().segment;
-                    if moved || !piece.batch.lines.is_empty() {
-                        w.ready = Some((from.clone(), piece.clone()));
+                    let moved = batch.end.floor().segment > from.floor().segment;
+                    if moved || !batch.lines.is_empty() {
+                        w.ready = Some((from.clone(), batch.clone()));
                     } else if asked == self.more {
-                        w.dry = Some(piece.ends);
+                        w.dry = true;
                     }
                 }
                 Err(text) if w.status.state == SinkState::Idle => {
                     fail(w, sink, Failure::Retry(text.clone(), None), out);
                 }
                 // It is read again once the batch in flight has arrived.
-                Err(_) => (w.dry, w.unread) = (Some(false), true),
+                Err(_) => (w.dry, w.unread) = (true, true),
             }
         }
     }
@@ -267,23 +264,23 @@ impl Machine {
     fn advance(&mut self, sink: usize, out: &mut Vec<Effect>) {
         let Some(w) = self.sinks.get_mut(sink) else { return };
         if w.status.state == SinkState::Idle
-            && let Some((_, piece)) = w.ready.take()
+            && let Some((_, batch)) = w.ready.take()
         {
-            w.flying = Some(piece);
+            w.flying = Some(batch);
             self.send(sink, out);
         }
         let Some(w) = self.sinks.get(sink) else { return };
         let open = matches!(w.status.state, SinkState::Idle | SinkState::Delivering);
-        if !open || w.ready.is_some() || w.reading.is_some() || w.dry.is_some() {
+        if !open || w.ready.is_some() || w.reading.is_some() || w.dry {
             return;
         }
         let (Some(from), policy, more) = (w.head(), w.policy, self.more) else { return };
         let mut others = self.sinks.iter().filter(|o| same(o.policy, policy));
         // Another sink's batch from the same place is the same batch.
-        if let Some(piece) = others.clone().find_map(|o| o.ready.as_ref().filter(|(at, _)| *at == from)) {
-            let piece = piece.clone();
+        if let Some(batch) = others.clone().find_map(|o| o.ready.as_ref().filter(|(at, _)| *at == from)) {
+            let batch = batch.clone();
             if let Some(w) = self.sinks.get_mut(sink) {
-                w.ready = Some(piece);
+                w.ready = Some(batch);
             }
             return self.advance(sink, out);
         }

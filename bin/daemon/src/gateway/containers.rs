@@ -62,10 +62,11 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
     let body: ContainerCreateBody = serde_json::from_value(raw.clone())
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
+    let warnings = super::create::warnings(&body);
     let spec = resolve(body, raw, &image, &gateway.defaults)?;
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
-    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": [] })))
+    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))
 }
 
 fn id_of(gateway: &Shared, name: &str) -> Result<ContainerId, PortError> {
@@ -88,7 +89,10 @@ pub async fn start(State(gateway): State<Shared>, Path(name): Path<String>) -> A
     match gateway.engine.start(&id).await {
         Ok(done) => Ok(changed(done)),
         // A program that cannot be run is the request's fault in Docker's API, a missing file included.
-        Err(error) if matches!(error.kind, Kind::NotFound | Kind::Denied) => {
+        Err(error)
+            if matches!(error.kind, Kind::NotFound | Kind::Denied)
+                && error.text.starts_with("failed to create task") =>
+        {
             Err(Failure::new(StatusCode::BAD_REQUEST, error.chain()))
         }
         Err(error) => Err(error.into()),
@@ -112,7 +116,8 @@ pub async fn restart(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let query = Query::parse(query.as_deref());
-    gateway.engine.restart(&id_of(&gateway, &name)?, query.number("t")?).await?;
+    let signal = query.text("signal").map(str::to_owned);
+    gateway.engine.restart(&id_of(&gateway, &name)?, query.number("t")?, signal).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

@@ -1,6 +1,7 @@
 //! Attach and exec sessions: the HTTP connection becomes a raw stream in both directions.
 
 use super::detach::{DetachKeys, Verdict};
+use super::serve::Peer;
 use super::status::Answer;
 use axum::body::Body;
 use axum::extract::Request;
@@ -90,13 +91,14 @@ pub fn answer_then<F: Future<Output = ()> + Send + 'static>(
         *response.body_mut() = Body::from_stream(output);
         return Ok(response);
     }
+    let peer = request.extensions_mut().remove::<Peer>();
     let pending = hyper::upgrade::on(&mut request);
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("tcp"));
     tokio::spawn(async move {
         match pending.await {
-            Ok(connection) => run(TokioIo::new(connection), attachment, shape, on_end).await,
+            Ok(connection) => run((TokioIo::new(connection), peer), attachment, shape, on_end).await,
             Err(_) => on_end(End::ClientLeft).await,
         }
     });
@@ -123,8 +125,12 @@ pub enum End {
     ClientLeft,
 }
 
-async fn run<C, F>(connection: C, attachment: Attachment, shape: Shape, on_end: impl FnOnce(End) -> F)
-where
+async fn run<C, F>(
+    (connection, peer): (C, Option<Peer>),
+    attachment: Attachment,
+    shape: Shape,
+    on_end: impl FnOnce(End) -> F,
+) where
     F: Future<Output = ()>,
     C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
 {
@@ -139,7 +145,12 @@ where
         }
     };
     let shown = async {
+        let mut head_unread = peer;
         while let Some((stream, data)) = output.recv().await {
+            // docker-py reads the answer's head through a buffer that it then throws away, with whatever came along.
+            if let Some(peer) = head_unread.take() {
+                peer.has_read().await;
+            }
             if let Some(bytes) = shape.encode(stream, &data)
                 && to_client.write_all(&bytes).await.is_err()
             {

@@ -13,7 +13,10 @@ pub fn parse(host: &HostConfig) -> Result<Vec<Bind>, PortError> {
     }
     for mount in host.mounts.iter().flatten() {
         if mount.typ != Some(MountType::BIND) {
-            return Err(refuse::option("Mounts of another type than bind"));
+            return Err(refuse::option(&format!(
+                "mounts of type {}",
+                mount.typ.map_or_else(String::new, |t| t.to_string())
+            )));
         }
         let source = mount.source.clone().unwrap_or_default();
         if !source.starts_with('/') {
@@ -64,8 +67,13 @@ fn bind(text: &str) -> Result<Bind, PortError> {
             "invalid volume specification: '{text}': invalid specification: destination can't be '/'"
         )));
     }
-    let mut bind =
-        Bind { source: source.into(), target: target.into(), text: text.into(), ..Bind::default() };
+    let mut bind = Bind {
+        source: source.into(),
+        target: target.into(),
+        text: text.into(),
+        make_source: true,
+        ..Bind::default()
+    };
     for option in options.split(',').filter(|o| !o.is_empty()) {
         match option {
             "ro" => bind.read_only = true,

@@ -79,13 +79,19 @@ pub fn resolve(
         None if network_mode == "host" => defaults.hostname.clone(),
         given => given.unwrap_or_default(),
     };
+    let working_dir = non_empty(body.working_dir.clone()).unwrap_or(from_image.working_dir);
+    if !working_dir.is_empty() && !working_dir.starts_with('/') {
+        return Err(invalid(format!(
+            "the working directory '{working_dir}' is invalid, it needs to be an absolute path"
+        )));
+    }
     Ok(ContainerSpec {
         image: image.id.clone(),
         image_name: body.image.clone().unwrap_or_default(),
         args,
         entrypoint_len: entrypoint.len(),
         env: merge_env(&from_image.env, body.env.as_deref().unwrap_or_default()),
-        working_dir: non_empty(body.working_dir.clone()).unwrap_or(from_image.working_dir),
+        working_dir,
         user: non_empty(body.user.clone()).unwrap_or(from_image.user),
         groups: host.group_add.clone().unwrap_or_default(),
         hostname,
@@ -108,7 +114,7 @@ pub fn resolve(
         cap_add: capabilities(host.cap_add.clone())?,
         cap_drop: capabilities(host.cap_drop.clone())?,
         security_opt: host.security_opt.clone().unwrap_or_default(),
-        ports: ports::parse(&host)?,
+        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
         network_mode,
@@ -134,6 +140,17 @@ pub fn resolve(
         request,
         ..ContainerSpec::default()
     })
+}
+
+/// What a user should know of a request that is honoured all the same.
+pub fn warnings(body: &ContainerCreateBody) -> Vec<&'static str> {
+    let host = body.host_config.as_ref();
+    let on_host = host.and_then(|h| h.network_mode.as_deref()) == Some("host");
+    let published = host.and_then(|h| h.port_bindings.as_ref()).is_some_and(|p| !p.is_empty());
+    if on_host && published {
+        return vec!["Published ports are discarded when using host network mode"];
+    }
+    Vec::new()
 }
 
 fn non_empty(text: Option<String>) -> Option<String> {

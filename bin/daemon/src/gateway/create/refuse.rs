@@ -57,11 +57,8 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
     if let Some((name, _)) = table.iter().find(|(_, used)| *used) {
         return Err(option(name));
     }
-    if !matches!(network, "" | "default" | "bridge" | "none" | "host") {
-        return Err(match network.strip_prefix("container:") {
-            Some(_) => option("NetworkMode container:"),
-            None => PortError::new(Kind::NotFound, format!("network {network} not found")),
-        });
+    if network.starts_with("container:") {
+        return Err(option("NetworkMode container:"));
     }
     for opt in host.security_opt.iter().flatten() {
         let known =

@@ -1,0 +1,10 @@
+//! The whole engine over in-memory ports: what Docker's users see, and what is left of it when actors panic.
+
+mod attach;
+mod docker;
+mod events;
+mod flight;
+mod logs;
+mod panics;
+mod recovery;
+mod stage;

@@ -1,0 +1,135 @@
+//! `/images/…`.
+
+mod archive;
+mod list;
+mod pattern;
+mod pull;
+mod show;
+
+pub use archive::load;
+pub use list::list;
+
+use super::query::Query;
+use super::status::{Answer, Failure};
+use super::{Shared, empty, json};
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use contract::PortError;
+use contract::id::ImageId;
+use contract::image::{Progress, Removed};
+use futures::{Stream, StreamExt};
+use serde_json::{Value, json as object};
+use std::future::Future;
+use tokio::sync::mpsc;
+
+/// `POST /images/create`: a pull, or an import.
+pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
+    let query = Query::parse(query.as_deref());
+    match query.text("fromImage") {
+        Some(image) => pull::pull(gateway, image, &query, request.headers()).await,
+        None => archive::import(gateway, &query, request).await,
+    }
+}
+
+/// `/images/{name}/json`, `/images/{name}/tag`, …: names hold slashes.
+pub async fn named(
+    State(gateway): State<Shared>,
+    method: Method,
+    Path(rest): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = Query::parse(query.as_deref());
+    let engine = &gateway.engine;
+    let (name, action) = rest.rsplit_once('/').unwrap_or((&rest, ""));
+    match (&method, action) {
+        (&Method::GET, "json") => {
+            refuse(&query, &["manifests"])?;
+            Ok(json(&show::inspect(&engine.find_image(name).await?)))
+        }
+        (&Method::GET, "history") => Ok(json(&show::history(&engine.find_image(name).await?)?)),
+        (&Method::POST, "tag") => {
+            let image = engine.find_image(name).await?;
+            let to = format!(
+                "{}:{}",
+                query.text("repo").unwrap_or_default(),
+                query.text("tag").unwrap_or("latest")
+            );
+            engine.tag(&ImageId::new(image.id), &to).await?;
+            Ok(empty(StatusCode::CREATED))
+        }
+        (&Method::DELETE, _) => {
+            refuse(&query, &["platforms"])?;
+            let removed = engine.remove_image(&rest, query.flag("force")).await?;
+            let lines = removed.into_iter().map(|one| match one {
+                Removed::Untagged(name) => object!({ "Untagged": name }),
+                Removed::Deleted(id) => object!({ "Deleted": id }),
+            });
+            Ok(json(&lines.collect::<Vec<Value>>()))
+        }
+        _ => Err(super::create::unsupported(&format!("{method} /images/{rest}")).into()),
+    }
+}
+
+/// Parameters that would change the answer, but are not built, are refused by name.
+fn refuse(query: &Query, names: &[&str]) -> Result<(), PortError> {
+    match names.iter().find(|n| query.flag(n)) {
+        Some(name) => Err(super::create::unsupported(&format!("the image parameter {name}"))),
+        None => Ok(()),
+    }
+}
+
+/// One JSON message of a progress stream.
+fn line(value: &Value) -> String {
+    format!("{value}\r\n")
+}
+
+fn progress_value(progress: &Progress) -> Value {
+    let mut out = object!({ "status": progress.status });
+    if let Some(map) = out.as_object_mut() {
+        if progress.total > 0 || progress.current > 0 {
+            let counts = object!({ "current": progress.current, "total": progress.total });
+            map.insert("progressDetail".into(), counts);
+        } else if !progress.id.is_empty() {
+            map.insert("progressDetail".into(), object!({}));
+        }
+        if !progress.id.is_empty() {
+            map.insert("id".into(), progress.id.clone().into());
+        }
+    }
+    out
+}
+
+fn error_value(text: &str) -> Value {
+    object!({ "errorDetail": { "message": text }, "error": text })
+}
+
+fn joined<T>(outcome: Result<Result<T, PortError>, tokio::task::JoinError>) -> Result<T, Failure> {
+    match outcome {
+        Ok(done) => Ok(done?),
+        Err(error) => Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
+fn stream_response(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Lines as they come, and what went wrong as the last one.
+fn streamed<T: Send + 'static>(
+    lines: impl Stream<Item = Value> + Send + 'static,
+    outcome: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Response {
+    let end = futures::stream::once(outcome)
+        .filter_map(|outcome| async move { outcome.err().map(|f| error_value(f.text())) });
+    let lines = lines.chain(end).map(|value| Ok::<_, std::convert::Infallible>(line(&value)));
+    stream_response(Body::from_stream(lines))
+}
+
+/// A sink of progress that a client may lag behind, and its other end.
+fn channel() -> (mpsc::Sender<Progress>, mpsc::Receiver<Progress>) {
+    mpsc::channel(512)
+}

@@ -1,0 +1,106 @@
+use super::{Script, lock};
+use crate::error::{Kind, PortError};
+use crate::id::ImageId;
+use crate::image::{Credentials, ImageSummary, Images, Progress, ProgressSink, Removed};
+use async_trait::async_trait;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// An image store. Verbs: `pull`, `image_remove`.
+pub struct FakeImages {
+    script: Script,
+    stored: Mutex<Vec<ImageSummary>>,
+}
+
+fn tagged(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+}
+
+impl FakeImages {
+    pub(super) fn new(script: Script) -> Self {
+        Self { script, stored: Mutex::default() }
+    }
+
+    /// Stores an image of this name.
+    pub fn put(&self, name: &str) -> ImageId {
+        let id = format!("sha256:{:064x}", name.bytes().fold(7u64, |h, b| h.wrapping_mul(31) + u64::from(b)));
+        let image = ImageSummary { id: id.clone(), tags: vec![tagged(name)], ..ImageSummary::default() };
+        let mut stored = lock(&self.stored);
+        stored.retain(|i| i.id != id);
+        stored.push(image);
+        ImageId::new(id)
+    }
+}
+
+#[async_trait]
+impl Images for FakeImages {
+    async fn list(&self) -> Result<Vec<ImageSummary>, PortError> {
+        Ok(lock(&self.stored).clone())
+    }
+
+    async fn find(&self, name: &str) -> Result<ImageSummary, PortError> {
+        let wanted = tagged(name);
+        let stored = lock(&self.stored);
+        let found = stored.iter().find(|i| i.id == name || i.tags.contains(&wanted));
+        found.cloned().ok_or_else(|| PortError::new(Kind::NotFound, format!("No such image: {wanted}")))
+    }
+
+    async fn tag(&self, image: &ImageId, name: &str) -> Result<(), PortError> {
+        let (mut stored, name) = (lock(&self.stored), tagged(name));
+        stored.iter_mut().for_each(|i| i.tags.retain(|t| *t != name));
+        let found = stored.iter_mut().find(|i| i.id == image.as_str());
+        found.map(|i| i.tags.push(name)).ok_or_else(|| PortError::new(Kind::NotFound, "No such image"))
+    }
+
+    async fn remove(
+        &self,
+        name: &str,
+        _force: bool,
+        used_by: Vec<(String, String, bool)>,
+    ) -> Result<Vec<Removed>, PortError> {
+        self.script.at("image_remove", name).await?;
+        let id = self.find(name).await?.id;
+        if let Some((container, ..)) = used_by.first() {
+            return Err(PortError::new(Kind::Conflict, format!("image is being used by {container}")));
+        }
+        lock(&self.stored).retain(|i| i.id != id);
+        Ok(vec![Removed::Untagged(tagged(name)), Removed::Deleted(id)])
+    }
+
+    async fn load(&self, archive: PathBuf, _: ProgressSink) -> Result<Vec<String>, PortError> {
+        let name = archive.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        self.put(&name);
+        Ok(vec![tagged(&name)])
+    }
+
+    async fn import(
+        &self,
+        _archive: PathBuf,
+        name: Option<String>,
+        _message: String,
+        _changes: Vec<String>,
+    ) -> Result<ImageId, PortError> {
+        Ok(self.put(&name.unwrap_or_else(|| "imported".into())))
+    }
+
+    async fn pull(
+        &self,
+        name: &str,
+        _platform: Option<String>,
+        _auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<ImageId, PortError> {
+        for status in ["Pulling fs layer", "Pull complete"] {
+            let line = Progress { status: status.into(), ..Progress::default() };
+            // A slow client loses lines, as it does with the real store.
+            let _lost = progress.try_send(line).is_err();
+        }
+        self.script.at("pull", name).await?;
+        Ok(self.put(name))
+    }
+
+    async fn sweep(&self) -> Result<(), PortError> {
+        Ok(())
+    }
+}

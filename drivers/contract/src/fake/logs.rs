@@ -1,0 +1,156 @@
+use super::{Script, lock};
+use crate::error::PortError;
+use crate::log::{
+    Batch, BatchPolicy, Cursor, DeliverError, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec,
+    Options, ReadRequest, StoredLine,
+};
+use async_trait::async_trait;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc;
+
+/// Where a kind keeps its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// With its data, in one step: exactly once, and readable.
+    Cursor,
+    /// Nowhere; its spool's cursor file does, afterwards: at least once.
+    Nothing,
+}
+
+#[derive(Default)]
+struct File {
+    lines: Vec<StoredLine>,
+    cursor: Cursor,
+}
+
+type Files = Arc<Mutex<HashMap<String, File>>>;
+
+/// A kind of log driver. Verbs: `open:NAME`, `deliver:NAME` (a failure of kind Unavailable is retried, any other ends the
+/// driver, one whose text is `panic` panics in it).
+pub struct FakeKind {
+    name: &'static str,
+    verbs: [&'static str; 2],
+    keeps: Keeps,
+    script: Script,
+    files: Files,
+}
+
+impl FakeKind {
+    /// A driver called `name`; `verbs` are what its opening and its deliveries are called in the script.
+    pub fn new(name: &'static str, verbs: [&'static str; 2], keeps: Keeps, script: &Script) -> Self {
+        Self { name, verbs, keeps, script: script.clone(), files: Files::default() }
+    }
+
+    /// What arrived from a container, without line ends.
+    pub fn lines(&self, container: &str) -> Vec<String> {
+        let files = lock(&self.files);
+        let text = |l: &StoredLine| String::from_utf8_lossy(&l.line.data).trim_end().to_owned();
+        files.get(container).map(|f| f.lines.iter().map(text).collect()).unwrap_or_default()
+    }
+}
+
+struct Open {
+    container: String,
+    verb: &'static str,
+    keeps: Keeps,
+    script: Script,
+    files: Files,
+}
+
+#[async_trait]
+impl LogDriver for Open {
+    async fn deliver(&mut self, batch: &Batch) -> Result<(), DeliverError> {
+        if let Err(error) = self.script.at(self.verb, &self.container).await {
+            assert_ne!(error.text, "panic", "a driver's own panic");
+            return Err(match error.kind {
+                crate::Kind::Unavailable => DeliverError::Retry { source: error.into(), after: None },
+                _ => DeliverError::Fatal { source: error.into() },
+            });
+        }
+        let mut files = lock(&self.files);
+        let file = files.entry(self.container.clone()).or_default();
+        for line in &batch.lines {
+            let mut line = line.clone();
+            if line.partial.as_ref().is_none_or(|p| p.last) {
+                line.data = [&line.data[..], b"\n"].concat().into();
+            }
+            file.lines.push(StoredLine { line, attrs: BTreeMap::new() });
+        }
+        file.cursor = batch.end.clone();
+        Ok(())
+    }
+
+    fn cursor(&self) -> Option<Cursor> {
+        let files = lock(&self.files);
+        (self.keeps == Keeps::Cursor)
+            .then(|| files.get(&self.container).map(|f| f.cursor.clone()).unwrap_or_default())
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LogDriverKind for FakeKind {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        &[]
+    }
+
+    fn validate(&self, _: &Options) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn batching(&self, _: &Options) -> BatchPolicy {
+        BatchPolicy { max_lines: 3, ..BatchPolicy::default() }
+    }
+
+    async fn open(&self, source: &LogSource, _: &Options) -> Result<Box<dyn LogDriver>, PortError> {
+        let [open, deliver] = self.verbs;
+        self.script.at(open, &source.container_id).await?;
+        Ok(Box::new(Open {
+            container: source.container_id.clone(),
+            verb: deliver,
+            keeps: self.keeps,
+            script: self.script.clone(),
+            files: Arc::clone(&self.files),
+        }))
+    }
+
+    fn reader(&self) -> Option<&dyn LogReader> {
+        (self.keeps == Keeps::Cursor).then_some(self as _)
+    }
+}
+
+#[async_trait]
+impl LogReader for FakeKind {
+    async fn read(
+        &self,
+        source: &LogSource,
+        _: &Options,
+        request: ReadRequest,
+    ) -> Result<(mpsc::Receiver<Result<StoredLine, PortError>>, Cursor), PortError> {
+        let files = lock(&self.files);
+        let (mut lines, cursor) =
+            files.get(&source.container_id).map(|f| (f.lines.clone(), f.cursor.clone())).unwrap_or_default();
+        lines.retain(|l| {
+            request.since_ns.is_none_or(|t| l.line.time_ns >= t)
+                && request.until_ns.is_none_or(|t| l.line.time_ns <= t)
+        });
+        let first = request.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
+        let (to, from) = mpsc::channel(8);
+        tokio::spawn(async move {
+            for line in lines.into_iter().skip(first) {
+                if to.send(Ok(line)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok((from, cursor))
+    }
+}

@@ -1,0 +1,66 @@
+//! In-memory ports for tests of what stands on them: they keep state as the real ones do, so a daemon or an actor that
+//! is rebuilt finds what the one before it left. Failures and delays are scripted by verb.
+
+mod images;
+mod logs;
+mod networks;
+mod records;
+mod runtime;
+mod script;
+mod spool;
+
+pub use images::FakeImages;
+pub use logs::{FakeKind, Keeps};
+pub use networks::FakeNetworks;
+pub use records::{FakeRecords, FakeRoots};
+pub use runtime::FakeRuntime;
+pub use script::{Hold, Script};
+pub use spool::{FakeSpool, FakeSpools};
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A test that panicked with the lock held has its own report; the others go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A machine: everything that outlives a daemon.
+pub struct World {
+    /// What fails or waits, and what was called.
+    pub script: Script,
+    /// Sandboxes.
+    pub runtime: Arc<FakeRuntime>,
+    /// Their output.
+    pub spools: Arc<FakeSpools>,
+    /// Container records.
+    pub records: Arc<FakeRecords>,
+    /// Container roots.
+    pub roots: Arc<FakeRoots>,
+    /// Images.
+    pub images: Arc<FakeImages>,
+    /// Bridges and endpoints.
+    pub networks: Arc<FakeNetworks>,
+}
+
+impl World {
+    /// An empty machine.
+    pub fn new() -> Self {
+        let script = Script::default();
+        let spools = Arc::new(FakeSpools::default());
+        Self {
+            runtime: Arc::new(FakeRuntime::new(script.clone(), Arc::clone(&spools))),
+            records: Arc::new(FakeRecords::new(script.clone(), Arc::clone(&spools))),
+            roots: Arc::new(FakeRoots::new(script.clone())),
+            images: Arc::new(FakeImages::new(script.clone())),
+            networks: Arc::new(FakeNetworks::new(script.clone())),
+            spools,
+            script,
+        }
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}

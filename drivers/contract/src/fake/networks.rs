@@ -1,0 +1,133 @@
+use super::{Script, lock};
+use crate::error::{Kind, PortError};
+use crate::network::{BridgeSpec, Endpoint, Networks, PortBinding, Survey};
+use async_trait::async_trait;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+#[derive(Default)]
+struct Kernel {
+    endpoints: BTreeMap<String, Endpoint>,
+    ports: BTreeMap<String, Vec<PortBinding>>,
+    sandboxes: BTreeSet<String>,
+    next: u16,
+}
+
+/// A kernel's networks. Verbs: `ensure_bridge`, `reserve_ports`, `ensure_sandbox`, `remove_sandbox`, `ensure_endpoint`,
+/// `remove_ports`, `remove_endpoint`.
+pub struct FakeNetworks {
+    script: Script,
+    kernel: Mutex<Kernel>,
+}
+
+impl FakeNetworks {
+    pub(super) fn new(script: Script) -> Self {
+        Self { script, kernel: Mutex::default() }
+    }
+
+    /// Which container has which address in the kernel.
+    pub fn addresses(&self) -> BTreeMap<String, Ipv4Addr> {
+        lock(&self.kernel).endpoints.iter().map(|(id, e)| (id.clone(), e.address)).collect()
+    }
+
+    /// Containers that have a namespace.
+    pub fn sandboxes(&self) -> Vec<String> {
+        lock(&self.kernel).sandboxes.iter().cloned().collect()
+    }
+
+    /// Host ports held, by container.
+    pub fn ports(&self) -> BTreeMap<String, Vec<PortBinding>> {
+        lock(&self.kernel).ports.clone()
+    }
+}
+
+#[async_trait]
+impl Networks for FakeNetworks {
+    async fn ensure_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError> {
+        self.script.at("ensure_bridge", &bridge.name).await
+    }
+
+    async fn reserve_ports(
+        &self,
+        container: &str,
+        _target: Ipv4Addr,
+        mut ports: Vec<PortBinding>,
+    ) -> Result<Vec<PortBinding>, PortError> {
+        self.script.at("reserve_ports", container).await?;
+        let mut kernel = lock(&self.kernel);
+        for port in &mut ports {
+            if port.host_port == 0 {
+                kernel.next += 1;
+                port.host_port = 32767 + kernel.next;
+            }
+            let taken = kernel.ports.iter().any(|(holder, held)| {
+                holder != container
+                    && held.iter().any(|p| p.host_port == port.host_port && p.protocol == port.protocol)
+            });
+            if taken {
+                let text =
+                    format!("Bind for {}:{} failed: port is already allocated", port.host_ip, port.host_port);
+                return Err(PortError::new(Kind::Conflict, text));
+            }
+        }
+        kernel.ports.insert(container.to_owned(), ports.clone());
+        Ok(ports)
+    }
+
+    async fn ensure_sandbox(&self, container: &str) -> Result<PathBuf, PortError> {
+        self.script.at("ensure_sandbox", container).await?;
+        lock(&self.kernel).sandboxes.insert(container.to_owned());
+        Ok(PathBuf::from("/netns").join(container))
+    }
+
+    async fn remove_sandbox(&self, container: &str) -> Result<(), PortError> {
+        self.script.at("remove_sandbox", container).await?;
+        lock(&self.kernel).sandboxes.remove(container);
+        Ok(())
+    }
+
+    async fn ensure_endpoint(&self, endpoint: &Endpoint, _netns: PathBuf) -> Result<(), PortError> {
+        self.script.at("ensure_endpoint", &endpoint.container).await?;
+        let mut kernel = lock(&self.kernel);
+        let other = kernel
+            .endpoints
+            .values()
+            .find(|e| e.address == endpoint.address && e.container != endpoint.container);
+        if let Some(other) = other {
+            let text = format!("{} belongs to {} already", endpoint.address, other.container);
+            return Err(PortError::new(Kind::Bug, text));
+        }
+        kernel.endpoints.insert(endpoint.container.clone(), endpoint.clone());
+        Ok(())
+    }
+
+    async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {
+        self.script.at("remove_ports", &endpoint.container).await?;
+        lock(&self.kernel).ports.remove(&endpoint.container);
+        Ok(())
+    }
+
+    async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<(), PortError> {
+        self.script.at("remove_endpoint", &endpoint.container).await?;
+        let mut kernel = lock(&self.kernel);
+        kernel.endpoints.remove(&endpoint.container);
+        kernel.ports.remove(&endpoint.container);
+        Ok(())
+    }
+
+    async fn survey(&self, _: &BridgeSpec) -> Result<Survey, PortError> {
+        let kernel = lock(&self.kernel);
+        let ports = kernel.ports.iter().flat_map(|(id, ports)| {
+            let target = kernel.endpoints.get(id).map_or(Ipv4Addr::UNSPECIFIED, |e| e.address);
+            ports.iter().map(move |p| (p.clone(), target))
+        });
+        Ok(Survey { interfaces: kernel.endpoints.keys().cloned().collect(), ports: ports.collect() })
+    }
+
+    async fn remove_bridge(&self, _: &BridgeSpec) -> Result<(), PortError> {
+        *lock(&self.kernel) = Kernel::default();
+        Ok(())
+    }
+}

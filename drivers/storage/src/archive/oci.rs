@@ -1,0 +1,93 @@
+//! The OCI image layout: `index.json` leads by digests to manifests, configurations and layers under `blobs/`.
+
+use super::{Archive, Extent, Found, JSON_LIMIT, invalid, unreadable};
+use crate::reference::{Reference, is_digest};
+use contract::PortError;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::io::Read;
+
+/// Indexes inside indexes are followed this deep.
+const DEPTH: usize = 4;
+
+fn list<'a>(value: &'a Value, key: &str) -> Option<&'a Vec<Value>> {
+    value.get(key).and_then(Value::as_array)
+}
+
+fn digest(descriptor: &Value) -> Result<&str, PortError> {
+    let digest = descriptor.get("digest").and_then(Value::as_str).unwrap_or_default();
+    if is_digest(digest) { Ok(digest) } else { Err(invalid(format!("unsupported digest {digest:?}"))) }
+}
+
+/// A blob whose content is checked against its name and size.
+fn blob(archive: &Archive, descriptor: &Value) -> Result<(String, Extent), PortError> {
+    let digest = digest(descriptor)?;
+    let name = format!("blobs/{}", digest.replace(':', "/"));
+    let extent = archive.find(&name)?;
+    let mut hasher = Sha256::new();
+    let (mut from, mut buffer) = (archive.read(extent), vec![0; 1 << 17]);
+    loop {
+        let count = from.read(&mut buffer).map_err(unreadable)?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(buffer.get(..count).unwrap_or_default());
+    }
+    let size = descriptor.get("size").and_then(Value::as_u64);
+    if format!("sha256:{}", hex::encode(hasher.finalize())) != digest
+        || size.is_some_and(|s| s != extent.size)
+    {
+        return Err(invalid(format!("the content of {name} is not what its descriptor says")));
+    }
+    Ok((name, extent))
+}
+
+/// A small blob whose content is checked against its name.
+fn json(archive: &Archive, descriptor: &Value) -> Result<(Vec<u8>, Value), PortError> {
+    let (name, extent) = blob(archive, descriptor)?;
+    if extent.size > JSON_LIMIT {
+        return Err(invalid(format!("{name} in the archive is larger than {JSON_LIMIT} bytes")));
+    }
+    Ok((archive.bytes(&name)?, archive.json(&name)?))
+}
+
+fn fits(descriptor: &Value) -> bool {
+    let Some(platform) = descriptor.get("platform") else { return true };
+    let is = |key: &str, wanted: &str| platform.get(key).and_then(Value::as_str) == Some(wanted);
+    is("os", "linux") && is("architecture", crate::import::architecture())
+}
+
+/// The manifest a descriptor leads to, through indexes if need be.
+fn manifest(archive: &Archive, descriptor: &Value, depth: usize) -> Result<Value, PortError> {
+    let (_, found) = json(archive, descriptor)?;
+    let Some(inner) = list(&found, "manifests") else { return Ok(found) };
+    let own = inner.iter().find(|d| fits(d)).filter(|_| depth > 0);
+    let own = own.ok_or_else(|| {
+        let arch = crate::import::architecture();
+        invalid(format!("no matching manifest for linux/{arch} in the manifest list entries"))
+    })?;
+    manifest(archive, own, depth - 1)
+}
+
+/// The image's name: containerd writes it whole, others the tag or the name whole.
+fn name(descriptor: &Value) -> Option<&str> {
+    let note = |key: &str| descriptor.get("annotations").and_then(|a| a.get(key)).and_then(Value::as_str);
+    note("io.containerd.image.name")
+        .or_else(|| note("org.opencontainers.image.ref.name"))
+        .filter(|n| n.contains([':', '/']))
+}
+
+pub(super) fn images(archive: &Archive) -> Result<Vec<Found>, PortError> {
+    let index = archive.json("index.json")?;
+    let mut out = Vec::new();
+    for descriptor in list(&index, "manifests").into_iter().flatten() {
+        let manifest = manifest(archive, descriptor, DEPTH)?;
+        let layers = list(&manifest, "layers").into_iter().flatten();
+        out.push(Found {
+            config: json(archive, manifest.get("config").unwrap_or(&Value::Null))?.0,
+            layers: layers.map(|l| blob(archive, l).map(|(_, e)| e)).collect::<Result<_, _>>()?,
+            names: name(descriptor).map(Reference::parse).into_iter().collect::<Result<_, _>>()?,
+        });
+    }
+    Ok(out)
+}

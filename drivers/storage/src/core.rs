@@ -1,0 +1,261 @@
+//! What the store's blocking work shares: configurations, names and layers, changed together.
+
+use crate::config::diff_ids;
+use crate::file::{Sync, failed, replace};
+use crate::index::Index;
+use crate::layers::{Half, Layers};
+use crate::limits::Limits;
+use contract::image::{ImageSummary, Removed};
+use contract::{Kind, PortError};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Images of one data root.
+pub(crate) struct Core {
+    base: PathBuf,
+    tmp: PathBuf,
+    pub(crate) layers: Layers,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    index: Index,
+    /// Layers of images being made, by how many.
+    held: HashMap<String, usize>,
+}
+
+/// `sha256:…` of the bytes.
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+/// Now, ns since the epoch.
+pub(crate) fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+/// What became of a name that an image took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) name: String,
+    /// Who had it; `None` when nobody had, or the image itself.
+    pub(crate) from: Option<String>,
+}
+
+impl Core {
+    pub(crate) fn open(data_root: &Path, limits: Limits) -> Result<Self, PortError> {
+        let (base, tmp) = (data_root.join("images"), data_root.join("tmp"));
+        for folder in [&base.join("configs"), &base.join("partial"), &tmp] {
+            std::fs::create_dir_all(folder).map_err(failed("making", folder))?;
+        }
+        let path = base.join("index.json");
+        let index = match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|e| PortError::caused(Kind::Bug, format!("reading {}", path.display()), e))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Index::default(),
+            Err(e) => return Err(failed("reading", &path)(e)),
+        };
+        let layers = Layers::open(data_root, limits)?;
+        Ok(Self { base, tmp, layers, state: Mutex::new(State { index, held: HashMap::new() }) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Folder of blobs on their way.
+    pub(crate) fn partial(&self) -> PathBuf {
+        self.base.join("partial")
+    }
+
+    /// Folder of temporary files.
+    pub(crate) fn tmp(&self) -> &Path {
+        &self.tmp
+    }
+
+    fn config_path(&self, id: &str) -> PathBuf {
+        self.base.join("configs").join(id.strip_prefix("sha256:").unwrap_or(id))
+    }
+
+    /// Asks the index.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Index) -> T) -> T {
+        question(&self.lock().index)
+    }
+
+    /// Changes the index on disk first, then in memory.
+    fn change<T>(
+        &self,
+        state: &mut State,
+        edit: impl FnOnce(&mut Index) -> Result<T, PortError>,
+    ) -> Result<T, PortError> {
+        let mut next = state.index.clone();
+        let answer = edit(&mut next)?;
+        if next != state.index {
+            let path = self.base.join("index.json");
+            let bytes = serde_json::to_vec(&next)
+                .map_err(|e| PortError::caused(Kind::Bug, "encoding image names", e))?;
+            replace(&path, &bytes, Sync::Name).map_err(failed("writing", &path))?;
+            state.index = next;
+        }
+        Ok(answer)
+    }
+
+    /// Changes names.
+    pub(crate) fn edit<T>(
+        &self,
+        edit: impl FnOnce(&mut Index) -> Result<T, PortError>,
+    ) -> Result<T, PortError> {
+        self.change(&mut self.lock(), edit)
+    }
+
+    /// Keeps a layer from being collected; whether it is there.
+    pub(crate) fn hold(&self, diff_id: &str) -> bool {
+        *self.lock().held.entry(diff_id.to_owned()).or_default() += 1;
+        self.layers.has(diff_id)
+    }
+
+    /// Ends that for these layers, and removes those that no image came to own.
+    pub(crate) fn release(&self, diff_ids: &[String]) {
+        let mut state = self.lock();
+        for id in diff_ids {
+            if let Some(count) = state.held.get_mut(id) {
+                *count -= 1;
+                if *count == 0 {
+                    state.held.remove(id);
+                }
+            }
+        }
+        let unused = self.take_unused(&state, diff_ids);
+        // Erasing takes its time: others may have the lock meanwhile.
+        drop(state);
+        drop(unused);
+    }
+
+    fn take_unused(&self, state: &State, diff_ids: &[String]) -> Vec<Half> {
+        let unused = state.index.unused(diff_ids).into_iter().filter(|l| !state.held.contains_key(l));
+        unused
+            .filter_map(|layer| {
+                self.layers.take(&layer).unwrap_or_else(|error| {
+                    tracing::warn!("{}", error.chain());
+                    None
+                })
+            })
+            .collect()
+    }
+
+    /// Registers an image whose layers are all held.
+    pub(crate) fn add_image(
+        &self,
+        config: &[u8],
+        names: &[String],
+    ) -> Result<(String, Vec<Taken>), PortError> {
+        let id = digest_of(config);
+        let layers = diff_ids(config)?;
+        if let Some(missing) = layers.iter().find(|l| !self.layers.has(l)) {
+            return Err(PortError::new(Kind::Invalid, format!("image {id} lacks layer {missing}")));
+        }
+        self.layers.sync()?;
+        let path = self.config_path(&id);
+        let mut state = self.lock();
+        replace(&path, config, Sync::Name).map_err(failed("writing", &path))?;
+        let taken = self.change(&mut state, |index| {
+            let taken = names.iter().map(|name| Taken {
+                name: name.clone(),
+                from: index.names.get(name).filter(|i| **i != id).cloned(),
+            });
+            let taken = taken.collect();
+            index.add(&id, layers, names, now_ns());
+            Ok(taken)
+        })?;
+        Ok((id, taken))
+    }
+
+    /// Takes names and images away as `decide` says, and what only they used.
+    pub(crate) fn remove(
+        &self,
+        name: &str,
+        decide: impl FnOnce(&mut Index) -> Result<Vec<Removed>, PortError>,
+    ) -> Result<Vec<Removed>, PortError> {
+        let mut state = self.lock();
+        let (id, _) = state.index.find(name)?;
+        let layers = state.index.images.get(&id).cloned().unwrap_or_default();
+        let mut removed = self.change(&mut state, decide)?;
+        if removed.contains(&Removed::Deleted(id.clone())) {
+            let path = self.config_path(&id);
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!("removing {}: {error}", path.display());
+            }
+            let unused = state.index.unused(&layers);
+            let chains = layers.iter().zip(chain_ids(&layers));
+            removed.extend(
+                chains.rev().filter(|(l, _)| unused.contains(l)).map(|(_, chain)| Removed::Deleted(chain)),
+            );
+            let content = self.take_unused(&state, &layers);
+            drop(state);
+            drop(content);
+        }
+        Ok(removed)
+    }
+
+    /// What an image says of itself.
+    pub(crate) fn summary(&self, id: &str) -> Result<ImageSummary, PortError> {
+        let (names, layers, tagged_ns) = self.ask(|index| {
+            let tagged = index.tagged.get(id).copied().unwrap_or(0);
+            (index.names_of(id), index.images.get(id).cloned().unwrap_or_default(), tagged)
+        });
+        let path = self.config_path(id);
+        let bytes = std::fs::read(&path).map_err(failed("reading", &path))?;
+        let config: serde_json::Value = serde_json::from_slice(&bytes)
+            .map_err(|e| PortError::caused(Kind::Bug, format!("reading {}", path.display()), e))?;
+        let created =
+            config.get("created").and_then(|c| c.as_str()).and_then(|c| c.parse::<jiff::Timestamp>().ok());
+        let labels = config.pointer("/config/Labels").cloned().and_then(|l| serde_json::from_value(l).ok());
+        let (digests, tags) = names.into_iter().partition(|n| n.contains('@'));
+        let sizes: Vec<u64> = layers.iter().map(|l| self.layers.size(l)).collect();
+        Ok(ImageSummary {
+            id: id.to_owned(),
+            tags,
+            digests,
+            created_ns: created.map_or(0, |c| i64::try_from(c.as_nanosecond()).unwrap_or(0)),
+            tagged_ns,
+            size: sizes.iter().sum(),
+            folders: layers.iter().map(|l| self.layers.diff(l)).collect(),
+            sizes,
+            config,
+            layers,
+            labels: labels.unwrap_or_default(),
+        })
+    }
+
+    /// Removes what a killed daemon left half made. What cannot be removed is told and stays.
+    pub(crate) fn sweep(&self) -> Result<(), PortError> {
+        self.layers.sweep()?;
+        let all: Vec<String> = self.layers.all()?.into_iter().collect();
+        drop(self.take_unused(&self.lock(), &all));
+        crate::file::clean(&self.tmp, |_, _| true)?;
+        crate::file::clean(&self.base, |name, _| name.ends_with(".tmp"))?;
+        crate::file::clean(&self.partial(), |_, age| age > PARTIAL_AGE)?;
+        let known = self.ask(|index| index.images.clone());
+        crate::file::clean(&self.base.join("configs"), |name, _| {
+            !known.contains_key(&format!("sha256:{name}"))
+        })
+    }
+}
+
+/// Broken downloads older than this are not waited for any more: a pull that is tried again is tried soon.
+const PARTIAL_AGE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// Ids of the layers together with all below them, by which Docker names layers (OCI image specification, "ChainID").
+fn chain_ids(layers: &[String]) -> Vec<String> {
+    let mut chain = String::new();
+    let mut out = Vec::new();
+    for layer in layers {
+        chain =
+            if chain.is_empty() { layer.clone() } else { digest_of(format!("{chain} {layer}").as_bytes()) };
+        out.push(chain.clone());
+    }
+    out
+}

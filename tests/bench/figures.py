@@ -1,0 +1,176 @@
+"""The figures. Each yields `(what, unit, better, samples per engine)`; rounds alternate between the engines."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import processes
+
+
+def _timed(work):
+    begin = time.perf_counter()
+    work()
+    return (time.perf_counter() - begin) * 1000
+
+
+def _rounds(engines, count, work):
+    """Milliseconds of `work(engine)`, the engines taking turns and the turns changing order."""
+    samples = {engine.name: [] for engine in engines}
+    for engine in engines:
+        work(engine)  # the first one pays for caches
+    for number in range(count):
+        for engine in engines if number % 2 else engines[::-1]:
+            samples[engine.name].append(_timed(lambda: work(engine)))
+    return samples
+
+
+def cli_alone(engines, count):
+    """What the command line costs by itself, within each figure named `docker`."""
+
+    def work(engine):
+        subprocess.run(["docker", "--version"], check=True, capture_output=True)
+
+    yield "(docker --version, no daemon)", "ms", "low", _rounds(engines, count, work)
+
+
+def starts(engines, count):
+    for network in ("bridge", "none"):
+
+        def run(engine):
+            engine.docker("run", "--rm", "--net", network, engine.image, "true")
+
+        yield f"docker run --rm, {network}", "ms", "low", _rounds(engines, count, run)
+
+        def whole(engine):
+            container = engine.api.create(engine.image, ["true"], network)
+            engine.api.start(container)
+            if engine.api.wait(container) != 0:
+                raise RuntimeError(f"{engine.name}: `true` failed")
+            engine.api.remove(container)
+
+        yield f"API create+start+wait+remove, {network}", "ms", "low", _rounds(engines, count, whole)
+    yield from _parts(engines, count)
+
+
+def _parts(engines, count):
+    """Where the bridged whole goes: each call by itself."""
+    parts = {call: {engine.name: [] for engine in engines} for call in ("create", "start", "wait", "remove")}
+    for number in range(count):
+        for engine in engines if number % 2 else engines[::-1]:
+            made = []
+            times = {
+                "create": _timed(lambda: made.append(engine.api.create(engine.image, ["true"], "bridge"))),
+                "start": _timed(lambda: engine.api.start(made[0])),
+                "wait": _timed(lambda: engine.api.wait(made[0])),
+                "remove": _timed(lambda: engine.api.remove(made[0])),
+            }
+            for call, took in times.items():
+                parts[call][engine.name].append(took)
+    for call, samples in parts.items():
+        yield f"  of it {call}", "ms", "low", samples
+
+
+def execs(engines, count):
+    made = {engine.name: engine.api.create(engine.image, ["sleep", "100000"]) for engine in engines}
+    for engine in engines:
+        engine.api.start(made[engine.name])
+
+    def line(engine):
+        engine.docker("exec", made[engine.name], "true")
+
+    def api(engine):
+        if engine.api.execute(made[engine.name], ["true"]) != 0:
+            raise RuntimeError(f"{engine.name}: exec of `true` failed")
+
+    yield "docker exec true", "ms", "low", _rounds(engines, count, line)
+    yield "API exec true", "ms", "low", _rounds(engines, count, api)
+    for engine in engines:
+        engine.api.remove(made[engine.name])
+
+
+def memory(engines, count):
+    """Idle memory before any container of this figure, and what `count` idle ones add; the containers' own processes
+    are counted on neither side."""
+    idle, added, shim = {}, {}, {}
+    for engine in engines:
+        time.sleep(2)  # what the figures before left running settles
+        before = [processes.memory(pid)[0] for pid in engine.processes()]
+        made = [engine.api.create(engine.image, ["sleep", "100000"]) for _ in range(count)]
+        for container in made:
+            engine.api.start(container)
+        time.sleep(2)
+        now = engine.processes()
+        after = [processes.memory(pid)[0] for pid in now]
+        shims = [pid for pid in now if "shim" in processes.name(pid)]
+        if len(shims) < count:
+            raise RuntimeError(f"{engine.name}: {len(shims)} shims for {count} containers")
+        idle[engine.name] = [sum(before) / 1e6]
+        added[engine.name] = [(sum(after) - sum(before)) / 1e6 / count]
+        shim[engine.name] = [processes.memory(pid)[1] / 1e6 for pid in shims]
+        for container in made:
+            engine.api.remove(container)
+    yield "idle daemon(s), PSS", "MB", "low", idle
+    yield f"added per container ({count} idle), PSS", "MB", "low", added
+    yield "  of it private to its shim", "MB", "low", shim
+
+
+LINE = 100
+
+
+def _numbered(count, path):
+    with open(path, "wb") as file:
+        for first in range(0, count, 10000):
+            file.write(b"".join(b"%012d%s\n" % (n, b"x" * (LINE - 13)) for n in range(first, min(first + 10000, count))))
+
+
+def _check(log, count):
+    """Every line is there once, in order, byte for byte."""
+    number = 0
+    with open(log, "rb", buffering=1 << 20) as file:
+        for line in file:
+            expected = b'{"log":"%012d%s\\n","stream":"stdout","time":"' % (number, b"x" * (LINE - 13))
+            if not (line.startswith(expected) and line.endswith(b'Z"}\n')):
+                raise RuntimeError(f"{log}: line {number} is {line[:60]!r}…")
+            number += 1
+    if number != count:
+        raise RuntimeError(f"{log}: {number} lines instead of {count}")
+
+
+def _wait_for_line(log, last, until):
+    wanted = b'{"log":"%012d' % last
+    while time.monotonic() < until:
+        try:
+            with open(log, "rb") as file:
+                file.seek(max(0, file.seek(0, 2) - 400))
+                tail = file.read()
+        except FileNotFoundError:
+            tail = b""
+        if tail.endswith(b"\n") and wanted in tail:
+            return
+        time.sleep(0.002)
+    raise RuntimeError(f"{log}: line {last} did not come")
+
+
+def log_file(engines, lines, rounds, folder):
+    """MB of payload a second from the start call until the last line stands in the json file."""
+    source = Path(folder) / "lines"
+    _numbered(lines, source)
+    ways = {
+        "written in large blocks": ["cat", "/lines"],
+        "one write(2) a line": ["dd", "if=/lines", f"bs={LINE}", "status=none"],
+    }
+    for way, command in ways.items():
+        samples = {engine.name: [] for engine in engines}
+        for number in range(rounds):
+            for engine in engines if number % 2 else engines[::-1]:
+                container = engine.api.create(engine.image, command, binds=[f"{source}:/lines:ro"])
+                begin = time.perf_counter()
+                engine.api.start(container)
+                log = engine.api.inspect(container)["LogPath"]
+                _wait_for_line(log, lines - 1, time.monotonic() + 300)
+                samples[engine.name].append(lines * LINE / 1e6 / (time.perf_counter() - begin))
+                if engine.api.wait(container) != 0:
+                    raise RuntimeError(f"{engine.name}: the writer failed")
+                _check(log, lines)
+                engine.api.remove(container)
+        yield f"json-file, {lines / 1e6:g} M lines {way}", "MB/s", "high", samples

@@ -1,0 +1,67 @@
+//! What the images' busybox lacks. Compiled static by the harness and put into the images as `/bin/guest`.
+
+use std::io::Write;
+use std::net::UdpSocket;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        // Answers each datagram with the sender's address and what it sent.
+        ["udp-echo", port] => {
+            let socket = UdpSocket::bind(format!("0.0.0.0:{port}")).expect("bind");
+            println!("listening");
+            let mut piece = [0; 2048];
+            loop {
+                let (n, from) = socket.recv_from(&mut piece).expect("receive");
+                let text = format!("{from} sent {}", String::from_utf8_lossy(&piece[..n]));
+                socket.send_to(text.as_bytes(), from).expect("answer");
+            }
+        }
+        // Sends one datagram and prints the answer.
+        ["udp-ask", address, text] => {
+            let socket = UdpSocket::bind("0.0.0.0:0").expect("bind");
+            socket.set_read_timeout(Some(std::time::Duration::from_secs(2))).expect("set a time limit");
+            socket.send_to(text.as_bytes(), address).expect("send");
+            let mut piece = [0; 2048];
+            let n = socket.recv(&mut piece).expect("an answer");
+            println!("{}", String::from_utf8_lossy(&piece[..n]));
+        }
+        // Writes numbered lines of a given length to both streams in turn, as fast as it can.
+        ["lines", count, length] => {
+            let (count, length): (u64, usize) = (count.parse().expect("a number"), length.parse().expect("a number"));
+            let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+            for n in 0..count {
+                let line = format!("{n:0length$}\n");
+                let done = if n % 2 == 0 { out.write_all(line.as_bytes()) } else { err.write_all(line.as_bytes()) };
+                done.expect("write a line");
+            }
+        }
+        // Writes numbered lines to both streams, `block` of each in one write, then rests; ends with a line `end COUNT` on each
+        // once `/ctl/stop` exists. With `long`, some lines are longer than a log line's piece.
+        ["numbers", block, rest_us, lengths] => {
+            let block: u64 = block.parse().expect("a number");
+            let rest = std::time::Duration::from_micros(rest_us.parse().expect("a number"));
+            let padding = |n: u64| match (*lengths, n % 97) {
+                ("long", 0) => 40_000,
+                _ => (n % 50) as usize,
+            };
+            let mut next = 0;
+            while !std::path::Path::new("/ctl/stop").exists() {
+                let mut text = String::new();
+                for n in next..next + block {
+                    text.push_str(&format!("{n:010}{}\n", "x".repeat(padding(n))));
+                }
+                std::io::stdout().write_all(text.as_bytes()).expect("write to stdout");
+                std::io::stderr().write_all(text.as_bytes()).expect("write to stderr");
+                next += block;
+                if !rest.is_zero() {
+                    std::thread::sleep(rest);
+                }
+            }
+            println!("end {next}");
+            eprintln!("end {next}");
+        }
+        _ => panic!("guest: unknown arguments {args:?}"),
+    }
+}

@@ -1,0 +1,50 @@
+//! Runs the built programs as users do. Every test gets a [`Place`]: a folder, a network namespace that plays the host, and
+//! a cgroup of its own, so tests neither see each other nor the machine they run on. When the last owner of a place goes,
+//! everything in it is taken away, and a passing test fails if a daemon had left anything there.
+//!
+//! ```no_run
+//! let gantry = gantry_tests::Daemon::start();
+//! let said = gantry.docker(["run", "--rm", "busybox", "echo", "hi"]);
+//! assert_eq!(said.ok(), "hi");
+//! ```
+//!
+//! Programs under test are taken from `target/debug`, or from the folder that `GANTRY_BIN` names.
+
+mod api;
+mod daemon;
+pub mod image;
+mod leftovers;
+mod load;
+mod other_host;
+mod place;
+mod process;
+mod pty;
+mod registry;
+mod syslog;
+
+pub use api::Answer;
+pub use daemon::{Builder, Daemon};
+pub use leftovers::leftovers;
+pub use load::{Load, Random, WRITERS, Writer, place_with_rsyslog};
+pub use other_host::OtherHost;
+pub use place::Place;
+pub use process::{Output, PATIENCE, Running, eventually};
+pub use pty::Pty;
+pub use registry::Registry;
+pub use syslog::Rsyslog;
+
+use std::path::{Path, PathBuf};
+
+/// A program under test: `gantryd`, `gantry` or `gantry-shim`.
+pub fn program(name: &str) -> PathBuf {
+    let folder =
+        std::env::var_os("GANTRY_BIN").map_or_else(|| workspace().join("target/debug"), PathBuf::from);
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is missing: build it first, as `make test` does", path.display());
+    path
+}
+
+/// The repository's root folder.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie inside the workspace")
+}

@@ -1,0 +1,54 @@
+//! Debian's docker-registry on a test's host.
+
+use crate::image;
+use crate::place::Place;
+use crate::process::{Output, Running, eventually};
+use std::sync::Arc;
+
+/// A registry on 127.0.0.1:5000 of a place's host, without TLS. Stopped when dropped.
+#[derive(Debug)]
+pub struct Registry {
+    _running: Running,
+    place: Arc<Place>,
+}
+
+impl Registry {
+    /// Starts an empty one.
+    #[track_caller]
+    pub fn empty(place: &Arc<Place>) -> Self {
+        let config = place.path("registry.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: warn}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n\
+             http: {{addr: 127.0.0.1:5000}}\n",
+            place.path("registry").display()
+        );
+        std::fs::write(&config, text).expect("write the registry's configuration");
+        let mut running = place.spawn("docker-registry", ["serve", config.to_str().expect("a plain path")]);
+        eventually("the registry answers", || {
+            if running.ended() {
+                panic!("the registry ended at once:\n{}", running.stderr());
+            }
+            (place.run("busybox", ["wget", "-qO-", "http://127.0.0.1:5000/v2/"]).code == 0).then_some(())
+        });
+        Self { _running: running, place: Arc::clone(place) }
+    }
+
+    /// Starts one that holds `busybox:latest` and `layered:1` of [`image::oci_layout`].
+    #[track_caller]
+    pub fn start(place: &Arc<Place>) -> Self {
+        let registry = Self::empty(place);
+        registry.push("busybox", "busybox:latest", &[]).ok();
+        registry.push("layered", "layered:1", &[]).ok();
+        registry
+    }
+
+    /// Copies an image of the layout into it, with further flags of `skopeo copy`.
+    #[track_caller]
+    pub fn push(&self, image: &str, name: &str, flags: &[&str]) -> Output {
+        let mut command = self.place.command("skopeo");
+        command.args(["--insecure-policy", "copy", "--dest-tls-verify=false"]).args(flags);
+        command.arg(format!("oci:{}:{image}", image::oci_layout().display()));
+        command.arg(format!("docker://127.0.0.1:5000/{name}"));
+        crate::process::run(command)
+    }
+}

@@ -1,0 +1,113 @@
+//! A real rsyslogd on a test's host.
+
+use crate::place::Place;
+use crate::process::{Running, eventually};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A message as rsyslogd understood it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Facility and severity, 8 × facility + severity.
+    pub priority: u32,
+    /// The sender's name.
+    pub hostname: String,
+    /// Tag with its process id, as `name[1]:`.
+    pub tag: String,
+    /// Text.
+    pub text: String,
+    /// What came, byte for byte.
+    pub raw: String,
+}
+
+/// An rsyslogd that hears tcp and udp on 127.0.0.1:514, a stream socket and a datagram socket. Stopped when dropped.
+#[derive(Debug)]
+pub struct Rsyslog {
+    running: Option<Running>,
+    place: Arc<Place>,
+}
+
+impl Rsyslog {
+    /// Starts it.
+    #[track_caller]
+    pub fn start(place: &Arc<Place>) -> Self {
+        let root = place.root().display();
+        let config = format!(
+            r#"global(workDirectory="{root}")
+module(load="imtcp")
+module(load="imudp")
+module(load="imptcp")
+module(load="imuxsock" SysSock.Use="off")
+input(type="imtcp" port="514" address="127.0.0.1")
+input(type="imudp" port="514" address="127.0.0.1")
+input(type="imptcp" path="{root}/syslog.stream")
+input(type="imuxsock" Socket="{root}/syslog.dgram" CreatePath="off" UseSysTimeStamp="off" RateLimit.Interval="0")
+template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%msg%\t%rawmsg%\n")
+*.* action(type="omfile" file="{root}/syslog.received" template="fields")
+"#
+        );
+        std::fs::write(place.path("rsyslog.conf"), config).expect("write rsyslogd's configuration");
+        let mut rsyslog = Self { running: None, place: Arc::clone(place) };
+        rsyslog.start_again();
+        rsyslog
+    }
+
+    /// Starts it after [`Rsyslog::stop`].
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let (config, pid) = (self.place.path("rsyslog.conf"), self.place.path("rsyslog.pid"));
+        let (config, pid) = (config.to_str().expect("a plain path"), pid.to_str().expect("a plain path"));
+        for socket in [self.stream(), self.datagram()] {
+            // Left by an earlier start.
+            let _ = std::fs::remove_file(socket);
+        }
+        let mut running = self.place.spawn("rsyslogd", ["-n", "-f", config, "-i", pid]);
+        eventually("rsyslogd listens", || {
+            if running.ended() {
+                panic!("rsyslogd ended at once:\n{}", running.stderr());
+            }
+            (self.place.listens(514) && self.stream().exists() && self.datagram().exists()).then_some(())
+        });
+        self.running = Some(running);
+    }
+
+    /// Stops it; what it received stays.
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Path of the stream socket.
+    pub fn stream(&self) -> PathBuf {
+        self.place.path("syslog.stream")
+    }
+
+    /// Path of the datagram socket.
+    pub fn datagram(&self) -> PathBuf {
+        self.place.path("syslog.dgram")
+    }
+
+    /// Everything received so far.
+    pub fn received(&self) -> Vec<Message> {
+        let text = std::fs::read(self.place.path("syslog.received")).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().filter_map(message).collect()
+    }
+
+    /// Waits for a message whose text has `part`.
+    #[track_caller]
+    pub fn wait_for(&self, part: &str) -> Message {
+        eventually(&format!("rsyslogd receives {part:?}"), || {
+            self.received().into_iter().find(|m| m.text.contains(part))
+        })
+    }
+}
+
+fn message(line: &str) -> Option<Message> {
+    let mut fields = line.splitn(5, '\t');
+    Some(Message {
+        priority: fields.next()?.parse().ok()?,
+        hostname: fields.next()?.to_owned(),
+        tag: fields.next()?.to_owned(),
+        text: fields.next()?.strip_prefix(' ').map_or_else(String::new, str::to_owned),
+        raw: fields.next()?.to_owned(),
+    })
+}
