@@ -8,6 +8,7 @@ mod options;
 mod output;
 mod requests;
 mod serve;
+mod stdio;
 
 use options::Options;
 use sandbox::protocol::Handshake;

@@ -2,7 +2,7 @@
 
 use crate::connection::{Attached, Connection};
 use crate::container::Container;
-use crate::serve::nonblocking;
+use crate::stdio::nonblocking;
 use sandbox::protocol::{Answer, ExecProcess, Reason, Request};
 use sandbox::terminal;
 
