@@ -1,4 +1,5 @@
 //! Real packets through bridges, published ports and masquerading, in namespaces that end with the test.
+#![allow(clippy::unwrap_used)]
 
 use contract::error::Kind;
 use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Protocol, Survey};
