@@ -8,6 +8,8 @@
 //! ├─ logs ── router:<container> ── sink
 //! └─ containers ── container:<id>
 //! ```
+//!
+//! Pulls, routers and containers outlive the actor above them: its fault is not theirs.
 
 mod attachments;
 pub mod container;

@@ -49,6 +49,17 @@ pub(crate) fn request(
     path: &str,
     body: Option<&Value>,
 ) -> Result<Answer, String> {
+    let text = body.map(Value::to_string);
+    request_with(socket, method, path, text.as_deref().map(|t| ("application/json", t)))
+}
+
+/// One request over its own connection, with a body of any type.
+pub(crate) fn request_with(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: Option<(&str, &str)>,
+) -> Result<Answer, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
@@ -57,16 +68,16 @@ pub(crate) fn request(
     })
 }
 
-async fn call(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+async fn call(socket: &Path, method: &str, path: &str, body: Option<(&str, &str)>) -> Result<Answer, String> {
     let stream = tokio::net::UnixStream::connect(socket).await.map_err(|e| e.to_string())?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     let connection = tokio::spawn(connection);
     let mut request = hyper::Request::builder().method(method).uri(path).header("host", "docker");
-    if body.is_some() {
-        request = request.header("content-type", "application/json");
+    if let Some((kind, _)) = body {
+        request = request.header("content-type", kind);
     }
-    let bytes = body.map(Value::to_string).unwrap_or_default();
+    let bytes = body.map(|(_, text)| text.to_owned()).unwrap_or_default();
     let request = request.body(Full::new(Bytes::from(bytes))).map_err(|e| e.to_string())?;
     let answer = sender.send_request(request).await.map_err(|e| e.to_string())?;
     let (parts, body) = answer.into_parts();

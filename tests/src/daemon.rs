@@ -310,6 +310,13 @@ impl Daemon {
         answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
     }
 
+    /// Calls the API with a body of any type.
+    #[track_caller]
+    pub fn api_with(&self, method: &str, path: &str, kind: &str, body: &str) -> Answer {
+        let answer = api::request_with(&self.socket(), method, path, Some((kind, body)));
+        answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+    }
+
     /// A file of the place's folder, written.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.place.path(name);

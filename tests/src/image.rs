@@ -7,8 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Changes with what the images hold.
-const GENERATION: u32 = 2;
+/// What decides the images' content: images made by another version of it are not used.
+const MAKERS: [&str; 2] = [include_str!("image.rs"), include_str!("../guest/main.rs")];
 
 /// A file inside an image's layer.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +163,8 @@ fn skopeo<const N: usize>(args: [&str; N]) {
 
 /// Makes a file or folder elsewhere and renames it, since several tests may want it at once.
 fn kept(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
-    let folder = crate::workspace().join(format!("target/tmp/images.{GENERATION}"));
+    let makers = hex::encode(Sha256::digest(MAKERS.concat()));
+    let folder = crate::workspace().join("target/tmp").join(format!("images.{}", &makers[..12]));
     let path = folder.join(name);
     if path.exists() {
         return path;

@@ -16,11 +16,13 @@ pub fn leftovers(place: &Place) -> Vec<String> {
     let root = place.root();
     // Ends that are on their way (a shim after its container's removal) get a moment.
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !processes(root).is_empty() && Instant::now() < deadline {
+    let mut left = processes(root);
+    while !left.is_empty() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
+        left = processes(root);
     }
     let mut found: Vec<String> =
-        processes(root).into_iter().map(|pid| format!("process {pid}: {}", command_line(pid))).collect();
+        left.into_iter().map(|pid| format!("process {pid}: {}", command_line(pid))).collect();
     found.extend(
         mounts(root).into_iter().filter(|m| !is_namespace(root, m)).map(|m| format!("mount {}", m.display())),
     );

@@ -107,7 +107,8 @@ fn message(line: &str) -> Option<Message> {
         priority: fields.next()?.parse().ok()?,
         hostname: fields.next()?.to_owned(),
         tag: fields.next()?.to_owned(),
-        text: fields.next()?.strip_prefix(' ').map_or_else(String::new, str::to_owned),
+        // rsyslogd keeps the space before the text of the old format.
+        text: fields.next().map(|t| t.strip_prefix(' ').unwrap_or(t))?.to_owned(),
         raw: fields.next()?.to_owned(),
     })
 }

@@ -121,14 +121,15 @@ fn wrong_specifications_are_refused() {
         let said = gantry.docker(["run", "--rm", "-v", &spec, "busybox", "true"]);
         assert!(said.fails(125).contains(wanted), "{said}");
     }
-    let said = gantry.docker(words(&format!("run --rm -v {shared}:/data -v {shared}:/data busybox true")));
+    let other = folder(gantry.place(), "other");
+    let said = gantry.docker(words(&format!("run --rm -v {shared}:/data -v {other}:/data busybox true")));
     assert!(said.fails(125).contains("Duplicate mount point: /data"), "{said}");
 }
 
 #[test]
 fn named_volumes_are_refused_by_name_until_they_are_built() {
     let gantry = Daemon::start();
-    for args in [["-v", "name:/data"], ["-v", "/data"], ["--mount", "type=volume,dst=/data"]] {
+    for args in [["-v", "name:/data"], ["-v", "/data"]] {
         let said = gantry.docker(["run", "--rm", args[0], args[1], "busybox", "true"]);
         assert!(said.fails(125).to_lowercase().contains("volume"), "{said}");
     }

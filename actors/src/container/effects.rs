@@ -88,8 +88,8 @@ async fn steps(
     match spec.network_mode.as_str() {
         "bridge" => state.endpoint = Some(lease(shared, spec, &state.name).await?),
         "host" | "none" => {}
-        other => {
-            let text = format!("failed to set up container networking: network {other} not found");
+        unknown => {
+            let text = format!("{NETWORKING}: network {unknown} not found");
             return Err(PortError::new(Kind::NotFound, text).into());
         }
     }
@@ -128,7 +128,7 @@ async fn steps(
     let recorded = shared.ports.records.save_state(id, state, Durability::of(spec));
     let (created, joined, recorded) = futures::join!(runtime.ensure_created(&sandbox), joined, recorded);
     let Created { pid } = created.map_err(in_docker_words)?;
-    joined?;
+    joined.map_err(|e| not_reachable(&spec.id, &state.name, &e))?;
     recorded?;
     shared.network_event(spec, "connect");
     if let Err(error) = runtime.ensure_started(id).await {
@@ -158,6 +158,19 @@ fn in_docker_words(error: PortError) -> Failure {
     Failure { error: PortError { kind: error.kind, text, source: None }, code }
 }
 
+/// Docker's frame around everything about the network.
+const NETWORKING: &str = "failed to set up container networking";
+
+/// Docker's frame around what keeps a container from being reached; endpoints have their container's id.
+fn not_reachable(id: &str, name: &str, error: &PortError) -> PortError {
+    let text = format!(
+        "{NETWORKING}: driver failed programming external connectivity on endpoint {name} ({id}): {}",
+        error.chain()
+    );
+    // Docker answers 500, whatever stands in the way.
+    PortError::new(Kind::Exhausted, text)
+}
+
 /// An address and held host ports.
 async fn lease(shared: &Shared, spec: &ContainerSpec, name: &str) -> Result<Endpoint, PortError> {
     shared.departures.over(&spec.id).await;
@@ -165,20 +178,14 @@ async fn lease(shared: &Shared, spec: &ContainerSpec, name: &str) -> Result<Endp
         shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
     let reserve = Reserve { container: spec.id.clone(), known: None };
     let asked = network.insist(|| reserve.clone(), ASK).await;
-    let address = asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))??;
+    let asked = asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))?;
+    let address = asked.map_err(|e| PortError::new(e.kind, format!("{NETWORKING}: {}", e.chain())))?;
     let reserved = shared.ports.networks.reserve_ports(&spec.id, address, wanted_ports(spec)).await;
     let ports = match reserved {
         Ok(ports) => ports,
         Err(error) => {
             release(shared, &spec.id).await;
-            let text = format!(
-                "failed to set up container networking: driver failed programming external connectivity on endpoint \
-                 {name} ({}): {}",
-                spec.id,
-                error.chain()
-            );
-            // Docker answers 500, whatever stands in the way.
-            return Err(PortError::new(Kind::Exhausted, text));
+            return Err(not_reachable(&spec.id, name, &error));
         }
     };
     Ok(Endpoint {

@@ -11,7 +11,25 @@ use tokio::sync::Mutex;
 
 /// The one open driver of a sink: whoever holds it delivers, so two deliveries never write one file. It is owned
 /// above the sink and its router and outlives both.
-pub type Lane = Arc<Mutex<Option<Box<dyn LogDriver>>>>;
+pub type Lane = Arc<Mutex<Opened>>;
+
+/// What a lane holds.
+#[derive(Default)]
+pub struct Opened {
+    /// The driver, if it is open.
+    pub driver: Option<Box<dyn LogDriver>>,
+    /// The try that came here last: what was begun before it comes too late.
+    attempt: u64,
+}
+
+impl Opened {
+    /// False when something later was here before.
+    fn is_next(&mut self, attempt: u64) -> bool {
+        let next = attempt > self.attempt;
+        self.attempt = self.attempt.max(attempt);
+        next
+    }
+}
 
 /// One sink of a container.
 #[derive(Clone)]
@@ -120,7 +138,10 @@ impl Answer<Open> for Sink {
         let failed = move |text: String| Report::Failed { sink, attempt, failure: Failure::Fatal(text) };
         let work = async move {
             let mut lane = spec.lane.lock().await;
-            *lane = None;
+            if !lane.is_next(attempt) {
+                return failed("a later try came first".into());
+            }
+            lane.driver = None;
             let driver = match spec.kind.open(&source, &spec.options).await {
                 Ok(driver) => driver,
                 Err(error) => return failed(error.chain()),
@@ -132,7 +153,7 @@ impl Answer<Open> for Sink {
                     Err(error) => return failed(error.chain()),
                 },
             };
-            *lane = Some(driver);
+            lane.driver = Some(driver);
             Report::Opened { sink, attempt, cursor }
         };
         self.report(work, failed("the driver panicked while opening".into()));
@@ -157,8 +178,12 @@ impl Answer<Deliver> for Sink {
         let fail = move |failure| Report::Failed { sink, attempt, failure };
         let work = async move {
             let mut lane = spec.lane.lock().await;
+            // Opened anew meanwhile, it stands where it stood: these lines will come again.
+            if !lane.is_next(attempt) {
+                return fail(Failure::Fatal("a later try came first".into()));
+            }
             // Taken out, so that a driver that panics is not used again.
-            let Some(mut driver) = lane.take() else {
+            let Some(mut driver) = lane.driver.take() else {
                 return fail(Failure::Fatal("the driver is not open".into()));
             };
             let refused = match driver.deliver(&batch).await {
@@ -168,7 +193,7 @@ impl Answer<Deliver> for Sink {
                     lines.len()
                 }
                 Err(DeliverError::Retry { source, after }) => {
-                    *lane = Some(driver);
+                    lane.driver = Some(driver);
                     return fail(Failure::Retry(source.to_string(), after));
                 }
                 Err(DeliverError::Fatal { source }) => return fail(Failure::Fatal(source.to_string())),
@@ -179,7 +204,7 @@ impl Answer<Deliver> for Sink {
                 // Only repetition after a restart is at stake.
                 tracing::warn!(sink = spec.name, error, "cursor not stored");
             }
-            *lane = Some(driver);
+            lane.driver = Some(driver);
             Report::Delivered { sink, attempt, refused }
         };
         self.report(work, fail(Failure::Fatal("the driver panicked".into())));

@@ -23,6 +23,7 @@ struct Counter {
     count: u32,
     log: Arc<Mutex<Vec<String>>>,
     me: Link<Counter>,
+    kept: Vec<Reply<u32>>,
 }
 
 impl Member for Counter {
@@ -64,6 +65,10 @@ struct Block(mpsc::Receiver<()>);
 message!(Block => (), |_me, Block(rx), _ctx| { let _ = rx.recv(); });
 struct Defer(Option<Reply<u32>>);
 message!(Defer => (), |me, Defer(reply), _ctx| reply.map_or((), |r| { let _ = r.send(me.count); }));
+struct Keep(Reply<u32>);
+message!(Keep => (), |me, Keep(reply), _ctx| me.kept.push(reply));
+struct Kept;
+message!(Kept => usize, |me, _, _ctx| me.kept.len());
 struct Finish;
 message!(Finish => (), |_me, _, ctx| ctx.stop());
 struct AddToSelf;
@@ -75,7 +80,12 @@ type Log = Arc<Mutex<Vec<String>>>;
 
 fn counter(name: &str, log: &Log) -> ChildSpec<Counter> {
     let log = log.clone();
-    let mut spec = ChildSpec::new(name, "counter", move |me| Counter { count: 10, log: log.clone(), me });
+    let mut spec = ChildSpec::new(name, "counter", move |me| Counter {
+        count: 10,
+        log: log.clone(),
+        me,
+        kept: Vec::new(),
+    });
     spec.backoff = Backoff { min: Duration::from_millis(5), max: Duration::from_millis(10) };
     spec
 }
@@ -262,6 +272,49 @@ fn a_dropped_reply_is_an_error_and_an_actor_may_tell_itself() {
         link.ask(AddLater, SOON).await.unwrap();
         tokio::time::sleep(Duration::from_millis(80)).await;
         assert_eq!(link.ask(Add, SOON).await, Ok(14));
+    });
+}
+
+/// Whatever a caller waits for, for ever if need be, it hears of the panic: an answer the actor keeps for later, a message
+/// behind the fatal one, room in the mailbox.
+#[test]
+fn callers_without_a_deadline_hear_of_a_panic() {
+    with_system(|registry| async move {
+        let arbiter = actix::Arbiter::new();
+        let mut spec = counter("c", &Log::default());
+        spec.mailbox = 2;
+        spec.arbiter = Some(arbiter.handle());
+        let link = spawn(spec, &registry);
+        let kept = link.clone();
+        let kept = tokio::spawn(async move { kept.call(Keep, Duration::MAX).await });
+        while link.ask(Kept, SOON).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let (release, blocked) = mpsc::channel();
+        link.tell(Block(blocked)).unwrap();
+        until("blocked", || row(&registry, "c").mailbox == 0).await;
+        link.tell(Crash).unwrap();
+        let calls: Vec<_> = (0..4)
+            .map(|_| {
+                let link = link.clone();
+                tokio::spawn(async move { link.call(Keep, Duration::MAX).await })
+            })
+            .collect();
+        until("full", || row(&registry, "c").mailbox == 2).await;
+        drop(release);
+        assert_eq!(kept.await.unwrap().unwrap_err().why, Why::Restarting);
+        let mut heard = 0;
+        for call in calls {
+            // Those who got in after the rebuilding wait for the next one.
+            if let Ok(answer) = tokio::time::timeout(Duration::from_secs(1), call).await {
+                assert_eq!(answer.unwrap().unwrap_err().why, Why::Restarting);
+                heard += 1;
+            }
+        }
+        assert!(heard >= 1);
+        link.stop();
+        link.ended().await;
+        arbiter.stop();
     });
 }
 

@@ -9,6 +9,7 @@ mod output;
 mod pace;
 mod requests;
 mod serve;
+mod stdio;
 
 use options::Options;
 use sandbox::protocol::Handshake;
@@ -16,6 +17,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Executed through a descriptor, the kernel would name this process by that number; ps shows it wrong if this fails.
+    let _unnamed = nix::sys::prctl::set_name(c"gantry-shim");
     let outcome =
         Options::parse(std::env::args().skip(1)).and_then(|options| container::Container::create(&options));
     let (handshake, container) = match outcome {
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
         let mut out = std::io::stdout();
         writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|e| e.to_string())
     });
-    let Some(container) = container else { return ExitCode::FAILURE };
+    let Some(mut container) = container else { return ExitCode::FAILURE };
     if told.is_err() {
         container.abandon();
         return ExitCode::FAILURE;

@@ -2,7 +2,7 @@
 
 use crate::connection::{Attached, Connection};
 use crate::container::Container;
-use crate::serve::nonblocking;
+use crate::stdio::nonblocking;
 use sandbox::protocol::{Answer, ExecProcess, Reason, Request};
 use sandbox::terminal;
 
@@ -18,6 +18,8 @@ fn done(result: Result<(), (Reason, String)>) -> Answer {
 pub enum Then {
     /// Nothing.
     Serve,
+    /// The new subscriber hears what has happened already; not before its answer, or it would take that for one.
+    CatchUp,
     /// The shim ends.
     Shutdown,
 }
@@ -34,8 +36,8 @@ pub fn answer(container: &mut Container, connection: &mut Connection, request: R
         Request::Pids => Answer::Pids { pids: container.main.cgroup.pids() },
         Request::Shutdown => return (Answer::Done, Then::Shutdown),
         Request::Subscribe => {
-            subscribe(container, connection);
-            Answer::Done
+            connection.subscribed = true;
+            return (Answer::Done, Then::CatchUp);
         }
         Request::Resize { exec, rows, cols } => resize(container, exec.as_deref(), rows, cols),
         Request::Attach { exec } => attach(container, connection, exec),
@@ -44,8 +46,8 @@ pub fn answer(container: &mut Container, connection: &mut Connection, request: R
     (answer, Then::Serve)
 }
 
-fn subscribe(container: &Container, connection: &mut Connection) {
-    connection.subscribed = true;
+/// Tells a new subscriber what it missed.
+pub fn catch_up(container: &Container, connection: &mut Connection) {
     if let Some(exit) = container.exit {
         connection.notify(&Answer::Exited { exit });
     }
@@ -57,13 +59,19 @@ fn subscribe(container: &Container, connection: &mut Connection) {
 }
 
 fn resize(container: &Container, exec: Option<&str>, rows: u16, cols: u16) -> Answer {
-    let stdio = match exec {
-        None => container.terminal.then_some(&container.main.stdio),
-        Some(id) => container.sessions.iter().find(|s| s.id == id && s.tty).map(|s| &s.stdio),
+    let (tty, stdio) = match exec {
+        None => (container.terminal, &container.main.stdio),
+        Some(id) => match container.sessions.iter().find(|s| s.id == id) {
+            Some(session) => (session.tty, &session.stdio),
+            None => {
+                return Answer::Error { reason: Reason::NotFound, text: "no such exec session".into() };
+            }
+        },
     };
-    match stdio.and_then(|s| s.stdout.as_ref()).map(|fd| terminal::resize(fd, rows, cols)) {
+    // Without a terminal there is no size to set, which is no error in Docker.
+    match stdio.stdout.as_ref().filter(|_| tty).map(|fd| terminal::resize(fd, rows, cols)) {
         Some(result) => done(result.map_err(|e| (e.reason, e.to_string()))),
-        None => Answer::Error { reason: Reason::Conflict, text: "no terminal".into() },
+        None => done(Ok(())),
     }
 }
 

@@ -4,15 +4,14 @@ use crate::connection::{Attached, Connection};
 use crate::container::Container;
 use crate::pace::Pace;
 use crate::requests::{self, Then};
+use crate::stdio::{detach_stdio, nonblocking, write_some};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use sandbox::launch;
 use sandbox::protocol::Answer;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// Announcements of output are no closer than this.
@@ -78,23 +77,6 @@ pub fn run(container: Container) -> nix::Result<()> {
     }
     this.container.abandon();
     Ok(())
-}
-
-/// The daemon's pipe was only for the handshake.
-fn detach_stdio() {
-    if let Ok(null) = std::fs::File::options().read(true).write(true).open("/dev/null") {
-        for number in 0..3 {
-            launch::replace(number, &null);
-        }
-    }
-}
-
-/// Makes a descriptor of ours answer at once.
-pub fn nonblocking(fd: Option<&OwnedFd>) {
-    if let Some(fd) = fd {
-        // Failing leaves the descriptor blocking; it is only ever read when poll says so.
-        let _blocking = fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
-    }
 }
 
 impl Loop {
@@ -300,7 +282,11 @@ impl Loop {
             let Some(request) = connection.request() else { return };
             let (answer, then) = requests::answer(&mut self.container, connection, request);
             connection.answer(&answer);
-            self.shutdown |= then == Then::Shutdown;
+            match then {
+                Then::Serve => {}
+                Then::CatchUp => requests::catch_up(&self.container, connection),
+                Then::Shutdown => self.shutdown = true,
+            }
         }
     }
 
@@ -353,6 +339,7 @@ impl Loop {
                 connection.answer(&Answer::Exited { exit });
             }
             self.unannounced = false;
+            self.container.clear();
         }
         if self.unannounced && self.announced.elapsed() >= ANNOUNCE {
             for connection in self.connections.iter_mut().filter(|c| c.subscribed) {
@@ -382,22 +369,6 @@ impl Loop {
                     return;
                 }
             }
-        }
-    }
-}
-
-/// Writes as much as the process takes; a process that is gone takes everything.
-fn write_some(to: &mut Option<OwnedFd>, bytes: &mut Vec<u8>) {
-    while !bytes.is_empty() {
-        let Some(fd) = to else {
-            bytes.clear();
-            return;
-        };
-        match nix::unistd::write(fd.as_fd(), bytes) {
-            Ok(n) => drop(bytes.drain(..n)),
-            Err(Errno::EAGAIN) => return,
-            Err(Errno::EINTR) => {}
-            Err(_) => *to = None,
         }
     }
 }

@@ -155,6 +155,8 @@ pub trait LayerSink: Send + Sync {
     fn partial(&self) -> std::path::PathBuf;
     /// The layer is already unpacked; from now to the end of the pull it stays.
     async fn has_layer(&self, diff_id: &str) -> bool;
+    /// The image of that id (`sha256:…` of its configuration) is already whole; its layers stay as with `has_layer`.
+    async fn has_image(&self, id: &str) -> bool;
     /// Unpacks a (compressed) layer and verifies that it is `diff_id`; the file stays the caller's.
     async fn unpack(&self, blob: std::path::PathBuf, diff_id: &str, passed: Passed) -> Result<(), PortError>;
 }

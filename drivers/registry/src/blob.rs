@@ -62,11 +62,26 @@ pub async fn fetch(
                 }
             }
             Err(fault) => {
-                download.discard().await;
+                discard(&download.path).await;
                 return Err(fault);
             }
         }
     }
+}
+
+/// Where a blob is while it is on its way.
+fn place(blob: &Descriptor, folder: &Path) -> PathBuf {
+    folder.join(blob.digest.replace(':', "-"))
+}
+
+async fn discard(path: &Path) {
+    // The sweep takes what stays.
+    let _left = tokio::fs::remove_file(path).await;
+}
+
+/// Gives up what came of a blob.
+pub async fn forget(blob: &Descriptor, folder: &Path) {
+    discard(&place(blob, folder)).await;
 }
 
 struct Download<'a> {
@@ -80,7 +95,7 @@ struct Download<'a> {
 impl<'a> Download<'a> {
     /// Takes up what an earlier try left.
     async fn begin(blob: &'a Descriptor, folder: &Path) -> Result<Self, Fault> {
-        let path = folder.join(blob.digest.replace(':', "-"));
+        let path = place(blob, folder);
         let failed = |e| Fault::disk("writing", &path, e);
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
@@ -98,7 +113,10 @@ impl<'a> Download<'a> {
         if have > blob.size {
             download.restart().await?;
         }
-        download.room()?;
+        if let Err(fault) = download.room() {
+            discard(&download.path).await;
+            return Err(fault);
+        }
         Ok(download)
     }
 
@@ -118,11 +136,6 @@ impl<'a> Download<'a> {
         self.file.rewind().await.map_err(failed)?;
         (self.hasher, self.have) = (Sha256::new(), 0);
         Ok(())
-    }
-
-    async fn discard(&self) {
-        // The sweep takes what stays.
-        let _left = tokio::fs::remove_file(&self.path).await;
     }
 
     async fn attempt(&mut self, session: &Session, lines: &Lines) -> Result<(), Fault> {

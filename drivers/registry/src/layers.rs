@@ -75,8 +75,19 @@ impl Pull<'_> {
                 missing.push((layer, diff_id));
             }
         }
-        let work: FuturesUnordered<_> = missing.into_iter().map(|(l, d)| self.layer(l, d)).collect();
-        work.try_collect().await
+        let work: FuturesUnordered<_> = missing.iter().map(|(l, d)| self.layer(l, d)).collect();
+        let outcome = work.try_collect().await;
+        if let Err(fault) = &outcome
+            && !fault.passing()
+        {
+            // This image will not be: what came of its other layers is of no use, unless another pull fetches them.
+            for (layer, _) in &missing {
+                if let Ok(_alone) = self.traffic.blob(&layer.digest).try_lock() {
+                    blob::forget(layer, &self.sink.partial()).await;
+                }
+            }
+        }
+        outcome
     }
 
     async fn layer(&self, layer: &Descriptor, diff_id: &str) -> Result<(), Fault> {

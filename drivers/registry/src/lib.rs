@@ -118,6 +118,9 @@ impl RegistryClient {
             // Docker's text.
             return Err(Fault::Content("layers from manifest don't match image configuration".into()));
         }
+        if sink.has_image(&image.config.digest).await {
+            return Ok(Pulled { config, digest: image.digest });
+        }
         let pull = Pull { session: &session, traffic: &self.traffic, sink, lines };
         pull.layers(&image.layers, &ids).await?;
         Ok(Pulled { config, digest: image.digest })

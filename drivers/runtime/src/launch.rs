@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sandbox::cgroup::Cgroup;
 use sandbox::protocol::Handshake;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::process::Stdio;
@@ -19,17 +20,25 @@ fn failed(text: String, error: impl Into<Box<dyn std::error::Error + Send + Sync
     PortError::caused(Kind::Bug, text, error)
 }
 
+/// The shim's program where no container can write to it.
+pub async fn program(path: &Path) -> Result<OwnedFd, PortError> {
+    sandbox::image::guarded(path).map_err(|e| failed(format!("guard the shim {}", path.display()), e))
+}
+
 /// Launches a shim and waits until its sandbox stands at the gate; answers the main process's pid.
 pub async fn shim(
     config: &RuntimeConfig,
     facts: &HostFacts,
     spec: &SandboxSpec,
+    program: &OwnedFd,
     socket: &Path,
 ) -> Result<i32, PortError> {
     let c = &spec.container;
     let config_file = spec.directory.join("config.json");
     prepare(spec, facts, &config_file).map_err(|e| failed(format!("prepare container {}", c.id), e))?;
-    let mut command = Command::new(&config.shim);
+    // Resolved by the new process, which still has the descriptor until it has executed it.
+    let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
+    command.arg0(&config.shim);
     command.arg("--dir").arg(&spec.directory).arg("--config").arg(&config_file).arg("--socket").arg(socket);
     command.arg("--spool-budget").arg(config.spool_budget.to_string());
     if c.log_opts.get("mode").is_some_and(|m| m == "non-blocking") {

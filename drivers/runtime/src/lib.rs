@@ -17,9 +17,10 @@ use contract::{ContainerId, ExecId, Kind, PortError};
 use link::Task;
 use sandbox::protocol::{Answer, ExecProcess, Request, State};
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// Where things lie and how shims are started.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct ShimRuntime {
     facts: oci::HostFacts,
     signals: Signals,
     tasks: Mutex<HashMap<String, Arc<Task>>>,
+    /// The shim's program, guarded, once it was needed.
+    program: OnceCell<OwnedFd>,
 }
 
 impl ShimRuntime {
@@ -52,7 +55,7 @@ impl ShimRuntime {
             devices: launch::host_devices(),
             throttles: launch::throttles(),
         };
-        Self { config, facts, signals, tasks: Mutex::new(HashMap::new()) }
+        Self { config, facts, signals, tasks: Mutex::new(HashMap::new()), program: OnceCell::new() }
     }
 
     fn socket(&self, id: &ContainerId) -> PathBuf {
@@ -111,7 +114,8 @@ impl Runtime for ShimRuntime {
             return Ok(Created { pid });
         }
         self.forget(&id);
-        let pid = launch::shim(&self.config, &self.facts, spec, &self.socket(&id)).await?;
+        let program = self.program.get_or_try_init(|| launch::program(&self.config.shim)).await?;
+        let pid = launch::shim(&self.config, &self.facts, spec, program, &self.socket(&id)).await?;
         self.task(&id);
         Ok(Created { pid })
     }
@@ -198,14 +202,7 @@ impl Runtime for ShimRuntime {
 
     async fn remove(&self, id: &ContainerId) -> Result<(), PortError> {
         let socket = self.socket(id);
-        if self.ask(id, Request::Shutdown).await.is_ok() {
-            for _ in 0..500 {
-                if !tokio::fs::try_exists(&socket).await.unwrap_or(false) {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        }
+        link::shut_down(&socket).await;
         self.forget(id);
         launch::clear(&self.cgroup(id), &socket).await
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
@@ -45,6 +46,23 @@ fn unreachable(socket: &Path, error: io::Error) -> PortError {
 pub async fn ask(socket: &Path, request: &Request) -> Result<Answer, PortError> {
     let mut stream = UnixStream::connect(socket).await.map_err(|e| unreachable(socket, e))?;
     exchange(&mut stream, request).await.map_err(|e| unreachable(socket, e)).and_then(refused)
+}
+
+/// Longest that a shim is waited for while it clears away.
+const CLEARING: Duration = Duration::from_secs(5);
+
+/// Tells a shim to end, and waits until it has: its side of the connection closes with it. One that is not there, or not
+/// in time, leaves what it had to the caller.
+pub async fn shut_down(socket: &Path) {
+    let Ok(mut stream) = UnixStream::connect(socket).await else { return };
+    let ended = async {
+        if exchange(&mut stream, &Request::Shutdown).await.is_ok() {
+            let _closed = stream.read(&mut [0]).await;
+        }
+    };
+    if tokio::time::timeout(CLEARING, ended).await.is_err() {
+        tracing::warn!("the shim at {} does not end", socket.display());
+    }
 }
 
 /// One request and its answer.
@@ -119,7 +137,7 @@ impl Task {
         let weak = Arc::downgrade(&task);
         tokio::spawn(async move {
             if let Ok(mut stream) = UnixStream::connect(&socket).await {
-                // What has already ended is told before the subscription is confirmed: every answer is an event here.
+                // Older shims told what had already ended before they confirmed the subscription: every answer is an event.
                 let mut subscribed = send(&mut stream, &Request::Subscribe).await.is_ok();
                 while subscribed {
                     // Between two events nothing holds the task: a forgotten one ends its watcher.

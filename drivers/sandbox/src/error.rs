@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// The step that failed and why; crosses the pipe between the new process and the shim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{step}: {cause}")]
+#[error("{}{}{cause}", step, if step.is_empty() { "" } else { ": " })]
 pub struct LaunchError {
-    /// What was being done, and to what.
+    /// What was being done, and to what; empty when the cause says it all.
     pub step: String,
     /// The system's answer.
     pub cause: String,

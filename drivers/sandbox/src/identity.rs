@@ -70,7 +70,7 @@ fn number(text: &str) -> Result<Option<u32>, LaunchError> {
         Err(_) => Ok(None),
         Ok(id) => match u32::try_from(id).ok().filter(|id| *id <= i32::MAX.cast_unsigned()) {
             Some(id) => Ok(Some(id)),
-            None => Err(LaunchError::new("look up a user", "uids and gids must be in range 0-2147483647")),
+            None => Err(LaunchError::new("", "uids and gids must be in range 0-2147483647")),
         },
     }
 }

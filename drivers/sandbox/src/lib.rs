@@ -6,6 +6,7 @@ pub mod config;
 mod devices;
 pub mod error;
 mod identity;
+pub mod image;
 pub mod launch;
 mod process;
 pub mod protocol;

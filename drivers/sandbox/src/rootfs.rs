@@ -8,11 +8,12 @@ mod options;
 mod overlay;
 mod tree;
 
+pub use detached::{Reach, change};
 pub use tree::lies_on;
 
 use crate::config::{Config, Mount};
 use crate::error::{LaunchError, Step};
-use detached::{Propagation, Reach};
+use detached::Propagation;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::SFlag;
 use options::Options;

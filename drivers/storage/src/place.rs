@@ -60,7 +60,7 @@ impl Place {
 
     fn remember(&mut self, path: Vec<u8>, member: &Member) -> io::Result<()> {
         remember(&mut self.names, &path)?;
-        self.folders.push((path, member.mtime()));
+        self.folders.push((path, member.mtime));
         Ok(())
     }
 
@@ -134,7 +134,7 @@ impl Place {
             }
         }
         own(&file, member)?;
-        Ok(rfs::futimens(&file, &times(member.mtime()))?)
+        Ok(rfs::futimens(&file, &times(member.mtime))?)
     }
 
     fn copy(&mut self, from: &mut impl Read, to: &mut File, mut length: u64) -> io::Result<()> {
@@ -269,7 +269,7 @@ fn dress(parent: &OwnedFd, name: &OsStr, member: &Member) -> io::Result<()> {
     for (key, value) in attributes(member) {
         tolerate(rfs::lsetxattr(&path, key, value, XattrFlags::empty()))?;
     }
-    Ok(rfs::utimensat(parent, name, &times(member.mtime()), AtFlags::SYMLINK_NOFOLLOW)?)
+    Ok(rfs::utimensat(parent, name, &times(member.mtime), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Whether a layer's folder hides everything below it.

@@ -52,6 +52,12 @@ impl LayerSink for Sink {
         self.share.get().is_some_and(|m| m.hold(diff_id))
     }
 
+    async fn has_image(&self, id: &str) -> bool {
+        let Some(making) = self.share.get() else { return false };
+        let layers = making.core().ask(|index| index.images.get(id).cloned());
+        layers.is_some_and(|layers| layers.iter().all(|l| making.hold(l)))
+    }
+
     async fn unpack(&self, blob: PathBuf, diff_id: &str, passed: Passed) -> Result<(), PortError> {
         let (making, diff_id) = (self.share.get().ok_or_else(ended)?, diff_id.to_owned());
         blocking(move || {

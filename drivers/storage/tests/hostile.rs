@@ -1,4 +1,5 @@
 //! Archives made to break out, to fill the disk or memory, or to leave something behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod common;
 
@@ -209,7 +210,7 @@ async fn a_layer_deeper_than_a_path_can_be_is_removed_again() {
     let mut tar = Tar::default();
     let stretch = "d/".repeat(1500);
     let mut start = String::new();
-    for i in 0..8 {
+    for i in 0..3 {
         tar = tar.pax(&[("path", format!("{start}{stretch}").as_bytes())]).folder("x");
         tar = tar.pax(&[("linkpath", format!("{start}{stretch}").as_bytes())]).link(format!("l{i}"), "x");
         start = format!("l{i}/");

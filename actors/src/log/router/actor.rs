@@ -284,7 +284,7 @@ impl RouterApi {
         self.link.ended().await;
         let all = async {
             for sink in &self.sinks {
-                if let Some(driver) = sink.lane.lock().await.take()
+                if let Some(driver) = sink.lane.lock().await.driver.take()
                     && let Err(error) = driver.close().await
                 {
                     tracing::warn!(%error, "closing a log driver failed");

@@ -330,3 +330,6 @@ fn fail(w: &mut Window, sink: usize, failure: Failure, out: &mut Vec<Effect>) {
     let pause = pause.mul_f64(0.5 + spread as f64 / 512.0);
     out.push(Effect::Wait(sink, w.attempt, pause.max(after.unwrap_or_default()).min(LONGEST)));
 }
+
+#[cfg(test)]
+mod tests;

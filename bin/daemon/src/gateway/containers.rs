@@ -21,9 +21,19 @@ use serde_json::{Value, json as object};
 pub(super) async fn body_json(request: Request) -> Result<Value, Failure> {
     const LIMIT: usize = 8 << 20;
     let bad = |text: String| Failure::new(StatusCode::BAD_REQUEST, text);
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = kind.to_owned();
     let bytes = axum::body::to_bytes(request.into_body(), LIMIT).await.map_err(|e| bad(e.to_string()))?;
     if bytes.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
+    }
+    match kind.split(';').next().unwrap_or_default().trim() {
+        "" => return Err(bad(format!("malformed Content-Type header ({kind}): mime: no media type"))),
+        media if media.eq_ignore_ascii_case("application/json") => {}
+        _ => {
+            let text = format!("unsupported Content-Type header ({kind}): must be 'application/json'");
+            return Err(bad(text));
+        }
     }
     serde_json::from_slice(&bytes).map_err(|e| bad(format!("invalid JSON: {e}")))
 }

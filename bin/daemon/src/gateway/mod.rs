@@ -14,6 +14,7 @@ mod render;
 pub mod serve;
 mod status;
 mod system;
+mod unbuilt;
 mod version;
 
 pub use create::Defaults;
@@ -23,7 +24,7 @@ use actors::Engine;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, head, post};
 use contract::network::BridgeSpec;
@@ -95,54 +96,13 @@ pub fn router(gateway: Gateway) -> Router {
         .layer(axum::middleware::map_response(stamp))
 }
 
-/// Docker's routes that gantry knows by name but has not built.
-const NOT_BUILT: [&str; 14] = [
-    "/build",
-    "/commit",
-    "/volumes",
-    "/networks",
-    "/plugins",
-    "/swarm",
-    "/services",
-    "/tasks",
-    "/nodes",
-    "/secrets",
-    "/configs",
-    "/session",
-    "/distribution",
-    "/system",
-];
-
 async fn unknown(request: Request) -> Response {
     const UNREAD: usize = 1 << 20;
     let (parts, body) = request.into_parts();
     // A client still writing when the connection closes would report that instead of the answer. More than this is cut off.
     let _unwanted = axum::body::to_bytes(body, UNREAD).await;
-    let path = parts.uri.path();
-    if let (&Method::GET, Some(text)) = (&parts.method, absent(path)) {
-        return Failure::new(StatusCode::NOT_FOUND, text).into_response();
-    }
-    let built =
-        !NOT_BUILT.iter().any(|p| path.strip_prefix(p).is_some_and(|r| r.is_empty() || r.starts_with('/')))
-            && !(path.starts_with("/containers/") || path.starts_with("/exec/"));
-    if built {
-        return Failure::new(StatusCode::NOT_FOUND, "page not found").into_response();
-    }
-    let text = format!("gantry does not support {} {path} yet", parts.method);
-    Failure::new(StatusCode::NOT_IMPLEMENTED, text).into_response()
-}
-
-/// One object of a kind that is not built cannot exist, and is missing in Docker's words: `docker inspect` asks for every kind.
-fn absent(path: &str) -> Option<String> {
-    // An image's name, with which `docker inspect` also asks for a container.
-    if let Some(name) = path.strip_prefix("/containers/").and_then(|p| p.strip_suffix("/json")) {
-        return Some(format!("No such container: {name}"));
-    }
-    if let Some(name) = path.strip_prefix("/volumes/").filter(|n| !n.contains('/')) {
-        return Some(format!("get {name}: no such volume"));
-    }
-    let name = path.strip_prefix("/plugins/")?.strip_suffix("/json")?;
-    Some(format!("plugin \"{name}\" not found"))
+    let (status, text) = unbuilt::answer(&parts.method, parts.uri.path());
+    Failure::new(status, text).into_response()
 }
 
 /// The headers Docker puts on every answer; clients negotiate by them.

@@ -37,10 +37,8 @@ const ALLOWED: [(i64, Option<i64>); 9] = [
 /// The `linux` object.
 pub fn section(spec: &SandboxSpec, host: &HostFacts) -> Value {
     let c = &spec.container;
-    let mut namespaces = vec!["pid", "mount", "uts", "ipc", "cgroup"];
-    if std::path::Path::new("/sys/fs/cgroup/memory").is_dir() && c.privileged {
-        namespaces.retain(|n| *n != "cgroup");
-    }
+    // The cgroup namespace also for privileged containers: they would have the host's whole tree under /sys/fs/cgroup.
+    let namespaces = ["pid", "mount", "uts", "ipc", "cgroup"];
     let mut resources = limits(&c.resources);
     resources.insert("devices".into(), devices(c.privileged));
     let mut sysctl = Map::new();

@@ -28,6 +28,8 @@ pub(crate) struct Member {
     pub(crate) pax: BTreeMap<String, Vec<u8>>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    /// Modification time, seconds and nanoseconds since the epoch.
+    pub(crate) mtime: (i64, i64),
 }
 
 pub(crate) fn bad(text: impl Into<String>) -> io::Error {
@@ -158,6 +160,10 @@ impl<R: Read> Members<R> {
         };
         let (uid, gid) =
             (owner(recorded("uid")?, &header.as_old().uid)?, owner(recorded("gid")?, &header.as_old().gid)?);
+        let mtime = match pax.get("mtime") {
+            Some(text) => std::str::from_utf8(text).ok().and_then(seconds).ok_or_else(invalid)?,
+            None => (signed(&header.as_old().mtime)?, 0),
+        };
         let mut stored = recorded("size")?.filter(|s| *s <= i64::MAX as u64).unwrap_or(size);
         let path = pax.get("GNU.sparse.name").or(pax.get("path")).cloned().or(path);
         let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
@@ -187,7 +193,7 @@ impl<R: Read> Members<R> {
         } else {
             self.set_payload(stored);
         }
-        Ok(Member { header, kind, path, link, size: stored, sparse, pax, uid, gid })
+        Ok(Member { header, kind, path, link, size: stored, sparse, pax, uid, gid, mtime })
     }
 }
 
@@ -222,14 +228,15 @@ impl Extensions {
 }
 
 /// A header's number: octal digits between spaces and zeros, none of which is zero, or GNU's binary form.
-fn number(field: &[u8]) -> io::Result<u64> {
+fn signed(field: &[u8]) -> io::Result<i64> {
     if let [first, rest @ ..] = field
         && *first >= 0x80
     {
-        // The second bit is the sign.
-        let start = u64::from(first & 0x3f);
-        let fold = |sum: u64, byte: &u8| Some(sum.checked_mul(256)? | u64::from(*byte));
-        return rest.iter().try_fold(start, fold).filter(|_| first & 0x40 == 0).ok_or_else(invalid);
+        // Two's complement in all bits but the highest.
+        let start = if first & 0x40 == 0 { 0 } else { -1i128 };
+        let fold = |sum: i128, byte: &u8| sum.checked_mul(256).map(|s| s | i128::from(*byte));
+        let sum = rest.iter().try_fold((start << 6) | i128::from(first & 0x3f), fold);
+        return sum.and_then(|s| i64::try_from(s).ok()).ok_or_else(invalid);
     }
     let blank = |b: &u8| matches!(b, b' ' | 0);
     let text: Vec<u8> = field.iter().copied().skip_while(blank).take_while(|b| *b != 0).collect();
@@ -240,7 +247,12 @@ fn number(field: &[u8]) -> io::Result<u64> {
     if text.starts_with('+') {
         return Err(invalid());
     }
-    u64::from_str_radix(text, 8).map_err(|_| invalid())
+    i64::from_str_radix(text, 8).ok().filter(|n| *n >= 0).ok_or_else(invalid)
+}
+
+/// The same where nothing is below zero.
+fn number(field: &[u8]) -> io::Result<u64> {
+    u64::try_from(signed(field)?).map_err(|_| invalid())
 }
 
 fn owner(pax: Option<u64>, header: &[u8]) -> io::Result<u32> {
@@ -288,14 +300,6 @@ impl Member {
         let part = |field: &[u8]| u32::try_from(number(field)?).map_err(|_| invalid());
         Ok((part(fields.0)?, part(fields.1)?))
     }
-
-    /// Modification time, seconds and nanoseconds since the epoch.
-    pub(crate) fn mtime(&self) -> (i64, i64) {
-        let pax = self.pax.get("mtime").and_then(|v| std::str::from_utf8(v).ok());
-        pax.and_then(seconds).unwrap_or_else(|| {
-            (number(&self.header.as_old().mtime).map_or(0, |m| i64::try_from(m).unwrap_or(0)), 0)
-        })
-    }
 }
 
 /// `-1.5` is half a second before second -1.
@@ -315,10 +319,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_octal_or_binary_and_never_negative() {
+    fn numbers_are_octal_or_binary_and_only_times_negative() {
         assert_eq!(number(b"0000755\0").unwrap(), 0o755);
         assert_eq!(number(b" 755 \0 7").unwrap(), 0o755);
         assert_eq!(number(&[0; 8]).unwrap(), 0);
+        assert_eq!(signed(&[0xff; 12]).unwrap(), -1);
         assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 1, 0]).unwrap(), 256);
         for bad in [&b"8"[..], b"-7", b"+7", b"7 7", &[0xff; 12], &[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]] {
             assert!(number(bad).is_err(), "{bad:?}");

@@ -1,5 +1,5 @@
 //! Archives made by hand, and a store to try them on.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code)]
 
 use contract::PortError;
 use contract::image::Images;

@@ -31,7 +31,7 @@ fn dangling(values: &[String]) -> Result<bool, PortError> {
     match values {
         [one] if matches!(one.as_str(), "1" | "true") => Ok(true),
         [one] if matches!(one.as_str(), "0" | "false") => Ok(false),
-        other => Err(invalid(format!("invalid filter 'dangling={other:?}'"))),
+        other => Err(invalid(format!("invalid filter 'dangling=[{}]'", other.join(" ")))),
     }
 }
 

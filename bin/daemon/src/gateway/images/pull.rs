@@ -54,7 +54,7 @@ fn failure(error: Failure) -> Failure {
 
 pub async fn pull(gateway: Shared, image: &str, query: &Query, headers: &HeaderMap) -> Answer {
     let name = reference(image, query.text("tag"))?;
-    if matches!(name.split([':', '@']).next(), Some("scratch")) {
+    if storage::Reference::parse(&name)?.familiar() == "scratch" {
         return Err(PortError::new(Kind::Denied, "'scratch' is a reserved name").into());
     }
     let (auth, platform) = (credentials(headers), query.text("platform").map(str::to_owned));

@@ -1,0 +1,97 @@
+//! Requests that no handler takes: what Docker has and gantry has not built, objects that cannot exist, and the rest.
+
+use axum::http::{Method, StatusCode};
+
+/// Docker's routes that gantry knows by name but has not built, by their first part.
+const FIRST: [&str; 13] = [
+    "build",
+    "commit",
+    "volumes",
+    "networks",
+    "plugins",
+    "swarm",
+    "services",
+    "tasks",
+    "nodes",
+    "secrets",
+    "configs",
+    "session",
+    "distribution",
+];
+
+/// Docker's operations on one container that are not built, by their last part.
+const OF_CONTAINER: [&str; 7] = ["stats", "archive", "changes", "export", "update", "checkpoints", "ws"];
+
+/// Operations on one container that are built; they come here when a name has a slash in it, as names of images have.
+const BUILT: [&str; 14] = [
+    "json", "start", "stop", "restart", "kill", "wait", "rename", "pause", "unpause", "resize", "top",
+    "logs", "attach", "exec",
+];
+
+/// Status and text for a request that no handler took.
+pub fn answer(method: &Method, path: &str) -> (StatusCode, String) {
+    if let Some(text) = absent(method, path) {
+        return (StatusCode::NOT_FOUND, text);
+    }
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let unbuilt = match parts.as_slice() {
+        ["system", "df"] | ["containers", "prune"] => true,
+        ["containers", _, .., last] => OF_CONTAINER.contains(last),
+        [first, ..] => FIRST.contains(first),
+        [] => false,
+    };
+    if unbuilt {
+        (StatusCode::NOT_IMPLEMENTED, format!("gantry does not support {method} {path} yet"))
+    } else {
+        (StatusCode::NOT_FOUND, "page not found".into())
+    }
+}
+
+/// An object that cannot exist is missing in Docker's words: `docker inspect` asks for every kind by the same name.
+fn absent(method: &Method, path: &str) -> Option<String> {
+    if let Some((name, last)) = path.strip_prefix("/containers/").and_then(|p| p.rsplit_once('/')) {
+        return (name.contains('/') && BUILT.contains(&last)).then(|| format!("No such container: {name}"));
+    }
+    if method != Method::GET {
+        return None;
+    }
+    if let Some(name) = path.strip_prefix("/volumes/") {
+        return Some(format!("get {name}: no such volume"));
+    }
+    if let Some(name) = path.strip_prefix("/networks/") {
+        return Some(format!("network {name} not found"));
+    }
+    let name = path.strip_prefix("/plugins/")?.strip_suffix("/json")?;
+    Some(format!("plugin \"{name}\" not found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(method: Method, path: &str) -> (u16, String) {
+        let (status, text) = answer(&method, path);
+        (status.as_u16(), text)
+    }
+
+    #[test]
+    fn names_with_slashes_are_those_of_no_container() {
+        let wanted = (404, "No such container: localhost:5000/a/b:1".to_owned());
+        assert_eq!(told(Method::GET, "/containers/localhost:5000/a/b:1/json"), wanted);
+        assert_eq!(told(Method::GET, "/volumes/a/b"), (404, "get a/b: no such volume".to_owned()));
+        assert_eq!(told(Method::GET, "/plugins/a/b/json"), (404, "plugin \"a/b\" not found".to_owned()));
+    }
+
+    #[test]
+    fn what_is_not_built_names_itself_and_what_docker_has_not_is_no_page() {
+        for path in ["/build", "/volumes/create", "/system/df", "/containers/web/update", "/containers/prune"]
+        {
+            let wanted = (501, format!("gantry does not support POST {path} yet"));
+            assert_eq!(told(Method::POST, path), wanted);
+        }
+        for path in ["/", "/nosuch", "/containers/json", "/containers/web/nosuch", "/info", "/exec/x/nosuch"]
+        {
+            assert_eq!(told(Method::PUT, path), (404, "page not found".to_owned()));
+        }
+    }
+}

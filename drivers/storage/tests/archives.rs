@@ -1,0 +1,164 @@
+//! Archives as real tools write them, archives of several images, imports, and what a killed daemon leaves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use common::{Tar, archive, config, digest, gzip, place, zstd};
+use contract::Kind;
+use contract::image::Images;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+/// An OCI layout of one image, under the reference `img`.
+fn layout(folder: &Path, layers: &[Vec<u8>], config: &[u8]) {
+    let blobs = folder.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let blob = |bytes: &[u8], media: &str| {
+        let digest = digest(bytes);
+        std::fs::write(blobs.join(&digest[7..]), bytes).unwrap();
+        serde_json::json!({"digest": digest, "size": bytes.len(), "mediaType": media})
+    };
+    let layers: Vec<_> =
+        layers.iter().map(|l| blob(&gzip(l), "application/vnd.oci.image.layer.v1.tar+gzip")).collect();
+    let config = blob(config, "application/vnd.oci.image.config.v1+json");
+    let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": layers});
+    let mut manifest = blob(manifest.to_string().as_bytes(), "application/vnd.oci.image.manifest.v1+json");
+    manifest["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": "img"});
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [manifest]});
+    std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
+    std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+}
+
+#[tokio::test]
+async fn what_skopeo_writes_is_loaded_plain_or_packed() {
+    let place = place();
+    let base = place.root.path();
+    let layers = vec![
+        Tar::default().folder("etc").file("etc/a", "1").end(),
+        Tar::default().file("b", vec![9; 100_000]).end(),
+    ];
+    let ids: Vec<String> = layers.iter().map(|l| digest(l)).collect();
+    let config = config(&ids, r#","config":{"Cmd":["x"]}"#);
+    layout(&base.join("oci"), &layers, &config);
+    for (form, name) in [("docker-archive", "s/docker:1"), ("oci-archive", "s/oci:2")] {
+        let file = base.join(form);
+        let (from, to) =
+            (format!("oci:{}:img", base.join("oci").display()), format!("{form}:{}:{name}", file.display()));
+        let copied = Command::new("skopeo").args(["copy", "-q", &from, &to]).output().unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let plain = std::fs::read(&file).unwrap();
+        for packed in [plain.clone(), gzip(&plain), zstd(&plain)] {
+            assert_eq!(place.load(&packed).await.unwrap(), [name]);
+            let image = place.store.find(name).await.unwrap();
+            assert_eq!(image.layers, ids);
+            assert_eq!(image.config["config"]["Cmd"][0], "x");
+            assert_eq!(std::fs::read(image.folders[1].join("b")).unwrap().len(), 100_000);
+            place.store.remove(name, false, Vec::new()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_archive_may_hold_several_images_names_and_links() {
+    let place = place();
+    let (a, b) = (Tar::default().file("a", "1").end(), Tar::default().file("b", "2").end());
+    let (one, two) = (config(&[digest(&a)], ""), config(&[digest(&a), digest(&b)], ""));
+    let manifest = serde_json::json!([
+        {"Config": "one.json", "RepoTags": ["x:1", "y/z:2"], "Layers": ["a/layer.tar"]},
+        {"Config": "two.json", "RepoTags": null, "Layers": ["old/layer.tar", "./b.tar"]},
+    ]);
+    let tar = Tar::default()
+        .file("manifest.json", manifest.to_string())
+        .file("./one.json", &one)
+        .file("two.json", &two)
+        .file("a/layer.tar", &a)
+        .link("old/layer.tar", "../hop")
+        .hard("hop", "a/layer.tar")
+        .file("b.tar", gzip(&b));
+    assert_eq!(place.load(&tar.end()).await.unwrap(), ["x:1".to_owned(), "y/z:2".into(), digest(&two)]);
+    assert_eq!(place.store.list().await.unwrap().len(), 2);
+    assert_eq!(place.store.find("x:1").await.unwrap().tags, ["x:1", "y/z:2"]);
+    // Another image takes the name; the old one stays without it.
+    assert_eq!(place.load(&archive(&[&b], &["x:1"])).await.unwrap(), ["x:1"]);
+    assert_eq!(place.store.find(&digest(&one)).await.unwrap().tags, ["y/z:2"]);
+}
+
+#[tokio::test]
+async fn lines_tell_of_every_layer_and_name() {
+    let place = place();
+    let layer = Tar::default().file("a", vec![1; 300_000]).end();
+    let path = place.write("archive", &archive(&[&layer], &["x:1"]));
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
+    place.store.load(path, sender).await.unwrap();
+    let mut lines = Vec::new();
+    while let Some(line) = receiver.recv().await {
+        lines.push(line);
+    }
+    let last_layer = lines.iter().rfind(|l| !l.id.is_empty()).unwrap();
+    assert_eq!(
+        (last_layer.status.as_str(), last_layer.id.as_str()),
+        ("Loading layer", &digest(&layer)[7..19])
+    );
+    assert_eq!((last_layer.current, last_layer.total), (layer.len() as u64, layer.len() as u64));
+    assert_eq!(lines.last().unwrap().status, "Loaded image: x:1");
+}
+
+#[tokio::test]
+async fn an_import_is_an_image_of_one_layer_with_what_was_asked() {
+    let place = place();
+    let layer = Tar::default().file("a", "1").end();
+    let path = place.write("layer", &gzip(&layer));
+    let changes = vec!["CMD [\"a\"]".to_owned(), "ENV A=1".to_owned()];
+    let id = place.store.import(path.clone(), Some("i:1".into()), "said".into(), changes).await.unwrap();
+    let image = place.store.find("i:1").await.unwrap();
+    assert_eq!(
+        (image.id.as_str(), image.layers.as_slice(), image.size),
+        (id.as_str(), &[digest(&layer)][..], 1)
+    );
+    assert_eq!(image.config["config"], serde_json::json!({"Cmd": ["a"], "Env": ["A=1"]}));
+    assert_eq!(image.config["history"][0]["comment"], "said");
+    assert!(image.tagged_ns > 0 && image.created_ns > 0);
+    let import = |name: &str, change: &str| {
+        place.store.import(path.clone(), Some(name.into()), String::new(), vec![change.to_owned()])
+    };
+    assert_eq!(import("j:1", "RUN x").await.unwrap_err().kind, Kind::Invalid);
+    let digested = format!("j@{}", digest(b""));
+    assert_eq!(import(&digested, "CMD x").await.unwrap_err().text, "cannot import digest reference");
+    assert_eq!(import("J", "CMD x").await.unwrap_err().kind, Kind::Invalid);
+    assert_eq!(place.store.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_sweep_removes_what_a_killed_daemon_left_and_nothing_else() {
+    let place = place();
+    let layer = Tar::default().folder("d").file("d/a", "1").end();
+    place.load(&archive(&[&layer], &["x:1"])).await.unwrap();
+    let before = {
+        let mut left = place.left();
+        left.sort();
+        left
+    };
+    let data = place.data();
+    let orphan = data.join("layers").join("a".repeat(64));
+    std::fs::create_dir_all(data.join("layers/.half-1/diff/x")).unwrap();
+    std::fs::create_dir_all(orphan.join("diff")).unwrap();
+    std::fs::write(data.join("images/.index.json.12.tmp"), "{").unwrap();
+    std::fs::write(data.join("images/configs").join("b".repeat(64)), "{}").unwrap();
+    std::fs::write(data.join("images/configs/.x.12.tmp"), "{}").unwrap();
+    std::fs::write(data.join("tmp/.tmpAbc"), "upload").unwrap();
+    let (old, fresh) = (data.join("images/partial/sha256-1"), data.join("images/partial/sha256-2"));
+    for path in [&old, &fresh] {
+        std::fs::write(path, "half").unwrap();
+    }
+    let days = SystemTime::now() - Duration::from_secs(2 * 24 * 3600);
+    std::fs::File::options().write(true).open(&old).unwrap().set_modified(days).unwrap();
+    place.store.sweep().await.unwrap();
+    // A fresh broken download is what the next pull goes on with.
+    assert!(fresh.exists());
+    std::fs::remove_file(fresh).unwrap();
+    let mut after = place.left();
+    after.sort();
+    assert_eq!(after, before);
+    assert_eq!(place.store.find("x:1").await.unwrap().size, 1);
+}

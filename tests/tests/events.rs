@@ -1,0 +1,158 @@
+//! `docker events`.
+
+use gantry_tests::{Daemon, image};
+use serde_json::Value;
+
+fn now() -> String {
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    format!("{}.{:09}", time.as_secs(), time.subsec_nanos())
+}
+
+#[test]
+fn a_containers_life_is_told_in_order() {
+    let gantry = Daemon::start();
+    let since = now();
+    gantry.docker(["run", "--name", "told", "-l", "a=b", "busybox", "sh", "-c", "exit 3"]).fails(3);
+    gantry.docker(["rename", "told", "renamed"]).ok();
+    gantry.docker(["rm", "renamed"]).ok();
+    let said =
+        gantry.docker(["events", "--since", &since, "--until", &now(), "--format", "{{.Type}} {{.Action}}"]);
+    let wanted = [
+        "container create",
+        "container attach",
+        "network connect",
+        "container start",
+        "container die",
+        "network disconnect",
+        "container rename",
+        "container destroy",
+    ];
+    let lines = said.lines();
+    let of = |kind: &str| lines.iter().filter(|l| l.starts_with(kind)).copied().collect::<Vec<_>>();
+    let want = |kind: &str| wanted.iter().filter(|l| l.starts_with(kind)).copied().collect::<Vec<_>>();
+    assert_eq!(of("container"), want("container"));
+    assert_eq!(of("network"), want("network"));
+    let said = gantry.docker([
+        "events",
+        "--since",
+        &since,
+        "--until",
+        &now(),
+        "--filter",
+        "event=die",
+        "--format",
+        "{{json .}}",
+    ]);
+    let die = said.json();
+    assert_eq!(
+        (&die["Type"], &die["Action"], &die["status"]),
+        (&"container".into(), &"die".into(), &"die".into())
+    );
+    let attributes = &die["Actor"]["Attributes"];
+    assert_eq!(
+        (&attributes["name"], &attributes["image"], &attributes["exitCode"], &attributes["a"]),
+        (&"told".into(), &"busybox".into(), &"3".into(), &"b".into())
+    );
+    assert!(attributes["execDuration"].is_string());
+    assert_eq!(die["Actor"]["ID"].as_str().unwrap().len(), 64);
+    let nanos = die["timeNano"].as_i64().unwrap();
+    assert_eq!(die["time"].as_i64().unwrap(), nanos / 1_000_000_000);
+}
+
+#[test]
+fn they_come_as_they_happen() {
+    let gantry = Daemon::start();
+    for (n, live) in [gantry.docker_running(["events"]), gantry.gantry_running(["events"])].iter().enumerate()
+    {
+        // The stream is open once it tells of something; what happened before that is not told.
+        gantry_tests::eventually("the stream is open", || {
+            gantry.docker(["run", "--rm", "--name", "probe", "busybox", "true"]).ok();
+            live.stdout().contains("name=probe").then_some(())
+        });
+        let name = format!("seen{n}");
+        gantry.docker(["run", "-d", "--name", &name, "busybox", "sleep", "1000"]).ok();
+        live.wait_for(&format!("name={name}"));
+        gantry.docker(["kill", "-s", "TERM", &name]).ok();
+        gantry.docker(["stop", "-t", "0", &name]).ok();
+        gantry.docker(["rm", &name]).ok();
+        let destroyed = |text: &str| {
+            text.lines().any(|l| l.contains("container destroy") && l.contains(&format!("name={name}")))
+        };
+        gantry_tests::eventually("the end is told", || destroyed(&live.stdout()).then_some(()));
+        let text = live.stdout();
+        let line = text
+            .lines()
+            .find(|l| l.contains("container kill") && l.contains(&format!("name={name}")))
+            .expect("a kill");
+        assert!(line.contains("signal=15"), "{line}");
+        assert!(
+            text.lines().any(|l| l.contains("container stop") && l.contains(&format!("name={name}"))),
+            "{text}"
+        );
+        let time = line.split(' ').next().unwrap();
+        assert!(time.len() >= 20 && time.as_bytes()[10] == b'T', "{time}");
+    }
+}
+
+#[test]
+fn filters_choose() {
+    let gantry = Daemon::start();
+    let since = now();
+    gantry.docker(["run", "--rm", "--name", "one", "-l", "kind=x", "busybox", "true"]).ok();
+    gantry.docker(["run", "--rm", "--name", "two", "busybox", "true"]).ok();
+    let until = now();
+    let listed = |filters: &[&str]| {
+        let mut args = vec![
+            "events",
+            "--since",
+            &since,
+            "--until",
+            &until,
+            "--format",
+            "{{.Action}} {{.Actor.Attributes.name}}",
+        ];
+        args.extend(filters.iter().flat_map(|f| ["--filter", f]));
+        gantry.docker(args).lines().iter().map(|l| (*l).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["event=start"]), ["start one", "start two"]);
+    assert_eq!(listed(&["event=start", "event=create"]).len(), 4);
+    assert_eq!(listed(&["event=start", "container=two"]), ["start two"]);
+    assert_eq!(listed(&["event=start", "label=kind=x"]), ["start one"]);
+    assert_eq!(listed(&["type=image"]).len(), 0);
+    assert!(listed(&["type=container", "image=busybox"]).len() >= 8);
+}
+
+#[test]
+fn images_have_events_too() {
+    let gantry = Daemon::start();
+    let since = now();
+    gantry.docker(["load", "-i", image::docker_archive().to_str().unwrap()]).ok();
+    gantry.docker(["tag", "gantry.test/layered:1", "other:2"]).ok();
+    gantry.docker(["rmi", "other:2"]).ok();
+    gantry.docker(["rmi", "gantry.test/layered:1"]).ok();
+    let said = gantry.docker([
+        "events",
+        "--since",
+        &since,
+        "--until",
+        &now(),
+        "--filter",
+        "type=image",
+        "--format",
+        "{{.Action}}",
+    ]);
+    assert_eq!(said.lines(), ["load", "tag", "untag", "untag", "delete"]);
+}
+
+#[test]
+fn exec_has_events() {
+    let gantry = Daemon::start();
+    gantry.docker(["run", "-d", "--name", "base", "busybox", "sleep", "1000"]).ok();
+    let since = now();
+    gantry.docker(["exec", "base", "sh", "-c", "exit 4"]).fails(4);
+    let said = gantry.docker(["events", "--since", &since, "--until", &now(), "--format", "{{json .}}"]);
+    let events: Vec<Value> = said.lines().iter().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let actions: Vec<&str> = events.iter().map(|e| e["Action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["exec_create: sh -c exit 4", "exec_start: sh -c exit 4", "exec_die"]);
+    assert_eq!(events[2]["Actor"]["Attributes"]["exitCode"], "4");
+}
