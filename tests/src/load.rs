@@ -284,7 +284,7 @@ fn check_syslog(rsyslog: &Rsyslog, w: &Writer) -> u64 {
 /// The writers of the tests that kill, on every kind of sink. The fast one writes as fast as it can but rests in between, so that
 /// there are millions of lines to check and not hundreds of millions.
 pub const WRITERS: [Writer; 5] = [
-    Writer { name: "fast", driver: "json-file", block: 8_000, rest_us: 50_000, long: false },
+    Writer { name: "fast", driver: "json-file", block: 8_000, rest_us: 100_000, long: false },
     Writer { name: "bursts", driver: "json-file", block: 200, rest_us: 20_000, long: true },
     Writer { name: "slow", driver: "json-file", block: 1, rest_us: 30_000, long: true },
     Writer { name: "local", driver: "local", block: 20, rest_us: 10_000, long: true },
