@@ -237,8 +237,10 @@ fn tail(path: &Path) -> String {
 #[track_caller]
 fn check_read_back(gantry: &Daemon, w: &Writer) -> u64 {
     eventually(&format!("{}: `logs` gives both ends", w.name), || {
-        let last = gantry.docker(["logs", "--tail", "2", w.name]);
-        (last.stdout.starts_with("end ") && last.stderr.starts_with("end ")).then_some(())
+        // One stream's end may be followed by what a pipe still held of the other: 64 KiB of short lines.
+        let last = gantry.docker(["logs", "--tail", "7000", w.name]);
+        let ended = |text: &str| text.lines().last().is_some_and(|line| line.starts_with("end "));
+        (ended(&last.stdout) && ended(&last.stderr)).then_some(())
     });
     let all = gantry.docker(["logs", w.name]);
     let mut lines = 0;
