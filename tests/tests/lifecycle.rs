@@ -151,7 +151,8 @@ fn rm_takes_stopped_containers_and_running_ones_by_force() {
     let id = sleeping(&gantry, "alive");
     for run in [Daemon::docker, Daemon::gantry] as [fn(&Daemon, [&'static str; 2]) -> _; 2] {
         let said = run(&gantry, ["rm", "alive"]);
-        let wanted = "cannot remove container \"/alive\": container is running: stop the container before removing or force remove";
+        let wanted = "cannot remove container \"/alive\": container is running: stop the container before removing \
+                      or force remove";
         assert!(said.fails(1).contains(wanted), "{said}");
         let said = run(&gantry, ["rm", "nosuch"]);
         assert!(said.fails(1).contains("No such container: nosuch"), "{said}");

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use contract::PortError;
 use contract::log::{Batch, BatchPolicy, Cursor, LogLine, Mark, Partial, Position, Stream};
 use contract::runtime::{Spool, SpoolRecord};
+use std::sync::Arc;
 
 /// Bytes asked of the spool at once.
 pub const READ: usize = 256 * 1024;
@@ -235,15 +236,19 @@ fn take(
     }
 }
 
+/// What was cut off a spool.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// The lines.
+    pub batch: Arc<Batch>,
+    /// Nothing more was there.
+    pub last: bool,
+}
+
 /// Reads one batch from `from` on.
-pub async fn cut(
-    spool: &dyn Spool,
-    from: &Cursor,
-    policy: BatchPolicy,
-    seed: u64,
-) -> Result<Batch, PortError> {
+pub async fn cut(spool: &dyn Spool, from: &Cursor, policy: BatchPolicy, seed: u64) -> Result<Cut, PortError> {
     let mut framer = Framer::at(from, policy.max_line, seed);
-    let (mut lines, mut at) = (Vec::new(), from.floor());
+    let (mut lines, mut at, mut last) = (Vec::new(), from.floor(), false);
     // Lines already counted, and their bytes.
     let (mut seen, mut bytes) = (0, 0);
     let mut full = |lines: &[LogLine]| {
@@ -254,6 +259,7 @@ pub async fn cut(
     'read: loop {
         let (records, next) = spool.read(at, READ).await?;
         if records.is_empty() {
+            last = true;
             break;
         }
         for record in &records {
@@ -267,5 +273,5 @@ pub async fn cut(
             break;
         }
     }
-    Ok(Batch { lines, end: framer.cursor() })
+    Ok(Cut { batch: Arc::new(Batch { lines, end: framer.cursor() }), last })
 }

@@ -1,5 +1,11 @@
 //! Real packets through bridges, published ports and masquerading, in namespaces that end with the test.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use contract::error::Kind;
 use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Protocol, Survey};

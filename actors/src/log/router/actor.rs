@@ -1,12 +1,12 @@
 //! The router's shell.
 
 use super::machine::{Effect, Event, Failure, Machine, SinkStatus};
-use crate::log::framer::{cut, seed};
+use crate::log::framer::{Cut, cut, seed};
 use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
 use crate::supervise::{
     Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, Unavailable, spawn,
 };
-use contract::log::{Batch, Cursor, LogSource};
+use contract::log::{Cursor, LogSource};
 use contract::runtime::Spool;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +87,7 @@ pub enum Report {
         /// The incarnation that asked.
         incarnation: u32,
         /// The batch.
-        result: Result<Arc<Batch>, String>,
+        result: Result<Cut, String>,
     },
     /// There may be more to read.
     More,
@@ -136,7 +136,7 @@ impl Router {
                 let work = tokio::spawn(async move { cut(&*spool, &start, policy, seed).await });
                 tokio::spawn(async move {
                     let result = match work.await {
-                        Ok(Ok(batch)) => Ok(Arc::new(batch)),
+                        Ok(Ok(cut)) => Ok(cut),
                         Ok(Err(error)) => Err(error.chain()),
                         Err(panic) => Err(panic.to_string()),
                     };

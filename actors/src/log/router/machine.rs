@@ -1,5 +1,6 @@
 //! What the router decides: which sink reads, delivers, waits or is opened next, and what of the spool may go.
 
+use crate::log::framer::Cut;
 use contract::log::{Batch, BatchPolicy, Cursor, Position};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub enum Event {
     /// The pause is over.
     Waited(usize, u64),
     /// A batch was read from the cursor under the policy of the sink; the number comes from the effect.
-    Read(usize, Cursor, u64, Result<Arc<Batch>, String>),
+    Read(usize, Cursor, u64, Result<Cut, String>),
     /// There may be more in the spool.
     More,
 }
@@ -232,7 +233,7 @@ impl Machine {
         asker: usize,
         from: &Cursor,
         asked: u64,
-        result: Result<Arc<Batch>, String>,
+        result: Result<Cut, String>,
         out: &mut Vec<Effect>,
     ) {
         let Some(policy) = self.sinks.get(asker).map(|w| w.policy) else { return };
@@ -243,14 +244,14 @@ impl Machine {
                 continue;
             }
             match &result {
-                Ok(batch) => {
+                Ok(Cut { batch, last }) => {
                     // An empty batch is delivered only where it lets go of a segment.
                     let moved = batch.end.floor().segment > from.floor().segment;
                     if moved || !batch.lines.is_empty() {
                         w.ready = Some((from.clone(), batch.clone()));
-                    } else if asked == self.more {
-                        w.dry = true;
                     }
+                    // Without news there is nothing to look for; what comes meanwhile makes one larger batch.
+                    w.dry = *last && asked == self.more;
                 }
                 Err(text) if w.status.state == SinkState::Idle => {
                     fail(w, sink, Failure::Retry(text.clone(), None), out);

@@ -120,7 +120,7 @@ impl Rule<'_> {
     }
 
     /// Destination is one of this host's addresses.
-    pub fn at_this_host(self) -> Self {
+    pub fn for_this_host(self) -> Self {
         self.expr("fib", |m| {
             m.be32(3, 2).be32(2, 3).be32(1, R);
         })

@@ -60,13 +60,13 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
             r.ipv4().redirect_by_address(ONE);
         }),
         rule(table, "prerouting", |r| {
-            r.ipv4().at_this_host().redirect_by_port(ANY);
+            r.ipv4().for_this_host().redirect_by_port(ANY);
         }),
         rule(table, "output", |r| {
             r.ipv4().redirect_by_address(ONE);
         }),
         rule(table, "output", |r| {
-            r.ipv4().at_this_host().redirect_by_port(ANY);
+            r.ipv4().for_this_host().redirect_by_port(ANY);
         }),
         rule(table, "postrouting", |r| {
             r.ipv4().source(bridge.gateway, bridge.prefix).to(Is::Other, name).masquerade();
