@@ -88,6 +88,8 @@ pub struct Shared {
     pub attachments: Attachments,
     /// Where events go to subscribers; outlives the events' actor.
     pub live: broadcast::Sender<Event>,
+    /// Read while a container is made of an image, written while an image is removed.
+    pub images_in_use: tokio::sync::RwLock<()>,
     /// Network attachments being cleared up.
     pub departures: Departures,
     lanes: Mutex<HashMap<String, Lane>>,
@@ -130,6 +132,7 @@ impl Shared {
             attachments: Attachments::default(),
             live: broadcast::channel(LIVE).0,
             lanes: Mutex::default(),
+            images_in_use: tokio::sync::RwLock::default(),
             departures: Departures::default(),
             links: Mutex::default(),
         }

@@ -42,6 +42,9 @@ impl Engine {
             Some(name) => checked_name(name)?,
             None => crate::container::names::random(&spec.id),
         };
+        let _in_use = self.shared.images_in_use.read().await;
+        // It may have been removed since it was looked at.
+        ports.images.find(&spec.image).await?;
         let _claim = self.claim(&name, &spec.id).await?;
         let state = ContainerState { name, ..ContainerState::default() };
         let made = async {

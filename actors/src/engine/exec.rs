@@ -68,17 +68,9 @@ impl Engine {
         let pid = match runtime.exec(&id, exec, &spec).await {
             Ok(pid) => pid,
             Err(error) => {
-                let code = match error.kind {
-                    Kind::NotFound => 127,
-                    Kind::Denied => 126,
-                    _ => 128,
-                };
+                let (code, error) = in_docker_words(error);
                 execs.update(exec, |i| (i.running, i.exit_code) = (false, Some(code)));
-                let text = format!(
-                    "OCI runtime exec failed: exec failed: unable to start container process: {}: unknown",
-                    error.chain()
-                );
-                return Err(PortError::new(error.kind, text));
+                return Err(error);
             }
         };
         execs.update(exec, |i| i.pid = pid);
@@ -130,4 +122,21 @@ impl Engine {
         let id = ContainerId::new(info.container);
         self.shared.ports.runtime.resize(&id, &Target::Exec(exec.clone()), rows, cols).await
     }
+}
+
+/// The exit code and the words of a session that could not be started.
+fn in_docker_words(error: PortError) -> (i32, PortError) {
+    let cause = error.chain();
+    // Docker resolves users itself, before it asks its runtime.
+    if ["unable to find user ", "unable to find group "].iter().any(|t| cause.starts_with(t)) {
+        return (126, error);
+    }
+    let code = match error.kind {
+        Kind::NotFound => 127,
+        Kind::Denied => 126,
+        _ => 128,
+    };
+    let text =
+        format!("OCI runtime exec failed: exec failed: unable to start container process: {cause}: unknown");
+    (code, PortError::new(error.kind, text))
 }

@@ -76,6 +76,7 @@ impl Engine {
 
     /// Removes a name or an image that no container needs.
     pub async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<Removed>, PortError> {
+        let _unused = self.shared.images_in_use.write().await;
         let image = self.find_image(name).await?;
         let users = self.list().into_iter().filter(|s| s.spec.image == image.id);
         let used_by = users.map(|s| (s.spec.id.clone(), s.state.name.clone(), s.pid != 0)).collect();

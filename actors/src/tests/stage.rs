@@ -1,6 +1,6 @@
 use crate::supervise::Registry;
 use crate::{Engine, Event, Ports, Snapshot, Status};
-use contract::fake::{FakeKind, Keeps, World};
+use contract::fake::{FakeImages, FakeKind, Keeps, World};
 use contract::log::LogDriverKind;
 use contract::network::BridgeSpec;
 use contract::record::ContainerSpec;
@@ -36,6 +36,7 @@ impl std::ops::Deref for Daemon {
 impl Stage {
     pub fn new() -> Self {
         let world = Arc::new(World::new());
+        world.images.put("busybox");
         let kind =
             |name, verbs, keeps| &*Box::leak(Box::new(FakeKind::new(name, verbs, keeps, &world.script)));
         let file = kind("json-file", ["open:file", "deliver:file"], Keeps::Cursor);
@@ -83,7 +84,7 @@ pub fn daemon<F: Future<Output = ()>>(test: impl FnOnce(Arc<Daemon>) -> F) {
 
 pub fn spec() -> ContainerSpec {
     ContainerSpec {
-        image: "sha256:1".into(),
+        image: FakeImages::id_of("busybox"),
         image_name: "busybox".into(),
         args: vec!["sh".into()],
         network_mode: "bridge".into(),

@@ -20,17 +20,16 @@ impl Signals {
     /// A receiver that changes whenever the container's spool may have grown.
     pub fn more(&self, id: &str) -> watch::Receiver<u64> {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody listens for a removed container any more.
+        map.retain(|_, sender| sender.receiver_count() > 0);
         map.entry(id.to_owned()).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
     pub(crate) fn raise(&self, id: &str) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.entry(id.to_owned()).or_insert_with(|| watch::Sender::new(0)).send_modify(|n| *n += 1);
-    }
-
-    /// Forgets a removed container.
-    pub fn forget(&self, id: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        // Who comes later reads the spool first, and so misses nothing.
+        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
+            sender.send_modify(|n| *n += 1);
+        }
     }
 }
 

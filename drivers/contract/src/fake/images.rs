@@ -22,9 +22,14 @@ impl FakeImages {
         Self { script, stored: Mutex::default() }
     }
 
+    /// The id that an image of this name has here.
+    pub fn id_of(name: &str) -> String {
+        format!("sha256:{:064x}", name.bytes().fold(7u64, |h, b| h.wrapping_mul(31) + u64::from(b)))
+    }
+
     /// Stores an image of this name.
     pub fn put(&self, name: &str) -> ImageId {
-        let id = format!("sha256:{:064x}", name.bytes().fold(7u64, |h, b| h.wrapping_mul(31) + u64::from(b)));
+        let id = Self::id_of(name);
         let image = ImageSummary { id: id.clone(), tags: vec![tagged(name)], ..ImageSummary::default() };
         let mut stored = lock(&self.stored);
         stored.retain(|i| i.id != id);

@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    fn batch(&self, from: &Cursor) -> Arc<Batch> {
+    fn cut(&self, from: &Cursor) -> Cut {
         let first = number(from);
         assert!(1 + first / 4 >= self.trimmed, "read where the spool was trimmed");
         let end = self.written.min(first + 3);
@@ -51,7 +51,8 @@ impl World {
             let data = n.to_string().into();
             LogLine { stream: Stream::Stdout, time_ns: 0, data, partial: None }
         };
-        Arc::new(Batch { lines: (first..end).map(line).collect(), end: at(end) })
+        let batch = Arc::new(Batch { lines: (first..end).map(line).collect(), end: at(end) });
+        Cut { batch, last: end == self.written }
     }
 
     /// What comes to a sink's lane after something later is refused.
@@ -115,8 +116,8 @@ fn settle(machine: &mut Machine, world: &mut World) {
         if let Some((sink, attempt)) = any(&mut world.opening, 0) {
             open(machine, world, sink, attempt);
         } else if let Some((sink, from, asked)) = any(&mut world.reading, 0) {
-            let batch = world.batch(&from);
-            step(machine, world, Event::Read(sink, from, asked, Ok(batch)));
+            let cut = world.cut(&from);
+            step(machine, world, Event::Read(sink, from, asked, Ok(cut)));
         } else if let Some((sink, attempt, batch)) = any(&mut world.flying, 0) {
             arrive(machine, world, sink, attempt, &batch);
         } else if let Some((sink, attempt)) = any(&mut world.waiting, 0) {
@@ -148,7 +149,7 @@ proptest! {
                 },
                 4 | 5 => if let Some((sink, from, asked)) = any(&mut world.reading, which) {
                     // One of an earlier place may come when the spool there is gone: the real one answers with what follows.
-                    let result = if 1 + number(&from) / 4 >= world.trimmed { Ok(world.batch(&from)) } else { Err("gone".into()) };
+                    let result = if 1 + number(&from) / 4 >= world.trimmed { Ok(world.cut(&from)) } else { Err("gone".into()) };
                     step(&mut machine, &mut world, Event::Read(sink, from, asked, result));
                 },
                 6 => if let Some((sink, from, asked)) = any(&mut world.reading, which) {
