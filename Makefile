@@ -20,6 +20,8 @@ fault: shim
 demo: setup build
 	tests/demo.sh target/debug
 test: setup fault
+	@command -v docker >/dev/null || apt-get install -yq --no-install-recommends docker-cli || \
+	  { echo "the end-to-end tests drive Docker's command line: install docker-cli or docker-ce-cli"; exit 1; }
 	cargo test --locked --workspace --exclude gantry-tests
 	cargo test --locked -p gantry-tests -- --test-threads=6
 	tests/demo.sh target/debug

@@ -232,4 +232,7 @@ pub struct Overlay {
     pub work: String,
     /// Mount point.
     pub target: String,
+    /// The writable layer is thrown away with the container: unmounting need not bring it to the disk.
+    #[serde(default)]
+    pub volatile: bool,
 }

@@ -56,7 +56,7 @@ pub fn configuration(spec: &SandboxSpec, host: &HostFacts) -> Value {
         "gantry.overlay".into(),
         json!({
             "lower": spec.root.lower, "upper": spec.root.upper,
-            "work": spec.root.work, "target": spec.root.target,
+            "work": spec.root.work, "target": spec.root.target, "volatile": c.auto_remove,
         })
         .to_string()
         .into(),
