@@ -1,6 +1,8 @@
 //! `docker exec`.
 
 use gantry_tests::{Daemon, Output, eventually};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 type Run = fn(&Daemon, Vec<&'static str>) -> Output;
 const BOTH: [Run; 2] = [Daemon::docker, Daemon::gantry];
@@ -201,4 +203,30 @@ fn inspect_of_an_exec_tells_how_it_went() {
     assert_eq!(after["ProcessConfig"]["entrypoint"], "sh");
     assert_eq!(after["ContainerID"].as_str().unwrap(), gantry.inspect("base", "{{.Id}}"));
     assert_eq!(gantry.api("GET", "/exec/nosuch/json", None).error(404), "No such exec instance: nosuch");
+}
+
+#[test]
+fn output_comes_only_after_the_client_has_read_the_answers_head() {
+    // docker-py reads the head through a buffer that it throws away, and lost the output of quick programs with it.
+    let gantry = base();
+    let body = serde_json::json!({"Cmd": ["echo", "quick"], "AttachStdout": true});
+    let id =
+        gantry.api("POST", "/containers/base/exec", Some(&body)).json()["Id"].as_str().unwrap().to_owned();
+    let mut client = UnixStream::connect(gantry.socket()).unwrap();
+    let start = format!(
+        "POST /exec/{id}/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
+         Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    client.write_all(start.as_bytes()).unwrap();
+    eventually("the program has ended", || {
+        let now = gantry.api("GET", &format!("/exec/{id}/json"), None).json();
+        (now["ExitCode"] == 0).then_some(())
+    });
+    let mut buffer = vec![0; 8192];
+    let read = client.read(&mut buffer).unwrap();
+    let head = String::from_utf8_lossy(&buffer[..read]).into_owned();
+    assert!(head.starts_with("HTTP/1.1 101") && head.ends_with("\r\n\r\n"), "{head:?}");
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"\x01\0\0\0\0\0\0\x06quick\n");
 }

@@ -63,7 +63,7 @@ impl Peer {
     /// Waits until the client has read all that was sent, or for so long that it does not seem to want to.
     pub async fn has_read(&self) {
         let Some(socket) = &self.0 else { return };
-        for _ in 0..100 {
+        for _ in 0..1000 {
             match sandbox::socket::unread_by_peer(socket.as_fd()) {
                 Ok(0) | Err(_) => return,
                 Ok(_) => tokio::time::sleep(Duration::from_millis(1)).await,
