@@ -230,28 +230,4 @@ mod tests {
             prop_assert_eq!(stamp.as_nanosecond(), i128::from(time));
         }
     }
-
-    #[test]
-    #[ignore = "a figure, not a check: run alone with --release"]
-    fn encoding_speed() {
-        let line = |n: usize| LogLine {
-            stream: Stream::Stdout,
-            time_ns: 1_700_000_000_123_456_789,
-            data: "GET /index.html 200 a plain line of log text "[..].repeat(n / 45 + 1).into_bytes()[..n]
-                .to_vec()
-                .into(),
-            partial: None,
-        };
-        for n in [100, 1000] {
-            let (line, mut format, mut out) = (line(n), JsonLines::new(&BTreeMap::new()), Vec::new());
-            let begin = std::time::Instant::now();
-            for _ in 0..200_000_000 / n {
-                if out.len() > 1 << 20 {
-                    out.clear();
-                }
-                format.encode(&line, &mut out);
-            }
-            println!("{n} B lines: {:.0} MB/s", 200.0 / begin.elapsed().as_secs_f64());
-        }
-    }
 }
