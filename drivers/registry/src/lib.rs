@@ -20,7 +20,7 @@ use manifest::Resolved;
 use platform::Platform;
 use progress::Lines;
 use session::Session;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How registries are reached.
@@ -43,9 +43,19 @@ impl Default for RegistryConfig {
 /// A client of all registries.
 pub struct RegistryClient {
     config: RegistryConfig,
-    careful: reqwest::Client,
+    /// Made at the first use: a machine without certificate authorities still pulls from its own registry.
+    careful: OnceLock<reqwest::Client>,
     trusting: reqwest::Client,
     traffic: Traffic,
+}
+
+fn client(trust: Trust) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .user_agent("gantry")
+        .connect_timeout(Duration::from_secs(15))
+        .read_timeout(Duration::from_secs(60))
+        .tls_danger_accept_invalid_certs(trust == Trust::Anyone)
+        .build()
 }
 
 impl RegistryClient {
@@ -53,18 +63,25 @@ impl RegistryClient {
     pub fn new(config: RegistryConfig) -> Result<Self, PortError> {
         // Fails only when another part of the program chose a provider already, which is as good.
         let _chosen = rustls::crypto::ring::default_provider().install_default();
-        let client = |trust| {
-            reqwest::Client::builder()
-                .user_agent("gantry")
-                .connect_timeout(Duration::from_secs(15))
-                .read_timeout(Duration::from_secs(60))
-                .tls_danger_accept_invalid_certs(trust == Trust::Anyone)
-                .build()
-                .map_err(|e| PortError::caused(Kind::Bug, "set up the registry client", e))
-        };
-        let (careful, trusting) = (client(Trust::Authorities)?, client(Trust::Anyone)?);
+        let trusting = client(Trust::Anyone)
+            .map_err(|e| PortError::caused(Kind::Bug, "set up the registry client", e))?;
         let traffic = Traffic::new(config.pause);
-        Ok(Self { config, careful, trusting, traffic })
+        Ok(Self { config, careful: OnceLock::new(), trusting, traffic })
+    }
+
+    fn client(&self, trust: Trust) -> Result<reqwest::Client, Fault> {
+        match (trust, self.careful.get()) {
+            (Trust::Anyone, _) => Ok(self.trusting.clone()),
+            (_, Some(made)) => Ok(made.clone()),
+            (_, None) => {
+                let made = client(trust).map_err(|e| {
+                    let why =
+                        std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+                    Fault::Content(format!("set up TLS: {why}"))
+                })?;
+                Ok(self.careful.get_or_init(|| made).clone())
+            }
+        }
     }
 
     /// The first address of the registry that answers, and what the name stands for there.
@@ -81,11 +98,11 @@ impl RegistryClient {
         let endpoints = endpoint::endpoints(&name.host, &addresses, insecure, mirrors);
         let mut last = Fault::Content(format!("no endpoint of {}", name.host));
         for (index, endpoint) in endpoints.iter().enumerate() {
-            let http = if endpoint.trust == Trust::Anyone { &self.trusting } else { &self.careful };
+            let http = self.client(endpoint.trust)?;
             // Docker Hub's password is none of a mirror's business.
             let mirror = name.host == "docker.io" && index + 1 < endpoints.len();
             let auth = auth.clone().filter(|_| !mirror);
-            let session = Session::new(http.clone(), endpoint.base.clone(), name, auth);
+            let session = Session::new(http, endpoint.base.clone(), name, auth);
             let found = match session.ping().await {
                 Ok(()) => manifest::resolve(&session, wanted, platform).await,
                 Err(fault) => Err(fault),
