@@ -70,12 +70,17 @@ fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
         block.push(instruction(MOVE_IMMEDIATE, 0, 0, 0, i32::from(rule.allow)));
         block.push(instruction(EXIT, 0, 0, 0, 0));
         let length = block.len();
+        let conditional = block.iter().any(|i| i.code == JUMP_NOT_EQUAL);
         for (index, one) in block.iter_mut().enumerate() {
             if one.code == JUMP_NOT_EQUAL {
                 one.offset = i16::try_from(length - index - 1).unwrap_or(i16::MAX);
             }
         }
         out.extend(block);
+        if !conditional {
+            // It applies always, and the kernel refuses a program with instructions that are never reached.
+            return out;
+        }
     }
     out.push(instruction(MOVE_IMMEDIATE, 0, 0, 0, 0));
     out.push(instruction(EXIT, 0, 0, 0, 0));
@@ -162,5 +167,52 @@ mod tests {
         let jumps: Vec<i16> = code.iter().filter(|i| i.code == JUMP_NOT_EQUAL).map(|i| i.offset).collect();
         assert_eq!(jumps, [4, 3, 2]);
         assert_eq!(code.last().map(|i| i.code), Some(EXIT));
+    }
+
+    /// A group of its own on the host's cgroup2 mount, removed with it.
+    struct Group(std::path::PathBuf);
+
+    impl Group {
+        fn new() -> Self {
+            let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+            let unified = mounts.lines().find(|l| l.split(' ').nth(2) == Some("cgroup2")).unwrap();
+            let mount = Path::new(unified.split(' ').nth(1).unwrap());
+            let folder = mount.join(format!("gantry-devices-{}", std::process::id()));
+            std::fs::create_dir(&folder).unwrap();
+            Self(folder)
+        }
+    }
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            std::fs::remove_dir(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_kernel_takes_the_program_and_keeps_to_it() {
+        // Denying everything first left instructions that are never reached: no container started on a v2 host.
+        let rule = |allow, kind: &str, major, minor, access: &str| DeviceRule {
+            allow,
+            kind: kind.into(),
+            major,
+            minor,
+            access: access.into(),
+        };
+        let rules = [
+            rule(false, "a", None, None, "rwm"),
+            rule(true, "c", None, None, "m"),
+            rule(true, "c", Some(1), Some(3), "rwm"),
+        ];
+        let (group, folder) = (Group::new(), tempfile::tempdir().unwrap());
+        restrict(&group.0, &rules).unwrap();
+        let script = format!(
+            "echo 0 > {}/cgroup.procs && cd {} && mknod null c 1 3 && mknod zero c 1 5 && echo > null && echo written
+             head -c 1 zero || mknod disk b 8 0 || echo refused",
+            group.0.display(),
+            folder.path().display()
+        );
+        let said = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "written\nrefused\n", "{said:?}");
     }
 }
