@@ -1,8 +1,8 @@
 # demo: everything from a fresh machine to a container whose log line arrives in syslog. test: everything and all tests.
-# lint: formatting, clippy, licences and sources. bench: gantry beside dockerd.
+# lint: formatting, clippy, licences and sources. bench: gantry beside dockerd. vm: cgroup v2, in a virtual machine.
 SHIM_TARGET := x86_64-unknown-linux-gnu
 DENY_VERSION := 0.20.2
-.PHONY: setup shim fault build demo test lint bench
+.PHONY: setup shim fault build demo test lint bench vm
 setup:
 	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog skopeo:skopeo ps:procps; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
@@ -34,3 +34,7 @@ bench: shim
 	cargo build --locked --release -p gantryd
 	cp target/$(SHIM_TARGET)/shim/gantry-shim target/release/
 	tests/bench/run
+vm: setup build
+	@for p in qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod; do \
+	  command -v $${p%%:*} >/dev/null || apt-get install -yq --no-install-recommends $${p##*:}; done
+	tests/vm/run target/debug

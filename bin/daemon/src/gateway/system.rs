@@ -163,10 +163,11 @@ pub async fn events(State(gateway): State<Shared>, RawQuery(query): RawQuery) ->
             None => std::future::pending().await,
         }
     };
-    let all = futures::stream::iter(kept).chain(live).filter(move |e| {
+    // What is kept is told whole, however long its end is past.
+    let all = futures::stream::iter(kept).chain(live.take_until(Box::pin(over))).filter(move |e| {
         futures::future::ready(until.is_none_or(|u| e.time_ns <= u) && matches(e, &filters))
     });
-    let body = all.take_until(Box::pin(over)).map(|e| Ok::<_, std::io::Error>(event_line(&e)));
+    let body = all.map(|e| Ok::<_, std::io::Error>(event_line(&e)));
     let mut response = Response::new(Body::from_stream(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
