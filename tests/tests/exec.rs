@@ -230,3 +230,17 @@ fn output_comes_only_after_the_client_has_read_the_answers_head() {
     client.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, b"\x01\0\0\0\0\0\0\x06quick\n");
 }
+
+#[test]
+fn a_session_is_left_by_its_own_keys_and_shows_the_streams_asked_for() {
+    let gantry = base();
+    let mut shell = gantry.docker_pty(["exec", "-it", "--detach-keys", "ctrl-e,x", "base", "sh"]);
+    shell.expect("# ");
+    shell.send("\x05x");
+    shell.finish();
+    let body = serde_json::json!({"Cmd": ["sh", "-c", "echo out; echo err >&2"], "AttachStderr": true});
+    let id =
+        gantry.api("POST", "/containers/base/exec", Some(&body)).json()["Id"].as_str().unwrap().to_owned();
+    let said = gantry.api("POST", &format!("/exec/{id}/start"), Some(&serde_json::json!({})));
+    assert_eq!(said.text(), "\x02\0\0\0\0\0\0\x04err\n");
+}

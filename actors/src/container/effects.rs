@@ -7,7 +7,7 @@ use crate::shared::{CLOSE, Shared, lock};
 use contract::error::Kind;
 use contract::network::{Endpoint, PortBinding};
 use contract::record::{ContainerSpec, ContainerState};
-use contract::runtime::{Created, SandboxSpec};
+use contract::runtime::{Created, SandboxSpec, Target};
 use contract::storage::Durability;
 use contract::{ContainerId, PortError};
 use futures::FutureExt;
@@ -130,6 +130,9 @@ async fn steps(
     let Created { pid } = created.map_err(in_docker_words)?;
     joined.map_err(|e| not_reachable(&spec.id, &state.name, &e))?;
     recorded?;
+    if let (true, Some((rows, cols))) = (spec.tty, spec.console_size) {
+        runtime.resize(id, &Target::Main, rows, cols).await?;
+    }
     shared.network_event(spec, "connect");
     if let Err(error) = runtime.ensure_started(id).await {
         shared.network_event(spec, "disconnect");

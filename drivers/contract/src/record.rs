@@ -35,6 +35,8 @@ pub struct ContainerSpec {
     pub domainname: String,
     /// A tty is wanted.
     pub tty: bool,
+    /// The tty's first size, rows and columns.
+    pub console_size: Option<(u16, u16)>,
     /// Stdin stays open.
     pub open_stdin: bool,
     /// Stdin closes after the first attached client leaves.

@@ -103,6 +103,10 @@ pub struct ExecSpec {
     pub output: bool,
     /// All privileges.
     pub privileged: bool,
+    /// Whether its client wants stdout, and stderr.
+    pub attach: [bool; 2],
+    /// The sequence by which its client leaves a tty; empty = Docker's.
+    pub detach_keys: String,
 }
 
 /// Main process or exec session.

@@ -39,11 +39,13 @@ pub async fn create(State(gateway): State<Shared>, Path(name): Path<String>, req
         stdin: flag(&body, "AttachStdin"),
         output: flag(&body, "AttachStdout") || flag(&body, "AttachStderr"),
         privileged: flag(&body, "Privileged"),
+        attach: [flag(&body, "AttachStdout"), flag(&body, "AttachStderr")],
+        detach_keys: text(&body, "DetachKeys"),
     };
     if spec.args.is_empty() {
         return Err(Failure::new(StatusCode::BAD_REQUEST, "No exec command specified"));
     }
-    DetachKeys::parse(&text(&body, "DetachKeys"))?;
+    DetachKeys::parse(&spec.detach_keys)?;
     let id = gateway.engine.exec_create(&ContainerId::new(snapshot.spec.id.clone()), spec)?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str() })))
 }
@@ -56,7 +58,9 @@ pub async fn start(State(gateway): State<Shared>, Path(id): Path<String>, reques
     let info = gateway.engine.exec_inspect(&exec).await?;
     let detached = flag(&sent, "Detach");
     let run = gateway.engine.exec_run(&exec, !detached).await;
-    let shape = Shape { tty: info.spec.tty, stdout: true, stderr: true, detach: DetachKeys::parse("")? };
+    let [stdout, stderr] = info.spec.attach;
+    let detach = DetachKeys::parse(&info.spec.detach_keys)?;
+    let shape = Shape { tty: info.spec.tty, stdout, stderr, detach };
     let request = Request::from_parts(parts, axum::body::Body::empty());
     let attachment = match run {
         Ok(attachment) => attachment,
@@ -111,8 +115,8 @@ pub async fn inspect(State(gateway): State<Shared>, Path(id): Path<String>) -> A
     let mut args = info.spec.args.iter();
     Ok(json(&object!({
         "ID": info.id, "ContainerID": info.container, "Running": info.running, "ExitCode": info.exit_code,
-        "Pid": info.pid, "CanRemove": info.exit_code.is_some(), "DetachKeys": "",
-        "OpenStdin": info.spec.stdin, "OpenStdout": info.spec.output, "OpenStderr": info.spec.output,
+        "Pid": info.pid, "CanRemove": info.exit_code.is_some(), "DetachKeys": info.spec.detach_keys,
+        "OpenStdin": info.spec.stdin, "OpenStdout": info.spec.attach[0], "OpenStderr": info.spec.attach[1],
         "ProcessConfig": {
             "tty": info.spec.tty, "entrypoint": args.next(), "arguments": args.collect::<Vec<_>>(),
             "privileged": info.spec.privileged, "user": info.spec.user,

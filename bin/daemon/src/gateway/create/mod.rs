@@ -43,6 +43,10 @@ pub fn resolve(
 ) -> Result<ContainerSpec, PortError> {
     let host = body.host_config.clone().unwrap_or_default();
     refuse::unsupported(&body, &host)?;
+    // Where clients older than API 1.44 put it.
+    if request.get("MacAddress").and_then(Value::as_str).is_some_and(|m| !m.is_empty()) {
+        return Err(refuse::option("MacAddress"));
+    }
     let from_image = ImageDefaults::read(&image.config);
     let entrypoint_given = body.entrypoint.is_some();
     let entrypoint = body.entrypoint.clone().filter(|e| !e.iter().all(String::is_empty) || e.is_empty());
@@ -133,6 +137,7 @@ pub fn resolve(
             .collect(),
         sysctls: host.sysctls.clone().unwrap_or_default().into_iter().collect(),
         oom_score_adj: i32::try_from(host.oom_score_adj.unwrap_or(0)).unwrap_or(0),
+        console_size: console_size(&host),
         auto_remove: host.auto_remove.unwrap_or(false),
         restart: restart(&host)?,
         log_driver,
@@ -140,6 +145,16 @@ pub fn resolve(
         request,
         ..ContainerSpec::default()
     })
+}
+
+/// Rows and columns, if both were given.
+fn console_size(host: &HostConfig) -> Option<(u16, u16)> {
+    match host.console_size.as_deref() {
+        Some(&[rows, cols]) if rows > 0 && cols > 0 => {
+            Some((u16::try_from(rows).ok()?, u16::try_from(cols).ok()?))
+        }
+        _ => None,
+    }
 }
 
 /// What a user should know of a request that is honoured all the same.

@@ -24,8 +24,9 @@ pub fn parse(host: &HostConfig) -> Result<Vec<PortBinding>, PortError> {
             let text = binding.host_port.clone().unwrap_or_default();
             let host_port = if text.is_empty() {
                 0
+            } else if text.contains('-') {
+                return Err(refuse::option("a range of host ports for one container port"));
             } else {
-                // A range asks for any free port in it; the skeleton takes single ports only.
                 text.parse().map_err(|_| invalid(format!("invalid port specification: \"{text}\"")))?
             };
             out.push(PortBinding { protocol, host_ip, host_port, container_port });
