@@ -50,6 +50,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         bridge,
         drivers: log_drivers::catalogue().iter().map(|d| d.name()).collect(),
         labels: config.labels.clone(),
+        registries: registries(&config),
+        debug: config.log_level == "debug",
     });
     let stop = CancellationToken::new();
     let mut sockets = Vec::new();
@@ -79,13 +81,16 @@ async fn end(engine: &Engine) -> anyhow::Result<()> {
     }
 }
 
-fn ports(config: &Config) -> anyhow::Result<Ports> {
-    let registry = RegistryClient::new(RegistryConfig {
+fn registries(config: &Config) -> RegistryConfig {
+    RegistryConfig {
         insecure: config.insecure_registries.clone(),
         mirrors: config.registry_mirrors.clone(),
         ..RegistryConfig::default()
-    })
-    .map_err(|e| anyhow::anyhow!(e.chain()))?;
+    }
+}
+
+fn ports(config: &Config) -> anyhow::Result<Ports> {
+    let registry = RegistryClient::new(registries(config)).map_err(|e| anyhow::anyhow!(e.chain()))?;
     let store =
         Store::open(&config.data_root, Some(Arc::new(registry))).map_err(|e| anyhow::anyhow!(e.chain()))?;
     let store = Arc::new(store);

@@ -28,6 +28,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, head, post};
 use contract::network::BridgeSpec;
+use registry::RegistryConfig;
 use serde::Serialize;
 use status::Failure;
 use std::path::PathBuf;
@@ -50,6 +51,10 @@ pub struct Gateway {
     pub drivers: Vec<&'static str>,
     /// Daemon labels.
     pub labels: Vec<String>,
+    /// How registries are reached.
+    pub registries: RegistryConfig,
+    /// The daemon logs its debugging messages.
+    pub debug: bool,
 }
 
 type Shared = Arc<Gateway>;
