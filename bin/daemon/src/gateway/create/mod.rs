@@ -1,7 +1,10 @@
 //! `POST /containers/create`: the request, merged with its image, becomes a container's specification.
 //! What gantry cannot honour is refused by name; nothing is silently dropped.
 
-mod binds;
+mod image;
+mod isolation;
+mod limits;
+mod mounts;
 mod ports;
 mod refuse;
 
@@ -9,13 +12,10 @@ pub use refuse::option as unsupported;
 
 use bollard_stubs::models::{ContainerCreateBody, HostConfig};
 use contract::image::ImageSummary;
-use contract::record::{ContainerSpec, Resources};
+use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// The smallest memory limit accepted, bytes (moby `linuxMinMemory`).
-const MIN_MEMORY: i64 = 6 * 1024 * 1024;
 
 /// Daemon-wide settings that a request falls back to.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub fn resolve(
     if request.get("MacAddress").and_then(Value::as_str).is_some_and(|m| !m.is_empty()) {
         return Err(refuse::option("MacAddress"));
     }
-    let from_image = ImageDefaults::read(&image.config);
+    let from_image = image::ImageDefaults::read(&image.config);
     let entrypoint_given = body.entrypoint.is_some();
     let entrypoint = body.entrypoint.clone().filter(|e| !e.iter().all(String::is_empty) || e.is_empty());
     let entrypoint = match (entrypoint_given, entrypoint) {
@@ -94,7 +94,7 @@ pub fn resolve(
         image_name: body.image.clone().unwrap_or_default(),
         args,
         entrypoint_len: entrypoint.len(),
-        env: merge_env(&from_image.env, body.env.as_deref().unwrap_or_default()),
+        env: image::merge_env(&from_image.env, body.env.as_deref().unwrap_or_default()),
         working_dir,
         user: non_empty(body.user.clone()).unwrap_or(from_image.user),
         groups: host.group_add.clone().unwrap_or_default(),
@@ -111,12 +111,12 @@ pub fn resolve(
         labels,
         stop_signal: non_empty(body.stop_signal.clone()).unwrap_or(from_image.stop_signal),
         stop_timeout: body.stop_timeout,
-        binds: binds::parse(&host)?,
+        binds: mounts::parse(&host)?,
         tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
         read_only: host.readonly_rootfs.unwrap_or(false),
         privileged: host.privileged.unwrap_or(false),
-        cap_add: capabilities(host.cap_add.clone())?,
-        cap_drop: capabilities(host.cap_drop.clone())?,
+        cap_add: isolation::capabilities(host.cap_add.clone())?,
+        cap_drop: isolation::capabilities(host.cap_drop.clone())?,
         security_opt: host.security_opt.clone().unwrap_or_default(),
         ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
@@ -127,7 +127,7 @@ pub fn resolve(
         dns_search: host.dns_search.clone().unwrap_or_default(),
         dns_options: host.dns_options.clone().unwrap_or_default(),
         shm_size: host.shm_size.filter(|n| *n > 0).unwrap_or(defaults.shm_size),
-        resources: resources(&host)?,
+        resources: limits::resources(&host)?,
         ulimits: host
             .ulimits
             .clone()
@@ -186,42 +186,6 @@ fn logging(host: &HostConfig, defaults: &Defaults) -> (String, BTreeMap<String, 
     (driver, options)
 }
 
-fn capabilities(names: Option<Vec<String>>) -> Result<Vec<String>, PortError> {
-    let names = names.unwrap_or_default();
-    for name in &names {
-        if !name.eq_ignore_ascii_case("ALL") && runtime::oci::canonical_capability(name).is_none() {
-            return Err(invalid(format!("invalid capability: unknown capability: \"{name}\"")));
-        }
-    }
-    Ok(names)
-}
-
-fn resources(host: &HostConfig) -> Result<Resources, PortError> {
-    let memory = host.memory.unwrap_or(0);
-    let memory_swap = host.memory_swap.unwrap_or(0);
-    if memory > 0 && memory < MIN_MEMORY {
-        return Err(invalid("Minimum memory limit allowed is 6MB"));
-    }
-    if memory > 0 && memory_swap > 0 && memory_swap < memory {
-        return Err(invalid("Minimum memoryswap limit should be larger than memory limit, see usage"));
-    }
-    if memory == 0 && memory_swap > 0 {
-        return Err(invalid("You should always set the Memory limit when using Memoryswap limit, see usage"));
-    }
-    Ok(Resources {
-        memory,
-        memory_swap,
-        memory_reservation: host.memory_reservation.unwrap_or(0),
-        cpu_shares: host.cpu_shares.unwrap_or(0),
-        nano_cpus: host.nano_cpus.unwrap_or(0),
-        cpu_period: host.cpu_period.unwrap_or(0),
-        cpu_quota: host.cpu_quota.unwrap_or(0),
-        cpuset_cpus: host.cpuset_cpus.clone().unwrap_or_default(),
-        cpuset_mems: host.cpuset_mems.clone().unwrap_or_default(),
-        pids_limit: host.pids_limit.unwrap_or(0),
-    })
-}
-
 fn restart(host: &HostConfig) -> Result<(String, i64), PortError> {
     let Some(policy) = &host.restart_policy else { return Ok(("no".into(), 0)) };
     let name = policy.name.map_or_else(String::new, |n| n.to_string());
@@ -236,63 +200,6 @@ fn restart(host: &HostConfig) -> Result<(String, i64), PortError> {
         ));
     }
     Ok((name, count))
-}
-
-/// The image's variables, then the user's; a repeated key takes the later value in the earlier place.
-fn merge_env(image: &[String], user: &[String]) -> Vec<String> {
-    let mut out: Vec<String> = image.to_vec();
-    for entry in user {
-        let Some((key, _)) = entry.split_once('=') else {
-            // `KEY` alone removes the variable.
-            out.retain(|e| e.split_once('=').is_none_or(|(k, _)| k != entry));
-            continue;
-        };
-        match out.iter_mut().find(|e| e.split_once('=').is_some_and(|(k, _)| k == key)) {
-            Some(place) => place.clone_from(entry),
-            None => out.push(entry.clone()),
-        }
-    }
-    out
-}
-
-/// What an image's configuration says about running it.
-#[derive(Default)]
-struct ImageDefaults {
-    entrypoint: Vec<String>,
-    command: Vec<String>,
-    env: Vec<String>,
-    working_dir: String,
-    user: String,
-    stop_signal: String,
-    labels: BTreeMap<String, String>,
-    exposed: Vec<String>,
-}
-
-impl ImageDefaults {
-    fn read(config: &Value) -> Self {
-        let config = config.get("config").unwrap_or(&Value::Null);
-        let list = |key: &str| -> Vec<String> {
-            config
-                .get(key)
-                .and_then(Value::as_array)
-                .map(|a| a.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect())
-                .unwrap_or_default()
-        };
-        let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let object = |key: &str| config.get(key).and_then(Value::as_object);
-        Self {
-            entrypoint: list("Entrypoint"),
-            command: list("Cmd"),
-            env: list("Env"),
-            working_dir: text("WorkingDir"),
-            user: text("User"),
-            stop_signal: text("StopSignal"),
-            labels: object("Labels")
-                .map(|m| m.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
-                .unwrap_or_default(),
-            exposed: object("ExposedPorts").map(|m| m.keys().cloned().collect()).unwrap_or_default(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,17 @@
 //! What a container's record on disk holds: what the user asked for, and what cannot be asked again.
 
+mod attachment;
+mod health;
+mod isolation;
+mod mounts;
+mod resources;
+
+pub use attachment::{Attachment, Link};
+pub use health::{Health, HealthState, Probe, Wellbeing};
+pub use isolation::{Device, Namespaces};
+pub use mounts::{Bind, VolumeUse};
+pub use resources::{DeviceRate, DeviceWeight, Resources};
+
 use crate::log::Options;
 use crate::network::PortBinding;
 use serde::{Deserialize, Serialize};
@@ -51,6 +63,8 @@ pub struct ContainerSpec {
     pub stop_timeout: Option<i64>,
     /// Bind mounts.
     pub binds: Vec<Bind>,
+    /// Named and anonymous volumes.
+    pub volumes: Vec<VolumeUse>,
     /// tmpfs mounts: target → options.
     pub tmpfs: BTreeMap<String, String>,
     /// Root is read-only.
@@ -63,8 +77,26 @@ pub struct ContainerSpec {
     pub cap_drop: Vec<String>,
     /// `no-new-privileges`, `seccomp=…`.
     pub security_opt: Vec<String>,
-    /// `bridge`, `none`, `host`.
+    /// Namespaces that are not its own.
+    pub namespaces: Namespaces,
+    /// Devices of the host.
+    pub devices: Vec<Device>,
+    /// Device rules, `c 1:3 rwm`.
+    pub device_rules: Vec<String>,
+    /// Hidden paths; `None` = the engine's.
+    pub masked_paths: Option<Vec<String>>,
+    /// Read-only paths; `None` = the engine's.
+    pub readonly_paths: Option<Vec<String>>,
+    /// A small init reaps its processes.
+    pub init: bool,
+    /// OCI runtime by name; empty = gantry's own.
+    pub runtime: String,
+    /// `bridge`, `none`, `host`, `container:ID` or a network's name.
     pub network_mode: String,
+    /// What was asked of each network's attachment, by the network's name.
+    pub attachments: BTreeMap<String, Attachment>,
+    /// Links on the default bridge.
+    pub links: Vec<Link>,
     /// Published ports as asked for (host port 0 = ephemeral).
     pub ports: Vec<PortBinding>,
     /// `-P`: publish every exposed port.
@@ -83,6 +115,10 @@ pub struct ContainerSpec {
     pub shm_size: i64,
     /// Limits.
     pub resources: Resources,
+    /// cgroup under which it gets its own; empty = the daemon's.
+    pub cgroup_parent: String,
+    /// Most bytes its own layer may take.
+    pub storage_size: Option<u64>,
     /// `name`, soft, hard.
     pub ulimits: Vec<(String, i64, i64)>,
     /// Kernel parameters.
@@ -91,6 +127,8 @@ pub struct ContainerSpec {
     pub oom_score_adj: i32,
     /// Removed when it ends.
     pub auto_remove: bool,
+    /// Its health check, if any.
+    pub health: Option<Health>,
     /// Restart policy name and maximum retry count.
     pub restart: (String, i64),
     /// Log driver.
@@ -99,50 +137,6 @@ pub struct ContainerSpec {
     pub log_opts: Options,
     /// The create request as received (Docker's JSON), for inspect.
     pub request: serde_json::Value,
-}
-
-/// A host path inside the container.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Bind {
-    /// Absolute host path.
-    pub source: String,
-    /// Absolute path inside.
-    pub target: String,
-    /// No writing.
-    pub read_only: bool,
-    /// `rprivate` (default), `rshared`, …
-    pub propagation: String,
-    /// As the user wrote it.
-    pub text: String,
-    /// A missing source becomes a folder at the start, as Docker does for `-v`.
-    pub make_source: bool,
-}
-
-/// Limits; `None`/0 = unlimited.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Resources {
-    /// Bytes.
-    pub memory: i64,
-    /// Bytes of memory+swap; -1 unlimited.
-    pub memory_swap: i64,
-    /// Soft limit, bytes.
-    pub memory_reservation: i64,
-    /// Relative weight.
-    pub cpu_shares: i64,
-    /// 1e-9 CPUs.
-    pub nano_cpus: i64,
-    /// Microseconds.
-    pub cpu_period: i64,
-    /// Microseconds.
-    pub cpu_quota: i64,
-    /// CPU list.
-    pub cpuset_cpus: String,
-    /// Memory node list.
-    pub cpuset_mems: String,
-    /// Processes.
-    pub pids_limit: i64,
 }
 
 /// What happened to a container so far; changes with every start and exit.

@@ -1,0 +1,90 @@
+//! `/containers/…`.
+
+mod lifecycle;
+mod streams;
+
+pub use lifecycle::*;
+pub use streams::*;
+
+use crate::gateway::create::resolve;
+use crate::gateway::filter::{Filter, KNOWN};
+use crate::gateway::query::Query;
+use crate::gateway::status::{Answer, Failure};
+use crate::gateway::{Shared, json, now_ns, render, status_json};
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{StatusCode, header};
+use bollard_stubs::models::ContainerCreateBody;
+use contract::{ContainerId, PortError};
+use serde_json::{Value, json as object};
+
+pub(super) async fn body_json(request: Request) -> Result<Value, Failure> {
+    const LIMIT: usize = 8 << 20;
+    let bad = |text: String| Failure::new(StatusCode::BAD_REQUEST, text);
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = kind.to_owned();
+    let bytes = axum::body::to_bytes(request.into_body(), LIMIT).await.map_err(|e| bad(e.to_string()))?;
+    if bytes.is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    match kind.split(';').next().unwrap_or_default().trim() {
+        "" => return Err(bad(format!("malformed Content-Type header ({kind}): mime: no media type"))),
+        media if media.eq_ignore_ascii_case("application/json") => {}
+        _ => {
+            let text = format!("unsupported Content-Type header ({kind}): must be 'application/json'");
+            return Err(bad(text));
+        }
+    }
+    serde_json::from_slice(&bytes).map_err(|e| bad(format!("invalid JSON: {e}")))
+}
+
+pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+    let query = Query::parse(query.as_deref());
+    let engine = &gateway.engine;
+    if query.flag("size") {
+        return Err(crate::gateway::create::unsupported("ps with size").into());
+    }
+    let filter = Filter::new(query.filters(&KNOWN)?, |name| Ok(engine.find(name)?.spec.created_ns))?;
+    let limit: Option<i64> = query.number("limit")?;
+    let limit = limit.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+    let all = query.flag("all") || limit.is_some() || filter.implies_all();
+    let mut image_ids = Vec::new();
+    for name in filter.ancestors() {
+        if let Ok(image) = engine.find_image(name).await {
+            image_ids.push(image.id);
+        }
+    }
+    let mut chosen = engine.list();
+    chosen.retain(|s| {
+        (all || matches!(s.status.as_str(), "running" | "paused" | "restarting"))
+            && filter.matches(s, &image_ids)
+    });
+    chosen.sort_by_key(|s| std::cmp::Reverse(s.spec.created_ns));
+    chosen.truncate(limit.unwrap_or(usize::MAX));
+    let now = now_ns();
+    let lines: Vec<Value> = chosen.iter().map(|s| render::summary(s, now)).collect();
+    Ok(json(&lines))
+}
+
+pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
+    let query = Query::parse(query.as_deref());
+    let raw = body_json(request).await?;
+    let body: ContainerCreateBody = serde_json::from_value(raw.clone())
+        .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
+    let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
+    let warnings = crate::gateway::create::warnings(&body);
+    let spec = resolve(body, raw, &image, &gateway.defaults)?;
+    let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
+    let id = gateway.engine.create(name, spec).await?;
+    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))
+}
+
+fn id_of(gateway: &Shared, name: &str) -> Result<ContainerId, PortError> {
+    Ok(ContainerId::new(gateway.engine.find(name)?.spec.id.clone()))
+}
+
+pub async fn inspect(State(gateway): State<Shared>, Path(name): Path<String>) -> Answer {
+    let snapshot = gateway.engine.find(&name)?;
+    let directory = gateway.engine.directory(&ContainerId::new(snapshot.spec.id.clone()));
+    let log_path = gateway.engine.log_path(&snapshot);
+    Ok(json(&render::inspect(&snapshot, &directory, log_path.as_deref())))
+}

@@ -1,0 +1,82 @@
+//! Logs and attachments.
+
+use crate::gateway::Shared;
+use crate::gateway::detach::DetachKeys;
+use crate::gateway::hijack::{self, Shape, tokio_stream};
+use crate::gateway::lines::{self, Dress};
+use crate::gateway::query::Query;
+use crate::gateway::status::{Answer, Failure};
+use actors::{AttachRequest, LogsRequest};
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use contract::ContainerId;
+use futures::StreamExt;
+
+pub async fn logs(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = Query::parse(query.as_deref());
+    let snapshot = gateway.engine.find(&name)?;
+    let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
+    if !stdout && !stderr {
+        return Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            "Bad parameters: you must choose at least one stream",
+        ));
+    }
+    let request = LogsRequest {
+        stdout,
+        stderr,
+        since_ns: query.time_ns("since")?,
+        until_ns: query.time_ns("until")?,
+        tail: query.text("tail").and_then(|t| t.parse().ok()),
+        follow: query.flag("follow"),
+    };
+    let dress = Dress {
+        tty: snapshot.spec.tty,
+        timestamps: query.flag("timestamps"),
+        details: query.flag("details"),
+    };
+    let lines = gateway.engine.logs(&ContainerId::new(snapshot.spec.id.clone()), request).await?;
+    let body = tokio_stream(lines).map(move |item| match item {
+        Ok(stored) => Ok(lines::encode(&stored, dress)),
+        Err(error) => Err(std::io::Error::other(error.chain())),
+    });
+    let mut response = Response::new(Body::from_stream(body));
+    let kind = if dress.tty {
+        "application/vnd.docker.raw-stream"
+    } else {
+        "application/vnd.docker.multiplexed-stream"
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(response)
+}
+
+pub async fn attach(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    let query = Query::parse(query.as_deref());
+    let snapshot = gateway.engine.find(&name)?;
+    if query.flag("logs") {
+        return Err(crate::gateway::create::unsupported("attach with logs=1").into());
+    }
+    let detach = DetachKeys::parse(query.text("detachKeys").unwrap_or_default())?;
+    let shape =
+        Shape { tty: snapshot.spec.tty, stdout: query.flag("stdout"), stderr: query.flag("stderr"), detach };
+    let id = ContainerId::new(snapshot.spec.id.clone());
+    let wanted = AttachRequest { stdin: query.flag("stdin") };
+    let attachment = gateway.engine.attach(&id, wanted).await?;
+    let engine = gateway.engine.clone();
+    hijack::answer(request, attachment, shape, move |end| {
+        if end == hijack::End::Detached {
+            engine.detached(&id);
+        }
+    })
+}
