@@ -2,6 +2,8 @@
 
 use clap::{Arg, ArgAction, Command};
 
+use crate::completion;
+
 const EXAMPLES: &str = "\
 Examples:
   gantry run --rm -it busybox sh        a shell in a new container
@@ -77,7 +79,14 @@ fn usage(command: &Command, path: &str) -> String {
         line.push(' ');
         match arg.get_value_names().unwrap_or_default() {
             // The arguments of a command of the container's own.
-            [first, second] => line.push_str(&format!("{first} [{second}...]")),
+            [first, second] => {
+                let both = arg.get_num_args().is_some_and(|count| count.min_values() > 1);
+                match (second.as_str(), both) {
+                    ("COMMAND", true) => line.push_str(&format!("{first} COMMAND [ARG...]")),
+                    ("COMMAND", false) => line.push_str(&format!("{first} [COMMAND] [ARG...]")),
+                    _ => line.push_str(&format!("{first} [{second}]")),
+                }
+            }
             _ => line.push_str(&placeholder(arg)),
         }
     }
@@ -91,10 +100,11 @@ pub fn shape(command: Command, path: &str) -> Command {
     let mut command = command.args_override_self(true).mut_args(|arg| {
         let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
         let optional = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
-        match takes_value && !optional && !arg.is_positional() {
+        let arg = match takes_value && !optional && !arg.is_positional() {
             true => arg.allow_hyphen_values(true),
             false => arg,
-        }
+        };
+        completion::with_names(arg)
     });
     for name in &names {
         command = command.mut_subcommand(name, |sub| shape(sub, &format!("{path} {name}")));
@@ -129,10 +139,8 @@ pub fn top(command: Command) -> Command {
     let all: Vec<&Command> = command.get_subcommands().filter(|sub| !sub.is_hide_set()).collect();
     let common: Vec<&Command> =
         COMMON.iter().filter_map(|name| all.iter().find(|sub| sub.get_name() == *name).copied()).collect();
-    let (groups, others): (Vec<&Command>, Vec<&Command>) = all
-        .iter()
-        .filter(|sub| !COMMON.contains(&sub.get_name()))
-        .partition(|sub| sub.has_subcommands());
+    let (groups, others): (Vec<&Command>, Vec<&Command>) =
+        all.iter().filter(|sub| !COMMON.contains(&sub.get_name())).partition(|sub| sub.has_subcommands());
     let text = format!(
         "{{about}}\n\nUsage:  gantry [OPTIONS] COMMAND\n{}{}{}\n{{options}}\n\n{EXAMPLES}\n",
         section("Common Commands", &common),

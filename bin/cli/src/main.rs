@@ -3,9 +3,12 @@
 mod cli;
 mod client;
 mod command;
+mod completion;
 mod configuration;
+mod download;
 mod error;
 mod guide;
+mod listing;
 mod mistakes;
 mod options;
 mod output;
@@ -26,7 +29,9 @@ use cli::Cli;
 /// Reads the command line; what was wrong with it is printed already.
 fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
     let root = cli::command();
-    let explicit = |argument: &OsString| argument.to_str().is_some_and(|text| text.starts_with('-') && text.contains('='));
+    let explicit = |argument: &OsString| {
+        argument.to_str().is_some_and(|text| text.starts_with('-') && text.contains('='))
+    };
     // Switches with a value are rare, and their help would be hard to read.
     let mut found = root.clone().try_get_matches_from(arguments);
     if found.as_ref().is_err_and(clap::Error::use_stderr) && arguments.iter().any(explicit) {
@@ -54,6 +59,8 @@ fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
+    // A shell that completes a line runs this program with COMPLETE set; it ends here then.
+    clap_complete::CompleteEnv::with_factory(cli::command).complete();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
