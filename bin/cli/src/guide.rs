@@ -74,7 +74,8 @@ fn usage(command: &Command, path: &str) -> String {
     if command.has_subcommands() {
         return format!("{path} COMMAND");
     }
-    let mut line = format!("{path} [OPTIONS]");
+    let switches = command.get_arguments().any(|arg| !arg.is_positional() && arg.get_id() != "help");
+    let mut line = if switches { format!("{path} [OPTIONS]") } else { path.to_owned() };
     for arg in command.get_positionals() {
         line.push(' ');
         match arg.get_value_names().unwrap_or_default() {

@@ -149,7 +149,7 @@ impl Ls {
         let flag = |yes: bool| yes.then(|| "1".to_owned());
         let sized = self.size || self.format.as_deref().is_some_and(|format| format.contains(".Size"));
         let query = query(&[
-            ("all", flag(self.all || limit.is_some())),
+            ("all", flag(self.all)),
             ("limit", limit.map(|limit| limit.to_string())),
             ("size", flag(sized)),
             ("filters", listing::filter_query(&self.filter)),

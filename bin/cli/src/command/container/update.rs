@@ -1,6 +1,6 @@
 //! `gantry update`
 
-use bollard::models::{ContainerUpdateBody, RestartPolicy};
+use bollard::models::ContainerUpdateBody;
 use clap::Args;
 use serde_json::Value;
 
@@ -18,8 +18,8 @@ pub struct Update {
     #[command(flatten)]
     limits: Limits,
     /// Restart policy to apply when a container exits (no, on-failure[:MAX-RETRIES], always, unless-stopped)
-    #[arg(long, value_name = "POLICY", value_parser = restart::policy)]
-    restart: Option<RestartPolicy>,
+    #[arg(long, value_name = "POLICY")]
+    restart: Option<String>,
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }
@@ -27,7 +27,9 @@ pub struct Update {
 impl Update {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
-        let body = ContainerUpdateBody { restart_policy: self.restart.clone(), ..self.limits.update() };
+        let policy = self.restart.as_deref().map(restart::policy).transpose();
+        let restart_policy = policy.map_err(CommandError::Refused)?;
+        let body = ContainerUpdateBody { restart_policy, ..self.limits.update() };
         if body == ContainerUpdateBody::default() && self.limits.kernel_memory.is_none() {
             let text = "you must provide one or more flags when using this command";
             return Err(CommandError::Refused(text.to_owned()));
