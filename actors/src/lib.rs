@@ -18,6 +18,7 @@ pub mod engine;
 pub mod events;
 pub mod exec;
 pub mod image;
+mod links;
 pub mod log;
 pub mod network;
 mod shared;

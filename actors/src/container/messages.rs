@@ -64,6 +64,10 @@ told! {
     Renamed { /// New name.
         name: String, /// Answer.
         reply: Reply<Result<(), PortError>> }
+    /// A link of its is taken away.
+    Unlink { /// The name under which it has the other.
+        alias: String, /// Answer.
+        reply: Reply<Result<(), PortError>> }
     /// An exec session began or ended.
     ExecChanged {}
     /// What exists of it.

@@ -6,6 +6,7 @@ pub mod claims;
 pub mod effects;
 pub mod lane;
 mod lifecycle;
+mod linking;
 pub mod machine;
 pub mod messages;
 pub mod names;

@@ -37,6 +37,9 @@ impl Engine {
         if spec.hostname.is_empty() {
             spec.hostname = spec.id.get(..12).unwrap_or_default().to_owned();
         }
+        if crate::links::apply(&spec) {
+            spec.links = crate::links::resolved(&self.shared.board, spec.links)?;
+        }
         let id = ContainerId::new(spec.id.clone());
         let name = match name {
             Some(name) => checked_name(name)?,

@@ -3,6 +3,7 @@
 mod containers;
 mod exec;
 mod images;
+mod links;
 mod logs;
 
 pub use logs::{AttachRequest, LogsRequest};
@@ -133,7 +134,12 @@ impl Engine {
 
     /// One container by id, name or prefix.
     pub fn find(&self, name: &str) -> Result<Arc<Snapshot>, PortError> {
-        self.shared.board.find(name)
+        let found = self.shared.board.find(name);
+        // Docker also knows a container by the names others have linked it under.
+        match found {
+            Err(error) => crate::links::find(&self.shared.board, name).map(|l| l.target).ok_or(error),
+            found => found,
+        }
     }
 
     /// A container's folder.

@@ -1,6 +1,7 @@
 //! What a container's machine decides, done: starts with their undoing, ends, removals. Runs outside the actors,
 //! under the container's lane.
 
+mod links;
 mod network;
 
 pub use network::readopt;
@@ -103,6 +104,7 @@ async fn steps(
             ),
         )
     })?;
+    let linked = links::of_starting(shared, spec, state)?;
     let networks = &shared.ports.networks;
     let netns = match spec.network_mode.as_str() {
         "host" => None,
@@ -114,6 +116,8 @@ async fn steps(
         root,
         directory: shared.directory(&spec.id),
         address: endpoint.map(|e| e.address),
+        hosts: linked.hosts,
+        environment: linked.environment,
         gateway: endpoint.map(|e| e.bridge.gateway),
         netns,
     };
@@ -131,6 +135,7 @@ async fn steps(
     let Created { pid } = created.map_err(in_docker_words)?;
     joined.map_err(|e| not_reachable(&spec.id, &state.name, &e))?;
     recorded?;
+    links::follow(shared, spec, state).await;
     if let (true, Some((rows, cols))) = (spec.tty, spec.console_size) {
         runtime.resize(id, &Target::Main, rows, cols).await?;
     }

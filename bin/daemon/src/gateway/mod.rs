@@ -72,6 +72,8 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
         .route("/containers/{id}", delete(containers::remove))
+        .route("/containers/{linker}/{alias}", delete(containers::unlink))
+        .route("/containers/{linker}/{alias}/json", get(containers::inspect_linked))
         .route("/containers/{id}/json", get(containers::inspect))
         .route("/containers/{id}/start", post(containers::start))
         .route("/containers/{id}/stop", post(containers::stop))
