@@ -5,6 +5,7 @@
 //! ├─ events
 //! ├─ images ── pull:<reference>
 //! ├─ network:<bridge>
+//! ├─ volumes
 //! ├─ logs ── router:<container> ── sink
 //! └─ containers ── container:<id>
 //! ```
@@ -23,6 +24,7 @@ pub mod log;
 pub mod network;
 mod shared;
 pub mod supervise;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;

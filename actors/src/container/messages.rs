@@ -7,6 +7,15 @@ use contract::record::{ContainerRecord, ContainerState};
 use contract::runtime::{Exit, TaskStatus};
 use tokio::sync::oneshot;
 
+/// What goes with a container that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Along {
+    /// Nothing of what outlives it.
+    Nothing,
+    /// Its anonymous volumes, unless others use them.
+    Volumes,
+}
+
 /// When a wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitCondition {
@@ -58,7 +67,8 @@ told! {
         done: oneshot::Sender<Result<i32, PortError>> }
     /// Remove it.
     Remove { /// Whether what runs is killed first.
-        force: Force, /// Answer.
+        force: Force, /// What goes with it.
+        along: Along, /// Answer.
         reply: Reply<Result<(), PortError>> }
     /// Its name has changed.
     Renamed { /// New name.

@@ -5,8 +5,10 @@ mod exec;
 mod images;
 mod links;
 mod logs;
+mod volumes;
 
 pub use logs::{AttachRequest, LogsRequest};
+pub use volumes::Choice;
 
 use crate::Snapshot;
 use crate::container::Containers;
@@ -15,6 +17,7 @@ use crate::events::{Event, Events, Subscribe, Subscription};
 use crate::image::{ImagesActor, Pulls};
 use crate::network::{Network, Reserve};
 use crate::shared::{Links, Ports, Shared, lock};
+use crate::volume::Volumes;
 use crate::supervise::{
     ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
     Unavailable,
@@ -77,11 +80,14 @@ impl Engine {
         let name = format!("network:{}", bridge.name);
         let network =
             root.add(ChildSpec::new(name, "network", move |_| Network::new(&bridge, leases.clone())));
+        let holds = shared.holds.clone();
+        let volumes =
+            root.add(ChildSpec::new("volumes", "volumes", move |_| Volumes::new(holds.clone())));
         root.add(ChildSpec::new("logs", "logs", |_| Logs));
         let own = Arc::clone(&shared);
         let containers =
             root.add(ChildSpec::new("containers", "containers", move |_| Containers::new(Arc::clone(&own))));
-        shared.connect(Links { events: events.clone(), network: network.clone() });
+        shared.connect(Links { events: events.clone(), network: network.clone(), volumes });
         let root = Arc::new(root.start());
         Self { shared, events, images, network, containers, root }
     }
@@ -107,6 +113,7 @@ impl Engine {
         for error in broken {
             tracing::error!("a container's record is set aside: {}", error.chain());
         }
+        self.sweep_volumes(&records).await?;
         // Before any of them is started again: what the others hold must not be handed out.
         for record in &records {
             let Some(endpoint) = &record.state.endpoint else { continue };
@@ -123,6 +130,7 @@ impl Engine {
             }
         });
         futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        self.unmount_volumes().await?;
         ports.roots.sweep().await?;
         ports.images.sweep().await
     }

@@ -14,7 +14,7 @@ use runtime::{FileSpools, RuntimeConfig, ShimRuntime, Signals};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{FileRecords, OverlayRoots, Store};
+use storage::{FileRecords, LocalVolumes, OverlayRoots, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -108,6 +108,7 @@ fn ports(config: &Config) -> anyhow::Result<Ports> {
         records: Arc::new(FileRecords::new(&config.data_root)),
         roots: Arc::new(OverlayRoots::new(&config.data_root, Arc::clone(&store))),
         images: store,
+        volumes: Arc::new(LocalVolumes::new(&config.data_root)),
         networks: Arc::new(Bridges::start().context("open netlink sockets")?),
         drivers: log_drivers::catalogue(),
         validate: log_drivers::validate,

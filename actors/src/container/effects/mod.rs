@@ -3,15 +3,16 @@
 
 mod links;
 mod network;
+mod volumes;
 
-pub use network::readopt;
 
 use network::{NETWORKING, detach, lease, not_reachable};
 
+use super::messages::Along;
 use crate::shared::{CLOSE, Shared, lock};
 use contract::error::Kind;
 use contract::network::Endpoint;
-use contract::record::{ContainerSpec, ContainerState};
+use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
 use contract::runtime::{Created, SandboxSpec, Target};
 use contract::storage::Durability;
 use contract::{ContainerId, PortError};
@@ -66,6 +67,7 @@ pub async fn start(
         tracing::warn!(container = id.short(), "undoing a start: {}", error.chain());
     }
     warn(spec, detach(shared, spec, state.endpoint.as_ref()).await);
+    warn(spec, volumes::release(shared, spec).await);
     let state = ContainerState {
         wanted: false,
         error: failure.error.chain(),
@@ -87,6 +89,8 @@ async fn steps(
     state: &mut ContainerState,
 ) -> Result<i32, Failure> {
     let root = shared.ports.roots.ensure_root(id, &spec.image).await?;
+    let mut container = spec.clone();
+    volumes::mount(shared, &mut container).await?;
     match spec.network_mode.as_str() {
         "bridge" => state.endpoint = Some(lease(shared, spec, &state.name).await?),
         "host" | "none" => {}
@@ -112,7 +116,7 @@ async fn steps(
     };
     let endpoint = state.endpoint.as_ref();
     let sandbox = SandboxSpec {
-        container: spec.clone(),
+        container,
         root,
         directory: shared.directory(&spec.id),
         address: endpoint.map(|e| e.address),
@@ -178,7 +182,26 @@ pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option
     let id = ContainerId::new(spec.id.clone());
     let mut errors = detach(shared, spec, endpoint).await;
     errors.extend(shared.ports.runtime.remove(&id).await.err());
+    errors.extend(volumes::release(shared, spec).await);
     warn(spec, errors);
+}
+
+/// How a container is removed.
+pub struct Removal<'a> {
+    /// Its last network attachment.
+    pub endpoint: Option<&'a Endpoint>,
+    /// How long attached clients are waited for.
+    pub patience: Duration,
+    /// What goes with it.
+    pub along: Along,
+}
+
+/// Puts a running container back on its network and notes which volumes it uses.
+pub async fn readopt(shared: &Shared, pid: i32, record: &ContainerRecord) {
+    if let Err(error) = volumes::hold(shared, &record.spec).await {
+        tracing::warn!(container = record.spec.id, "its volumes: {}", error.chain());
+    }
+    network::readopt(shared, pid, &record.state).await;
 }
 
 /// Removes all of a stopped container; goes on past errors and reports them together. Its record goes last and only
@@ -186,10 +209,10 @@ pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option
 pub async fn remove(
     shared: &Arc<Shared>,
     spec: &ContainerSpec,
-    endpoint: Option<&Endpoint>,
-    patience: Duration,
+    how: Removal<'_>,
 ) -> Result<(), PortError> {
     let id = ContainerId::new(spec.id.clone());
+    let Removal { endpoint, patience, along } = how;
     let steps = async {
         let mut errors = detach(shared, spec, endpoint).await;
         errors.extend(shared.ports.runtime.remove(&id).await.err());
@@ -200,6 +223,10 @@ pub async fn remove(
             logging.router.close(CLOSE).await;
         }
         errors.extend(shared.ports.roots.remove_root(&id).await.err());
+        errors.extend(volumes::release(shared, spec).await);
+        if along == Along::Volumes && errors.is_empty() {
+            errors.extend(volumes::discard(shared, spec).await);
+        }
         if errors.is_empty() {
             errors.extend(shared.ports.records.remove(&id).await.err());
         }
