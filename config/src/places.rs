@@ -20,8 +20,13 @@ pub(crate) const SECTION: Section = Section {
             "FOLDER",
             "Where sockets of running containers lie [default: /run/gantry]",
         ),
-        Key::new("pidfile", Kind::Text, "FILE", "File for the daemon's pid [default: /run/gantry.pid]")
-            .short('p'),
+        Key::new(
+            "pidfile",
+            Kind::Text,
+            "FILE",
+            "File for the daemon's pid [default: gantryd.pid in the exec-root]",
+        )
+        .short('p'),
         Key::new(
             "cgroup-parent",
             Kind::Text,
@@ -75,8 +80,6 @@ pub(crate) const SECTION: Section = Section {
     ],
 };
 
-/// Docker's default pidfile has a name that gantry must not take.
-const PIDFILE: &str = "/run/gantry.pid";
 /// The smallest buffer that is one: a few segments of output.
 const LEAST_SPOOL: i64 = 1 << 20;
 
@@ -122,12 +125,12 @@ impl Daemon {
         let place = |key, default: &str| -> Result<PathBuf, ValueError> {
             Ok(source.some_text(key)?.unwrap_or_else(|| default.to_owned()).into())
         };
+        let exec_root = place("exec-root", "/run/gantry")?;
+        let pidfile = source.text("pidfile")?.map_or_else(|| exec_root.join("gantryd.pid"), PathBuf::from);
         Ok(Self {
             data_root: place("data-root", "/var/lib/gantry")?,
-            exec_root: place("exec-root", "/run/gantry")?,
-            pidfile: Some(source.text("pidfile")?.unwrap_or_else(|| PIDFILE.to_owned()))
-                .filter(|p| !p.is_empty())
-                .map(PathBuf::from),
+            exec_root,
+            pidfile: Some(pidfile).filter(|p| !p.as_os_str().is_empty()),
             cgroup_parent: cgroup_parent(source)?,
             shim: source.some_text("shim")?.map(PathBuf::from),
             spool_budget,

@@ -9,6 +9,7 @@ mod lifecycle;
 pub mod machine;
 pub mod messages;
 pub mod names;
+mod quitting;
 mod removal;
 pub mod signals;
 pub mod snapshot;
