@@ -49,6 +49,10 @@ told! {
         grace: Option<i64>, /// Signal instead of its own.
         signal: Option<i32>, /// Answer.
         reply: Reply<Result<(), PortError>> }
+    /// Stop it because the daemon ends; true when it ran.
+    Quit { /// Seconds of grace instead of its own; -1 for ever.
+        grace: Option<i64>, /// Answer.
+        reply: Reply<Result<bool, PortError>> }
     /// Answers once it is known what exists of it.
     Known { /// Answer.
         reply: Reply<()> }

@@ -1,6 +1,7 @@
 //! The engine as the gateway sees it: one method an operation, each a thin ask to the actor that answers it.
 
 mod containers;
+mod ending;
 mod exec;
 mod images;
 mod links;

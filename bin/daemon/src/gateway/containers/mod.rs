@@ -6,7 +6,7 @@ mod streams;
 pub use lifecycle::*;
 pub use streams::*;
 
-use crate::gateway::create::resolve;
+use crate::gateway::create::{Defaults, fill, resolve};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
@@ -79,7 +79,9 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
     let warnings = crate::gateway::create::warnings(&body);
-    let spec = resolve(body, raw, &image, &gateway.defaults)?;
+    let config = gateway.live.get();
+    let mut spec = resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
+    fill(&mut spec, &config);
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))

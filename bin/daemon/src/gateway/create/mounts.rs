@@ -70,7 +70,6 @@ fn bind(text: &str) -> Result<Bind, PortError> {
     let mut bind = Bind {
         source: source.into(),
         target: target.into(),
-        text: text.into(),
         make_source: true,
         ..Bind::default()
     };
