@@ -17,7 +17,11 @@ impl Engine {
     /// Every volume, and how many containers use it.
     pub async fn volumes(&self) -> Result<Vec<(Volume, usize)>, PortError> {
         let all = self.shared.ports.volumes.list().await?;
-        Ok(all.into_iter().map(|v| (self.shared.volume_users(&v.name).len(), v)).map(|(n, v)| (v, n)).collect())
+        Ok(all
+            .into_iter()
+            .map(|v| (self.shared.volume_users(&v.name).len(), v))
+            .map(|(n, v)| (v, n))
+            .collect())
     }
 
     /// Bytes a volume's data takes.
