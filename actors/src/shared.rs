@@ -12,6 +12,7 @@ use crate::log::held::HeldSpool;
 use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::{Leases, Network};
 use crate::supervise::{Link, Registry};
+use contract::archive::Archives;
 use contract::image::Images;
 use contract::log::{LogDriverKind, LogSource, Options};
 use contract::network::{BridgeSpec, Networks};
@@ -39,6 +40,8 @@ pub struct Ports {
     pub records: Arc<dyn Records>,
     /// Container roots.
     pub roots: Arc<dyn Roots>,
+    /// What is inside containers.
+    pub archives: Arc<dyn Archives>,
     /// Images.
     pub images: Arc<dyn Images>,
     /// Bridges and endpoints.

@@ -18,6 +18,14 @@ pub enum WaitCondition {
     Removed,
 }
 
+/// A container that somebody reaches into.
+pub struct Borrowed {
+    /// Its main process; 0 when it does not run.
+    pub pid: i32,
+    /// While this is held, one that does not run stays so, and stays.
+    pub hold: Option<oneshot::Sender<()>>,
+}
+
 macro_rules! told {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty),* $(,)? })*) => {$(
         $(#[$doc])*
@@ -60,6 +68,9 @@ told! {
     Remove { /// Whether what runs is killed first.
         force: Force, /// Answer.
         reply: Reply<Result<(), PortError>> }
+    /// Reach into it: as it runs, or while it is kept from starting.
+    Borrow { /// Answer.
+        reply: Reply<Result<Borrowed, PortError>> }
     /// Its name has changed.
     Renamed { /// New name.
         name: String, /// Answer.

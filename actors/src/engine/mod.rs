@@ -1,10 +1,13 @@
 //! The engine as the gateway sees it: one method an operation, each a thin ask to the actor that answers it.
 
+mod archives;
+mod commit;
 mod containers;
 mod exec;
 mod images;
 mod logs;
 
+pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
 
 use crate::Snapshot;

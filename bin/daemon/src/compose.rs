@@ -102,8 +102,10 @@ fn ports(config: &Config) -> anyhow::Result<Ports> {
         cgroup_parent: config.cgroup_parent.clone(),
         spool_budget: config.spool_budget,
     };
+    let runtime = Arc::new(ShimRuntime::new(runtime, signals.clone()));
     Ok(Ports {
-        runtime: Arc::new(ShimRuntime::new(runtime, signals.clone())),
+        archives: runtime.clone(),
+        runtime,
         spools: Arc::new(FileSpools::new(signals)),
         records: Arc::new(FileRecords::new(&config.data_root)),
         roots: Arc::new(OverlayRoots::new(&config.data_root, Arc::clone(&store))),

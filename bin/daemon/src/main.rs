@@ -4,6 +4,7 @@
 mod compose;
 mod gateway;
 mod host;
+mod inside;
 mod listen;
 
 use anyhow::Context as _;
@@ -13,6 +14,9 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    if let Some(order) = inside::order() {
+        return inside::run(&order);
+    }
     let config = match Config::load(std::env::args_os()) {
         Ok(config) => config,
         Err(ConfigError::Flags(error)) => {

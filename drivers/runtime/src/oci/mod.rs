@@ -6,6 +6,8 @@ mod mounts;
 
 pub use capabilities::{canonical as canonical_capability, effective as effective_capabilities};
 
+pub use mounts::engine_mounts;
+
 use contract::record::ContainerSpec;
 use contract::runtime::SandboxSpec;
 use serde_json::{Value, json};
