@@ -1,7 +1,7 @@
 //! What is inside containers: copied in and out, listed, measured.
 
 use super::Engine;
-use crate::container::messages::{Borrow, Borrowed};
+use crate::container::messages::{Borrow, Borrowed, Part};
 use crate::{Snapshot, Status};
 use contract::archive::{PathStat, Put, Stream, Subject};
 use contract::{ContainerId, Kind, PortError};
@@ -37,13 +37,13 @@ impl Engine {
     /// What a path inside a container is.
     pub async fn stat_path(&self, id: &ContainerId, path: &[u8]) -> Result<PathStat, PortError> {
         let archives = &self.shared.ports.archives;
-        self.reach(id, |of| async move { archives.stat(&of, path).await }).await.map(|(stat, _)| stat)
+        self.reach(id, Part::Mounts, |of| async move { archives.stat(&of, path).await }).await.map(|(stat, _)| stat)
     }
 
     /// A file or folder of a container as a tar stream.
     pub async fn read_path(&self, id: &ContainerId, path: &[u8]) -> Result<(PathStat, Stream), PortError> {
         let archives = &self.shared.ports.archives;
-        let read = self.reach(id, |of| async move { archives.read(&of, path).await }).await?;
+        let read = self.reach(id, Part::Mounts, |of| async move { archives.read(&of, path).await }).await?;
         let ((stat, stream), borrowed) = read;
         self.shared.snapshot_event(&*self.find(id.as_str())?, "archive-path", &[]);
         Ok((stat, Box::new(Held { stream, _borrowed: borrowed })))
@@ -60,7 +60,7 @@ impl Engine {
             put.mounts.extend(spec.tmpfs.keys().map(|target| (target.clone(), false)));
         }
         put.owner = put.owner.filter(|_| !spec.user.is_empty()).map(|_| spec.user.clone());
-        let (of, _borrowed) = self.borrow(id).await?;
+        let (of, _borrowed) = self.borrow(id, Part::Mounts).await?;
         self.shared.ports.archives.write(&of, put, content).await?;
         self.shared.snapshot_event(&snapshot, "extract-to-dir", &[]);
         Ok(())
@@ -72,7 +72,7 @@ impl Engine {
         takeable(&snapshot, "export")?;
         let archives = &self.shared.ports.archives;
         // Once it is entered nothing done to the container harms the stream.
-        let (stream, _) = self.reach(id, |of| async move { archives.export(&of).await }).await?;
+        let (stream, _) = self.reach(id, Part::Layers, |of| async move { archives.export(&of).await }).await?;
         self.shared.snapshot_event(&snapshot, "export", &[]);
         Ok(stream)
     }
@@ -80,7 +80,7 @@ impl Engine {
     /// What a container changed of its image, as Docker's JSON.
     pub async fn changes(&self, id: &ContainerId) -> Result<Stream, PortError> {
         let archives = &self.shared.ports.archives;
-        self.reach(id, |of| async move { archives.changes(&of).await }).await.map(|(stream, _)| stream)
+        self.reach(id, Part::Layers, |of| async move { archives.changes(&of).await }).await.map(|(stream, _)| stream)
     }
 
     /// Bytes of each of these containers' own layers.
@@ -97,11 +97,12 @@ impl Engine {
     pub(super) async fn reach<T, F: Future<Output = Result<T, PortError>>>(
         &self,
         id: &ContainerId,
+        part: Part,
         work: impl Fn(Subject) -> F,
     ) -> Result<(T, Borrowed), PortError> {
         let mut tries = 0;
         loop {
-            let (of, borrowed) = self.borrow(id).await?;
+            let (of, borrowed) = self.borrow(id, part).await?;
             match work(of).await {
                 // It has ended meanwhile, and its actor is about to hear of it.
                 Err(error) if error.kind == Kind::Unavailable && borrowed.pid != 0 && tries < TRIES => {
@@ -113,9 +114,9 @@ impl Engine {
         }
     }
 
-    async fn borrow(&self, id: &ContainerId) -> Result<(Subject, Borrowed), PortError> {
-        let borrowed = self.call(id, |reply| Borrow { reply }).await?;
-        let spec = Arc::clone(&self.find(id.as_str())?.spec);
+    async fn borrow(&self, id: &ContainerId, part: Part) -> Result<(Subject, Borrowed), PortError> {
+        let borrowed = self.call(id, |reply| Borrow { part, reply }).await?;
+        let spec = Arc::clone(&borrowed.spec);
         let root = self.shared.ports.roots.ensure_root(id, &spec.image).await?;
         Ok((Subject { spec, root, pid: borrowed.pid }, borrowed))
     }

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::archives::takeable;
 use super::containers::whole;
+use crate::container::messages::Part;
 use crate::{Snapshot, Status};
 use contract::image::CommitSpec;
 use contract::{ContainerId, ImageId, Kind, PortError};
@@ -52,7 +53,7 @@ impl Engine {
         let ports = &self.shared.ports;
         // Its image must stay until the new one has its layers.
         let _in_use = self.shared.images_in_use.read().await;
-        let (layer, _borrowed) = self.reach(id, |of| async move { ports.archives.layer(&of).await }).await?;
+        let (layer, _borrowed) = self.reach(id, Part::Layers, |of| async move { ports.archives.layer(&of).await }).await?;
         let parent = ImageId::new(snapshot.spec.image.clone());
         let (comment, name) = (spec.comment.clone(), spec.name.clone());
         let image = ports.images.commit(&parent, layer, spec).await?;

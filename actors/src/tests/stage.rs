@@ -55,6 +55,7 @@ impl Stage {
             archives: world.archives.clone(),
             images: world.images.clone(),
             networks: world.networks.clone(),
+            volumes: world.volumes.clone(),
             drivers: self.drivers,
             validate: |_, _| Ok(()),
             attributes: |_, _| Ok(BTreeMap::new()),

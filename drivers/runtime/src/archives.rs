@@ -1,8 +1,7 @@
 //! What is inside containers, reached by a process for each request: this program executed anew, which enters the root
 //! and ends with its client.
 
-use crate::oci::engine_mounts;
-use crate::{ShimRuntime, launch};
+use crate::ShimRuntime;
 use async_trait::async_trait;
 use contract::archive::{Archives, BlockingStream, PathStat, Put, Report, Stream, Subject, Work};
 use contract::runtime::TaskStatus;
@@ -28,6 +27,21 @@ pub const VERB: &str = "inside";
 const REPORT: u64 = 1 << 20;
 /// Bytes of a refused stream that are still taken, so that its sender comes to read the answer.
 const UNREAD: u64 = 16 << 20;
+
+/// Where the engine itself mounts something in every container: what stands there is no change of the container's.
+const ENGINES: [&str; 11] = [
+    "/proc",
+    "/dev",
+    "/dev/pts",
+    "/dev/mqueue",
+    "/dev/shm",
+    "/dev/console",
+    "/sys",
+    "/sys/fs/cgroup",
+    "/etc/resolv.conf",
+    "/etc/hostname",
+    "/etc/hosts",
+];
 
 /// What such a process is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -146,17 +160,23 @@ fn layers(of: &Subject) -> Layers {
     Layers { lower: root.lower, upper: root.upper, work: root.work, target: root.target }
 }
 
-/// What would be mounted in a container that does not run.
-fn lent(of: &Subject) -> io::Result<Vec<Lent>> {
-    launch::make_sources(&of.spec)?;
+/// What would be mounted in a container that does not run, parents before children.
+fn lent(of: &Subject) -> Vec<Lent> {
     let binds = of.spec.binds.iter().map(|b| Lent {
         source: PathBuf::from(&b.source),
+        below: String::new(),
         target: b.target.clone(),
         read_only: b.read_only,
     });
-    let mut all: Vec<Lent> = binds.collect();
+    let volumes = of.spec.volumes.iter().map(|v| Lent {
+        source: v.source.clone(),
+        below: v.subpath.clone(),
+        target: v.target.clone(),
+        read_only: v.read_only,
+    });
+    let mut all: Vec<Lent> = binds.chain(volumes).collect();
     all.sort_by_key(|lent| lent.target.split('/').count());
-    Ok(all)
+    all
 }
 
 impl ShimRuntime {
@@ -202,10 +222,7 @@ impl ShimRuntime {
             return Ok((Some(held), view));
         }
         Ok((None, match mounts {
-            Mounts::All => {
-                let mounts = lent(of).map_err(|e| failed("make a bind's source", e))?;
-                View::Stopped { root: layers(of), mounts }
-            }
+            Mounts::All => View::Stopped { root: layers(of), mounts: lent(of) },
             Mounts::None => View::StoppedRoot(layers(of)),
         }))
     }
@@ -275,11 +292,11 @@ impl Archives for ShimRuntime {
     }
 
     async fn changes(&self, of: &Subject) -> Result<Stream, PortError> {
-        Ok(Box::new(self.compare(of, Work::Changes(engine_mounts())).await?))
+        Ok(Box::new(self.compare(of, Work::Changes(ENGINES.map(str::to_owned).to_vec())).await?))
     }
 
     async fn layer(&self, of: &Subject) -> Result<BlockingStream, PortError> {
-        let stream = self.compare(of, Work::Layer(engine_mounts())).await?;
+        let stream = self.compare(of, Work::Layer(ENGINES.map(str::to_owned).to_vec())).await?;
         Ok(Box::new(SyncIoBridge::new(stream)))
     }
 

@@ -71,22 +71,11 @@ pub async fn shim(
 fn prepare(spec: &SandboxSpec, facts: &HostFacts, config_file: &Path) -> std::io::Result<()> {
     let host_resolv = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     files::write(spec, &host_resolv)?;
-    make_sources(&spec.container)?;
     match std::fs::remove_file(spec.directory.join("exit.json")) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     std::fs::write(config_file, serde_json::to_vec(&oci::configuration(spec, facts))?)
-}
-
-/// Makes the binds' sources that are made when they are missing.
-pub fn make_sources(spec: &ContainerSpec) -> std::io::Result<()> {
-    for bind in spec.binds.iter().filter(|b| b.make_source) {
-        if !std::fs::exists(&bind.source)? {
-            std::fs::create_dir_all(&bind.source)?;
-        }
-    }
-    Ok(())
 }
 
 /// A container's stored wish.

@@ -24,9 +24,11 @@ mod store;
 mod tar;
 pub mod transfer;
 mod unpack;
+mod volumes;
 
 pub use limits::Limits;
 pub use records::FileRecords;
 pub use reference::Reference;
 pub use roots::OverlayRoots;
 pub use store::Store;
+pub use volumes::LocalVolumes;

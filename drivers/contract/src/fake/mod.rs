@@ -9,6 +9,7 @@ mod records;
 mod runtime;
 mod script;
 mod spool;
+mod volumes;
 
 pub use archives::FakeArchives;
 pub use images::FakeImages;
@@ -18,6 +19,7 @@ pub use records::{FakeRecords, FakeRoots};
 pub use runtime::FakeRuntime;
 pub use script::{Hold, Script};
 pub use spool::{FakeSpool, FakeSpools};
+pub use volumes::FakeVolumes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +46,8 @@ pub struct World {
     pub images: Arc<FakeImages>,
     /// Bridges and endpoints.
     pub networks: Arc<FakeNetworks>,
+    /// Volumes.
+    pub volumes: Arc<FakeVolumes>,
 }
 
 impl World {
@@ -58,6 +62,7 @@ impl World {
             archives: Arc::new(FakeArchives::new(script.clone())),
             images: Arc::new(FakeImages::new(script.clone())),
             networks: Arc::new(FakeNetworks::new(script.clone())),
+            volumes: Arc::new(FakeVolumes::new(script.clone())),
             spools,
             script,
         }

@@ -6,8 +6,6 @@ mod mounts;
 
 pub use capabilities::{canonical as canonical_capability, effective as effective_capabilities};
 
-pub use mounts::engine_mounts;
-
 use contract::record::ContainerSpec;
 use contract::runtime::SandboxSpec;
 use serde_json::{Value, json};
@@ -115,6 +113,8 @@ fn environment(spec: &SandboxSpec) -> Vec<String> {
     if c.tty && !has("TERM") {
         out.push("TERM=xterm".to_owned());
     }
+    let own = |e: &str| e.split_once('=').is_some_and(|(k, _)| has(k));
+    out.extend(spec.environment.iter().filter(|e| !own(e)).cloned());
     out.extend(c.env.iter().cloned());
     out
 }

@@ -1,7 +1,6 @@
 //! The mounts of a container: the kernel's file systems, the engine's files, the user's binds.
 
-use contract::record::ContainerSpec;
-use contract::runtime::{RootSpec, SandboxSpec};
+use contract::runtime::SandboxSpec;
 use serde_json::{Value, json};
 
 fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Value {
@@ -49,19 +48,4 @@ pub fn list(spec: &SandboxSpec) -> Vec<Value> {
         out.push(mount(&bind.target, "bind", &bind.source, &["rbind", access, propagation]));
     }
     out
-}
-
-/// Where the engine itself mounts something in every container: what stands there is no change of the container's.
-pub fn engine_mounts() -> Vec<String> {
-    let nothing = SandboxSpec {
-        container: ContainerSpec::default(),
-        root: RootSpec { lower: vec![], upper: "".into(), work: "".into(), target: "".into() },
-        directory: "".into(),
-        address: None,
-        gateway: None,
-        netns: None,
-    };
-    let mounts = list(&nothing);
-    let targets = mounts.iter().filter_map(|m| m.get("destination")?.as_str().map(str::to_owned));
-    targets.chain(["/dev/console".to_owned()]).collect()
 }

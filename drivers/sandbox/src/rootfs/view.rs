@@ -59,6 +59,9 @@ pub struct Layers {
 pub struct Lent {
     /// On the host.
     pub source: PathBuf,
+    /// A path inside the source, whose links are its own; empty = the whole.
+    #[serde(default)]
+    pub below: String,
     /// Inside.
     pub target: String,
     /// No writing.
@@ -183,8 +186,11 @@ fn lower(root: &Layers) -> Result<OwnedFd, LaunchError> {
 
 fn source(lent: &Lent) -> Result<(OwnedFd, Shape), LaunchError> {
     let source = text(&lent.source)?;
-    let file = rustix::fs::open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+    let mut file = rustix::fs::open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .step(format!("bind source path {source}"))?;
+    if !lent.below.is_empty() {
+        file = tree::resolve(&file, &lent.below)?;
+    }
     let shape = if tree::kind_of(&file)? == SFlag::S_IFDIR { Shape::Folder } else { Shape::File };
     Ok((detached::copy(&file, Reach::Tree)?, shape))
 }
