@@ -2,6 +2,7 @@
 
 pub mod actor;
 mod adoption;
+mod borrowing;
 pub mod claims;
 pub mod effects;
 pub mod lane;

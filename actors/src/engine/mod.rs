@@ -1,5 +1,7 @@
 //! The engine as the gateway sees it: one method an operation, each a thin ask to the actor that answers it.
 
+mod archives;
+mod commit;
 mod containers;
 mod ending;
 mod exec;
@@ -8,6 +10,7 @@ mod links;
 mod logs;
 mod volumes;
 
+pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
 pub use volumes::Choice;
 

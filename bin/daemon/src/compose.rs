@@ -48,8 +48,10 @@ pub fn ports(config: &Config, registry: Arc<RegistryClient>) -> anyhow::Result<P
         cgroup_parent: config.daemon.cgroup_parent.clone(),
         spool_budget: config.daemon.spool_budget,
     };
+    let runtime = Arc::new(ShimRuntime::new(runtime, signals.clone()));
     Ok(Ports {
-        runtime: Arc::new(ShimRuntime::new(runtime, signals.clone())),
+        archives: runtime.clone(),
+        runtime,
         spools: Arc::new(FileSpools::new(signals)),
         records: Arc::new(FileRecords::new(root)),
         roots: Arc::new(OverlayRoots::new(root, Arc::clone(&store))),

@@ -26,7 +26,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, head, post};
+use axum::routing::{any, delete, get, head, post, put};
 use contract::network::BridgeSpec;
 use serde::Serialize;
 use status::Failure;
@@ -83,6 +83,13 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/containers/{id}/top", get(containers::top))
         .route("/containers/{id}/logs", get(containers::logs))
         .route("/containers/{id}/attach", post(containers::attach))
+        .route(
+            "/containers/{id}/archive",
+            get(containers::read_path).merge(head(containers::stat_path)).merge(put(containers::write_path)),
+        )
+        .route("/containers/{id}/changes", get(containers::changes))
+        .route("/containers/{id}/export", get(containers::export))
+        .route("/commit", post(containers::commit))
         .route("/containers/{id}/exec", post(exec::create))
         .route("/exec/{id}/start", post(exec::start))
         .route("/exec/{id}/json", get(exec::inspect))

@@ -1,8 +1,12 @@
 //! `/containers/…`.
 
+mod archive;
+mod commit;
 mod lifecycle;
 mod streams;
 
+pub use archive::*;
+pub use commit::commit;
 pub use lifecycle::*;
 pub use streams::*;
 
