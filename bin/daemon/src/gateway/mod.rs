@@ -9,6 +9,7 @@ mod hijack;
 mod images;
 mod info;
 mod lines;
+mod moment;
 mod networks;
 mod query;
 mod render;
@@ -16,6 +17,7 @@ pub mod serve;
 mod status;
 mod system;
 mod unbuilt;
+mod usage;
 mod version;
 
 use crate::host::Host;
@@ -65,6 +67,8 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/fault", post(system::fault))
+        .route("/system/df", get(usage::df))
+        .route("/build/prune", post(usage::prune_builds))
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
         .route("/containers/{id}", delete(containers::remove))
@@ -97,6 +101,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/json", get(images::list))
         .route("/images/create", post(images::create))
         .route("/images/load", post(images::load))
+        .route("/images/prune", post(images::prune))
         .route("/images/{*rest}", any(images::named))
         .route("/networks", get(networks::list))
         .route("/networks/{id}", get(networks::inspect))
