@@ -23,7 +23,9 @@ pub fn ensure(route: &mut Socket, spec: &BridgeSpec) -> Result<(), NetworkError>
         return Err(NetworkError::NotABridge(spec.name.clone()));
     }
     route.transact(vec![link::address(found.index, spec.gateway, spec.prefix), link::up(found.index)])?;
-    set("/proc/sys/net/ipv4/ip_forward".into())?;
+    if spec.policy.forward {
+        set("/proc/sys/net/ipv4/ip_forward".into())?;
+    }
     // Without it the kernel drops 127.0.0.1 traffic redirected to the bridge; the guard chain closes the hole.
     set(format!("/proc/sys/net/ipv4/conf/{}/route_localnet", spec.name).into())
 }

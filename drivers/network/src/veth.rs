@@ -80,7 +80,7 @@ fn create(
             });
         });
     });
-    route.transact(vec![message, link::hairpin(host)])?;
+    route.transact(vec![message, link::port(host, endpoint.bridge.policy.icc)])?;
     Ok(())
 }
 
