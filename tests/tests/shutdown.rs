@@ -17,11 +17,11 @@ fn sure(daemon: &Daemon, name: &str, script: &str) {
 #[test]
 fn containers_live_on_when_the_daemon_ends() {
     let mut daemon = Daemon::start();
-    daemon.docker(["run", "-d", "--name", "c", "busybox", "sh", "-c", PATIENT]).ok();
-    let pid = daemon.inspect("c", "{{.State.Pid}}");
+    daemon.docker(["run", "-d", "--name", "cc", "busybox", "sh", "-c", PATIENT]).ok();
+    let pid = daemon.inspect("cc", "{{.State.Pid}}");
     assert_eq!(daemon.stop().code, 0);
     daemon.start_again();
-    assert_eq!(daemon.inspect("c", "{{.State.Running}} {{.State.Pid}}"), format!("true {pid}"));
+    assert_eq!(daemon.inspect("cc", "{{.State.Running}} {{.State.Pid}}"), format!("true {pid}"));
 }
 
 #[test]
@@ -76,32 +76,32 @@ fn a_container_with_more_patience_of_its_own_gets_it() {
 #[test]
 fn a_paused_container_is_thawed_to_stop() {
     let mut daemon = Builder::new().args(["--live-restore=false"]).start();
-    daemon.docker(["run", "-d", "--name", "p", "busybox", "sh", "-c", PATIENT]).ok();
-    sure(&daemon, "p", PATIENT);
-    daemon.docker(["pause", "p"]).ok();
+    daemon.docker(["run", "-d", "--name", "pp", "busybox", "sh", "-c", PATIENT]).ok();
+    sure(&daemon, "pp", PATIENT);
+    daemon.docker(["pause", "pp"]).ok();
     assert_eq!(daemon.stop().code, 0);
     daemon.start_again();
-    assert_eq!(daemon.inspect("p", "{{.State.Status}} {{.State.ExitCode}}"), "exited 7");
+    assert_eq!(daemon.inspect("pp", "{{.State.Status}} {{.State.ExitCode}}"), "exited 7");
 }
 
 #[test]
 fn a_request_under_way_is_answered_before_the_daemon_ends() {
     let mut daemon = Daemon::start();
     let slow = "trap 'sleep 1; exit 3' TERM; while :; do sleep 0.1; done";
-    daemon.docker(["run", "-d", "--name", "c", "busybox", "sh", "-c", slow]).ok();
-    sure(&daemon, "c", slow);
-    let follower = daemon.docker_running(["logs", "-f", "c"]);
-    let stopping = daemon.docker_running(["stop", "c"]);
+    daemon.docker(["run", "-d", "--name", "cc", "busybox", "sh", "-c", slow]).ok();
+    sure(&daemon, "cc", slow);
+    let follower = daemon.docker_running(["logs", "-f", "cc"]);
+    let stopping = daemon.docker_running(["stop", "cc"]);
     eventually("the stop is under way", || {
         let events = daemon.docker(["events", "--since", "1", "--until", "0s", "--filter", "event=kill"]);
         (!events.ok().is_empty()).then_some(())
     });
     let ended = daemon.stop();
     assert_eq!(ended.code, 0, "{ended}");
-    assert_eq!(stopping.finish().ok(), "c");
+    assert_eq!(stopping.finish().ok(), "cc");
     follower.finish();
     daemon.start_again();
-    assert_eq!(daemon.inspect("c", "{{.State.ExitCode}}"), "3");
+    assert_eq!(daemon.inspect("cc", "{{.State.ExitCode}}"), "3");
 }
 
 #[test]

@@ -93,15 +93,15 @@ pub fn up(index: u32) -> Message {
 }
 
 /// A request that lets a bridge port send back where frames came from: where the bridge passes
-/// frames through netfilter, a container reaching its own published port needs it. Without `icc` frames to other
-/// containers go no further than the bridge, where no firewall rule would see them pass.
-pub fn port(name: &str, icc: bool) -> Message {
+/// frames through netfilter, a container reaching its own published port needs it. `isolated` ports speak with the bridge,
+/// but not with each other.
+pub fn port(name: &str, isolated: bool) -> Message {
     let mut message =
         Message::new(NEWLINK, ACKED, &ifinfo(0, false), format!("setting up the bridge port {name}"));
     message.text(ifla::IFNAME, name).nest(ifla::LINKINFO, |info| {
         info.text(ifla::INFO_SLAVE_KIND, "bridge").nest(ifla::INFO_SLAVE_DATA, |port| {
             port.bytes(ifla::PORT_MODE, &[1]);
-            if !icc {
+            if isolated {
                 port.bytes(ifla::PORT_ISOLATED, &[1]);
             }
         });

@@ -89,7 +89,7 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
         }));
     }
     if !bridge.policy.icc {
-        // Bridge ports are isolated, but a container could still go by way of the bridge's own address.
+        // Also for isolated ports: a container could go by way of the bridge's own address.
         out.push(rule(table, "forward", |r| {
             r.from(name).to(Is::Same, name).count().verdict(Verdict::Drop);
         }));
