@@ -6,6 +6,12 @@ use nix::sys::signal::Signal;
 const PATIENT: &str = "trap 'echo asked; exit 7' TERM; while :; do sleep 0.1; done";
 const DEAF: &str = "trap '' TERM; while :; do sleep 0.1; done";
 
+/// This moment, as `events` takes it.
+fn now() -> String {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970");
+    format!("{}.{:09}", since.as_secs(), since.subsec_nanos())
+}
+
 fn sure(daemon: &Daemon, name: &str, script: &str) {
     // The trap must stand before the signal comes.
     daemon.docker(["exec", name, "true"]).ok();
@@ -93,7 +99,7 @@ fn a_request_under_way_is_answered_before_the_daemon_ends() {
     let follower = daemon.docker_running(["logs", "-f", "cc"]);
     let stopping = daemon.docker_running(["stop", "cc"]);
     eventually("the stop is under way", || {
-        let events = daemon.docker(["events", "--since", "1", "--until", "0s", "--filter", "event=kill"]);
+        let events = daemon.docker(["events", "--since", "1", "--until", &now(), "--filter", "event=kill"]);
         (!events.ok().is_empty()).then_some(())
     });
     let ended = daemon.stop();
