@@ -75,6 +75,7 @@ impl Container {
             self.event("oom", &[]);
         }
         self.shared.network_event(&self.spec, "disconnect");
+        self.shared.unmount_events(&self.spec);
         self.event(
             "die",
             &[("exitCode", exit.code.to_string()), ("execDuration", ran.as_secs().to_string())],

@@ -2,10 +2,12 @@
 
 pub mod actor;
 mod adoption;
+mod borrowing;
 pub mod claims;
 pub mod effects;
 pub mod lane;
 mod lifecycle;
+mod linking;
 pub mod machine;
 pub mod messages;
 pub mod names;

@@ -10,7 +10,7 @@ use registry::{Proxies, RegistryClient, RegistryConfig};
 use runtime::{FileSpools, RuntimeConfig, ShimRuntime, Signals};
 use std::path::PathBuf;
 use std::sync::Arc;
-use storage::{FileRecords, OverlayRoots, Store};
+use storage::{FileRecords, LocalVolumes, OverlayRoots, Store};
 
 /// How registries are reached.
 pub fn registries(config: &Config) -> RegistryConfig {
@@ -49,12 +49,15 @@ pub fn ports(config: &Config, registry: Arc<RegistryClient>) -> anyhow::Result<P
         cgroup_parent: config.daemon.cgroup_parent.clone(),
         spool_budget: config.daemon.spool_budget,
     };
+    let runtime = Arc::new(ShimRuntime::new(runtime, signals.clone()));
     Ok(Ports {
-        runtime: Arc::new(ShimRuntime::new(runtime, signals.clone())),
+        archives: runtime.clone(),
+        runtime,
         spools: Arc::new(FileSpools::new(signals)),
         records: Arc::new(FileRecords::new(root)),
         roots: Arc::new(OverlayRoots::new(root, Arc::clone(&store))),
         images: store,
+        volumes: Arc::new(LocalVolumes::new(root)),
         networks: Arc::new(Bridges::start().context("open netlink sockets")?),
         drivers: log_drivers::catalogue(),
         validate: log_drivers::validate,

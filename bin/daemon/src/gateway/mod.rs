@@ -26,7 +26,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, head, post};
+use axum::routing::{any, delete, get, head, post, put};
 use contract::network::BridgeSpec;
 use serde::Serialize;
 use status::Failure;
@@ -68,6 +68,8 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
         .route("/containers/{id}", delete(containers::remove))
+        .route("/containers/{linker}/{alias}", delete(containers::unlink))
+        .route("/containers/{linker}/{alias}/json", get(containers::inspect_linked))
         .route("/containers/{id}/json", get(containers::inspect))
         .route("/containers/{id}/start", post(containers::start))
         .route("/containers/{id}/stop", post(containers::stop))
@@ -81,6 +83,13 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/containers/{id}/top", get(containers::top))
         .route("/containers/{id}/logs", get(containers::logs))
         .route("/containers/{id}/attach", post(containers::attach))
+        .route(
+            "/containers/{id}/archive",
+            get(containers::read_path).merge(head(containers::stat_path)).merge(put(containers::write_path)),
+        )
+        .route("/containers/{id}/changes", get(containers::changes))
+        .route("/containers/{id}/export", get(containers::export))
+        .route("/commit", post(containers::commit))
         .route("/containers/{id}/exec", post(exec::create))
         .route("/exec/{id}/start", post(exec::start))
         .route("/exec/{id}/json", get(exec::inspect))

@@ -1,6 +1,7 @@
 //! `POST /containers/create`: the request, merged with its image, becomes a container's specification.
 //! What gantry cannot honour is refused by name; nothing is silently dropped.
 
+mod attachments;
 mod defaults;
 mod image;
 mod isolation;
@@ -110,6 +111,7 @@ pub fn resolve(
         ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
+        links: attachments::links(&host, &network_mode)?,
         network_mode,
         extra_hosts: host.extra_hosts.clone().unwrap_or_default(),
         dns: host.dns.clone().unwrap_or_default(),
