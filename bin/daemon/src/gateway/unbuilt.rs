@@ -3,8 +3,7 @@
 use axum::http::{Method, StatusCode};
 
 /// Docker's routes that gantry knows by name but has not built, by their first part.
-const FIRST: [&str; 7] =
-    ["build", "volumes", "networks", "plugins", "swarm", "session", "distribution"];
+const FIRST: [&str; 7] = ["build", "volumes", "networks", "plugins", "swarm", "session", "distribution"];
 
 /// Docker's operations on one container that are not built, by their last part.
 const OF_CONTAINER: [&str; 4] = ["stats", "update", "checkpoints", "ws"];
