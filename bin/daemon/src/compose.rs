@@ -4,7 +4,7 @@ use crate::live::Live;
 use actors::Ports;
 use anyhow::Context as _;
 use config::Config;
-use contract::network::BridgeSpec;
+use contract::network::{BridgePolicy, BridgeSpec};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
 use runtime::{FileSpools, RuntimeConfig, ShimRuntime, Signals};
@@ -32,7 +32,8 @@ pub fn registries(config: &Config) -> RegistryConfig {
 /// The default bridge.
 pub fn bridge(config: &Config) -> BridgeSpec {
     let own = &config.bridge;
-    BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu }
+    let policy = BridgePolicy { icc: own.icc, masquerade: own.masquerade, forward: own.forward };
+    BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu, policy }
 }
 
 /// Every driver.
