@@ -13,12 +13,6 @@
 use contract::record::ContainerSpec;
 use std::time::Duration;
 
-/// The first pause before a restart by policy, doubled each time up to [`MAX_BACKOFF`] (moby restartmanager).
-const BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(60);
-/// A run at least this long resets the pause.
-const STABLE: Duration = Duration::from_secs(10);
-
 /// Where a container stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -113,13 +107,14 @@ pub struct Machine {
     pub stopped_by_user: bool,
     /// It is being stopped in order to be started.
     again: bool,
-    backoff: Duration,
+    /// The last pause before a restart by policy, if it was not one of the user's that came after it.
+    pause: Option<Duration>,
 }
 
 impl Machine {
     /// A container whose state is not known yet.
     pub fn new(attempt: u64) -> Self {
-        Self { phase: Phase::Adopting, attempt, stopped_by_user: false, again: false, backoff: BACKOFF }
+        Self { phase: Phase::Adopting, attempt, stopped_by_user: false, again: false, pause: None }
     }
 
     /// A start was asked for, or is due.
@@ -144,7 +139,7 @@ impl Machine {
         self.attempt += 1;
         if by == By::User {
             self.stopped_by_user = false;
-            self.backoff = BACKOFF;
+            self.pause = None;
         }
     }
 
@@ -267,11 +262,9 @@ impl Machine {
             self.phase = Phase::Exited;
             return Some(Next::Rest);
         }
-        if exit.ran >= STABLE {
-            self.backoff = BACKOFF;
-        }
-        let pause = self.backoff;
-        self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
+        let last = self.pause.filter(|_| exit.ran < spec.backoff.reset);
+        let pause = last.map_or(spec.backoff.min, |last| last.saturating_mul(2)).min(spec.backoff.max);
+        self.pause = Some(pause);
         self.phase = Phase::Restarting;
         Some(Next::After(pause))
     }

@@ -2,8 +2,10 @@
 
 pub mod actor;
 mod adoption;
+mod checks;
 pub mod claims;
 pub mod effects;
+mod health;
 pub mod lane;
 mod lifecycle;
 pub mod machine;

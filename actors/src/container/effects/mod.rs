@@ -2,8 +2,10 @@
 //! under the container's lane.
 
 mod network;
+mod probe;
 
 pub use network::readopt;
+pub use probe::probe;
 
 use network::{NETWORKING, detach, lease, not_reachable};
 
@@ -52,6 +54,7 @@ pub async fn start(
         exit_code: 0,
         oom_killed: false,
         endpoint: None,
+        health: super::health::at_start(before.health.as_ref(), spec.probe().is_some()),
         ..before.clone()
     };
     // A driver that panics must not leave those who wait for the start without an answer.

@@ -39,6 +39,7 @@ pub async fn create(State(gateway): State<Shared>, Path(name): Path<String>, req
         stdin: flag(&body, "AttachStdin"),
         output: flag(&body, "AttachStdout") || flag(&body, "AttachStderr"),
         privileged: flag(&body, "Privileged"),
+        bound: false,
         attach: [flag(&body, "AttachStdout"), flag(&body, "AttachStderr")],
         detach_keys: text(&body, "DetachKeys"),
     };
@@ -60,7 +61,8 @@ pub async fn start(State(gateway): State<Shared>, Path(id): Path<String>, reques
     let run = gateway.engine.exec_run(&exec, !detached).await;
     let [stdout, stderr] = info.spec.attach;
     let detach = DetachKeys::parse(&info.spec.detach_keys)?;
-    let shape = Shape { tty: info.spec.tty, stdout, stderr, detach };
+    // How it looks is this request's choice, whatever the session was made with.
+    let shape = Shape { raw: flag(&sent, "Tty"), stdout, stderr, detach: info.spec.tty.then_some(detach) };
     let request = Request::from_parts(parts, axum::body::Body::empty());
     let attachment = match run {
         Ok(attachment) => attachment,

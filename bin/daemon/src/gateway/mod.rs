@@ -3,11 +3,13 @@
 mod containers;
 mod create;
 mod detach;
+mod events;
 mod exec;
 mod filter;
 mod hijack;
 mod images;
 mod lines;
+mod moment;
 mod networks;
 mod query;
 mod render;
@@ -65,12 +67,13 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/_ping", get(system::ping).merge(head(system::ping)))
         .route("/version", get(system::version))
         .route("/info", get(system::info))
-        .route("/events", get(system::events))
+        .route("/events", get(events::events))
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/fault", post(system::fault))
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
+        .route("/containers/prune", post(containers::prune))
         .route("/containers/{id}", delete(containers::remove))
         .route("/containers/{id}/json", get(containers::inspect))
         .route("/containers/{id}/start", post(containers::start))

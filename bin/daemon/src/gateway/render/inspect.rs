@@ -13,7 +13,7 @@ pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -
     let status = snapshot.status.as_str();
     let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
     let mut args = spec.args.iter();
-    json!({
+    let mut out = json!({
         "Id": spec.id,
         "Created": time(spec.created_ns),
         "Path": args.next(),
@@ -52,7 +52,12 @@ pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -
         })).collect::<Vec<_>>(),
         "Config": config(spec),
         "NetworkSettings": network(snapshot),
-    })
+    });
+    if let (Some(health), Some(state)) = (&state.health, out.get_mut("State").and_then(Value::as_object_mut))
+    {
+        state.insert("Health".into(), super::health::state(health));
+    }
+    out
 }
 
 /// What the request said, with the resolved values in place of what it left open.
@@ -100,6 +105,9 @@ fn config(spec: &ContainerSpec) -> Value {
         }
         if !spec.stop_signal.is_empty() {
             map.insert("StopSignal".into(), spec.stop_signal.clone().into());
+        }
+        if let Some(health) = &spec.health {
+            map.insert("Healthcheck".into(), super::health::config(health));
         }
         if let Some(seconds) = spec.stop_timeout {
             map.insert("StopTimeout".into(), seconds.into());
