@@ -29,6 +29,14 @@ impl Engine {
         self.shared.execs.ended(exec).await;
     }
 
+    /// A session's client left by its detach keys.
+    pub fn exec_detached(&self, exec: &ExecId) {
+        let info = self.shared.execs.get(exec);
+        if let Some(snapshot) = info.ok().and_then(|i| self.shared.board.get(&i.container)) {
+            self.shared.snapshot_event(&snapshot, "exec_detach", &[("execID", exec.to_string())]);
+        }
+    }
+
     /// Sets a session's terminal size.
     pub async fn exec_resize(&self, exec: &ExecId, rows: u16, cols: u16) -> Result<(), PortError> {
         let info = self.shared.execs.get(exec)?;

@@ -107,7 +107,7 @@ impl Roots for OverlayRoots {
     }
 
     async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError> {
-        let upper = self.folder(id)?.join("upper");
+        let upper = self.folder(id)?.join("diff");
         blocking(move || Ok(size(&upper))).await
     }
 

@@ -76,6 +76,13 @@ fn host_config(spec: &ContainerSpec) -> Value {
     Value::Object(out)
 }
 
+/// The environment, and the names that were asked to be absent from it, as Docker shows them.
+fn env(spec: &ContainerSpec) -> Vec<&str> {
+    let asked = spec.request.get("Env").and_then(Value::as_array).into_iter().flatten();
+    let absent = asked.filter_map(Value::as_str).filter(|e| !e.contains('='));
+    spec.env.iter().map(String::as_str).chain(absent).collect()
+}
+
 fn config(spec: &ContainerSpec) -> Value {
     let (entrypoint, command) = spec.args.split_at_checked(spec.entrypoint_len).unwrap_or((&[], &spec.args));
     let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
@@ -89,7 +96,7 @@ fn config(spec: &ContainerSpec) -> Value {
         "Tty": spec.tty,
         "OpenStdin": spec.open_stdin,
         "StdinOnce": spec.stdin_once,
-        "Env": spec.env,
+        "Env": env(spec),
         "Cmd": or_null(command),
         "Image": spec.image_name,
         "Volumes": null,
