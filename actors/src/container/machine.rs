@@ -94,6 +94,8 @@ pub enum Next {
     After(Duration),
     /// A start at once: a restart was asked for.
     Again,
+    /// A start by policy, when the next daemon starts.
+    Later,
 }
 
 /// Decides and remembers.
@@ -109,12 +111,21 @@ pub struct Machine {
     again: bool,
     /// The last pause before a restart by policy, if it was not one of the user's that came after it.
     pause: Option<Duration>,
+    /// The daemon ends and takes it along.
+    pub ending: bool,
 }
 
 impl Machine {
     /// A container whose state is not known yet.
     pub fn new(attempt: u64) -> Self {
-        Self { phase: Phase::Adopting, attempt, stopped_by_user: false, again: false, pause: None }
+        Self {
+            phase: Phase::Adopting,
+            attempt,
+            stopped_by_user: false,
+            again: false,
+            pause: None,
+            ending: false,
+        }
     }
 
     /// A start was asked for, or is due.
@@ -168,6 +179,21 @@ impl Machine {
             Phase::Restarting => self.give_up_restarting(),
             Phase::Starting | Phase::Adopting => Verdict::Later,
             Phase::Created | Phase::Exited | Phase::Removing | Phase::Dead => Verdict::AlreadyThere,
+        }
+    }
+
+    /// The daemon ends and takes it along. That is no wish of the user's: its policy applies when the next one starts.
+    pub fn quit(&mut self) -> Verdict {
+        self.ending = true;
+        match self.phase {
+            Phase::Running | Phase::Paused | Phase::Stopping => {
+                self.phase = Phase::Stopping;
+                // A restart that was asked for becomes one by the next daemon.
+                self.stopped_by_user &= !std::mem::take(&mut self.again);
+                Verdict::Proceed
+            }
+            Phase::Starting | Phase::Adopting => Verdict::Later,
+            _ => Verdict::AlreadyThere,
         }
     }
 
@@ -261,6 +287,10 @@ impl Machine {
         if !wanted {
             self.phase = Phase::Exited;
             return Some(Next::Rest);
+        }
+        if self.ending {
+            self.phase = Phase::Exited;
+            return Some(Next::Later);
         }
         let last = self.pause.filter(|_| exit.ran < spec.backoff.reset);
         let pause = last.map_or(spec.backoff.min, |last| last.saturating_mul(2)).min(spec.backoff.max);

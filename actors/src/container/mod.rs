@@ -2,15 +2,18 @@
 
 pub mod actor;
 mod adoption;
+mod borrowing;
 mod checks;
 pub mod claims;
 pub mod effects;
 mod health;
 pub mod lane;
 mod lifecycle;
+mod linking;
 pub mod machine;
 pub mod messages;
 pub mod names;
+mod quitting;
 mod removal;
 pub mod signals;
 pub mod snapshot;

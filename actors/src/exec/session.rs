@@ -29,10 +29,10 @@ impl Shared {
         let snapshot = self.running(id)?;
         let exec = crate::random_id()?;
         let own = |key: &str| spec.env.iter().any(|e| e.split_once('=').is_some_and(|(k, _)| k == key));
-        let mut env: Vec<String> = snapshot
-            .spec
-            .env
+        let linked = crate::links::environment(&self.board, &snapshot);
+        let mut env: Vec<String> = linked
             .iter()
+            .chain(&snapshot.spec.env)
             .filter(|e| !e.split_once('=').is_some_and(|(k, _)| own(k)))
             .cloned()
             .collect();

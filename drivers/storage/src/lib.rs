@@ -2,6 +2,7 @@
 
 mod archive;
 mod changes;
+mod commit;
 mod config;
 mod core;
 mod decompress;
@@ -21,10 +22,13 @@ mod removal;
 mod roots;
 mod store;
 mod tar;
+pub mod transfer;
 mod unpack;
+mod volumes;
 
 pub use limits::Limits;
 pub use records::FileRecords;
 pub use reference::Reference;
 pub use roots::OverlayRoots;
 pub use store::Store;
+pub use volumes::LocalVolumes;

@@ -21,7 +21,6 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
     let table = [
         ("Volumes", some(&body.volumes)),
         ("VolumesFrom", some(&host.volumes_from)),
-        ("Links", some(&host.links)),
         ("Devices", some(&host.devices)),
         ("DeviceCgroupRules", some(&host.device_cgroup_rules)),
         ("DeviceRequests", some(&host.device_requests)),

@@ -4,7 +4,7 @@ pub mod health;
 mod inspect;
 mod summary;
 
-pub use inspect::{inspect, network_id};
+pub use inspect::{config, inspect, network_id};
 pub use summary::{Port, ports, summary};
 
 use contract::network::{PortBinding, Protocol};
