@@ -116,7 +116,15 @@ impl Container {
             Context { cgroup: &self.main.cgroup, rlimits: &self.rlimits, oom_score_adj: self.oom_score_adj };
         let (pid, stdio) =
             launch::exec(self.pid(), process, &context).map_err(|e| (e.reason, e.to_string()))?;
-        self.sessions.push(Session { id, pid, stdio, tty: process.tty, code: None, seen: false });
+        self.sessions.push(Session {
+            id,
+            pid,
+            stdio,
+            tty: process.tty,
+            code: None,
+            seen: false,
+            bound: process.bound,
+        });
         Ok(pid)
     }
 

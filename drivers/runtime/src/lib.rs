@@ -182,6 +182,7 @@ impl Runtime for ShimRuntime {
             tty: spec.tty,
             stdin: spec.stdin,
             output: spec.output,
+            bound: spec.bound,
         };
         // The end is heard by the watcher, which must be there before it can come.
         self.task(id).connected().await;
