@@ -45,6 +45,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             log_opts: config.log_opts.clone(),
             shm_size: config.default_shm_size,
             hostname: host.name,
+            runtimes: Default::default(),
         },
         data_root: config.data_root.clone(),
         bridge,

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use sandbox::config::{Config, Rlimit};
 use sandbox::launch::{self, Context, Launched, Wiring};
 use sandbox::protocol::{ExecProcess, Exit, Reason, State};
+use sandbox::seccomp::{self, Policy};
 use std::fs::File;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -19,6 +20,9 @@ pub struct Container {
     /// Limits of each of its processes.
     rlimits: Vec<Rlimit>,
     oom_score_adj: Option<i32>,
+    policy: Option<Policy>,
+    /// Its first process is not the first of a namespace: the others do not end with it.
+    shares_processes: bool,
     /// Its spool.
     pub output: Output,
     /// Its exec sessions.
@@ -42,33 +46,35 @@ pub struct Container {
 
 impl Container {
     /// Makes it, up to the start gate.
-    pub fn create(options: &Options) -> Result<Self, String> {
+    pub fn create(options: &Options) -> Result<Self, (Reason, String)> {
+        let failed = |text: String| (Reason::Failed, text);
         // A second shim for the same container must not exist: the socket's lock is the name itself.
-        let text =
-            std::fs::read(&options.config).map_err(|e| format!("read {}: {e}", options.config.display()))?;
-        let config: Config =
-            serde_json::from_slice(&text).map_err(|e| format!("read {}: {e}", options.config.display()))?;
+        let read = |e: String| failed(format!("read {}: {e}", options.config.display()));
+        let text = std::fs::read(&options.config).map_err(|e| read(e.to_string()))?;
+        let config: Config = serde_json::from_slice(&text).map_err(|e| read(e.to_string()))?;
+        let policy = config.linux.seccomp.as_ref().map(seccomp::compile_profile).transpose();
+        let policy = policy.map_err(|e| failed(e.to_string()))?;
         let _own_session = nix::unistd::setsid();
-        nix::sys::prctl::set_child_subreaper(true).map_err(|e| format!("become a subreaper: {e}"))?;
+        nix::sys::prctl::set_child_subreaper(true).map_err(|e| failed(format!("become a subreaper: {e}")))?;
         match std::fs::remove_file(&options.socket) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(format!("remove {}: {e}", options.socket.display()));
+                return Err(failed(format!("remove {}: {e}", options.socket.display())));
             }
             _ => {}
         }
         let listener = UnixListener::bind(&options.socket)
-            .map_err(|e| format!("listen on {}: {e}", options.socket.display()))?;
-        listener.set_nonblocking(true).map_err(|e| format!("listen: {e}"))?;
+            .map_err(|e| failed(format!("listen on {}: {e}", options.socket.display())))?;
+        listener.set_nonblocking(true).map_err(|e| failed(format!("listen: {e}")))?;
         let output = Output::open(&options.dir.join("spool"), options.budget, options.drop_when_full)
-            .map_err(|e| format!("open spool in {}: {e}", options.dir.display()))?;
+            .map_err(|e| failed(format!("open spool in {}: {e}", options.dir.display())))?;
         let terminal = config.process.terminal;
         let wiring = Wiring { terminal, stdin: options.stdin, output: true };
-        let main = match launch::create(&config, wiring) {
+        let main = match launch::create(&config, policy.as_ref(), wiring) {
             Ok(main) => main,
             Err(error) => {
                 // What cannot be removed now is removed by the daemon with the container.
                 let _left = std::fs::remove_file(&options.socket);
-                return Err(error.to_string());
+                return Err((error.reason, error.to_string()));
             }
         };
         // Without it the end is told a little later.
@@ -78,6 +84,8 @@ impl Container {
             mounts,
             rlimits: config.process.rlimits,
             oom_score_adj: config.process.oom_score_adj,
+            policy,
+            shares_processes: config.linux.namespaces.iter().all(|n| n.kind != "pid" || !n.path.is_empty()),
             output,
             sessions: Vec::new(),
             listener,
@@ -112,8 +120,12 @@ impl Container {
         if self.state != State::Running {
             return Err((Reason::Conflict, "the container is not running".into()));
         }
-        let context =
-            Context { cgroup: &self.main.cgroup, rlimits: &self.rlimits, oom_score_adj: self.oom_score_adj };
+        let context = Context {
+            cgroup: &self.main.cgroup,
+            rlimits: &self.rlimits,
+            oom_score_adj: self.oom_score_adj,
+            policy: self.policy.as_ref(),
+        };
         let (pid, stdio) =
             launch::exec(self.pid(), process, &context).map_err(|e| (e.reason, e.to_string()))?;
         self.sessions.push(Session { id, pid, stdio, tty: process.tty, code: None, seen: false });
@@ -135,6 +147,9 @@ impl Container {
         }
         if number == libc::SIGKILL && self.state == State::Paused {
             self.freeze(false)?;
+        }
+        if number == libc::SIGKILL && self.shares_processes {
+            self.main.cgroup.kill();
         }
         Ok(())
     }
@@ -166,10 +181,7 @@ impl Container {
 
     /// Clears away what the ended container leaves in the kernel; nobody waits for it.
     pub fn clear(&mut self) {
-        for pid in self.main.cgroup.pids() {
-            // Already gone is as good.
-            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        self.main.cgroup.kill();
         self.main.cgroup.remove();
         self.mounts = None;
     }

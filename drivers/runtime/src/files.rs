@@ -98,7 +98,15 @@ mod tests {
         let root = RootSpec { lower: vec![], upper: "".into(), work: "".into(), target: "".into() };
         let address = Some(Ipv4Addr::new(172, 17, 0, 2));
         let gateway = Some(Ipv4Addr::new(172, 17, 0, 1));
-        SandboxSpec { container, root, directory: "".into(), address, gateway, netns: None }
+        SandboxSpec {
+            container,
+            root,
+            directory: "".into(),
+            address,
+            gateway,
+            netns: None,
+            joined: Default::default(),
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The daemon's side of the shims: launches them, speaks with them, reads the spools they write.
 
 mod attach;
+mod devices;
 pub mod files;
 mod launch;
 mod link;
 pub mod oci;
 mod spool;
 
+pub use launch::throttles;
 pub use link::Signals;
 pub use spool::FileSpools;
 
@@ -52,8 +54,8 @@ impl ShimRuntime {
     pub fn new(config: RuntimeConfig, signals: Signals) -> Self {
         let facts = oci::HostFacts {
             cgroup_parent: config.cgroup_parent.clone(),
-            devices: launch::host_devices(),
-            throttles: launch::throttles(),
+            devices: devices::of_host(),
+            throttles: launch::throttles().to_vec(),
         };
         Self { config, facts, signals, tasks: Mutex::new(HashMap::new()), program: OnceCell::new() }
     }
@@ -174,6 +176,7 @@ impl Runtime for ShimRuntime {
             env: spec.env.clone(),
             cwd: spec.working_dir.clone(),
             user: spec.user.clone(),
+            groups: container.groups.join(","),
             capabilities: capabilities.into_iter().map(str::to_owned).collect(),
             no_new_privileges: oci::no_new_privileges(&container),
             seccomp: (oci::filtered(&container) && !spec.privileged).then(|| "default".to_owned()),

@@ -72,7 +72,9 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
     let warnings = crate::gateway::create::warnings(&body);
-    let spec = resolve(body, raw, &image, &gateway.defaults)?;
+    let mut spec = resolve(body, raw, &image, &gateway.defaults)?;
+    let id = |name: &str| gateway.engine.find(name).ok().map(|other| other.spec.id.clone());
+    crate::gateway::create::settle_namespaces(&mut spec.namespaces, id);
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))

@@ -1,6 +1,7 @@
 //! Containers as Docker's API words them.
 
 mod inspect;
+mod isolation;
 mod summary;
 
 pub use inspect::{inspect, network_id};
