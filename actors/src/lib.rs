@@ -5,6 +5,7 @@
 //! ├─ events
 //! ├─ images ── pull:<reference>
 //! ├─ network:<bridge>
+//! ├─ volumes
 //! ├─ logs ── router:<container> ── sink
 //! └─ containers ── container:<id>
 //! ```
@@ -18,10 +19,12 @@ pub mod engine;
 pub mod events;
 pub mod exec;
 pub mod image;
+mod links;
 pub mod log;
 pub mod network;
 mod shared;
 pub mod supervise;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;

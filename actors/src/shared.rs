@@ -12,6 +12,7 @@ use crate::log::held::HeldSpool;
 use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::{Leases, Network};
 use crate::supervise::{Link, Registry};
+use crate::volume::{Holds, Volumes};
 use contract::image::Images;
 use contract::log::{LogDriverKind, LogSource, Options};
 use contract::network::{BridgeSpec, Networks};
@@ -43,6 +44,8 @@ pub struct Ports {
     pub images: Arc<dyn Images>,
     /// Bridges and endpoints.
     pub networks: Arc<dyn Networks>,
+    /// Volumes.
+    pub volumes: Arc<dyn contract::volume::Volumes>,
     /// The log driver catalogue.
     pub drivers: &'static [&'static dyn LogDriverKind],
     /// Checks a driver's name and options.
@@ -90,6 +93,12 @@ pub struct Shared {
     pub live: broadcast::Sender<Event>,
     /// Read while a container is made of an image, written while an image is removed.
     pub images_in_use: tokio::sync::RwLock<()>,
+    /// Read while a container is made with volumes, written while a volume is removed.
+    pub volumes_in_use: tokio::sync::RwLock<()>,
+    /// What is done to a volume, one after the other; by name.
+    pub volume_turns: Departures,
+    /// Volumes mounted for containers.
+    pub holds: Holds,
     /// Network attachments being cleared up.
     pub departures: Departures,
     lanes: Mutex<HashMap<String, Lane>>,
@@ -109,6 +118,8 @@ pub struct Links {
     pub events: Link<Events>,
     /// The default bridge's addresses.
     pub network: Link<Network>,
+    /// Who has which volume mounted.
+    pub volumes: Link<Volumes>,
 }
 
 /// A poisoned map is still a whole map: every change to one is a single insert or remove.
@@ -133,6 +144,9 @@ impl Shared {
             live: broadcast::channel(LIVE).0,
             lanes: Mutex::default(),
             images_in_use: tokio::sync::RwLock::default(),
+            volumes_in_use: tokio::sync::RwLock::default(),
+            volume_turns: Departures::default(),
+            holds: Holds::default(),
             departures: Departures::default(),
             links: Mutex::default(),
         }
@@ -146,6 +160,11 @@ impl Shared {
     /// The addresses' actor.
     pub fn network(&self) -> Option<Link<Network>> {
         lock(&self.links).as_ref().map(|l| l.network.clone())
+    }
+
+    /// The actor of mounted volumes.
+    pub fn volumes(&self) -> Option<Link<Volumes>> {
+        lock(&self.links).as_ref().map(|l| l.volumes.clone())
     }
 
     /// Publishes an event. While the events' actor is away it reaches only those who listen already.

@@ -7,6 +7,15 @@ use contract::record::{ContainerRecord, ContainerState};
 use contract::runtime::{Exit, TaskStatus};
 use tokio::sync::oneshot;
 
+/// What goes with a container that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Along {
+    /// Nothing of what outlives it.
+    Nothing,
+    /// Its anonymous volumes, unless others use them.
+    Volumes,
+}
+
 /// When a wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitCondition {
@@ -40,6 +49,10 @@ told! {
         grace: Option<i64>, /// Signal instead of its own.
         signal: Option<i32>, /// Answer.
         reply: Reply<Result<(), PortError>> }
+    /// Stop it because the daemon ends; true when it ran.
+    Quit { /// Seconds of grace instead of its own; -1 for ever.
+        grace: Option<i64>, /// Answer.
+        reply: Reply<Result<bool, PortError>> }
     /// Answers once it is known what exists of it.
     Known { /// Answer.
         reply: Reply<()> }
@@ -58,11 +71,16 @@ told! {
         done: oneshot::Sender<Result<i32, PortError>> }
     /// Remove it.
     Remove { /// Whether what runs is killed first.
-        force: Force, /// Answer.
+        force: Force, /// What goes with it.
+        along: Along, /// Answer.
         reply: Reply<Result<(), PortError>> }
     /// Its name has changed.
     Renamed { /// New name.
         name: String, /// Answer.
+        reply: Reply<Result<(), PortError>> }
+    /// A link of its is taken away.
+    Unlink { /// The name under which it has the other.
+        alias: String, /// Answer.
         reply: Reply<Result<(), PortError>> }
     /// An exec session began or ended.
     ExecChanged {}

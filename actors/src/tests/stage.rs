@@ -54,6 +54,7 @@ impl Stage {
             roots: world.roots.clone(),
             images: world.images.clone(),
             networks: world.networks.clone(),
+            volumes: world.volumes.clone(),
             drivers: self.drivers,
             validate: |_, _| Ok(()),
             attributes: |_, _| Ok(BTreeMap::new()),

@@ -196,6 +196,21 @@ impl Runtime for ShimRuntime {
         self.task(id).exec_exited(exec.as_str()).await
     }
 
+    async fn rewrite_hosts(
+        &self,
+        id: &ContainerId,
+        name: &str,
+        address: Option<std::net::Ipv4Addr>,
+    ) -> Result<(), PortError> {
+        let file = self.config.containers.join(id.as_str()).join("hosts");
+        let failed = |e| PortError::caused(Kind::Bug, format!("rewrite {}", file.display()), e);
+        let hosts = tokio::fs::read_to_string(&file).await.map_err(failed)?;
+        match files::readdressed(&hosts, name, address) {
+            Some(changed) => tokio::fs::write(&file, changed).await.map_err(failed),
+            None => Ok(()),
+        }
+    }
+
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {
         match self.ask(id, Request::Pids).await? {
             Answer::Pids { pids } => Ok(pids),

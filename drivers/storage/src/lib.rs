@@ -22,9 +22,11 @@ mod roots;
 mod store;
 mod tar;
 mod unpack;
+mod volumes;
 
 pub use limits::Limits;
 pub use records::FileRecords;
 pub use reference::Reference;
 pub use roots::OverlayRoots;
 pub use store::Store;
+pub use volumes::LocalVolumes;

@@ -40,20 +40,7 @@ impl Store {
             let (id, _) = index.find(image)?;
             Ok::<_, PortError>(index.images.get(&id).cloned().unwrap_or_default())
         })?;
-        let mut lower: Vec<PathBuf> = Vec::new();
-        for layer in layers.iter().rev() {
-            let diff = self.core.layers.diff(layer);
-            let opaque = crate::place::is_opaque(&diff);
-            // Overlay refuses a folder named twice; the upper occurrence decides.
-            if !lower.contains(&diff) {
-                lower.push(diff);
-            }
-            // Overlay does not heed this mark on a root, so what is below is left out.
-            if opaque {
-                break;
-            }
-        }
-        Ok(lower)
+        Ok(crate::layers::stack(layers.iter().rev().map(|layer| self.core.layers.diff(layer))))
     }
 
     fn making(&self) -> Making {

@@ -8,6 +8,7 @@ mod records;
 mod runtime;
 mod script;
 mod spool;
+mod volumes;
 
 pub use images::FakeImages;
 pub use logs::{FakeKind, Keeps};
@@ -16,6 +17,7 @@ pub use records::{FakeRecords, FakeRoots};
 pub use runtime::FakeRuntime;
 pub use script::{Hold, Script};
 pub use spool::{FakeSpool, FakeSpools};
+pub use volumes::FakeVolumes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,6 +42,8 @@ pub struct World {
     pub images: Arc<FakeImages>,
     /// Bridges and endpoints.
     pub networks: Arc<FakeNetworks>,
+    /// Volumes.
+    pub volumes: Arc<FakeVolumes>,
 }
 
 impl World {
@@ -53,6 +57,7 @@ impl World {
             roots: Arc::new(FakeRoots::new(script.clone())),
             images: Arc::new(FakeImages::new(script.clone())),
             networks: Arc::new(FakeNetworks::new(script.clone())),
+            volumes: Arc::new(FakeVolumes::new(script.clone())),
             spools,
             script,
         }

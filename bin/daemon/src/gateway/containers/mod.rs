@@ -6,7 +6,7 @@ mod streams;
 pub use lifecycle::*;
 pub use streams::*;
 
-use crate::gateway::create::resolve;
+use crate::gateway::create::{Defaults, fill, resolve};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
@@ -61,7 +61,14 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
     chosen.sort_by_key(|s| std::cmp::Reverse(s.spec.created_ns));
     chosen.truncate(limit.unwrap_or(usize::MAX));
     let now = now_ns();
-    let lines: Vec<Value> = chosen.iter().map(|s| render::summary(s, now)).collect();
+    let summary = |s: &std::sync::Arc<actors::Snapshot>| {
+        let mut line = render::summary(s, now);
+        if let Some(names) = line.get_mut("Names").and_then(Value::as_array_mut) {
+            names.extend(engine.linked_as(s).into_iter().map(Value::from));
+        }
+        line
+    };
+    let lines: Vec<Value> = chosen.iter().map(summary).collect();
     Ok(json(&lines))
 }
 
@@ -72,7 +79,9 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
     let warnings = crate::gateway::create::warnings(&body);
-    let mut spec = resolve(body, raw, &image, &gateway.defaults)?;
+    let config = gateway.live.get();
+    let mut spec = resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
+    fill(&mut spec, &config);
     let id = |name: &str| gateway.engine.find(name).ok().map(|other| other.spec.id.clone());
     crate::gateway::create::settle_namespaces(&mut spec.namespaces, id);
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
@@ -84,9 +93,19 @@ fn id_of(gateway: &Shared, name: &str) -> Result<ContainerId, PortError> {
     Ok(ContainerId::new(gateway.engine.find(name)?.spec.id.clone()))
 }
 
+/// By the name that another container has linked it under.
+pub async fn inspect_linked(state: State<Shared>, Path((linker, alias)): Path<(String, String)>) -> Answer {
+    inspect(state, Path(format!("{linker}/{alias}"))).await
+}
+
 pub async fn inspect(State(gateway): State<Shared>, Path(name): Path<String>) -> Answer {
     let snapshot = gateway.engine.find(&name)?;
     let directory = gateway.engine.directory(&ContainerId::new(snapshot.spec.id.clone()));
     let log_path = gateway.engine.log_path(&snapshot);
-    Ok(json(&render::inspect(&snapshot, &directory, log_path.as_deref())))
+    let mut shown = render::inspect(&snapshot, &directory, log_path.as_deref());
+    if let Some(host) = shown.get_mut("HostConfig").and_then(Value::as_object_mut) {
+        let links = gateway.engine.links(&snapshot);
+        host.insert("Links".into(), if links.is_empty() { Value::Null } else { object!(links) });
+    }
+    Ok(json(&shown))
 }

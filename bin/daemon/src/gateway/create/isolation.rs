@@ -44,12 +44,12 @@ fn capabilities(names: Option<Vec<String>>, option: &str) -> Result<Vec<String>,
 }
 
 /// The modes of the namespaces, checked.
-fn namespaces(host: &HostConfig) -> Result<Namespaces, PortError> {
+fn namespaces(host: &HostConfig, defaults: &Defaults) -> Result<Namespaces, PortError> {
     let mode = |mode: &Option<String>| mode.clone().unwrap_or_default();
     let other = |mode: &str| Namespaces::other(mode).is_some_and(|name| !name.is_empty());
     let wrong = |kind: &str, mode: &str| Err(invalid(format!("invalid {kind} mode: {mode}")));
     let ipc = match mode(&host.ipc_mode).as_str() {
-        "" => "private".to_owned(),
+        "" => defaults.ipc.clone(),
         fine if ["none", "private", "host", "shareable"].contains(&fine) || other(fine) => fine.to_owned(),
         unknown => return wrong("IPC", unknown),
     };
@@ -66,7 +66,8 @@ fn namespaces(host: &HostConfig) -> Result<Namespaces, PortError> {
         let text = "gantry does not remap users: the user namespace mode can be \"host\" only";
         return Err(PortError::new(Kind::Unsupported, format!("{text}, not {user:?}")));
     }
-    let cgroup = non_empty(host.cgroupns_mode.map(|m| m.to_string())).unwrap_or_else(|| "private".into());
+    let cgroup = non_empty(host.cgroupns_mode.map(|m| m.to_string()));
+    let cgroup = cgroup.unwrap_or_else(|| defaults.cgroupns.clone());
     Ok(Namespaces { pid, ipc, uts, cgroup, user })
 }
 
@@ -114,7 +115,7 @@ pub(super) fn apply(
     }
     spec.cap_add = capabilities(host.cap_add.clone(), "CapAdd")?;
     spec.cap_drop = capabilities(host.cap_drop.clone(), "CapDrop")?;
-    spec.namespaces = namespaces(host)?;
+    spec.namespaces = namespaces(host, defaults)?;
     if host.shm_size.is_some_and(|n| n < 0) {
         return Err(invalid("SHM size can not be less than 0"));
     }
@@ -133,7 +134,7 @@ pub(super) fn apply(
     refuse_requests(host)?;
     spec.masked_paths = host.masked_paths.clone();
     spec.readonly_paths = host.readonly_paths.clone();
-    spec.init = host.init.unwrap_or(false);
+    spec.init = host.init.unwrap_or(defaults.init);
     spec.privileged = host.privileged.unwrap_or(false);
     spec.read_only = host.readonly_rootfs.unwrap_or(false);
     spec.groups = host.group_add.clone().unwrap_or_default();

@@ -1,6 +1,8 @@
 //! `POST /containers/create`: the request, merged with its image, becomes a container's specification.
 //! What gantry cannot honour is refused by name; nothing is silently dropped.
 
+mod attachments;
+mod defaults;
 mod image;
 mod isolation;
 mod limits;
@@ -8,6 +10,7 @@ mod mounts;
 mod ports;
 mod refuse;
 
+pub use defaults::{Defaults, fill};
 pub use isolation::{Runtimes, settle as settle_namespaces};
 pub use refuse::option as unsupported;
 
@@ -17,21 +20,6 @@ use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Daemon-wide settings that a request falls back to.
-#[derive(Debug, Clone)]
-pub struct Defaults {
-    /// Log driver for containers that name none.
-    pub log_driver: String,
-    /// Options for that driver.
-    pub log_opts: BTreeMap<String, String>,
-    /// Bytes of /dev/shm.
-    pub shm_size: i64,
-    /// This machine's name, which containers on its network share.
-    pub hostname: String,
-    /// Runtimes by name.
-    pub runtimes: Runtimes,
-}
 
 pub(super) fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
@@ -115,9 +103,10 @@ pub fn resolve(
         stop_timeout: body.stop_timeout,
         binds: mounts::parse(&host)?,
         tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
-        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host)? },
+        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
+        links: attachments::links(&host, &network_mode)?,
         network_mode,
         extra_hosts: host.extra_hosts.clone().unwrap_or_default(),
         dns: host.dns.clone().unwrap_or_default(),

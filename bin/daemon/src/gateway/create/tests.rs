@@ -15,7 +15,11 @@ fn create(body: Value) -> Result<ContainerSpec, PortError> {
         log_opts: BTreeMap::new(),
         shm_size: 1 << 26,
         hostname: "box".into(),
+        publish: std::net::Ipv4Addr::UNSPECIFIED,
         runtimes: Runtimes::default(),
+        ipc: "private".into(),
+        cgroupns: "private".into(),
+        init: false,
     };
     resolve(serde_json::from_value(body.clone()).unwrap(), body, &image(), &defaults)
 }
