@@ -1,6 +1,7 @@
 //! The container this shim is for: its main process, groups, output and end.
 
 use crate::exec::Session;
+use crate::foreign::{Choice, Foreign};
 use crate::options::Options;
 use crate::output::{Output, now_ns};
 use nix::sys::signal::{Signal, kill};
@@ -21,6 +22,8 @@ pub struct Container {
     rlimits: Vec<Rlimit>,
     oom_score_adj: Option<i32>,
     policy: Option<Policy>,
+    /// The runtime that made it, if not gantry's own sandbox.
+    foreign: Option<Foreign>,
     /// Its first process is not the first of a namespace: the others do not end with it.
     shares_processes: bool,
     /// Its spool.
@@ -52,8 +55,9 @@ impl Container {
         let read = |e: String| failed(format!("read {}: {e}", options.config.display()));
         let text = std::fs::read(&options.config).map_err(|e| read(e.to_string()))?;
         let config: Config = serde_json::from_slice(&text).map_err(|e| read(e.to_string()))?;
-        let policy = config.linux.seccomp.as_ref().map(seccomp::compile_profile).transpose();
-        let policy = policy.map_err(|e| failed(e.to_string()))?;
+        // Another runtime compiles it itself.
+        let own = config.linux.seccomp.as_ref().filter(|_| options.runtime.is_none());
+        let policy = own.map(seccomp::compile_profile).transpose().map_err(|e| failed(e.to_string()))?;
         let _own_session = nix::unistd::setsid();
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| failed(format!("become a subreaper: {e}")))?;
         match std::fs::remove_file(&options.socket) {
@@ -69,14 +73,22 @@ impl Container {
             .map_err(|e| failed(format!("open spool in {}: {e}", options.dir.display())))?;
         let terminal = config.process.terminal;
         let wiring = Wiring { terminal, stdin: options.stdin, output: true };
-        let main = match launch::create(&config, policy.as_ref(), wiring) {
-            Ok(main) => main,
-            Err(error) => {
-                // What cannot be removed now is removed by the daemon with the container.
-                let _left = std::fs::remove_file(&options.socket);
-                return Err((error.reason, error.to_string()));
+        let made = match &options.runtime {
+            None => launch::create(&config, policy.as_ref(), wiring)
+                .map(|main| (main, None))
+                .map_err(|e| (e.reason, e.to_string())),
+            Some(program) => {
+                let choice = Choice::of(options, program);
+                serde_json::from_slice(&text)
+                    .map_err(|e| read(e.to_string()))
+                    .and_then(|whole| Foreign::create(choice, &whole, config.clone(), wiring))
+                    .map(|(foreign, main)| (main, Some(foreign)))
             }
         };
+        let (main, foreign) = made.inspect_err(|_| {
+            // What cannot be removed now is removed by the daemon with the container.
+            let _left = std::fs::remove_file(&options.socket);
+        })?;
         // Without it the end is told a little later.
         let mounts = File::open(format!("/proc/{}/ns/mnt", main.pid)).ok();
         Ok(Self {
@@ -85,6 +97,7 @@ impl Container {
             rlimits: config.process.rlimits,
             oom_score_adj: config.process.oom_score_adj,
             policy,
+            foreign,
             shares_processes: config.linux.namespaces.iter().all(|n| n.kind != "pid" || !n.path.is_empty()),
             output,
             sessions: Vec::new(),
@@ -110,7 +123,10 @@ impl Container {
             State::Running | State::Paused => return Ok(()),
             State::Exited => return Err((Reason::Conflict, "the container has ended".into())),
         }
-        self.main.start().map_err(|e| (e.reason, e.to_string()))?;
+        match &self.foreign {
+            None => self.main.start().map_err(|e| (e.reason, e.to_string()))?,
+            Some(foreign) => foreign.start()?,
+        }
         self.state = State::Running;
         Ok(())
     }
@@ -126,8 +142,11 @@ impl Container {
             oom_score_adj: self.oom_score_adj,
             policy: self.policy.as_ref(),
         };
-        let (pid, stdio) =
-            launch::exec(self.pid(), process, &context).map_err(|e| (e.reason, e.to_string()))?;
+        let init = self.main.pid;
+        let (pid, stdio) = match &mut self.foreign {
+            None => launch::exec(init, process, &context).map_err(|e| (e.reason, e.to_string()))?,
+            Some(foreign) => foreign.exec(init, process)?,
+        };
         self.sessions.push(Session { id, pid, stdio, tty: process.tty, code: None, seen: false });
         Ok(pid)
     }
@@ -139,6 +158,8 @@ impl Container {
         }
         let failed = |e: nix::errno::Errno| (Reason::Failed, format!("signal {number}: {}", e.desc()));
         match Signal::try_from(number) {
+            // A runtime may have put something else in the place of the program.
+            _ if self.foreign.is_some() => self.foreign.iter().try_for_each(|f| f.signal(number))?,
             Ok(signal) => kill(Pid::from_raw(self.pid()), signal).map_err(failed)?,
             // Real-time signals have no name in the library.
             Err(_) => {
@@ -156,7 +177,10 @@ impl Container {
 
     /// Freezes or thaws.
     pub fn freeze(&mut self, frozen: bool) -> Result<(), (Reason, String)> {
-        self.main.cgroup.freeze(frozen).map_err(|e| (Reason::Failed, e.to_string()))?;
+        match &self.foreign {
+            None => self.main.cgroup.freeze(frozen).map_err(|e| (Reason::Failed, e.to_string()))?,
+            Some(foreign) => foreign.freeze(frozen)?,
+        }
         self.state = if frozen { State::Paused } else { State::Running };
         Ok(())
     }
@@ -182,6 +206,9 @@ impl Container {
     /// Clears away what the ended container leaves in the kernel; nobody waits for it.
     pub fn clear(&mut self) {
         self.main.cgroup.kill();
+        if let Some(foreign) = &self.foreign {
+            foreign.clear();
+        }
         self.main.cgroup.remove();
         self.mounts = None;
     }

@@ -4,6 +4,7 @@
 mod connection;
 mod container;
 mod exec;
+mod foreign;
 mod options;
 mod output;
 mod pace;

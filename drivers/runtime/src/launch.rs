@@ -50,6 +50,13 @@ pub async fn shim(
     if c.stdin_once {
         command.arg("--stdin-once");
     }
+    if !c.runtime.is_empty() {
+        let (program, args) = config.runtimes.find(&c.runtime)?;
+        command.arg("--runtime").arg(program);
+        for arg in args {
+            command.arg("--runtime-arg").arg(arg);
+        }
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir("/").env_clear();
     let mut child =
         command.spawn().map_err(|e| failed(format!("start the shim {}", config.shim.display()), e))?;
@@ -79,6 +86,10 @@ fn look_up(config: &RuntimeConfig, c: &ContainerSpec) -> Result<Given, PortError
             let holder = oci::seccomp::Holder { capabilities: &capabilities, kernel };
             // Docker answers 500.
             oci::seccomp::resolve(text, holder).map_err(|text| PortError::new(Kind::Exhausted, text))?
+        }
+        // Other runtimes compile it themselves.
+        Policy::Default if !c.runtime.is_empty() => {
+            Some(oci::seccomp::default(&oci::effective_capabilities(c)))
         }
         Policy::Default | Policy::Unconfined => None,
     };
@@ -138,7 +149,12 @@ pub fn kill_group(path: &str) -> Result<(), PortError> {
 /// Removes what a shim that is gone left behind.
 pub async fn clear(cgroup: &str, socket: &Path) -> Result<(), PortError> {
     let cgroup = cgroup.to_owned();
-    let killed = tokio::task::spawn_blocking(move || kill_group(&cgroup)).await;
+    let runtime = socket.with_extension("runtime");
+    let killed = tokio::task::spawn_blocking(move || {
+        kill_group(&cgroup)?;
+        clear_runtime(&runtime, &cgroup)
+    })
+    .await;
     match tokio::fs::remove_file(socket).await {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             return Err(failed(format!("remove {}", socket.display()), e));
@@ -146,6 +162,20 @@ pub async fn clear(cgroup: &str, socket: &Path) -> Result<(), PortError> {
         _ => {}
     }
     killed.map_err(|e| failed("clear a cgroup".to_owned(), e))?
+}
+
+/// Removes what another runtime left whose shim was killed: its state, and groups in hierarchies that gantry does not use.
+fn clear_runtime(folder: &Path, cgroup: &str) -> Result<(), PortError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(failed(format!("remove {}", folder.display()), e)),
+        Ok(()) => {}
+    }
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        // Most have none.
+        let _none = std::fs::remove_dir(hierarchy.path().join(cgroup.trim_start_matches('/')));
+    }
+    Ok(())
 }
 
 /// The processors' folders of thermal events.

@@ -6,10 +6,12 @@ pub mod files;
 mod launch;
 mod link;
 pub mod oci;
+mod others;
 mod spool;
 
 pub use launch::throttles;
 pub use link::Signals;
+pub use others::{OtherRuntime, OtherRuntimes};
 pub use spool::FileSpools;
 
 use async_trait::async_trait;
@@ -37,6 +39,8 @@ pub struct RuntimeConfig {
     pub cgroup_parent: String,
     /// Bytes of unread output a container may have on disk.
     pub spool_budget: u64,
+    /// Other OCI runtimes that containers may name.
+    pub runtimes: OtherRuntimes,
 }
 
 /// Runs containers through shims.

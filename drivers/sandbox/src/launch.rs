@@ -139,6 +139,11 @@ fn group(cgroup: &Cgroup, pid: i32, channel: &Channel) -> Result<Option<OwnedFd>
 }
 
 impl Launched {
+    /// A sandbox that something else made; there is no gate to open.
+    pub fn made_elsewhere(pid: i32, stdio: Stdio, cgroup: Cgroup) -> Self {
+        Self { pid, stdio, cgroup, gate: None }
+    }
+
     /// Opens the gate; returns once the program runs, or with why it does not.
     pub fn start(&mut self) -> Result<(), LaunchError> {
         let Some(gate) = self.gate.take() else { return Ok(()) };

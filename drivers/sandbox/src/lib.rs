@@ -1,6 +1,7 @@
 //! What runs on the container's side of the fork, synchronous and small: namespaces, root file system, cgroups,
 //! system call filter, the start gate; and the two formats shared with the daemon, spool and shim protocol.
 
+pub mod bundle;
 pub mod cgroup;
 pub mod config;
 mod devices;

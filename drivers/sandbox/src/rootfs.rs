@@ -9,7 +9,9 @@ mod options;
 mod overlay;
 mod tree;
 
-pub use detached::{Reach, change};
+pub use detached::{Reach, attach, change};
+pub use foreign::shared_memory;
+pub use overlay::mount_root;
 pub use tree::lies_on;
 
 use crate::config::{Config, Mount};

@@ -81,6 +81,9 @@ pub fn configuration(spec: &SandboxSpec, host: &HostFacts, given: &Given) -> Val
     if let Some(pid) = spec.joined.ipc {
         annotations.insert("gantry.shm".into(), pid.to_string().into());
     }
+    if let Some(own) = c.request.pointer("/HostConfig/Annotations").and_then(Value::as_object) {
+        annotations.extend(own.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
     let mut args = c.args.clone();
     if given.init.is_some() {
         args.splice(0..0, [sandbox::init::PATH.to_owned(), "--".to_owned()]);
