@@ -88,6 +88,8 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
     let config = gateway.live.get();
     let mut spec = resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
     fill(&mut spec, &config);
+    let id = |name: &str| gateway.engine.find(name).ok().map(|other| other.spec.id.clone());
+    crate::gateway::create::settle_namespaces(&mut spec.namespaces, id);
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))

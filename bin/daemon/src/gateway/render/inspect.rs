@@ -1,6 +1,6 @@
 //! `GET /containers/{id}/json`.
 
-use super::{port_map, time};
+use super::{isolation, port_map, time};
 use actors::Snapshot;
 use contract::record::ContainerSpec;
 use serde_json::{Map, Value, json};
@@ -70,9 +70,8 @@ fn host_config(spec: &ContainerSpec) -> Value {
     set("NetworkMode", spec.network_mode.clone().into());
     set("RestartPolicy", json!({ "Name": spec.restart.0, "MaximumRetryCount": spec.restart.1 }));
     set("ShmSize", spec.shm_size.into());
-    set("Runtime", "gantry".into());
     set("AutoRemove", spec.auto_remove.into());
-    set("Privileged", spec.privileged.into());
+    out.extend(isolation::host_config(spec));
     Value::Object(out)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod health;
 mod inspect;
+mod isolation;
 mod summary;
 
 pub use inspect::{config, inspect, network_id};
