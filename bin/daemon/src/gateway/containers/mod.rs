@@ -6,7 +6,7 @@ mod streams;
 pub use lifecycle::*;
 pub use streams::*;
 
-use crate::gateway::create::resolve;
+use crate::gateway::create::{self, Sources};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
@@ -41,7 +41,7 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
     let query = Query::parse(query.as_deref());
     let engine = &gateway.engine;
     if query.flag("size") {
-        return Err(crate::gateway::create::unsupported("ps with size").into());
+        return Err(create::unsupported("ps with size").into());
     }
     let filter = Filter::new(query.filters(&KNOWN)?, |name| Ok(engine.find(name)?.spec.created_ns))?;
     let limit: Option<i64> = query.number("limit")?;
@@ -75,11 +75,16 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
 pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
     let query = Query::parse(query.as_deref());
     let raw = body_json(request).await?;
-    let body: ContainerCreateBody = serde_json::from_value(raw.clone())
+    let body: ContainerCreateBody = serde_json::from_value(create::without_mounts(&raw))
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
-    let warnings = crate::gateway::create::warnings(&body);
-    let spec = resolve(body, raw, &image, &gateway.defaults)?;
+    let warnings = create::warnings(&body);
+    let mut spec = create::resolve(body, raw, &image, &gateway.defaults)?;
+    {
+        let find = |name: &str| gateway.engine.find(name);
+        let sources = Sources { image: &image.config, find: &find, data_root: &gateway.data_root };
+        create::mount(&mut spec, &sources)?;
+    }
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))

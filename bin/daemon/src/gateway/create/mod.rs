@@ -9,6 +9,7 @@ mod mounts;
 mod ports;
 mod refuse;
 
+pub use mounts::{Sources, fill as mount, without_mounts};
 pub use refuse::option as unsupported;
 
 use bollard_stubs::models::{ContainerCreateBody, HostConfig};
@@ -35,7 +36,7 @@ pub(super) fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
 }
 
-/// Builds the specification; `id` and `created_ns` are the caller's.
+/// Builds the specification but for its mounts; `id` and `created_ns` are the caller's.
 pub fn resolve(
     body: ContainerCreateBody,
     request: Value,
@@ -112,8 +113,6 @@ pub fn resolve(
         labels,
         stop_signal: non_empty(body.stop_signal.clone()).unwrap_or(from_image.stop_signal),
         stop_timeout: body.stop_timeout,
-        binds: mounts::parse(&host)?,
-        tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
         read_only: host.readonly_rootfs.unwrap_or(false),
         privileged: host.privileged.unwrap_or(false),
         cap_add: isolation::capabilities(host.cap_add.clone())?,
