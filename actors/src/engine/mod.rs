@@ -17,11 +17,11 @@ use crate::events::{Event, Events, Subscribe, Subscription};
 use crate::image::{ImagesActor, Pulls};
 use crate::network::{Network, Reserve};
 use crate::shared::{Links, Ports, Shared, lock};
-use crate::volume::Volumes;
 use crate::supervise::{
     ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
     Unavailable,
 };
+use crate::volume::Volumes;
 use contract::network::BridgeSpec;
 use contract::{ContainerId, Kind, PortError};
 use futures::StreamExt;
@@ -81,8 +81,7 @@ impl Engine {
         let network =
             root.add(ChildSpec::new(name, "network", move |_| Network::new(&bridge, leases.clone())));
         let holds = shared.holds.clone();
-        let volumes =
-            root.add(ChildSpec::new("volumes", "volumes", move |_| Volumes::new(holds.clone())));
+        let volumes = root.add(ChildSpec::new("volumes", "volumes", move |_| Volumes::new(holds.clone())));
         root.add(ChildSpec::new("logs", "logs", |_| Logs));
         let own = Arc::clone(&shared);
         let containers =

@@ -2,7 +2,6 @@
 
 use super::containers::whole;
 use super::{Engine, random_id};
-use crate::container::machine::Force;
 use crate::events::Event;
 use contract::record::{ContainerRecord, ContainerSpec};
 use contract::volume::{ANONYMOUS, Content, LOCAL, Origin, Purpose, Volume, VolumeWish};
@@ -17,7 +16,11 @@ impl Engine {
     /// Every volume, and how many containers use it.
     pub async fn volumes(&self) -> Result<Vec<(Volume, usize)>, PortError> {
         let all = self.shared.ports.volumes.list().await?;
-        Ok(all.into_iter().map(|v| (self.shared.volume_users(&v.name).len(), v)).map(|(n, v)| (v, n)).collect())
+        Ok(all
+            .into_iter()
+            .map(|v| (self.shared.volume_users(&v.name).len(), v))
+            .map(|(n, v)| (v, n))
+            .collect())
     }
 
     /// Bytes a volume's data takes.
@@ -59,12 +62,12 @@ impl Engine {
     }
 
     /// Removes a volume that no container uses. With force a missing one is fine.
-    pub async fn remove_volume(&self, name: &str, force: Force) -> Result<(), PortError> {
+    pub async fn remove_volume(&self, name: &str, force: bool) -> Result<(), PortError> {
         let (shared, name) = (self.shared.clone(), name.to_owned());
         whole(async move {
             let _unused = shared.volumes_in_use.write().await;
             match shared.ports.volumes.get(&name).await {
-                Err(error) if error.kind == Kind::NotFound && force == Force::Kill => return Ok(()),
+                Err(error) if error.kind == Kind::NotFound && force => return Ok(()),
                 found => found?,
             };
             let users = shared.volume_users(&name);

@@ -107,7 +107,10 @@ impl GlobalOptions {
         let tls = self.tls(&folder, environment);
         if self.debug || self.log_level == "debug" {
             let how = if tls.is_some() { "with TLS" } else { "without TLS" };
-            output::error_line(format!("DEBUG: daemon at {host} {how}, configuration in {}", folder.display()));
+            output::error_line(format!(
+                "DEBUG: daemon at {host} {how}, configuration in {}",
+                folder.display()
+            ));
         }
         Client::new(&host, tls.as_ref(), configuration)
     }

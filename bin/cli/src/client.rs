@@ -96,9 +96,9 @@ impl Client {
         let host = self.host.clone();
         match error.kind() {
             std::io::ErrorKind::PermissionDenied => ClientError::Forbidden { host },
-            std::io::ErrorKind::InvalidData | std::io::ErrorKind::Other => ClientError::Failed(format!(
-                "error during connect: {host}: {error}"
-            )),
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::Other => {
+                ClientError::Failed(format!("error during connect: {host}: {error}"))
+            }
             _ => ClientError::Unreachable { host },
         }
     }

@@ -37,9 +37,10 @@ impl Configuration {
         let Ok(text) = std::fs::read_to_string(&path) else { return (Self::default(), None) };
         match serde_json::from_str(&text) {
             Ok(found) => (found, None),
-            Err(error) => {
-                (Self::default(), Some(format!("WARNING: Error loading config file: {}: {error}", path.display())))
-            }
+            Err(error) => (
+                Self::default(),
+                Some(format!("WARNING: Error loading config file: {}: {error}", path.display())),
+            ),
         }
     }
 }

@@ -129,10 +129,8 @@ pub fn top(command: Command) -> Command {
     let all: Vec<&Command> = command.get_subcommands().filter(|sub| !sub.is_hide_set()).collect();
     let common: Vec<&Command> =
         COMMON.iter().filter_map(|name| all.iter().find(|sub| sub.get_name() == *name).copied()).collect();
-    let (groups, others): (Vec<&Command>, Vec<&Command>) = all
-        .iter()
-        .filter(|sub| !COMMON.contains(&sub.get_name()))
-        .partition(|sub| sub.has_subcommands());
+    let (groups, others): (Vec<&Command>, Vec<&Command>) =
+        all.iter().filter(|sub| !COMMON.contains(&sub.get_name())).partition(|sub| sub.has_subcommands());
     let text = format!(
         "{{about}}\n\nUsage:  gantry [OPTIONS] COMMAND\n{}{}{}\n{{options}}\n\n{EXAMPLES}\n",
         section("Common Commands", &common),

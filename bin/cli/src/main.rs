@@ -26,7 +26,9 @@ use cli::Cli;
 /// Reads the command line; what was wrong with it is printed already.
 fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
     let root = cli::command();
-    let explicit = |argument: &OsString| argument.to_str().is_some_and(|text| text.starts_with('-') && text.contains('='));
+    let explicit = |argument: &OsString| {
+        argument.to_str().is_some_and(|text| text.starts_with('-') && text.contains('='))
+    };
     // Switches with a value are rare, and their help would be hard to read.
     let mut found = root.clone().try_get_matches_from(arguments);
     if found.as_ref().is_err_and(clap::Error::use_stderr) && arguments.iter().any(explicit) {

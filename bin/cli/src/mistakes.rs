@@ -115,7 +115,8 @@ pub fn describe(root: &Command, arguments: &[OsString], error: &clap::Error) -> 
     let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with("--") => {
-            let near = context(error, ContextKind::SuggestedArg).map(|near| format!("\nDid you mean {near}?"));
+            let near =
+                context(error, ContextKind::SuggestedArg).map(|near| format!("\nDid you mean {near}?"));
             flag(format!("unknown flag: {argument}{}", near.unwrap_or_default()))
         }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
@@ -123,9 +124,7 @@ pub fn describe(root: &Command, arguments: &[OsString], error: &clap::Error) -> 
             let cluster = arguments
                 .iter()
                 .filter_map(|given| given.to_str())
-                .find(|given| {
-                    given.starts_with('-') && !given.starts_with("--") && given.contains(letter)
-                })
+                .find(|given| given.starts_with('-') && !given.starts_with("--") && given.contains(letter))
                 .unwrap_or(&argument);
             flag(format!("unknown shorthand flag: '{letter}' in {cluster}"))
         }
@@ -188,8 +187,16 @@ mod tests {
         for (line, text, code) in [
             ("gantry run --foo b", "unknown flag: --foo", 125),
             ("gantry ps -xz", "unknown shorthand flag: 'x' in -xz", 125),
-            ("gantry create -m x b", "invalid argument \"x\" for \"-m, --memory\" flag: invalid size: 'x'", 125),
-            ("gantry create --cpus x b", "invalid argument \"x\" for \"--cpus\" flag: failed to parse x as a rational number", 125),
+            (
+                "gantry create -m x b",
+                "invalid argument \"x\" for \"-m, --memory\" flag: invalid size: 'x'",
+                125,
+            ),
+            (
+                "gantry create --cpus x b",
+                "invalid argument \"x\" for \"--cpus\" flag: failed to parse x as a rational number",
+                125,
+            ),
             ("gantry create --memory", "flag needs an argument: --memory", 125),
             ("gantry rm", "gantry: 'gantry rm' requires at least 1 argument", 1),
             ("gantry run", "gantry: 'gantry run' requires at least 1 argument", 1),
@@ -217,7 +224,8 @@ mod tests {
     #[test]
     fn switches_can_be_turned_off_by_name() {
         let root = with_explicit_booleans(crate::cli::command());
-        let found = root.try_get_matches_from(["gantry", "run", "--rm=false", "-it", "-P=true", "img"]).unwrap();
+        let found =
+            root.try_get_matches_from(["gantry", "run", "--rm=false", "-it", "-P=true", "img"]).unwrap();
         let (_, run) = found.subcommand().unwrap();
         let flag = |name: &str| run.get_one::<bool>(name).copied().unwrap();
         assert_eq!(

@@ -5,7 +5,6 @@ mod links;
 mod network;
 mod volumes;
 
-
 use network::{NETWORKING, detach, lease, not_reachable};
 
 use super::messages::Along;
@@ -206,11 +205,7 @@ pub async fn readopt(shared: &Shared, pid: i32, record: &ContainerRecord) {
 
 /// Removes all of a stopped container; goes on past errors and reports them together. Its record goes last and only
 /// when nothing else is left of it: without it nobody could try again.
-pub async fn remove(
-    shared: &Arc<Shared>,
-    spec: &ContainerSpec,
-    how: Removal<'_>,
-) -> Result<(), PortError> {
+pub async fn remove(shared: &Arc<Shared>, spec: &ContainerSpec, how: Removal<'_>) -> Result<(), PortError> {
     let id = ContainerId::new(spec.id.clone());
     let Removal { endpoint, patience, along } = how;
     let steps = async {

@@ -69,8 +69,7 @@ pub(super) async fn release(shared: &Shared, spec: &ContainerSpec) -> Vec<PortEr
 
 /// Removes the anonymous volumes that no other container uses.
 pub(super) async fn discard(shared: &Arc<Shared>, spec: &ContainerSpec) -> Vec<PortError> {
-    let anonymous: Vec<&str> =
-        spec.volumes.iter().filter(|v| v.anonymous).map(|v| v.name.as_str()).collect();
+    let anonymous: Vec<&str> = spec.volumes.iter().filter(|v| v.anonymous).map(|v| v.name.as_str()).collect();
     let mut errors = Vec::new();
     if anonymous.is_empty() {
         return errors;

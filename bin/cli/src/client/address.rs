@@ -27,7 +27,8 @@ impl Address {
     /// Reads `unix://PATH` or `tcp://HOST[:PORT]`; `secure` chooses the port when there is none.
     pub fn parse(host: &str, secure: bool) -> Result<Self, ClientError> {
         let bad = |why| ClientError::Host { host: host.to_owned(), why };
-        let (scheme, rest) = host.split_once("://").ok_or_else(|| bad("it has no protocol, such as unix://"))?;
+        let (scheme, rest) =
+            host.split_once("://").ok_or_else(|| bad("it has no protocol, such as unix://"))?;
         match scheme {
             "unix" => Ok(Self::Unix(PathBuf::from(if rest.is_empty() { "/run/gantry.sock" } else { rest }))),
             "tcp" => {

@@ -50,4 +50,3 @@ pub enum ClientError {
     #[error("invalid answer from daemon: {0}")]
     Json(#[source] serde_json::Error),
 }
-

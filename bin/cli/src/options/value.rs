@@ -217,7 +217,10 @@ mod tests {
     fn numbers_say_what_go_says() {
         assert_eq!(int("x").unwrap_err(), "strconv.ParseInt: parsing \"x\": invalid syntax");
         assert_eq!(uint16("99999").unwrap_err(), "strconv.ParseUint: parsing \"99999\": value out of range");
-        assert_eq!((cpus("1.5"), cpus("1/4"), cpus(".5")), (Ok(1_500_000_000), Ok(250_000_000), Ok(500_000_000)));
+        assert_eq!(
+            (cpus("1.5"), cpus("1/4"), cpus(".5")),
+            (Ok(1_500_000_000), Ok(250_000_000), Ok(500_000_000))
+        );
         assert_eq!(cpus("1/3").unwrap_err(), "value is too precise");
         assert_eq!(cpus("many").unwrap_err(), "failed to parse many as a rational number");
         assert_eq!((swap("-1"), swap("1k")), (Ok(-1), Ok(1024)));

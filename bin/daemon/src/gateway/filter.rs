@@ -5,8 +5,9 @@ use contract::{Kind, PortError};
 use std::collections::BTreeMap;
 
 /// Filters that `GET /containers/json` knows.
-pub const KNOWN: [&str; 10] =
-    ["id", "name", "label", "status", "exited", "ancestor", "before", "since", "network", "publish"];
+pub const KNOWN: [&str; 11] = [
+    "id", "name", "label", "status", "exited", "ancestor", "before", "since", "network", "publish", "volume",
+];
 
 /// Docker's states.
 const STATES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
@@ -61,6 +62,10 @@ impl Filter {
             && any("status", &|v| v == snapshot.status.as_str())
             && any("exited", &|v| exited && v.parse() == Ok(snapshot.state.exit_code))
             && any("ancestor", &|v| spec.image_name == v || image_ids.contains(&spec.image))
+            && any("volume", &|v| {
+                spec.volumes.iter().any(|m| m.name == v || m.target == v)
+                    || spec.binds.iter().any(|m| m.source == v || m.target == v)
+            })
             && any("network", &|v| spec.network_mode == v)
             && any("publish", &|v| {
                 spec.ports.iter().any(|p| p.host_port.to_string() == v || super::render::port_key(p) == v)

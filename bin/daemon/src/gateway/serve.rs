@@ -88,6 +88,8 @@ where
 }
 
 async fn route(mut router: Router, mut request: Request) -> axum::response::Response {
+    let minor = version::ApiMinor::of(request.uri().path());
+    request.extensions_mut().insert(minor);
     match version::strip(request.uri()) {
         Ok(uri) => *request.uri_mut() = uri,
         Err(error) => return Failure::from(error).into_response(),

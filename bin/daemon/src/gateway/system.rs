@@ -56,7 +56,7 @@ pub async fn info(State(gateway): State<Shared>) -> Answer {
         "ID": host.name, "Containers": containers.len(), "ContainersRunning": running, "ContainersPaused": paused,
         "ContainersStopped": containers.len() - running - paused, "Images": images, "Driver": "overlay2",
         "DriverStatus": [["Backing Filesystem", crate::host::file_system(&gateway.data_root)]],
-        "Plugins": { "Volume": [], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": gateway.drivers },
+        "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": gateway.drivers },
         "MemoryLimit": limits.memory, "SwapLimit": limits.swap, "CpuCfsPeriod": limits.quota,
         "CpuCfsQuota": limits.quota, "CPUShares": limits.shares, "CPUSet": limits.cpuset, "PidsLimit": limits.pids,
         "IPv4Forwarding": crate::host::forwards(), "Debug": gateway.debug, "NFd": 0, "OomKillDisable": false,

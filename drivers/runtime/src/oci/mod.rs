@@ -3,6 +3,7 @@
 mod capabilities;
 mod linux;
 mod mounts;
+mod user_mounts;
 
 pub use capabilities::{canonical as canonical_capability, effective as effective_capabilities};
 

@@ -63,7 +63,8 @@ pub fn options(options: &BTreeMap<String, String>) -> Result<(), PortError> {
 /// Whether `//host:port/share` has a port.
 fn has_port(device: &str) -> bool {
     let host = device.trim_start_matches('/').split('/').next().unwrap_or_default();
-    host.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+    host.rsplit_once(':')
+        .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]

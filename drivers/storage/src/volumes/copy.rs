@@ -47,9 +47,8 @@ pub fn tree(source: OwnedFd, target: OwnedFd) -> io::Result<()> {
             }
         }
         for name in names {
-            copy.entry((&from, &to), (&source, &target), &path, &name).map_err(|e| {
-                io::Error::new(e.kind(), format!("{}: {e}", path.join(&name).display()))
-            })?;
+            copy.entry((&from, &to), (&source, &target), &path, &name)
+                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.join(&name).display())))?;
         }
     }
     for (path, is) in copy.folders.iter().rev() {

@@ -11,7 +11,9 @@ use crate::session::{self, Ending, Sized, Streams};
 
 /// Ties this terminal to a running container.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry attach shell                        ctrl-p ctrl-q leaves it running\n  gantry attach --no-stdin --sig-proxy=false web")]
+#[command(
+    after_help = "Examples:\n  gantry attach shell                        ctrl-p ctrl-q leaves it running\n  gantry attach --no-stdin --sig-proxy=false web"
+)]
 pub struct Attach {
     /// Override the key sequence for detaching a container
     #[arg(long, value_name = "KEYS")]

@@ -7,7 +7,9 @@ use crate::{client::Client, error::CommandError};
 
 /// Sends a signal.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry kill web\n  gantry kill -s HUP web    make it read its configuration again")]
+#[command(
+    after_help = "Examples:\n  gantry kill web\n  gantry kill -s HUP web    make it read its configuration again"
+)]
 pub struct Kill {
     /// Signal to send to the container
     #[arg(short, long, default_value = "KILL")]

@@ -8,7 +8,9 @@ use crate::{error::CommandError, output};
 
 /// Shows where a container's ports are published.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry port web         80/tcp -> 0.0.0.0:8080\n  gantry port web 80/tcp  0.0.0.0:8080")]
+#[command(
+    after_help = "Examples:\n  gantry port web         80/tcp -> 0.0.0.0:8080\n  gantry port web 80/tcp  0.0.0.0:8080"
+)]
 pub struct Port {
     container: String,
     /// Only this port of the container

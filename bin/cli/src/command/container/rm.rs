@@ -8,7 +8,9 @@ use crate::error::CommandError;
 
 /// Removes containers.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry rm web\n  gantry rm -f $(gantry ps -aq)    remove every container, running or not")]
+#[command(
+    after_help = "Examples:\n  gantry rm web\n  gantry rm -f $(gantry ps -aq)    remove every container, running or not"
+)]
 pub struct Rm {
     /// Force the removal of a running container (uses SIGKILL)
     #[arg(short, long)]

@@ -108,11 +108,8 @@ impl Run {
 
     async fn foreground(&self, client: &Client, id: String) -> Result<u8, CommandError> {
         let options = &self.options.run;
-        let streams = Streams {
-            tty: options.tty,
-            stdin: options.attaches("stdin"),
-            detach_keys: self.keys(client),
-        };
+        let streams =
+            Streams { tty: options.tty, stdin: options.attaches("stdin"), detach_keys: self.keys(client) };
         let mut helpers = Vec::new();
         if self.sig_proxy {
             helpers.push(tokio::spawn(session::forward_signals(client.clone(), id.clone())));

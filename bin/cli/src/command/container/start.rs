@@ -40,7 +40,8 @@ impl Start {
             };
         }
         let docker = &client.docker()?;
-        let options = &StartContainerOptions { detach_keys: session::detach_keys(client, self.detach_keys.clone()) };
+        let options =
+            &StartContainerOptions { detach_keys: session::detach_keys(client, self.detach_keys.clone()) };
         let failed = &std::sync::Mutex::new(Vec::new());
         let code = super::each(&self.containers, async |name| {
             let started = docker.start_container(&name, Some(options.clone())).await;
@@ -75,7 +76,8 @@ impl Start {
         let connection = client.hijack(&format!("/containers/{id}/attach?{query}"), None).await?;
         let condition = if is("/HostConfig/AutoRemove") { "removed" } else { "next-exit" };
         let waiting = wait::begin(client, &id, condition).await?;
-        let options = StartContainerOptions { detach_keys: session::detach_keys(client, self.detach_keys.clone()) };
+        let options =
+            StartContainerOptions { detach_keys: session::detach_keys(client, self.detach_keys.clone()) };
         let started = client.docker()?.start_container(&id, Some(options)).await;
         started.map_err(|error| client.because(error))?;
         if streams.tty {

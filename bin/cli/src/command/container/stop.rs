@@ -7,7 +7,9 @@ use crate::{client::Client, error::CommandError};
 
 /// Asks containers to end, then makes them.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  gantry stop -t 30 web db    give them half a minute before they are killed")]
+#[command(
+    after_help = "Example:\n  gantry stop -t 30 web db    give them half a minute before they are killed"
+)]
 pub struct Stop {
     /// Signal to send to the container
     #[arg(short, long)]

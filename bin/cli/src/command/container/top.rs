@@ -7,7 +7,9 @@ use crate::{client::Client, error::CommandError, output};
 
 /// Lists a container's processes.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry top web\n  gantry top web -o pid,comm    ps options follow the name")]
+#[command(
+    after_help = "Examples:\n  gantry top web\n  gantry top web -o pid,comm    ps options follow the name"
+)]
 pub struct Top {
     /// The container, then options of ps
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["CONTAINER", "PS_OPTIONS"])]

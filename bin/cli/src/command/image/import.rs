@@ -11,7 +11,9 @@ use crate::{client::Client, error::CommandError, output};
 
 /// Makes an image of a file system.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry import rootfs.tar tools:1\n  tar c -C rootfs . | gantry import -c 'CMD [\"sh\"]' - tools:1")]
+#[command(
+    after_help = "Examples:\n  gantry import rootfs.tar tools:1\n  tar c -C rootfs . | gantry import -c 'CMD [\"sh\"]' - tools:1"
+)]
 pub struct Import {
     /// Apply Dockerfile instruction to the created image
     #[arg(short, long)]

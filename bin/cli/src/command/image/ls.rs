@@ -10,7 +10,9 @@ use crate::{client::Client, error::CommandError, output, units};
 
 /// Lists images.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry images\n  gantry images --format '{{.Repository}}:{{.Tag}} {{.Size}}'")]
+#[command(
+    after_help = "Examples:\n  gantry images\n  gantry images --format '{{.Repository}}:{{.Tag}} {{.Size}}'"
+)]
 pub struct Ls {
     /// Show all images (default hides intermediate images)
     #[arg(short, long)]

@@ -14,7 +14,9 @@ use crate::{error::CommandError, output};
 
 /// Downloads an image.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry pull busybox\n  gantry pull registry.local:5000/tools/busybox:1.36")]
+#[command(
+    after_help = "Examples:\n  gantry pull busybox\n  gantry pull registry.local:5000/tools/busybox:1.36"
+)]
 pub struct Pull {
     /// Suppress verbose output
     #[arg(short, long)]

@@ -11,7 +11,9 @@ use crate::{error::CommandError, output, units};
 
 /// Shows what happens, as it happens.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry events --since 10m --until 0s    the last ten minutes\n  gantry events -f container=web -f event=die --format '{{json .}}'")]
+#[command(
+    after_help = "Examples:\n  gantry events --since 10m --until 0s    the last ten minutes\n  gantry events -f container=web -f event=die --format '{{json .}}'"
+)]
 pub struct Events {
     /// Filter output based on conditions provided
     #[arg(short, long)]

@@ -92,6 +92,9 @@ mod tests {
         assert_eq!(found.driver_opts["k"], "v");
         assert_eq!(attachment("alias=a").unwrap_err(), "network name/id is not specified");
         assert_eq!(attachment("name=a,color=red").unwrap_err(), "invalid field key color");
-        assert_eq!(attachment("name=a,gw-priority=x").unwrap_err(), "invalid gw-priority (x): invalid syntax");
+        assert_eq!(
+            attachment("name=a,gw-priority=x").unwrap_err(),
+            "invalid gw-priority (x): invalid syntax"
+        );
     }
 }

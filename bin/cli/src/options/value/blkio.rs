@@ -50,6 +50,8 @@ mod tests {
         assert_eq!(bytes("/dev/sda:1mb").unwrap().rate, Some(1 << 20));
         assert_eq!(operations("/dev/sda:100").unwrap().rate, Some(100));
         assert_eq!(weight("/dev/sda:500").unwrap().weight, Some(500));
-        assert!(bytes("sda:1").is_err() && operations("/dev/sda:1k").is_err() && weight("/dev/sda:5").is_err());
+        assert!(
+            bytes("sda:1").is_err() && operations("/dev/sda:1k").is_err() && weight("/dev/sda:5").is_err()
+        );
     }
 }

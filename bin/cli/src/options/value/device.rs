@@ -8,7 +8,8 @@ use super::super::OptionError;
 pub fn is_qualified(text: &str) -> bool {
     text.split_once('=').is_some_and(|(kind, device)| {
         let letter = |part: &str| part.starts_with(|c: char| c.is_ascii_alphabetic());
-        !device.is_empty() && kind.split_once('/').is_some_and(|(vendor, class)| letter(vendor) && letter(class))
+        !device.is_empty()
+            && kind.split_once('/').is_some_and(|(vendor, class)| letter(vendor) && letter(class))
     })
 }
 
@@ -62,7 +63,9 @@ mod tests {
     fn a_device_may_have_another_name_and_fewer_rights_inside() {
         let found = |text: &str| {
             let device = mapping(text).unwrap();
-            [device.path_on_host, device.path_in_container, device.cgroup_permissions].map(Option::unwrap).join("|")
+            [device.path_on_host, device.path_in_container, device.cgroup_permissions]
+                .map(Option::unwrap)
+                .join("|")
         };
         assert_eq!(found("/dev/a"), "/dev/a|/dev/a|rwm");
         assert_eq!(found("/dev/a:r"), "/dev/a|/dev/a|r");

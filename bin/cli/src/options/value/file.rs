@@ -44,10 +44,7 @@ fn checked(
 }
 
 /// `--env-file`; a bare name takes the value `lookup` has, or vanishes.
-pub fn variables(
-    path: &str,
-    lookup: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<String>, OptionError> {
+pub fn variables(path: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<String>, OptionError> {
     checked("env-file", "env file", path, Some(&lookup))
 }
 

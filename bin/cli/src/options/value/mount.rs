@@ -63,7 +63,9 @@ fn set(mount: &mut Mount, key: &str, given: Option<&str>, field: &str) -> Result
         }
         "target" | "dst" | "destination" => mount.target = Some(value.to_owned()),
         "consistency" => mount.consistency = Some(value.to_lowercase()),
-        "bind-propagation" => bind(mount).propagation = Some(value.to_lowercase().parse().map_err(|_| bad())?),
+        "bind-propagation" => {
+            bind(mount).propagation = Some(value.to_lowercase().parse().map_err(|_| bad())?)
+        }
         "bind-recursive" => match value {
             "enabled" => {}
             "disabled" => bind(mount).non_recursive = Some(true),
@@ -144,7 +146,8 @@ mod tests {
     fn a_mount_names_its_type_and_place() {
         let found = mount("type=bind,src=/a,dst=/b,readonly,bind-propagation=rslave").unwrap();
         assert_eq!((found.typ, found.read_only), (Some(MountType::BIND), Some(true)));
-        let found = mount("src=data,dst=/b,volume-opt=type=nfs,\"volume-opt=o=addr=1,rw\",volume-label=a=b").unwrap();
+        let found =
+            mount("src=data,dst=/b,volume-opt=type=nfs,\"volume-opt=o=addr=1,rw\",volume-label=a=b").unwrap();
         let volume = found.volume_options.unwrap();
         assert_eq!(volume.driver_config.unwrap().options.unwrap()["o"], "addr=1,rw");
         assert_eq!(volume.labels.unwrap()["a"], "b");

@@ -40,7 +40,10 @@ mod tests {
     #[test]
     fn a_policy_is_a_known_word_and_perhaps_a_count() {
         assert_eq!(policy("on-failure:3").unwrap().maximum_retry_count, Some(3));
-        assert_eq!(policy("on-failure:x").unwrap_err(), "invalid restart policy format: maximum retry count must be an integer");
+        assert_eq!(
+            policy("on-failure:x").unwrap_err(),
+            "invalid restart policy format: maximum retry count must be an integer"
+        );
         assert!(policy(":3").is_err() && policy("sometimes").is_err());
         assert_eq!(policy("no").unwrap(), never());
     }

@@ -1,6 +1,7 @@
 //! Containers as Docker's API words them.
 
 mod inspect;
+mod mounts;
 mod summary;
 
 pub use inspect::{inspect, network_id};

@@ -66,19 +66,27 @@ fn texts_are_refused_in_dockers_words() {
         (":/b", format!("{spec}':/b'")),
         (
             "/a:b",
-            format!("{spec}'/a:b': invalid mount config for type \"bind\": invalid mount path: 'b' mount path must be absolute"),
+            format!(
+                "{spec}'/a:b': invalid mount config for type \"bind\": invalid mount path: 'b' mount path must be absolute"
+            ),
         ),
         (
             "a1:/",
-            format!("{spec}'a1:/': invalid mount config for type \"volume\": invalid specification: destination can't be '/'"),
+            format!(
+                "{spec}'a1:/': invalid mount config for type \"volume\": invalid specification: destination can't be '/'"
+            ),
         ),
         (
             "a1:/b:rshared",
-            format!("{spec}'a1:/b:rshared': invalid mount config for type \"volume\": field BindOptions must not be specified"),
+            format!(
+                "{spec}'a1:/b:rshared': invalid mount config for type \"volume\": field BindOptions must not be specified"
+            ),
         ),
         (
             "/a:/b:nocopy",
-            format!("{spec}'/a:/b:nocopy': invalid mount config for type \"bind\": field VolumeOptions must not be specified"),
+            format!(
+                "{spec}'/a:/b:nocopy': invalid mount config for type \"bind\": field VolumeOptions must not be specified"
+            ),
         ),
     ] {
         assert_eq!(refused(text), wanted);
@@ -124,7 +132,8 @@ fn objects_are_refused_in_dockers_words() {
     ] {
         assert_eq!(refusal(json!({ "Mounts": [mount] })), wanted);
     }
-    let conflict = json!({"Type": "bind", "Source": "/", "Target": "/b", "BindOptions": {"ReadOnlyNonRecursive": true}});
+    let conflict =
+        json!({"Type": "bind", "Source": "/", "Target": "/b", "BindOptions": {"ReadOnlyNonRecursive": true}});
     assert_eq!(
         refusal(json!({ "Mounts": [conflict] })),
         "mount options conflict: !ReadOnly && BindOptions.ReadOnlyNonRecursive"
@@ -167,7 +176,10 @@ fn the_daemons_own_data_is_not_shared_for_good() {
 #[test]
 fn options_of_file_systems_in_memory_are_dockers() {
     let tmpfs = |options: &str| of_host(json!({ "Tmpfs": {"/x": options} }));
-    assert_eq!(tmpfs("size=1m,mode=1777,exec,uid=1,rprivate").unwrap().tmpfs["/x"], "size=1m,mode=1777,exec,uid=1,rprivate");
+    assert_eq!(
+        tmpfs("size=1m,mode=1777,exec,uid=1,rprivate").unwrap().tmpfs["/x"],
+        "size=1m,mode=1777,exec,uid=1,rprivate"
+    );
     assert_eq!(tmpfs("colour=red").unwrap_err().text, "invalid tmpfs option [\"colour\" \"red\"]");
     assert_eq!(tmpfs("odd").unwrap_err().text, "invalid tmpfs option [\"odd\"]");
     let mount = json!({"Type": "tmpfs", "Target": "/x", "TmpfsOptions": {"SizeBytes": 1048576, "Mode": 448}});

@@ -5,8 +5,8 @@ use super::invalid;
 use super::object::check_place;
 use contract::PortError;
 
-/// Options that are the mount's, by whatever name (moby `sys/mount`).
-const FLAGS: [&str; 33] = [
+/// Options that are the mount's (moby `sys/mount`), but for those that make no new one of it.
+const FLAGS: [&str; 28] = [
     "defaults",
     "ro",
     "rw",
@@ -19,17 +19,12 @@ const FLAGS: [&str; 33] = [
     "sync",
     "async",
     "dirsync",
-    "remount",
     "mand",
     "nomand",
     "atime",
     "noatime",
     "diratime",
     "nodiratime",
-    "bind",
-    "rbind",
-    "unbindable",
-    "runbindable",
     "private",
     "rprivate",
     "shared",
