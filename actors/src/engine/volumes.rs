@@ -118,7 +118,7 @@ impl Engine {
         let volumes = &self.shared.ports.volumes;
         for used in &mut spec.volumes {
             if used.borrowed {
-                used.source = volumes.get(&used.name).await?.mountpoint;
+                used.source = volumes.get(&used.name).await.map_err(not_the_image)?.mountpoint;
                 continue;
             }
             let mut wish = VolumeWish {
@@ -132,7 +132,7 @@ impl Engine {
                 name_it(&mut wish)?;
                 used.name.clone_from(&wish.name);
             }
-            let (volume, origin) = self.ensure_volume(&wish, purpose).await?;
+            let (volume, origin) = self.ensure_volume(&wish, purpose).await.map_err(not_the_image)?;
             used.source = volume.mountpoint;
             if origin == Origin::Made {
                 made.push(volume.name);
@@ -192,6 +192,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Clients take a 404 of a container's create to mean its image, and begin to pull.
+fn not_the_image(error: PortError) -> PortError {
+    let kind = if error.kind == Kind::NotFound { Kind::Invalid } else { error.kind };
+    PortError { kind, ..error }
 }
 
 /// Names what was given no name, as Docker does.

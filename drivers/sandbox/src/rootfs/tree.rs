@@ -56,7 +56,13 @@ pub fn beneath(base: &str, path: &str) -> Result<OwnedFd, LaunchError> {
         .step(step())?;
     let inner = path.strip_prefix(base).unwrap_or_default().trim_start_matches('/');
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(&folder, inner, OFlags::PATH | OFlags::CLOEXEC, RMode::empty(), how).step(step())
+    match rustix::fs::openat2(&folder, inner, OFlags::PATH | OFlags::CLOEXEC, RMode::empty(), how) {
+        Err(rustix::io::Errno::XDEV) => Err(LaunchError::new(
+            "path concatenation escapes the base directory",
+            format!("base: {base}, subpath: {inner}"),
+        )),
+        other => other.step(step()),
+    }
 }
 
 /// The file at `path`, made with its parents when missing. A link into nowhere is made to lead somewhere, inside the

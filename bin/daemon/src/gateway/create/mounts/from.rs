@@ -18,7 +18,8 @@ pub fn parse(text: &str, find: Find<'_>) -> Result<Vec<(String, Point)>, PortErr
             return Err(invalid(format!("invalid mode: {how}")));
         }
     };
-    let other = find(name)?;
+    // Clients take a 404 of a create to mean the image, and begin to pull.
+    let other = find(name).map_err(|e| invalid(e.text))?;
     let binds = other.spec.binds.iter().map(|b| {
         let read_only = b.read_only || how.read_only;
         (b.target.clone(), Point::Bind(Bind { read_only, mode: String::new(), ..b.clone() }))
