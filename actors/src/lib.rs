@@ -31,7 +31,7 @@ mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
-pub use engine::{AttachRequest, Engine, LogsRequest};
+pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
 pub use shared::Ports;

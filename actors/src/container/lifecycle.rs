@@ -101,7 +101,7 @@ impl Container {
                 let patience = if self.removers.is_empty() { effects::ATTACHED } else { effects::PATIENCE };
                 self.begin_removal(patience);
             }
-            Next::Rest => {}
+            Next::Rest | Next::Later => {}
         }
     }
 }
@@ -188,6 +188,7 @@ impl Answer<Exited> for Container {
 impl Answer<RestartDue> for Container {
     fn answer(&mut self, message: RestartDue, _: &mut Ctx<Self>) {
         if self.machine.phase == Phase::Restarting
+            && !self.machine.ending
             && message.attempt == self.machine.attempt
             && self.machine.start(By::Policy) == Verdict::Proceed
         {

@@ -2,6 +2,7 @@
 
 pub mod actor;
 mod adoption;
+mod borrowing;
 pub mod claims;
 pub mod effects;
 pub mod lane;
@@ -10,6 +11,7 @@ mod linking;
 pub mod machine;
 pub mod messages;
 pub mod names;
+mod quitting;
 mod removal;
 pub mod signals;
 pub mod snapshot;

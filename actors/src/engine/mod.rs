@@ -1,12 +1,16 @@
 //! The engine as the gateway sees it: one method an operation, each a thin ask to the actor that answers it.
 
+mod archives;
+mod commit;
 mod containers;
+mod ending;
 mod exec;
 mod images;
 mod links;
 mod logs;
 mod volumes;
 
+pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
 pub use volumes::Choice;
 

@@ -52,6 +52,7 @@ impl Stage {
             spools: world.spools.clone(),
             records: world.records.clone(),
             roots: world.roots.clone(),
+            archives: world.archives.clone(),
             images: world.images.clone(),
             networks: world.networks.clone(),
             volumes: world.volumes.clone(),

@@ -1,9 +1,12 @@
 //! What a container's machine decides, done: starts with their undoing, ends, removals. Runs outside the actors,
 //! under the container's lane.
 
+mod lending;
 mod links;
 mod network;
 mod volumes;
+
+pub use lending::lend;
 
 use network::{NETWORKING, detach, lease, not_reachable};
 

@@ -3,15 +3,15 @@
 use axum::http::{Method, StatusCode};
 
 /// Docker's routes that gantry knows by name but has not built, by their first part.
-const FIRST: [&str; 7] = ["build", "commit", "networks", "plugins", "swarm", "session", "distribution"];
+const FIRST: [&str; 6] = ["build", "networks", "plugins", "swarm", "session", "distribution"];
 
 /// Docker's operations on one container that are not built, by their last part.
-const OF_CONTAINER: [&str; 7] = ["stats", "archive", "changes", "export", "update", "checkpoints", "ws"];
+const OF_CONTAINER: [&str; 4] = ["stats", "update", "checkpoints", "ws"];
 
 /// Operations on one container that are built; they come here when a name has a slash in it, as names of images have.
-const BUILT: [&str; 14] = [
+const BUILT: [&str; 17] = [
     "json", "start", "stop", "restart", "kill", "wait", "rename", "pause", "unpause", "resize", "top",
-    "logs", "attach", "exec",
+    "logs", "attach", "exec", "archive", "changes", "export",
 ];
 
 /// Status and text for a request that no handler took.

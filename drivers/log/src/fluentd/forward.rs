@@ -1,9 +1,8 @@
 //! Messages of the Fluentd forward protocol, version 1, in its Forward mode: one tag, many entries, one option map.
 
 use contract::log::{LogLine, Stream};
-use rmp_serde::RawRef;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde_bytes::{ByteBuf, Bytes};
 use std::collections::BTreeMap;
 
 /// How the time of an entry is written.
@@ -31,6 +30,20 @@ pub(super) struct Head {
 enum Time {
     Whole(i64),
     Event(Event),
+}
+
+/// Text where it is text, else binary, so that no byte is changed.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Field<'a> {
+    Text(&'a str),
+    Binary(&'a Bytes),
+}
+
+impl<'a> From<&'a [u8]> for Field<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        std::str::from_utf8(bytes).map_or_else(|_| Self::Binary(Bytes::new(bytes)), Self::Text)
+    }
 }
 
 /// The name by which rmp-serde knows an extension.
@@ -63,13 +76,13 @@ impl Head {
         Time::Event(Event((0, ByteBuf::from(bytes))))
     }
 
-    fn record<'a>(&'a self, line: &'a LogLine, ordinal: &'a str) -> BTreeMap<&'a str, RawRef<'a>> {
-        let text = |text: &'a str| RawRef::new(text);
-        let mut record: BTreeMap<&str, RawRef<'_>> = BTreeMap::new();
+    fn record<'a>(&'a self, line: &'a LogLine, ordinal: &'a str) -> BTreeMap<&'a str, Field<'a>> {
+        let text = |text: &'a str| Field::Text(text);
+        let mut record: BTreeMap<&str, Field<'_>> = BTreeMap::new();
         record.insert("container_id", text(&self.container_id));
         record.insert("container_name", text(&self.container_name));
         record.insert("source", text(if line.stream == Stream::Stderr { "stderr" } else { "stdout" }));
-        record.insert("log", RawRef::from_utf8(&line.data));
+        record.insert("log", Field::from(&*line.data));
         record.extend(self.attributes.iter().map(|(key, value)| (key.as_str(), text(value))));
         if let Some(partial) = &line.partial {
             record.insert("partial_message", text("true"));

@@ -1,12 +1,16 @@
 //! `/containers/…`.
 
+mod archive;
+mod commit;
 mod lifecycle;
 mod streams;
 
+pub use archive::*;
+pub use commit::commit;
 pub use lifecycle::*;
 pub use streams::*;
 
-use crate::gateway::create::{self, Sources};
+use crate::gateway::create::{self, Defaults, Sources};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
@@ -79,7 +83,9 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
     let warnings = create::warnings(&body);
-    let mut spec = create::resolve(body, raw, &image, &gateway.defaults)?;
+    let config = gateway.live.get();
+    let mut spec = create::resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
+    create::fill(&mut spec, &config);
     {
         let find = |name: &str| gateway.engine.find(name);
         let sources = Sources { image: &image.config, find: &find, data_root: &gateway.data_root };

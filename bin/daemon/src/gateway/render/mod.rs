@@ -4,7 +4,7 @@ mod inspect;
 mod mounts;
 mod summary;
 
-pub use inspect::{inspect, network_id};
+pub use inspect::{config, inspect, network_id};
 pub use summary::summary;
 
 use contract::network::{PortBinding, Protocol};
