@@ -37,7 +37,9 @@ impl Engine {
     /// What a path inside a container is.
     pub async fn stat_path(&self, id: &ContainerId, path: &[u8]) -> Result<PathStat, PortError> {
         let archives = &self.shared.ports.archives;
-        self.reach(id, Part::Mounts, |of| async move { archives.stat(&of, path).await }).await.map(|(stat, _)| stat)
+        self.reach(id, Part::Mounts, |of| async move { archives.stat(&of, path).await })
+            .await
+            .map(|(stat, _)| stat)
     }
 
     /// A file or folder of a container as a tar stream.
@@ -72,7 +74,8 @@ impl Engine {
         takeable(&snapshot, "export")?;
         let archives = &self.shared.ports.archives;
         // Once it is entered nothing done to the container harms the stream.
-        let (stream, _) = self.reach(id, Part::Layers, |of| async move { archives.export(&of).await }).await?;
+        let (stream, _) =
+            self.reach(id, Part::Layers, |of| async move { archives.export(&of).await }).await?;
         self.shared.snapshot_event(&snapshot, "export", &[]);
         Ok(stream)
     }
@@ -80,7 +83,9 @@ impl Engine {
     /// What a container changed of its image, as Docker's JSON.
     pub async fn changes(&self, id: &ContainerId) -> Result<Stream, PortError> {
         let archives = &self.shared.ports.archives;
-        self.reach(id, Part::Layers, |of| async move { archives.changes(&of).await }).await.map(|(stream, _)| stream)
+        self.reach(id, Part::Layers, |of| async move { archives.changes(&of).await })
+            .await
+            .map(|(stream, _)| stream)
     }
 
     /// Bytes of each of these containers' own layers.

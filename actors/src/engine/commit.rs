@@ -53,7 +53,8 @@ impl Engine {
         let ports = &self.shared.ports;
         // Its image must stay until the new one has its layers.
         let _in_use = self.shared.images_in_use.read().await;
-        let (layer, _borrowed) = self.reach(id, Part::Layers, |of| async move { ports.archives.layer(&of).await }).await?;
+        let (layer, _borrowed) =
+            self.reach(id, Part::Layers, |of| async move { ports.archives.layer(&of).await }).await?;
         let parent = ImageId::new(snapshot.spec.image.clone());
         let (comment, name) = (spec.comment.clone(), spec.name.clone());
         let image = ports.images.commit(&parent, layer, spec).await?;
@@ -63,11 +64,8 @@ impl Engine {
         if let Some(name) = &name {
             self.image_event("tag", image.as_str(), name, labels);
         }
-        let attributes = [
-            ("comment", comment),
-            ("imageID", image.to_string()),
-            ("imageRef", name.unwrap_or_default()),
-        ];
+        let attributes =
+            [("comment", comment), ("imageID", image.to_string()), ("imageRef", name.unwrap_or_default())];
         self.shared.snapshot_event(snapshot, "commit", &attributes);
         Ok(image)
     }

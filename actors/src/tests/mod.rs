@@ -8,3 +8,4 @@ mod logs;
 mod panics;
 mod recovery;
 mod stage;
+mod volumes;

@@ -203,12 +203,7 @@ impl ShimRuntime {
     }
 
     /// Starts work inside a container and waits for its first report.
-    async fn inside(
-        &self,
-        of: &Subject,
-        mounts: Mounts,
-        work: Work,
-    ) -> Result<(Worker, Report), PortError> {
+    async fn inside(&self, of: &Subject, mounts: Mounts, work: Work) -> Result<(Worker, Report), PortError> {
         let (_held, view) = self.view(of, mounts).await?;
         let mut worker = Worker::start(&Order { view, work }, Stdio::null())?;
         let report = worker.report().await?;
@@ -221,10 +216,13 @@ impl ShimRuntime {
             let view = if mounts == Mounts::All { View::Running(path) } else { View::RunningRoot(path) };
             return Ok((Some(held), view));
         }
-        Ok((None, match mounts {
-            Mounts::All => View::Stopped { root: layers(of), mounts: lent(of) },
-            Mounts::None => View::StoppedRoot(layers(of)),
-        }))
+        Ok((
+            None,
+            match mounts {
+                Mounts::All => View::Stopped { root: layers(of), mounts: lent(of) },
+                Mounts::None => View::StoppedRoot(layers(of)),
+            },
+        ))
     }
 
     async fn compare(&self, of: &Subject, work: Work) -> Result<Guarded, PortError> {

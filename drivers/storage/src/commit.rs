@@ -150,7 +150,8 @@ mod tests {
             "Env": ["A=1", "B=2"], "Cmd": ["sh"], "Labels": {"a": "1", "b": "2"}, "User": "app",
             "ExposedPorts": {"80/tcp": {}}, "WorkingDir": "/w",
         });
-        let asked = json!({ "Env": ["A=9"], "Labels": {"a": ""}, "ExposedPorts": {"53/udp": {}}, "Cmd": null });
+        let asked =
+            json!({ "Env": ["A=9"], "Labels": {"a": ""}, "ExposedPorts": {"53/udp": {}}, "Cmd": null });
         let whole = merged(object(&asked), &object(&own));
         assert_eq!(
             Value::Object(whole),

@@ -262,13 +262,7 @@ fn whiteout(parent: &OwnedFd, gone: &[u8]) -> io::Result<()> {
     }
 }
 
-fn folder(
-    parent: &OwnedFd,
-    name: &OsStr,
-    member: &Member,
-    before: Before,
-    makes: Makes,
-) -> io::Result<()> {
+fn folder(parent: &OwnedFd, name: &OsStr, member: &Member, before: Before, makes: Makes) -> io::Result<()> {
     if before != Before::Folder {
         rfs::mkdirat(parent, name, Mode::from_raw_mode(0o700))?;
     }

@@ -1,7 +1,7 @@
 use super::{Script, lock};
+use crate::archive::BlockingStream;
 use crate::error::{Kind, PortError};
 use crate::id::ImageId;
-use crate::archive::BlockingStream;
 use crate::image::{CommitSpec, Credentials, ImageSummary, Images, Progress, ProgressSink, Removed};
 use async_trait::async_trait;
 use std::path::PathBuf;

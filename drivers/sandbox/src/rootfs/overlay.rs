@@ -51,7 +51,9 @@ pub fn mount_layers(lower: &[&str], own: Option<Own<'_>>, target: &str) -> Resul
         // and more beside other writers). Its own mark of an unsynced layer would forbid mounting this one again.
         if own.volatile {
             match std::fs::remove_dir_all(format!("{}/work/incompat", own.work)) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).step("take the layer back"),
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(e).step("take the layer back");
+                }
                 _ => options.push_str(",volatile"),
             }
         }

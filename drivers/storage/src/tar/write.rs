@@ -167,7 +167,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again_however_large_or_strange() {
         let long = [b"caf\xe9\n/".repeat(40), b"name".to_vec()].concat();
-        for (path, uid, mtime) in [(&b"a"[..], 0, 1), (&long, 4_000_000_000, -5), (b"\xff", 70_000, 1 << 40)] {
+        for (path, uid, mtime) in [(&b"a"[..], 0, 1), (&long, 4_000_000_000, -5), (b"\xff", 70_000, 1 << 40)]
+        {
             let entry = Entry {
                 path,
                 kind: EntryType::Regular,

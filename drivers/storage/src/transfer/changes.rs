@@ -99,11 +99,7 @@ pub(super) fn list(inside: &Inside, own: &[String], out: &mut impl Write) -> io:
 }
 
 /// Writes the changes as members of a layer.
-pub(super) fn layer<W: Write>(
-    inside: &Inside,
-    own: &[String],
-    packer: &mut Packer<'_, W>,
-) -> io::Result<()> {
+pub(super) fn layer<W: Write>(inside: &Inside, own: &[String], packer: &mut Packer<'_, W>) -> io::Result<()> {
     Comparison::new(inside, own, packer).all()
 }
 
@@ -139,13 +135,7 @@ impl<'a, S: Sink> Comparison<'a, S> {
         self.sink.gone(path)
     }
 
-    fn level(
-        &mut self,
-        upper: &OwnedFd,
-        below: Option<&OwnedFd>,
-        path: &[u8],
-        depth: u32,
-    ) -> io::Result<()> {
+    fn level(&mut self, upper: &OwnedFd, below: Option<&OwnedFd>, path: &[u8], depth: u32) -> io::Result<()> {
         if depth == 0 {
             return Err(Errno::NAMETOOLONG.into());
         }
@@ -157,7 +147,11 @@ impl<'a, S: Sink> Comparison<'a, S> {
         }
         for (name, is_here) in all {
             let name = OsStr::from_bytes(&name);
-            let path = if path.is_empty() { name.as_bytes().to_vec() } else { [path, b"/", name.as_bytes()].concat() };
+            let path = if path.is_empty() {
+                name.as_bytes().to_vec()
+            } else {
+                [path, b"/", name.as_bytes()].concat()
+            };
             let before = below.and_then(|below| present(below, name));
             let held = match is_here.then(|| hold_in(upper, name)) {
                 None => None,
@@ -192,7 +186,8 @@ impl<'a, S: Sink> Comparison<'a, S> {
             Err(Errno::NOENT) => return Ok(()),
             other => other?,
         };
-        let below = before.filter(|b| b.kind() == FileType::Directory).map(|b| folder(&b.file)).transpose()?;
+        let below =
+            before.filter(|b| b.kind() == FileType::Directory).map(|b| folder(&b.file)).transpose()?;
         match kind {
             Some(kind) => {
                 self.flush()?;

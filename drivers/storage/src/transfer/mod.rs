@@ -174,12 +174,7 @@ impl Inside {
         packed.and_then(|()| packer.finish()).map_err(broken)
     }
 
-    fn write(
-        &self,
-        put: &Put,
-        owner: Option<(u32, u32)>,
-        input: impl Read + Send,
-    ) -> Result<(), PortError> {
+    fn write(&self, put: &Put, owner: Option<(u32, u32)>, input: impl Read + Send) -> Result<(), PortError> {
         let invalid = |text: &str| PortError::new(Kind::Invalid, text);
         let held = self.hold(&put.path, Link::Follow).map_err(|e| stat::missing(&put.path, e))?;
         if held.kind() != FileType::Directory {

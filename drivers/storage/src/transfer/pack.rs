@@ -231,7 +231,9 @@ impl<'a, W: Write> Packer<'a, W> {
             let mut list = vec![0u8; 1 << 16];
             let length = rfs::flistxattr(&file, &mut list[..]).unwrap_or(0);
             let names = list.get(..length).unwrap_or_default().split(|b| *b == 0);
-            wanted.extend(names.filter(|n| n.starts_with(b"user.")).map(|n| String::from_utf8_lossy(n).into_owned()));
+            wanted.extend(
+                names.filter(|n| n.starts_with(b"user.")).map(|n| String::from_utf8_lossy(n).into_owned()),
+            );
         }
         let mut out = Vec::new();
         for name in wanted.into_iter().filter(|n| !n.starts_with("user.overlay.")) {

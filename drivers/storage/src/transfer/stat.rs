@@ -82,7 +82,8 @@ impl Inside {
             let Ok(link) = rustix::fs::readlinkat(&held.file, "", Vec::new()) else { break };
             let target = link.to_bytes();
             let above = at.iter().rposition(|b| *b == b'/').and_then(|end| at.get(..end)).unwrap_or_default();
-            at = if target.starts_with(b"/") { clean(target) } else { clean(&[above, b"/", target].concat()) };
+            at =
+                if target.starts_with(b"/") { clean(target) } else { clean(&[above, b"/", target].concat()) };
         }
         at
     }
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_last_name_is_gos() {
-        for (path, name) in [("/a/b", "b"), ("/a/b/", "b"), ("/a/.", "."), ("/", "/"), ("", "/"), ("a", "a")] {
+        for (path, name) in [("/a/b", "b"), ("/a/b/", "b"), ("/a/.", "."), ("/", "/"), ("", "/"), ("a", "a")]
+        {
             assert_eq!(base(path.as_bytes()), name.as_bytes(), "{path}");
         }
     }

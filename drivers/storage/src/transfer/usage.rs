@@ -40,7 +40,9 @@ fn sum(at: &OwnedFd, seen: &mut BTreeSet<(u64, u64)>, depth: u32) -> io::Result<
                 Err(Errno::NOENT) => 0,
                 Err(e) => return Err(e.into()),
             },
-            FileType::RegularFile if held.stat.st_nlink < 2 || seen.insert((held.stat.st_dev, held.stat.st_ino)) => {
+            FileType::RegularFile
+                if held.stat.st_nlink < 2 || seen.insert((held.stat.st_dev, held.stat.st_ino)) =>
+            {
                 u64::try_from(held.stat.st_size).unwrap_or(0)
             }
             _ => 0,

@@ -70,8 +70,7 @@ pub async fn read_path(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let (id, path) = (id_of(&gateway, &name)?, path(query.as_deref())?);
-    let (stat, stream) =
-        gateway.engine.read_path(&id, &path).await.map_err(|e| failure(e, &path, &name))?;
+    let (stat, stream) = gateway.engine.read_path(&id, &path).await.map_err(|e| failure(e, &path, &name))?;
     described(streamed(stream, "application/x-tar"), &stat)
 }
 

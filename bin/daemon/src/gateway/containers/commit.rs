@@ -44,7 +44,10 @@ fn config(body: Value) -> Result<Option<Value>, Failure> {
             value = Value::Array(vec![value]);
         }
         if !fits(&value) {
-            return Err(Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {key} has a wrong type")));
+            return Err(Failure::new(
+                StatusCode::BAD_REQUEST,
+                format!("invalid JSON: {key} has a wrong type"),
+            ));
         }
         out.insert(key.to_owned(), value);
     }
