@@ -183,6 +183,8 @@ impl Peer {
 
 async fn route(mut router: Router, mut request: Request) -> axum::response::Response {
     tracing::debug!("Calling {} {}", request.method(), request.uri().path());
+    let minor = version::ApiMinor::of(request.uri().path());
+    request.extensions_mut().insert(minor);
     match version::strip(request.uri()) {
         Ok(uri) => *request.uri_mut() = uri,
         Err(error) => return super::stamp(Failure::from(error).into_response(), "false").await,
