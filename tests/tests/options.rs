@@ -60,8 +60,21 @@ fn users_and_groups_are_those_of_the_image() {
 #[test]
 fn an_init_reaps_hands_signals_on_and_ends_as_the_program_does() {
     let gantry = Daemon::start();
-    let orphan = "(sh -c 'sleep 0.1' & ) ; sleep 0.4; ps -o pid,stat,args | grep -c ' Z '";
-    assert_eq!(inside(&gantry, "--init", orphan).stdout.trim(), "0");
+    // An orphan falls to the first process: `sleep` leaves it unburied, the init does not.
+    let zombies = |name: &str| {
+        gantry.docker(["exec", name, "sh", "-c", "(sleep 0.01 &)"]).ok();
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        gantry.docker([
+            "exec",
+            name,
+            "sh",
+            "-c",
+            "cat /proc/[0-9]*/stat 2>/dev/null | cut -d' ' -f3 | grep -c Z",
+        ])
+    };
+    gantry.docker(["run", "-d", "--name", "without", "busybox", "sleep", "1000"]).ok();
+    gantry.docker(["run", "-d", "--name", "with", "--init", "busybox", "sleep", "1000"]).ok();
+    assert_eq!((zombies("without").stdout.trim(), zombies("with").stdout.trim()), ("1", "0"));
     let said = inside(&gantry, "--init", "cat /proc/1/comm; tr '\\0' ' ' < /proc/1/cmdline; exit 7");
     assert!(said.code == 7 && said.stdout.contains("/sbin/docker-init -- sh -c"), "{said}");
     let text = "trap 'echo got it; exit 5' TERM; echo up; while true; do sleep 0.05; done";
