@@ -21,6 +21,7 @@ pub mod image;
 pub mod log;
 pub mod network;
 mod shared;
+mod stats;
 pub mod supervise;
 
 #[cfg(test)]
@@ -28,10 +29,12 @@ mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
+pub use container::update::Changes;
 pub use engine::{AttachRequest, Engine, LogsRequest};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
 pub use shared::Ports;
+pub use stats::Sample;
 pub use supervise::ActorInfo;
 
 /// ns since the epoch.

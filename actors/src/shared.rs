@@ -11,6 +11,7 @@ use crate::exec::Execs;
 use crate::log::held::HeldSpool;
 use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::{Leases, Network};
+use crate::stats::Samplers;
 use crate::supervise::{Link, Registry};
 use contract::image::Images;
 use contract::log::{LogDriverKind, LogSource, Options};
@@ -90,6 +91,8 @@ pub struct Shared {
     pub live: broadcast::Sender<Event>,
     /// Read while a container is made of an image, written while an image is removed.
     pub images_in_use: tokio::sync::RwLock<()>,
+    /// Containers that somebody looks at.
+    pub samplers: Samplers,
     /// Network attachments being cleared up.
     pub departures: Departures,
     lanes: Mutex<HashMap<String, Lane>>,
@@ -134,6 +137,7 @@ impl Shared {
             lanes: Mutex::default(),
             images_in_use: tokio::sync::RwLock::default(),
             departures: Departures::default(),
+            samplers: Samplers::default(),
             links: Mutex::default(),
         }
     }

@@ -67,6 +67,9 @@ pub struct Flags {
     /// Bytes of undelivered output kept on disk for each container, at least 1 MiB [default: 67108864].
     #[arg(long)]
     pub spool_budget: Option<i64>,
+    /// Option of the storage driver: overlay2.size=10G (repeatable).
+    #[arg(long)]
+    pub storage_opt: Vec<String>,
     /// Check the configuration and exit.
     #[arg(long)]
     pub validate: bool,
@@ -98,6 +101,7 @@ impl Flags {
             self.default_shm_size.map(|n| ("default-shm-size", n.to_string())),
             text("shim", &self.shim),
             self.spool_budget.map(|n| ("spool-budget", n.to_string())),
+            list("storage-opts", &self.storage_opt),
         ]
         .into_iter()
         .flatten()

@@ -3,9 +3,11 @@
 
 mod error;
 mod flags;
+mod size;
 
 pub use error::ConfigError;
 pub use flags::Flags;
+pub use size::binary as binary_size;
 
 use clap::Parser;
 use serde_json::{Map, Value};
@@ -15,7 +17,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 /// Keys that daemon.json may hold, with the flag that sets the same.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "hosts",
     "data-root",
     "exec-root",
@@ -35,6 +37,7 @@ const KEYS: [&str; 20] = [
     "default-shm-size",
     "shim",
     "spool-budget",
+    "storage-opts",
     "live-restore",
 ];
 
@@ -77,6 +80,8 @@ pub struct Config {
     pub shim: Option<PathBuf>,
     /// Bytes of undelivered output kept for each container.
     pub spool_budget: u64,
+    /// Bytes that a container's own layer may take, if it asks for nothing else (`overlay2.size`).
+    pub storage_size: Option<u64>,
     /// Only check the configuration.
     pub validate: bool,
 }
@@ -132,6 +137,7 @@ impl Config {
             default_shm_size: source.number("default-shm-size", flags.default_shm_size, 64 << 20)?,
             shim: Some(source.text("shim", flags.shim, "")?).filter(|p| !p.is_empty()).map(PathBuf::from),
             spool_budget: spool_budget(source.number("spool-budget", flags.spool_budget, 64 << 20)?)?,
+            storage_size: storage_size(&source.list("storage-opts", flags.storage_opt, &[])?)?,
             validate: flags.validate,
         })
     }
@@ -143,6 +149,22 @@ fn spool_budget(bytes: i64) -> Result<u64, ConfigError> {
         .ok()
         .filter(|b| *b >= 1 << 20)
         .ok_or(ConfigError::Value { key: "spool-budget", text: "must be at least 1048576".into() })
+}
+
+/// The options of the storage driver, each `key=value`; moby knows them as those of overlay2.
+fn storage_size(options: &[String]) -> Result<Option<u64>, ConfigError> {
+    let wrong = |text: String| ConfigError::Value { key: "storage-opts", text };
+    let mut size = None;
+    for option in options {
+        let Some((key, value)) = option.split_once('=') else {
+            return Err(wrong(format!("Unable to parse storage-opt key/value: {option:?}")));
+        };
+        match key.trim().to_ascii_lowercase().as_str() {
+            "overlay2.size" => size = Some(binary_size(value.trim()).map_err(wrong)?),
+            key => return Err(wrong(format!("overlay2: unknown option {key}"))),
+        }
+    }
+    Ok(size.filter(|n| *n > 0))
 }
 
 fn bad(key: &'static str) -> ConfigError {

@@ -36,3 +36,11 @@ fn a_wrong_type_names_its_key() {
     assert!(load(&[], r#"{"mtu": "big"}"#).unwrap_err().to_string().contains("mtu"));
     assert!(load(&["--bip", "nowhere"], "{}").unwrap_err().to_string().contains("bip"));
 }
+
+#[test]
+fn options_of_the_storage_driver_are_read_and_unknown_ones_named() {
+    let config = load(&[], r#"{"storage-opts": ["overlay2.size=10G"]}"#).unwrap();
+    assert_eq!(config.storage_size, Some(10 << 30));
+    let error = load(&["--storage-opt", "overlay2.colour=red"], "{}").unwrap_err();
+    assert_eq!(error.to_string(), "invalid value for storage-opts: overlay2: unknown option overlay2.colour");
+}

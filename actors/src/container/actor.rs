@@ -9,6 +9,7 @@ use crate::supervise::{Answer, Ctx, Link, Reply};
 use contract::error::Kind;
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
 use contract::storage::Durability;
+use contract::usage::Shortage;
 use contract::{ContainerId, PortError};
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
@@ -40,6 +41,8 @@ pub struct Container {
     pub(super) killers: Answers<()>,
     pub(super) removers: Answers<()>,
     pub(super) waiters: Vec<Waiter>,
+    /// What its present process's want of memory has led to, as far as told.
+    pub(super) told: Shortage,
     /// Why a container that removes itself was not started: told once it is gone.
     pub(super) unstarted: Option<PortError>,
     later: Vec<Later>,
@@ -71,6 +74,7 @@ impl Container {
             killers: Vec::new(),
             removers: Vec::new(),
             waiters: Vec::new(),
+            told: Shortage::default(),
             unstarted: None,
             later: Vec::new(),
             seed,

@@ -10,9 +10,11 @@ pub mod machine;
 pub mod messages;
 pub mod names;
 mod removal;
+mod shortage;
 pub mod signals;
 pub mod snapshot;
 mod stopping;
+pub mod update;
 mod waiting;
 
 use crate::shared::{Shared, lock};

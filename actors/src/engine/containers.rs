@@ -4,6 +4,7 @@ use super::{ASK, Engine, away, random_id};
 use crate::container::claims::Claim;
 use crate::container::machine::Force;
 use crate::container::messages::*;
+use crate::container::update::Changes;
 use crate::container::{Adopt, ClaimName, signals};
 use crate::supervise::{Unavailable, Why};
 use crate::{Snapshot, Status};
@@ -48,14 +49,21 @@ impl Engine {
         let _claim = self.claim(&name, &spec.id).await?;
         let state = ContainerState { name, ..ContainerState::default() };
         let made = async {
+            if let Some(bytes) = spec.storage_size {
+                ports.roots.limit_root(&id, bytes).await?;
+            }
             ports.records.create(&spec, &state).await?;
             let record = ContainerRecord { spec: spec.clone(), state: state.clone() };
             self.adopt(&id, Some(record)).await
         };
         if let Err(error) = made.await {
             self.shared.forget(id.as_str());
-            if let Err(error) = ports.records.remove(&id).await {
-                tracing::warn!("undoing a create: {}", error.chain());
+            let limited = spec.storage_size.is_some();
+            let root = if limited { ports.roots.remove_root(&id).await } else { Ok(()) };
+            for undone in [root, ports.records.remove(&id).await] {
+                if let Err(error) = undone {
+                    tracing::warn!("undoing a create: {}", error.chain());
+                }
             }
             return Err(error);
         }
@@ -173,6 +181,11 @@ impl Engine {
             this.call(&id, |reply| Renamed { name, reply }).await
         })
         .await
+    }
+
+    /// Changes limits and restart policy. Goes on to its end when whoever asked leaves.
+    pub async fn update(&self, id: &ContainerId, changes: Changes) -> Result<(), PortError> {
+        self.call(id, |reply| Update { changes, reply }).await
     }
 
     /// Freezes.

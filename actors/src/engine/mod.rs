@@ -4,6 +4,7 @@ mod containers;
 mod exec;
 mod images;
 mod logs;
+mod stats;
 
 pub use logs::{AttachRequest, LogsRequest};
 

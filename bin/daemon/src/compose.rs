@@ -45,6 +45,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             log_opts: config.log_opts.clone(),
             shm_size: config.default_shm_size,
             hostname: host.name,
+            limits: host.limits,
+            storage_size: config.storage_size,
         },
         data_root: config.data_root.clone(),
         bridge,
@@ -94,6 +96,16 @@ fn ports(config: &Config) -> anyhow::Result<Ports> {
     let store =
         Store::open(&config.data_root, Some(Arc::new(registry))).map_err(|e| anyhow::anyhow!(e.chain()))?;
     let store = Arc::new(store);
+    if config.storage_size.is_some() && !storage::sizes_supported(&config.data_root) {
+        let found = crate::host::file_system(&config.data_root);
+        anyhow::ensure!(
+            found == "xfs",
+            "Storage Option overlay2.size only supported for backingFS XFS. Found {found}"
+        );
+        anyhow::bail!(
+            "Storage option overlay2.size not supported. Filesystem does not support Project Quota"
+        );
+    }
     let signals = Signals::default();
     let runtime = RuntimeConfig {
         containers: config.data_root.join("containers"),

@@ -13,6 +13,7 @@ pub mod network;
 pub mod record;
 pub mod runtime;
 pub mod storage;
+pub mod usage;
 
 pub use error::{Kind, PortError};
 pub use id::{ContainerId, ExecId, ImageId};

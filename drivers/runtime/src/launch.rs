@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sandbox::cgroup::Cgroup;
 use sandbox::protocol::Handshake;
+use serde_json::Value;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -35,7 +36,9 @@ pub async fn shim(
 ) -> Result<i32, PortError> {
     let c = &spec.container;
     let config_file = spec.directory.join("config.json");
-    prepare(spec, facts, &config_file).map_err(|e| failed(format!("prepare container {}", c.id), e))?;
+    let block_io = oci::limits::block_io(&c.resources, crate::groups::device)?;
+    prepare(spec, facts, block_io, &config_file)
+        .map_err(|e| failed(format!("prepare container {}", c.id), e))?;
     // Resolved by the new process, which still has the descriptor until it has executed it.
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.arg0(&config.shim);
@@ -68,7 +71,12 @@ pub async fn shim(
 }
 
 /// The container's files and its OCI configuration. A handful of small writes, cheaper done here than handed over.
-fn prepare(spec: &SandboxSpec, facts: &HostFacts, config_file: &Path) -> std::io::Result<()> {
+fn prepare(
+    spec: &SandboxSpec,
+    facts: &HostFacts,
+    block_io: Option<Value>,
+    config_file: &Path,
+) -> std::io::Result<()> {
     let host_resolv = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     files::write(spec, &host_resolv)?;
     for bind in spec.container.binds.iter().filter(|b| b.make_source) {
@@ -80,7 +88,12 @@ fn prepare(spec: &SandboxSpec, facts: &HostFacts, config_file: &Path) -> std::io
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    std::fs::write(config_file, serde_json::to_vec(&oci::configuration(spec, facts))?)
+    let mut config = oci::configuration(spec, facts);
+    let resources = config.pointer_mut("/linux/resources").and_then(Value::as_object_mut);
+    if let (Some(block_io), Some(resources)) = (block_io, resources) {
+        resources.insert("blockIO".into(), block_io);
+    }
+    std::fs::write(config_file, serde_json::to_vec(&config)?)
 }
 
 /// A container's stored wish.

@@ -15,6 +15,7 @@ mod limits;
 mod making;
 mod place;
 mod pull;
+mod quota;
 mod records;
 mod reference;
 mod removal;
@@ -24,6 +25,7 @@ mod tar;
 mod unpack;
 
 pub use limits::Limits;
+pub use quota::sizes_supported;
 pub use records::FileRecords;
 pub use reference::Reference;
 pub use roots::OverlayRoots;

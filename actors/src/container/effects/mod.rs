@@ -152,7 +152,7 @@ fn in_docker_words(error: PortError) -> Failure {
     };
     let cause = error.chain();
     // Docker resolves these itself, before it has a task made.
-    if ["unable to find user ", "unable to find group "].iter().any(|t| cause.starts_with(t)) {
+    if ["unable to find user ", "unable to find group ", "stat "].iter().any(|t| cause.starts_with(t)) {
         return Failure { error, code: 128 };
     }
     let text = format!(

@@ -50,7 +50,7 @@ pub async fn info(State(gateway): State<Shared>) -> Answer {
     let containers = gateway.engine.list();
     let count = |status: &str| containers.iter().filter(|c| c.status.as_str() == status).count();
     let images = gateway.engine.images().await?.len();
-    let limits = host.limits;
+    let limits = &host.limits;
     let (running, paused) = (count("running"), count("paused"));
     Ok(json(&object!({
         "ID": host.name, "Containers": containers.len(), "ContainersRunning": running, "ContainersPaused": paused,
@@ -59,7 +59,7 @@ pub async fn info(State(gateway): State<Shared>) -> Answer {
         "Plugins": { "Volume": [], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": gateway.drivers },
         "MemoryLimit": limits.memory, "SwapLimit": limits.swap, "CpuCfsPeriod": limits.quota,
         "CpuCfsQuota": limits.quota, "CPUShares": limits.shares, "CPUSet": limits.cpuset, "PidsLimit": limits.pids,
-        "IPv4Forwarding": crate::host::forwards(), "Debug": gateway.debug, "NFd": 0, "OomKillDisable": false,
+        "IPv4Forwarding": crate::host::forwards(), "Debug": gateway.debug, "NFd": 0, "OomKillDisable": limits.oom_kill_disable,
         "NGoroutines": 0, "SystemTime": super::render::time(super::now_ns()), "LoggingDriver": gateway.defaults.log_driver,
         "CgroupDriver": "cgroupfs", "CgroupVersion": host.cgroup_version.to_string(), "NEventsListener": 0,
         "KernelVersion": host.kernel, "OperatingSystem": host.system, "OSVersion": host.system_version,
@@ -69,7 +69,7 @@ pub async fn info(State(gateway): State<Shared>) -> Answer {
         "ExperimentalBuild": false, "ServerVersion": env!("CARGO_PKG_VERSION"),
         "Runtimes": { "gantry": { "path": "gantry-shim" } }, "DefaultRuntime": "gantry",
         "Swarm": { "LocalNodeState": "inactive" }, "LiveRestoreEnabled": true, "Isolation": "", "InitBinary": "",
-        "SecurityOptions": ["name=seccomp,profile=builtin"], "Warnings": [],
+        "SecurityOptions": ["name=seccomp,profile=builtin"], "Warnings": limits.lacking(),
         "RegistryConfig": {
             "IndexConfigs": indexes(&gateway.registries), "InsecureRegistryCIDRs": ranges(&gateway.registries),
             "Mirrors": gateway.registries.mirrors,

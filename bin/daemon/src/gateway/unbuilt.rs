@@ -20,12 +20,12 @@ const FIRST: [&str; 13] = [
 ];
 
 /// Docker's operations on one container that are not built, by their last part.
-const OF_CONTAINER: [&str; 7] = ["stats", "archive", "changes", "export", "update", "checkpoints", "ws"];
+const OF_CONTAINER: [&str; 5] = ["archive", "changes", "export", "checkpoints", "ws"];
 
 /// Operations on one container that are built; they come here when a name has a slash in it, as names of images have.
-const BUILT: [&str; 14] = [
+const BUILT: [&str; 16] = [
     "json", "start", "stop", "restart", "kill", "wait", "rename", "pause", "unpause", "resize", "top",
-    "logs", "attach", "exec",
+    "logs", "attach", "exec", "stats", "update",
 ];
 
 /// Status and text for a request that no handler took.
@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn what_is_not_built_names_itself_and_what_docker_has_not_is_no_page() {
-        for path in ["/build", "/volumes/create", "/system/df", "/containers/web/update", "/containers/prune"]
+        for path in
+            ["/build", "/volumes/create", "/system/df", "/containers/web/archive", "/containers/prune"]
         {
             let wanted = (501, format!("gantry does not support POST {path} yet"));
             assert_eq!(told(Method::POST, path), wanted);

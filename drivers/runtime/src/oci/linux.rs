@@ -1,7 +1,6 @@
 //! The Linux section: namespaces, cgroup, devices, hidden paths.
 
 use super::HostFacts;
-use contract::record::Resources;
 use contract::runtime::SandboxSpec;
 use serde_json::{Map, Value, json};
 
@@ -39,7 +38,7 @@ pub fn section(spec: &SandboxSpec, host: &HostFacts) -> Value {
     let c = &spec.container;
     // The cgroup namespace also for privileged containers: they would have the host's whole tree under /sys/fs/cgroup.
     let namespaces = ["pid", "mount", "uts", "ipc", "cgroup"];
-    let mut resources = limits(&c.resources);
+    let mut resources = super::limits::resources(&c.resources);
     resources.insert("devices".into(), devices(c.privileged));
     let mut sysctl = Map::new();
     if c.network_mode != "host" {
@@ -53,7 +52,7 @@ pub fn section(spec: &SandboxSpec, host: &HostFacts) -> Value {
             .map(|n| json!({ "type": n }))
             .chain(spec.netns.iter().map(|path| json!({ "type": "network", "path": path })))
             .collect::<Vec<_>>(),
-        "cgroupsPath": format!("{}/{}", host.cgroup_parent.trim_end_matches('/'), c.id),
+        "cgroupsPath": super::limits::group(c, host),
         "resources": resources,
         "sysctl": sysctl,
         "rootfsPropagation": "rprivate",
@@ -91,48 +90,4 @@ fn devices(privileged: bool) -> Value {
         rule
     }));
     rules.into()
-}
-
-fn limits(r: &Resources) -> Map<String, Value> {
-    let mut out = Map::new();
-    let mut memory = Map::new();
-    if r.memory > 0 {
-        memory.insert("limit".into(), r.memory.into());
-        // Docker's default: as much swap as memory.
-        let swap = if r.memory_swap == 0 { r.memory.saturating_mul(2) } else { r.memory_swap };
-        memory.insert("swap".into(), swap.into());
-    }
-    if r.memory_reservation > 0 {
-        memory.insert("reservation".into(), r.memory_reservation.into());
-    }
-    if !memory.is_empty() {
-        out.insert("memory".into(), memory.into());
-    }
-    let mut cpu = Map::new();
-    if r.cpu_shares > 0 {
-        cpu.insert("shares".into(), r.cpu_shares.into());
-    }
-    let (mut period, mut quota) = (r.cpu_period, r.cpu_quota);
-    if r.nano_cpus > 0 {
-        period = 100_000;
-        quota = r.nano_cpus / 10_000;
-    }
-    if period > 0 {
-        cpu.insert("period".into(), period.into());
-    }
-    if quota > 0 {
-        cpu.insert("quota".into(), quota.into());
-    }
-    for (key, value) in [("cpus", &r.cpuset_cpus), ("mems", &r.cpuset_mems)] {
-        if !value.is_empty() {
-            cpu.insert(key.into(), value.clone().into());
-        }
-    }
-    if !cpu.is_empty() {
-        out.insert("cpu".into(), cpu.into());
-    }
-    if r.pids_limit > 0 {
-        out.insert("pids".into(), json!({ "limit": r.pids_limit }));
-    }
-    out
 }

@@ -1,6 +1,7 @@
 //! Turns a container's wish into an OCI runtime configuration (OCI runtime-spec 1.2), purely.
 
 mod capabilities;
+pub mod limits;
 mod linux;
 mod mounts;
 

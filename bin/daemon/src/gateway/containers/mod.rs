@@ -1,10 +1,14 @@
 //! `/containers/…`.
 
 mod lifecycle;
+mod stats;
 mod streams;
+mod update;
 
 pub use lifecycle::*;
+pub use stats::stats;
 pub use streams::*;
+pub use update::update;
 
 use crate::gateway::create::resolve;
 use crate::gateway::filter::{Filter, KNOWN};
@@ -71,7 +75,7 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
     let body: ContainerCreateBody = serde_json::from_value(raw.clone())
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
-    let warnings = crate::gateway::create::warnings(&body);
+    let warnings = crate::gateway::create::warnings(&body, &raw, &gateway.defaults);
     let spec = resolve(body, raw, &image, &gateway.defaults)?;
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;

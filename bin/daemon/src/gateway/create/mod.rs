@@ -8,17 +8,20 @@ mod mounts;
 mod ports;
 mod refuse;
 
+pub use limits::{Limited, Purpose, resources};
 pub use refuse::option as unsupported;
 
+use crate::host::Limits;
 use bollard_stubs::models::{ContainerCreateBody, HostConfig};
 use contract::image::ImageSummary;
 use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Daemon-wide settings that a request falls back to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Defaults {
     /// Log driver for containers that name none.
     pub log_driver: String,
@@ -28,6 +31,10 @@ pub struct Defaults {
     pub shm_size: i64,
     /// This machine's name, which containers on its network share.
     pub hostname: String,
+    /// What the kernel can limit.
+    pub limits: Arc<Limits>,
+    /// Bytes that a container's own layer may take.
+    pub storage_size: Option<u64>,
 }
 
 pub(super) fn invalid(text: impl Into<String>) -> PortError {
@@ -127,7 +134,9 @@ pub fn resolve(
         dns_search: host.dns_search.clone().unwrap_or_default(),
         dns_options: host.dns_options.clone().unwrap_or_default(),
         shm_size: host.shm_size.filter(|n| *n > 0).unwrap_or(defaults.shm_size),
-        resources: limits::resources(&host)?,
+        resources: limited(&host, &request, defaults)?.0,
+        cgroup_parent: limits::cgroup_parent(&host),
+        storage_size: limits::storage_size(&host, defaults.storage_size)?,
         ulimits: host
             .ulimits
             .clone()
@@ -136,7 +145,7 @@ pub fn resolve(
             .map(|u| (u.name.unwrap_or_default(), u.soft.unwrap_or(0), u.hard.unwrap_or(0)))
             .collect(),
         sysctls: host.sysctls.clone().unwrap_or_default().into_iter().collect(),
-        oom_score_adj: i32::try_from(host.oom_score_adj.unwrap_or(0)).unwrap_or(0),
+        oom_score_adj: limits::oom_score_adj(&host)?,
         console_size: console_size(&host),
         auto_remove: host.auto_remove.unwrap_or(false),
         restart: restart(&host)?,
@@ -157,15 +166,22 @@ fn console_size(host: &HostConfig) -> Option<(u16, u16)> {
     }
 }
 
+/// The limits of a whole request.
+fn limited(host: &HostConfig, request: &Value, defaults: &Defaults) -> Result<limits::Limited, PortError> {
+    let raw = request.get("HostConfig").unwrap_or(&Value::Null);
+    limits::resources(host, raw, &defaults.limits, Purpose::Create)
+}
+
 /// What a user should know of a request that is honoured all the same.
-pub fn warnings(body: &ContainerCreateBody) -> Vec<&'static str> {
-    let host = body.host_config.as_ref();
-    let on_host = host.and_then(|h| h.network_mode.as_deref()) == Some("host");
-    let published = host.and_then(|h| h.port_bindings.as_ref()).is_some_and(|p| !p.is_empty());
-    if on_host && published {
-        return vec!["Published ports are discarded when using host network mode"];
+pub fn warnings(body: &ContainerCreateBody, request: &Value, defaults: &Defaults) -> Vec<String> {
+    let host = body.host_config.clone().unwrap_or_default();
+    // A request that is refused is told why by who resolves it.
+    let mut out = limited(&host, request, defaults).map(|(_, warnings)| warnings).unwrap_or_default();
+    let on_host = host.network_mode.as_deref() == Some("host");
+    if on_host && host.port_bindings.as_ref().is_some_and(|p| !p.is_empty()) {
+        out.push("Published ports are discarded when using host network mode".into());
     }
-    Vec::new()
+    out
 }
 
 fn non_empty(text: Option<String>) -> Option<String> {

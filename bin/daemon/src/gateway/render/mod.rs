@@ -1,9 +1,12 @@
 //! Containers as Docker's API words them.
 
 mod inspect;
+mod resources;
+mod stats;
 mod summary;
 
 pub use inspect::{inspect, network_id};
+pub use stats::stats;
 pub use summary::summary;
 
 use contract::network::{PortBinding, Protocol};
