@@ -37,7 +37,10 @@ fn read(mut raw: Value, can: &crate::host::Limits) -> Result<crate::gateway::cre
     }
     let host: HostConfig =
         serde_json::from_value(raw.clone()).map_err(|e| invalid(format!("invalid JSON: {e}")))?;
-    resources(&host, &raw, can, Purpose::Update)
+    let (mut limits, warnings) = resources(&host, &raw, can, Purpose::Update)?;
+    // Any number that is none takes the limit away.
+    limits.pids_limit = limits.pids_limit.map(|n| n.max(0));
+    Ok((limits, warnings))
 }
 
 /// The restart policy, if one is asked for (moby `ValidateRestartPolicy`).

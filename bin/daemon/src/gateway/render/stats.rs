@@ -8,9 +8,67 @@ use serde_json::{Map, Value, json};
 /// Go's zero time, for samples that there are not.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// Counters of v1's `memory.stat` that Docker does not tell.
-const UNTOLD: [&str; 6] =
-    ["swap", "total_swap", "shmem", "total_shmem", "workingset_refault_anon", "workingset_refault_file"];
+/// What Docker tells of v1's `memory.stat`: these, and the same with `total_` before them.
+const LEGACY: [&str; 17] = [
+    "cache",
+    "rss",
+    "rss_huge",
+    "mapped_file",
+    "dirty",
+    "writeback",
+    "pgpgin",
+    "pgpgout",
+    "pgfault",
+    "pgmajfault",
+    "inactive_anon",
+    "active_anon",
+    "inactive_file",
+    "active_file",
+    "unevictable",
+    "hierarchical_memory_limit",
+    "hierarchical_memsw_limit",
+];
+/// The same of v2's.
+const UNIFIED: [&str; 31] = [
+    "anon",
+    "file",
+    "kernel_stack",
+    "slab",
+    "sock",
+    "shmem",
+    "file_mapped",
+    "file_dirty",
+    "file_writeback",
+    "anon_thp",
+    "inactive_anon",
+    "active_anon",
+    "inactive_file",
+    "active_file",
+    "unevictable",
+    "slab_reclaimable",
+    "slab_unreclaimable",
+    "pgfault",
+    "pgmajfault",
+    "workingset_refault",
+    "workingset_activate",
+    "workingset_nodereclaim",
+    "pgrefill",
+    "pgscan",
+    "pgsteal",
+    "pgactivate",
+    "pgdeactivate",
+    "pglazyfree",
+    "pglazyfreed",
+    "thp_fault_alloc",
+    "thp_collapse_alloc",
+];
+
+fn is_told(unified: bool, name: &str) -> bool {
+    match unified {
+        true => UNIFIED.contains(&name),
+        false => LEGACY.contains(&name.strip_prefix("total_").unwrap_or(name)),
+    }
+}
 
 /// The object for one sample and the one before it; zeros where there is none.
 pub fn stats(snapshot: &Snapshot, now: Option<&Usage>, before: Option<&Usage>) -> Value {
@@ -70,7 +128,7 @@ fn memory(usage: &Usage) -> Value {
     let mut out =
         non_zero(&[("usage", m.usage), ("max_usage", m.peak), ("failcnt", m.failures), ("limit", m.limit)]);
     if !m.details.is_empty() {
-        let told = m.details.iter().filter(|(name, _)| usage.unified || !UNTOLD.contains(&name.as_str()));
+        let told = m.details.iter().filter(|(name, _)| is_told(usage.unified, name));
         out.insert("stats".into(), told.map(|(k, v)| (k.clone(), json!(v))).collect::<Map<_, _>>().into());
     }
     out.into()
