@@ -5,6 +5,7 @@
 //! ├─ events
 //! ├─ images ── pull:<reference>
 //! ├─ network:<bridge>
+//! ├─ volumes
 //! ├─ logs ── router:<container> ── sink
 //! └─ containers ── container:<id>
 //! ```
@@ -18,11 +19,13 @@ pub mod engine;
 pub mod events;
 pub mod exec;
 pub mod image;
+mod links;
 pub mod log;
 pub mod network;
 mod shared;
 mod stats;
 pub mod supervise;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +33,7 @@ mod tests;
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
 pub use container::update::Changes;
-pub use engine::{AttachRequest, Engine, LogsRequest};
+pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
 pub use shared::Ports;

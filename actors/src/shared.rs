@@ -13,6 +13,8 @@ use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::{Leases, Network};
 use crate::stats::Samplers;
 use crate::supervise::{Link, Registry};
+use crate::volume::{Holds, Volumes};
+use contract::archive::Archives;
 use contract::image::Images;
 use contract::log::{LogDriverKind, LogSource, Options};
 use contract::network::{BridgeSpec, Networks};
@@ -40,10 +42,14 @@ pub struct Ports {
     pub records: Arc<dyn Records>,
     /// Container roots.
     pub roots: Arc<dyn Roots>,
+    /// What is inside containers.
+    pub archives: Arc<dyn Archives>,
     /// Images.
     pub images: Arc<dyn Images>,
     /// Bridges and endpoints.
     pub networks: Arc<dyn Networks>,
+    /// Volumes.
+    pub volumes: Arc<dyn contract::volume::Volumes>,
     /// The log driver catalogue.
     pub drivers: &'static [&'static dyn LogDriverKind],
     /// Checks a driver's name and options.
@@ -93,6 +99,12 @@ pub struct Shared {
     pub images_in_use: tokio::sync::RwLock<()>,
     /// Containers that somebody looks at.
     pub samplers: Samplers,
+    /// Read while a container is made with volumes, written while a volume is removed.
+    pub volumes_in_use: tokio::sync::RwLock<()>,
+    /// What is done to a volume, one after the other; by name.
+    pub volume_turns: Departures,
+    /// Volumes mounted for containers.
+    pub holds: Holds,
     /// Network attachments being cleared up.
     pub departures: Departures,
     lanes: Mutex<HashMap<String, Lane>>,
@@ -112,6 +124,8 @@ pub struct Links {
     pub events: Link<Events>,
     /// The default bridge's addresses.
     pub network: Link<Network>,
+    /// Who has which volume mounted.
+    pub volumes: Link<Volumes>,
 }
 
 /// A poisoned map is still a whole map: every change to one is a single insert or remove.
@@ -136,6 +150,9 @@ impl Shared {
             live: broadcast::channel(LIVE).0,
             lanes: Mutex::default(),
             images_in_use: tokio::sync::RwLock::default(),
+            volumes_in_use: tokio::sync::RwLock::default(),
+            volume_turns: Departures::default(),
+            holds: Holds::default(),
             departures: Departures::default(),
             samplers: Samplers::default(),
             links: Mutex::default(),
@@ -150,6 +167,11 @@ impl Shared {
     /// The addresses' actor.
     pub fn network(&self) -> Option<Link<Network>> {
         lock(&self.links).as_ref().map(|l| l.network.clone())
+    }
+
+    /// The actor of mounted volumes.
+    pub fn volumes(&self) -> Option<Link<Volumes>> {
+        lock(&self.links).as_ref().map(|l| l.volumes.clone())
     }
 
     /// Publishes an event. While the events' actor is away it reaches only those who listen already.

@@ -13,6 +13,7 @@
 mod api;
 pub mod cgroup;
 mod daemon;
+mod fluentd;
 pub mod image;
 mod leftovers;
 mod load;
@@ -25,6 +26,7 @@ mod syslog;
 
 pub use api::Answer;
 pub use daemon::{Builder, Daemon};
+pub use fluentd::{Event, Fluentd};
 pub use leftovers::leftovers;
 pub use load::{Load, Random, WRITERS, Writer, place_with_rsyslog};
 pub use other_host::OtherHost;

@@ -40,6 +40,8 @@ pub struct Container {
     pub(super) stoppers: Answers<bool>,
     pub(super) killers: Answers<()>,
     pub(super) removers: Answers<()>,
+    /// What goes with it once it is removed.
+    pub(super) along: Along,
     pub(super) waiters: Vec<Waiter>,
     /// What its present process's want of memory has led to, as far as told.
     pub(super) told: Shortage,
@@ -73,6 +75,7 @@ impl Container {
             stoppers: Vec::new(),
             killers: Vec::new(),
             removers: Vec::new(),
+            along: Along::Nothing,
             waiters: Vec::new(),
             told: Shortage::default(),
             unstarted: None,

@@ -2,13 +2,16 @@
 
 pub mod actor;
 mod adoption;
+mod borrowing;
 pub mod claims;
 pub mod effects;
 pub mod lane;
 mod lifecycle;
+mod linking;
 pub mod machine;
 pub mod messages;
 pub mod names;
+mod quitting;
 mod removal;
 mod shortage;
 pub mod signals;

@@ -13,10 +13,10 @@ impl Engine {
         let snapshot = self.running(id)?;
         let exec = random_id()?;
         let own = |key: &str| spec.env.iter().any(|e| e.split_once('=').is_some_and(|(k, _)| k == key));
-        let mut env: Vec<String> = snapshot
-            .spec
-            .env
+        let linked = crate::links::environment(&self.shared.board, &snapshot);
+        let mut env: Vec<String> = linked
             .iter()
+            .chain(&snapshot.spec.env)
             .filter(|e| !e.split_once('=').is_some_and(|(k, _)| own(k)))
             .cloned()
             .collect();

@@ -20,7 +20,7 @@ impl Engine {
         self.shared.ports.images.find(name).await
     }
 
-    async fn labels(&self, id: &str) -> BTreeMap<String, String> {
+    pub(super) async fn labels(&self, id: &str) -> BTreeMap<String, String> {
         self.find_image(id).await.map(|image| image.labels).unwrap_or_default()
     }
 

@@ -1,12 +1,19 @@
 //! The engine as the gateway sees it: one method an operation, each a thin ask to the actor that answers it.
 
+mod archives;
+mod commit;
 mod containers;
+mod ending;
 mod exec;
 mod images;
+mod links;
 mod logs;
 mod stats;
+mod volumes;
 
+pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
+pub use volumes::Choice;
 
 use crate::Snapshot;
 use crate::container::Containers;
@@ -19,6 +26,7 @@ use crate::supervise::{
     ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
     Unavailable,
 };
+use crate::volume::Volumes;
 use contract::network::BridgeSpec;
 use contract::{ContainerId, Kind, PortError};
 use futures::StreamExt;
@@ -77,11 +85,13 @@ impl Engine {
         let name = format!("network:{}", bridge.name);
         let network =
             root.add(ChildSpec::new(name, "network", move |_| Network::new(&bridge, leases.clone())));
+        let holds = shared.holds.clone();
+        let volumes = root.add(ChildSpec::new("volumes", "volumes", move |_| Volumes::new(holds.clone())));
         root.add(ChildSpec::new("logs", "logs", |_| Logs));
         let own = Arc::clone(&shared);
         let containers =
             root.add(ChildSpec::new("containers", "containers", move |_| Containers::new(Arc::clone(&own))));
-        shared.connect(Links { events: events.clone(), network: network.clone() });
+        shared.connect(Links { events: events.clone(), network: network.clone(), volumes });
         let root = Arc::new(root.start());
         Self { shared, events, images, network, containers, root }
     }
@@ -107,6 +117,7 @@ impl Engine {
         for error in broken {
             tracing::error!("a container's record is set aside: {}", error.chain());
         }
+        self.sweep_volumes(&records).await?;
         // Before any of them is started again: what the others hold must not be handed out.
         for record in &records {
             let Some(endpoint) = &record.state.endpoint else { continue };
@@ -123,6 +134,7 @@ impl Engine {
             }
         });
         futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        self.unmount_volumes().await?;
         ports.roots.sweep().await?;
         ports.images.sweep().await
     }
@@ -134,7 +146,12 @@ impl Engine {
 
     /// One container by id, name or prefix.
     pub fn find(&self, name: &str) -> Result<Arc<Snapshot>, PortError> {
-        self.shared.board.find(name)
+        let found = self.shared.board.find(name);
+        // Docker also knows a container by the names others have linked it under.
+        match found {
+            Err(error) => crate::links::find(&self.shared.board, name).map(|l| l.target).ok_or(error),
+            found => found,
+        }
     }
 
     /// A container's folder.

@@ -49,6 +49,26 @@ pub fn forwards() -> bool {
     fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
 }
 
+/// Whether a folder's file system tells what kind of thing each entry is (`d_type`), which overlayfs needs. A folder
+/// without entries tells nothing.
+pub fn tells_types(folder: &Path) -> bool {
+    use nix::{dir::Dir, fcntl::OFlag, sys::stat::Mode};
+    let Ok(mut entries) = Dir::open(folder, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        return false;
+    };
+    entries.iter().flatten().any(|entry| entry.file_type().is_some())
+}
+
+/// Whether the kernel copies up only metadata by default.
+pub fn metacopy() -> bool {
+    fs::read_to_string("/sys/module/overlay/parameters/metacopy").is_ok_and(|text| text.trim() == "Y")
+}
+
+/// Files this process has open.
+pub fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
 impl Host {
     /// Reads the facts.
     pub fn read() -> Self {

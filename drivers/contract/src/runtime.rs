@@ -36,6 +36,10 @@ pub struct SandboxSpec {
     pub directory: PathBuf,
     /// Address inside, for /etc/hosts; `None` without network.
     pub address: Option<std::net::Ipv4Addr>,
+    /// Further lines of /etc/hosts: an address and its names.
+    pub hosts: Vec<(std::net::Ipv4Addr, String)>,
+    /// Variables that come before the container's own.
+    pub environment: Vec<String>,
     /// The bridge's address, for `host-gateway`.
     pub gateway: Option<std::net::Ipv4Addr>,
     /// The network namespace to join; `None` shares the host's.
@@ -157,6 +161,14 @@ pub trait Runtime: Send + Sync {
     async fn exec(&self, id: &ContainerId, exec: &ExecId, spec: &ExecSpec) -> Result<i32, PortError>;
     /// Resolves with the exec's exit code.
     async fn exec_exited(&self, id: &ContainerId, exec: &ExecId) -> Result<i32, PortError>;
+    /// Gives the lines of a name in a container's /etc/hosts a new address, or takes them away. Written in place: the file
+    /// is mounted.
+    async fn rewrite_hosts(
+        &self,
+        id: &ContainerId,
+        name: &str,
+        address: Option<std::net::Ipv4Addr>,
+    ) -> Result<(), PortError>;
     /// Host pids of all processes of the sandbox.
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError>;
     /// Brings a running container's limits from one to the other: all of them, or none.

@@ -30,6 +30,10 @@ fn hosts(spec: &SandboxSpec) -> String {
          ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
     );
     extra_hosts(&mut text, &c.extra_hosts, spec.gateway);
+    // Writing to a String cannot fail.
+    for (address, names) in &spec.hosts {
+        let _infallible = writeln!(text, "{address}\t{names}");
+    }
     if let Some(address) = spec.address {
         let full = match c.domainname.as_str() {
             "" => c.hostname.clone(),
@@ -40,7 +44,6 @@ fn hosts(spec: &SandboxSpec) -> String {
             Some((short, _)) if !short.is_empty() => format!("{full} {short}"),
             _ => full,
         };
-        // Writing to a String cannot fail.
         let _infallible = writeln!(text, "{address}\t{name}");
     }
     text
@@ -56,6 +59,23 @@ fn extra_hosts(text: &mut String, entries: &[String], gateway: Option<Ipv4Addr>)
             let _infallible = writeln!(text, "{address}\t{name}");
         }
     }
+}
+
+/// Gives the lines in which a name stands first a new address, or takes them away; what else the file holds stays.
+/// Answers `None` when nothing changes.
+pub fn readdressed(hosts: &str, name: &str, address: Option<Ipv4Addr>) -> Option<String> {
+    let mut out = String::with_capacity(hosts.len());
+    for line in hosts.split_inclusive('\n') {
+        match line.split_once('\t').filter(|(_, names)| names.split_whitespace().next() == Some(name)) {
+            None => out.push_str(line),
+            Some((_, names)) => {
+                if let Some(address) = address {
+                    let _infallible = write!(out, "{address}\t{names}");
+                }
+            }
+        }
+    }
+    (out != hosts).then_some(out)
 }
 
 fn resolv(spec: &SandboxSpec, host: &str) -> String {
@@ -98,7 +118,17 @@ mod tests {
         let root = RootSpec { lower: vec![], upper: "".into(), work: "".into(), target: "".into() };
         let address = Some(Ipv4Addr::new(172, 17, 0, 2));
         let gateway = Some(Ipv4Addr::new(172, 17, 0, 1));
-        SandboxSpec { container, root, directory: "".into(), address, gateway, netns: None }
+        let (hosts, environment) = (Vec::new(), Vec::new());
+        SandboxSpec {
+            container,
+            root,
+            directory: "".into(),
+            address,
+            gateway,
+            netns: None,
+            hosts,
+            environment,
+        }
     }
 
     #[test]
@@ -114,6 +144,15 @@ mod tests {
             let text = hosts(&spec(ContainerSpec { hostname, domainname, ..ContainerSpec::default() }));
             assert!(text.ends_with("172.17.0.2\tweb.lan web\n"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_linked_names_address_changes_and_all_else_stays() {
+        let hosts = "127.0.0.1\tlocalhost\n172.17.0.2\tdb 0123 mysql\n10.0.0.9\tmine\tdb\n172.17.0.3\tself\n";
+        let moved = readdressed(hosts, "db", Some(Ipv4Addr::new(172, 17, 0, 9))).unwrap();
+        assert_eq!(moved, hosts.replace("172.17.0.2", "172.17.0.9"));
+        assert_eq!(readdressed(&moved, "db", Some(Ipv4Addr::new(172, 17, 0, 9))), None);
+        assert_eq!(readdressed(hosts, "db", None).unwrap(), hosts.replace("172.17.0.2\tdb 0123 mysql\n", ""));
     }
 
     #[test]

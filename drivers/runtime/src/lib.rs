@@ -1,5 +1,6 @@
 //! The daemon's side of the shims: launches them, speaks with them, reads the spools they write.
 
+mod archives;
 mod attach;
 pub mod files;
 mod groups;
@@ -10,6 +11,7 @@ mod shortage;
 mod spool;
 mod usage;
 
+pub use archives::{Order, VERB};
 pub use link::Signals;
 pub use spool::FileSpools;
 
@@ -233,6 +235,21 @@ impl Runtime for ShimRuntime {
 
     async fn exec_exited(&self, id: &ContainerId, exec: &ExecId) -> Result<i32, PortError> {
         self.task(id).exec_exited(exec.as_str()).await
+    }
+
+    async fn rewrite_hosts(
+        &self,
+        id: &ContainerId,
+        name: &str,
+        address: Option<std::net::Ipv4Addr>,
+    ) -> Result<(), PortError> {
+        let file = self.config.containers.join(id.as_str()).join("hosts");
+        let failed = |e| PortError::caused(Kind::Bug, format!("rewrite {}", file.display()), e);
+        let hosts = tokio::fs::read_to_string(&file).await.map_err(failed)?;
+        match files::readdressed(&hosts, name, address) {
+            Some(changed) => tokio::fs::write(&file, changed).await.map_err(failed),
+            None => Ok(()),
+        }
     }
 
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {

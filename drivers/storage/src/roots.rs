@@ -102,6 +102,10 @@ impl Roots for OverlayRoots {
         .await
     }
 
+    fn own_layer(&self, id: &ContainerId) -> PathBuf {
+        self.base.join(id.as_str()).join("diff")
+    }
+
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError> {
         let folder = self.folder(id)?;
         let quota = Arc::clone(&self.quota);

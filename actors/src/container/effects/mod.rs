@@ -1,16 +1,20 @@
 //! What a container's machine decides, done: starts with their undoing, ends, removals. Runs outside the actors,
 //! under the container's lane.
 
+mod lending;
+mod links;
 mod network;
+mod volumes;
 
-pub use network::readopt;
+pub use lending::lend;
 
 use network::{NETWORKING, detach, lease, not_reachable};
 
+use super::messages::Along;
 use crate::shared::{CLOSE, Shared, lock};
 use contract::error::Kind;
 use contract::network::Endpoint;
-use contract::record::{ContainerSpec, ContainerState};
+use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
 use contract::runtime::{Created, SandboxSpec, Target};
 use contract::storage::Durability;
 use contract::{ContainerId, PortError};
@@ -65,6 +69,7 @@ pub async fn start(
         tracing::warn!(container = id.short(), "undoing a start: {}", error.chain());
     }
     warn(spec, detach(shared, spec, state.endpoint.as_ref()).await);
+    warn(spec, volumes::release(shared, spec).await);
     let state = ContainerState {
         wanted: false,
         error: failure.error.chain(),
@@ -86,6 +91,8 @@ async fn steps(
     state: &mut ContainerState,
 ) -> Result<i32, Failure> {
     let root = shared.ports.roots.ensure_root(id, &spec.image).await?;
+    let mut container = spec.clone();
+    volumes::mount(shared, &mut container).await?;
     match spec.network_mode.as_str() {
         "bridge" => state.endpoint = Some(lease(shared, spec, &state.name).await?),
         "host" | "none" => {}
@@ -103,6 +110,7 @@ async fn steps(
             ),
         )
     })?;
+    let linked = links::of_starting(shared, spec, state)?;
     let networks = &shared.ports.networks;
     let netns = match spec.network_mode.as_str() {
         "host" => None,
@@ -110,10 +118,12 @@ async fn steps(
     };
     let endpoint = state.endpoint.as_ref();
     let sandbox = SandboxSpec {
-        container: spec.clone(),
+        container,
         root,
         directory: shared.directory(&spec.id),
         address: endpoint.map(|e| e.address),
+        hosts: linked.hosts,
+        environment: linked.environment,
         gateway: endpoint.map(|e| e.bridge.gateway),
         netns,
     };
@@ -131,6 +141,7 @@ async fn steps(
     let Created { pid } = created.map_err(in_docker_words)?;
     joined.map_err(|e| not_reachable(&spec.id, &state.name, &e))?;
     recorded?;
+    links::follow(shared, spec, state).await;
     if let (true, Some((rows, cols))) = (spec.tty, spec.console_size) {
         runtime.resize(id, &Target::Main, rows, cols).await?;
     }
@@ -173,18 +184,33 @@ pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option
     let id = ContainerId::new(spec.id.clone());
     let mut errors = detach(shared, spec, endpoint).await;
     errors.extend(shared.ports.runtime.remove(&id).await.err());
+    errors.extend(volumes::release(shared, spec).await);
     warn(spec, errors);
+}
+
+/// How a container is removed.
+pub struct Removal<'a> {
+    /// Its last network attachment.
+    pub endpoint: Option<&'a Endpoint>,
+    /// How long attached clients are waited for.
+    pub patience: Duration,
+    /// What goes with it.
+    pub along: Along,
+}
+
+/// Puts a running container back on its network and notes which volumes it uses.
+pub async fn readopt(shared: &Shared, pid: i32, record: &ContainerRecord) {
+    if let Err(error) = volumes::hold(shared, &record.spec).await {
+        tracing::warn!(container = record.spec.id, "its volumes: {}", error.chain());
+    }
+    network::readopt(shared, pid, &record.state).await;
 }
 
 /// Removes all of a stopped container; goes on past errors and reports them together. Its record goes last and only
 /// when nothing else is left of it: without it nobody could try again.
-pub async fn remove(
-    shared: &Arc<Shared>,
-    spec: &ContainerSpec,
-    endpoint: Option<&Endpoint>,
-    patience: Duration,
-) -> Result<(), PortError> {
+pub async fn remove(shared: &Arc<Shared>, spec: &ContainerSpec, how: Removal<'_>) -> Result<(), PortError> {
     let id = ContainerId::new(spec.id.clone());
+    let Removal { endpoint, patience, along } = how;
     let steps = async {
         let mut errors = detach(shared, spec, endpoint).await;
         errors.extend(shared.ports.runtime.remove(&id).await.err());
@@ -195,6 +221,10 @@ pub async fn remove(
             logging.router.close(CLOSE).await;
         }
         errors.extend(shared.ports.roots.remove_root(&id).await.err());
+        errors.extend(volumes::release(shared, spec).await);
+        if along == Along::Volumes && errors.is_empty() {
+            errors.extend(volumes::discard(shared, spec).await);
+        }
         if errors.is_empty() {
             errors.extend(shared.ports.records.remove(&id).await.err());
         }

@@ -3,35 +3,24 @@
 use axum::http::{Method, StatusCode};
 
 /// Docker's routes that gantry knows by name but has not built, by their first part.
-const FIRST: [&str; 13] = [
-    "build",
-    "commit",
-    "volumes",
-    "networks",
-    "plugins",
-    "swarm",
-    "services",
-    "tasks",
-    "nodes",
-    "secrets",
-    "configs",
-    "session",
-    "distribution",
-];
+const FIRST: [&str; 7] = ["build", "volumes", "networks", "plugins", "swarm", "session", "distribution"];
 
 /// Docker's operations on one container that are not built, by their last part.
-const OF_CONTAINER: [&str; 5] = ["archive", "changes", "export", "checkpoints", "ws"];
+const OF_CONTAINER: [&str; 2] = ["checkpoints", "ws"];
 
 /// Operations on one container that are built; they come here when a name has a slash in it, as names of images have.
-const BUILT: [&str; 16] = [
+const BUILT: [&str; 19] = [
     "json", "start", "stop", "restart", "kill", "wait", "rename", "pause", "unpause", "resize", "top",
-    "logs", "attach", "exec", "stats", "update",
+    "logs", "attach", "exec", "archive", "changes", "export", "stats", "update",
 ];
 
 /// Status and text for a request that no handler took.
 pub fn answer(method: &Method, path: &str) -> (StatusCode, String) {
     if let Some(text) = absent(method, path) {
         return (StatusCode::NOT_FOUND, text);
+    }
+    if let Some(text) = no_swarm(method, path) {
+        return (StatusCode::SERVICE_UNAVAILABLE, text.into());
     }
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let unbuilt = match parts.as_slice() {
@@ -45,6 +34,20 @@ pub fn answer(method: &Method, path: &str) -> (StatusCode, String) {
     } else {
         (StatusCode::NOT_FOUND, "page not found".into())
     }
+}
+
+/// What Docker answers to questions about a swarm on a machine that is in none, as all of gantry's are.
+fn no_swarm(method: &Method, path: &str) -> Option<&'static str> {
+    let first = path.trim_start_matches('/').split('/').next()?;
+    if path == "/swarm/leave" {
+        return Some("This node is not part of a swarm");
+    }
+    let asks = matches!(first, "services" | "tasks" | "nodes" | "secrets" | "configs")
+        || (path == "/swarm" && method == Method::GET);
+    asks.then_some(
+        "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to \
+         swarm and try again.",
+    )
 }
 
 /// An object that cannot exist is missing in Docker's words: `docker inspect` asks for every kind by the same name.
@@ -83,9 +86,20 @@ mod tests {
     }
 
     #[test]
+    fn questions_about_a_swarm_are_answered_as_on_a_machine_without_one() {
+        assert_eq!(told(Method::POST, "/swarm/leave"), (503, "This node is not part of a swarm".to_owned()));
+        for path in ["/swarm", "/services", "/nodes", "/tasks", "/secrets/x", "/configs"] {
+            let (status, text) = told(Method::GET, path);
+            assert_eq!(status, 503, "{path}");
+            assert!(text.starts_with("This node is not a swarm manager."), "{text}");
+        }
+        assert_eq!(told(Method::POST, "/swarm/init").0, 501);
+    }
+
+    #[test]
     fn what_is_not_built_names_itself_and_what_docker_has_not_is_no_page() {
         for path in
-            ["/build", "/volumes/create", "/system/df", "/containers/web/archive", "/containers/prune"]
+            ["/build", "/volumes/create", "/system/df", "/containers/web/checkpoints", "/containers/prune"]
         {
             let wanted = (501, format!("gantry does not support POST {path} yet"));
             assert_eq!(told(Method::POST, path), wanted);

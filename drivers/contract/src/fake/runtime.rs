@@ -317,6 +317,15 @@ impl Runtime for FakeRuntime {
             .await)
     }
 
+    async fn rewrite_hosts(
+        &self,
+        id: &ContainerId,
+        _: &str,
+        _: Option<std::net::Ipv4Addr>,
+    ) -> Result<(), PortError> {
+        self.script.at("rewrite_hosts", id.as_str()).await
+    }
+
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {
         self.living(id, |s| vec![s.pid])
     }

@@ -65,6 +65,8 @@ pub struct ContainerSpec {
     pub binds: Vec<Bind>,
     /// Named and anonymous volumes.
     pub volumes: Vec<VolumeUse>,
+    /// Paths that the image or the request says are volumes, mounted over or not.
+    pub declared_volumes: Vec<String>,
     /// tmpfs mounts: target → options.
     pub tmpfs: BTreeMap<String, String>,
     /// Root is read-only.
@@ -165,6 +167,8 @@ pub struct ContainerState {
     pub restart_count: i64,
     /// Its last network attachment, while running.
     pub endpoint: Option<crate::network::Endpoint>,
+    /// Aliases of links that were taken away again.
+    pub unlinked: Vec<String>,
     /// How many starts have come to an end, by an exit or by failing.
     pub ends: u64,
     /// The code the last of them left; a start does not take it back, so that who waited hears of it.

@@ -114,6 +114,8 @@ fn environment(spec: &SandboxSpec) -> Vec<String> {
     if c.tty && !has("TERM") {
         out.push("TERM=xterm".to_owned());
     }
+    let own = |e: &str| e.split_once('=').is_some_and(|(k, _)| has(k));
+    out.extend(spec.environment.iter().filter(|e| !own(e)).cloned());
     out.extend(c.env.iter().cloned());
     out
 }

@@ -98,9 +98,26 @@ pub async fn remove(
 ) -> Answer {
     let query = Query::parse(query.as_deref());
     if query.flag("link") {
-        return Err(crate::gateway::create::unsupported("removing links").into());
+        let text = "Conflict, cannot remove the default link name of the container";
+        return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, text));
     }
     gateway.engine.remove(&id_of(&gateway, &name)?, query.flag("force"), query.flag("v")).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Removal by the name that another container has linked it under; with `link` only the link goes.
+pub async fn unlink(
+    State(gateway): State<Shared>,
+    Path((linker, alias)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = Query::parse(query.as_deref());
+    let path = format!("{linker}/{alias}");
+    if query.flag("link") {
+        gateway.engine.unlink(&path).await?;
+    } else {
+        gateway.engine.remove(&id_of(&gateway, &path)?, query.flag("force"), query.flag("v")).await?;
+    }
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

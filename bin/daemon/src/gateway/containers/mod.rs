@@ -1,16 +1,20 @@
 //! `/containers/…`.
 
+mod archive;
+mod commit;
 mod lifecycle;
 mod stats;
 mod streams;
 mod update;
 
+pub use archive::*;
+pub use commit::commit;
 pub use lifecycle::*;
 pub use stats::stats;
 pub use streams::*;
 pub use update::update;
 
-use crate::gateway::create::resolve;
+use crate::gateway::create::{Defaults, fill, resolve};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
@@ -65,7 +69,14 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
     chosen.sort_by_key(|s| std::cmp::Reverse(s.spec.created_ns));
     chosen.truncate(limit.unwrap_or(usize::MAX));
     let now = now_ns();
-    let lines: Vec<Value> = chosen.iter().map(|s| render::summary(s, now)).collect();
+    let summary = |s: &std::sync::Arc<actors::Snapshot>| {
+        let mut line = render::summary(s, now);
+        if let Some(names) = line.get_mut("Names").and_then(Value::as_array_mut) {
+            names.extend(engine.linked_as(s).into_iter().map(Value::from));
+        }
+        line
+    };
+    let lines: Vec<Value> = chosen.iter().map(summary).collect();
     Ok(json(&lines))
 }
 
@@ -75,8 +86,11 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
     let body: ContainerCreateBody = serde_json::from_value(raw.clone())
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
-    let warnings = crate::gateway::create::warnings(&body, &raw, &gateway.defaults);
-    let spec = resolve(body, raw, &image, &gateway.defaults)?;
+    let config = gateway.live.get();
+    let defaults = Defaults::of(&config, &gateway.host);
+    let warnings = crate::gateway::create::warnings(&body, &raw, &defaults);
+    let mut spec = resolve(body, raw, &image, &defaults)?;
+    fill(&mut spec, &config);
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))
@@ -86,9 +100,19 @@ fn id_of(gateway: &Shared, name: &str) -> Result<ContainerId, PortError> {
     Ok(ContainerId::new(gateway.engine.find(name)?.spec.id.clone()))
 }
 
+/// By the name that another container has linked it under.
+pub async fn inspect_linked(state: State<Shared>, Path((linker, alias)): Path<(String, String)>) -> Answer {
+    inspect(state, Path(format!("{linker}/{alias}"))).await
+}
+
 pub async fn inspect(State(gateway): State<Shared>, Path(name): Path<String>) -> Answer {
     let snapshot = gateway.engine.find(&name)?;
     let directory = gateway.engine.directory(&ContainerId::new(snapshot.spec.id.clone()));
     let log_path = gateway.engine.log_path(&snapshot);
-    Ok(json(&render::inspect(&snapshot, &directory, log_path.as_deref())))
+    let mut shown = render::inspect(&snapshot, &directory, log_path.as_deref());
+    if let Some(host) = shown.get_mut("HostConfig").and_then(Value::as_object_mut) {
+        let links = gateway.engine.links(&snapshot);
+        host.insert("Links".into(), if links.is_empty() { Value::Null } else { object!(links) });
+    }
+    Ok(json(&shown))
 }

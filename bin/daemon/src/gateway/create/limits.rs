@@ -291,7 +291,9 @@ pub fn storage_size(host: &HostConfig, default: Option<u64>) -> Result<Option<u6
             let key = key.to_ascii_lowercase();
             return Err(PortError::new(Kind::Exhausted, format!("Unknown option {key}")));
         }
-        size = Some(config::binary_size(&value).map_err(|e| PortError::new(Kind::Exhausted, e))?);
+        let wrong = || PortError::new(Kind::Exhausted, format!("invalid size: '{value}'"));
+        let bytes = config::bytes(&value).ok_or_else(wrong)?;
+        size = u64::try_from(bytes).ok();
     }
     Ok(size.filter(|n| *n > 0))
 }

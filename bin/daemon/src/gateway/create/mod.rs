@@ -1,6 +1,8 @@
 //! `POST /containers/create`: the request, merged with its image, becomes a container's specification.
 //! What gantry cannot honour is refused by name; nothing is silently dropped.
 
+mod attachments;
+mod defaults;
 mod image;
 mod isolation;
 mod limits;
@@ -8,34 +10,16 @@ mod mounts;
 mod ports;
 mod refuse;
 
+pub use defaults::{Defaults, fill};
 pub use limits::{Limited, Purpose, resources};
 pub use refuse::option as unsupported;
 
-use crate::host::Limits;
 use bollard_stubs::models::{ContainerCreateBody, HostConfig};
 use contract::image::ImageSummary;
 use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-/// Daemon-wide settings that a request falls back to.
-#[derive(Debug, Clone, Default)]
-pub struct Defaults {
-    /// Log driver for containers that name none.
-    pub log_driver: String,
-    /// Options for that driver.
-    pub log_opts: BTreeMap<String, String>,
-    /// Bytes of /dev/shm.
-    pub shm_size: i64,
-    /// This machine's name, which containers on its network share.
-    pub hostname: String,
-    /// What the kernel can limit.
-    pub limits: Arc<Limits>,
-    /// Bytes that a container's own layer may take.
-    pub storage_size: Option<u64>,
-}
 
 pub(super) fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
@@ -125,9 +109,10 @@ pub fn resolve(
         cap_add: isolation::capabilities(host.cap_add.clone())?,
         cap_drop: isolation::capabilities(host.cap_drop.clone())?,
         security_opt: host.security_opt.clone().unwrap_or_default(),
-        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host)? },
+        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
+        links: attachments::links(&host, &network_mode)?,
         network_mode,
         extra_hosts: host.extra_hosts.clone().unwrap_or_default(),
         dns: host.dns.clone().unwrap_or_default(),

@@ -15,7 +15,9 @@ fn create(body: Value) -> Result<ContainerSpec, PortError> {
         log_opts: BTreeMap::new(),
         shm_size: 1 << 26,
         hostname: "box".into(),
-        ..Defaults::default()
+        publish: std::net::Ipv4Addr::UNSPECIFIED,
+        limits: Default::default(),
+        storage_size: None,
     };
     resolve(serde_json::from_value(body.clone()).unwrap(), body, &image(), &defaults)
 }

@@ -5,7 +5,7 @@ mod resources;
 mod stats;
 mod summary;
 
-pub use inspect::{inspect, network_id};
+pub use inspect::{config, inspect, network_id};
 pub use stats::stats;
 pub use summary::summary;
 

@@ -1,0 +1,46 @@
+//! Links between containers on the default bridge, when one of them starts.
+
+use crate::links::{Linked, apply, linkers, of_starting as linked};
+use crate::shared::Shared;
+use contract::record::{ContainerSpec, ContainerState};
+use contract::{ContainerId, PortError};
+
+/// What a starting container is given of those it has linked.
+pub(super) fn of_starting(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    state: &ContainerState,
+) -> Result<Linked, PortError> {
+    if !apply(spec) {
+        return Ok(Linked::default());
+    }
+    linked(&shared.board, spec, state)
+}
+
+/// Linkers hear of a new address, and a linker of what has changed while it was made: whichever of two containers
+/// comes second sees what the first has written.
+pub(super) async fn follow(shared: &Shared, spec: &ContainerSpec, state: &ContainerState) {
+    if let Some(endpoint) = &state.endpoint {
+        for (linker, alias) in linkers(&shared.board, &spec.id) {
+            // One that was never started has no file yet.
+            if linker.state.started {
+                rewrite(shared, &linker.spec.id, &alias, endpoint.address).await;
+            }
+        }
+    }
+    if apply(spec) {
+        let leases = shared.leases.all();
+        for link in spec.links.iter().filter(|l| !state.unlinked.contains(&l.alias)) {
+            if let Some(address) = leases.get(&link.target) {
+                rewrite(shared, &spec.id, &link.alias, *address).await;
+            }
+        }
+    }
+}
+
+async fn rewrite(shared: &Shared, container: &str, alias: &str, address: std::net::Ipv4Addr) {
+    let id = ContainerId::new(container);
+    if let Err(error) = shared.ports.runtime.rewrite_hosts(&id, alias, Some(address)).await {
+        tracing::warn!(container, alias, "telling a linked address: {}", error.chain());
+    }
+}
