@@ -182,6 +182,7 @@ impl Peer {
 }
 
 async fn route(mut router: Router, mut request: Request) -> axum::response::Response {
+    tracing::debug!("Calling {} {}", request.method(), request.uri().path());
     match version::strip(request.uri()) {
         Ok(uri) => *request.uri_mut() = uri,
         Err(error) => return super::stamp(Failure::from(error).into_response(), "false").await,

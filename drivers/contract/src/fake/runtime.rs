@@ -6,7 +6,7 @@ use crate::record::Resources;
 use crate::runtime::{Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus};
 use crate::usage::{Shortage, Usage};
 use async_trait::async_trait;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
@@ -27,6 +27,8 @@ struct Sandbox {
     execs: HashMap<String, Option<i32>>,
     limits: Resources,
     shortage: Shortage,
+    /// Sessions that end with their client.
+    bound: HashSet<String>,
 }
 
 #[derive(Default)]
@@ -46,7 +48,7 @@ pub struct FakeRuntime {
     script: Script,
     spools: Arc<FakeSpools>,
     state: Arc<Mutex<State>>,
-    changed: watch::Sender<u64>,
+    changed: Arc<watch::Sender<u64>>,
 }
 
 fn away(id: &ContainerId) -> PortError {
@@ -57,7 +59,7 @@ impl FakeRuntime {
     pub(super) fn new(script: Script, spools: Arc<FakeSpools>) -> Self {
         let clock = 1_000_000_000_000_000_000;
         let state = State { clock, ..State::default() };
-        Self { script, spools, state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(0) }
+        Self { script, spools, state: Arc::new(Mutex::new(state)), changed: Arc::new(watch::Sender::new(0)) }
     }
 
     fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -185,6 +187,7 @@ impl Runtime for FakeRuntime {
                 execs: HashMap::new(),
                 limits: spec.container.resources.clone(),
                 shortage: Shortage::default(),
+                bound: HashSet::new(),
             };
             let sandbox = s.sandboxes.entry(id.clone()).or_insert(fresh);
             match sandbox.shim {
@@ -281,7 +284,7 @@ impl Runtime for FakeRuntime {
             Target::Main => drop(to),
             Target::Exec(exec) => {
                 let (state, mut changed) = (Arc::clone(&self.state), self.changed.subscribe());
-                let (id, exec) = (id.to_string(), exec.to_string());
+                let (id, exec, told) = (id.to_string(), exec.to_string(), Arc::clone(&self.changed));
                 tokio::spawn(async move {
                     loop {
                         changed.mark_unchanged();
@@ -290,8 +293,16 @@ impl Runtime for FakeRuntime {
                             let code = state.sandboxes.get(&id).and_then(|b| b.execs.get(&exec)).copied();
                             code == Some(None)
                         };
-                        if !running || changed.changed().await.is_err() {
-                            return drop(to);
+                        tokio::select! {
+                            moved = changed.changed(), if running => if moved.is_err() { return },
+                            () = std::future::ready(()), if !running => return,
+                            () = to.closed() => {
+                                let mut state = lock(&state);
+                                let sandbox = state.sandboxes.get_mut(&id).filter(|b| b.bound.contains(&exec));
+                                sandbox.map(|b| b.execs.insert(exec.clone(), Some(137)));
+                                drop(state);
+                                return told.send_modify(|n| *n += 1);
+                            }
                         }
                     }
                 });
@@ -300,9 +311,12 @@ impl Runtime for FakeRuntime {
         Ok(Attachment { input: Some(Box::new(tokio::io::sink())), output })
     }
 
-    async fn exec(&self, id: &ContainerId, exec: &ExecId, _: &ExecSpec) -> Result<i32, PortError> {
+    async fn exec(&self, id: &ContainerId, exec: &ExecId, spec: &ExecSpec) -> Result<i32, PortError> {
         self.script.at("exec", id.as_str()).await?;
         self.living(id, |s| {
+            if spec.bound {
+                s.bound.insert(exec.to_string());
+            }
             s.execs.insert(exec.to_string(), None);
             s.pid + 1000
         })

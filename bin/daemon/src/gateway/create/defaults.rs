@@ -1,6 +1,7 @@
 //! What the daemon's configuration gives containers that say nothing. It is settled when they are created, as their log
 //! options are.
 
+use super::Runtimes;
 use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
 use contract::record::ContainerSpec;
@@ -25,6 +26,14 @@ pub struct Defaults {
     pub limits: Arc<Limits>,
     /// Bytes that a container's own layer may take.
     pub storage_size: Option<u64>,
+    /// Runtimes by name.
+    pub runtimes: Runtimes,
+    /// Who shares a container's System V IPC, in Docker's word.
+    pub ipc: String,
+    /// Its view of the control groups, in Docker's word.
+    pub cgroupns: String,
+    /// A small init.
+    pub init: bool,
 }
 
 impl Defaults {
@@ -38,6 +47,13 @@ impl Defaults {
             hostname: host.name.clone(),
             limits: Arc::clone(&host.limits),
             storage_size: config.daemon.storage_size,
+            runtimes: Runtimes {
+                names: config.defaults.runtimes.keys().cloned().collect(),
+                default: config.defaults.default_runtime.clone(),
+            },
+            ipc: config.defaults.ipc.as_str().to_owned(),
+            cgroupns: config.defaults.cgroupns.as_str().to_owned(),
+            init: config.defaults.init,
         }
     }
 }

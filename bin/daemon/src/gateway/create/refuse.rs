@@ -17,31 +17,12 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
         mode.as_deref().is_some_and(|m| !m.is_empty() && !fine.contains(&m))
     };
     let positive = |n: Option<i64>| n.unwrap_or(0) > 0;
-    let health = body.healthcheck.as_ref().and_then(|h| h.test.as_ref());
     let network = host.network_mode.as_deref().unwrap_or("default");
     let table = [
-        (
-            "HealthCheck",
-            health.is_some_and(|t| !t.is_empty() && t.first().map(String::as_str) != Some("NONE")),
-        ),
         ("Volumes", some(&body.volumes)),
         ("VolumesFrom", some(&host.volumes_from)),
-        ("Devices", some(&host.devices)),
-        ("DeviceCgroupRules", some(&host.device_cgroup_rules)),
-        ("DeviceRequests", some(&host.device_requests)),
-        ("Init", host.init == Some(true)),
-        ("PidMode", mode(&host.pid_mode, &[])),
-        ("IpcMode", mode(&host.ipc_mode, &["private", "shareable"])),
-        ("UTSMode", mode(&host.uts_mode, &[])),
-        ("UsernsMode", mode(&host.userns_mode, &["host"])),
-        ("CgroupnsMode", host.cgroupns_mode.is_some_and(|m| m.to_string() == "host")),
         ("Cgroup", mode(&host.cgroup, &[])),
-        ("Runtime", mode(&host.runtime, &["gantry", "runc"])),
         ("VolumeDriver", mode(&host.volume_driver, &["local"])),
-        ("MaskedPaths", host.masked_paths.is_some()),
-        ("ReadonlyPaths", host.readonly_paths.is_some()),
-        ("Annotations", host.annotations.as_ref().is_some_and(|m| !m.is_empty())),
-        ("Isolation", host.isolation.is_some_and(|i| !matches!(i.to_string().as_str(), "" | "default"))),
         ("CpuCount", positive(host.cpu_count)),
     ];
     if let Some((name, _)) = table.iter().find(|(_, used)| *used) {
@@ -53,13 +34,6 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
     }
     if network.starts_with("container:") {
         return Err(option("NetworkMode container:"));
-    }
-    for opt in host.security_opt.iter().flatten() {
-        let known =
-            opt.starts_with("no-new-privileges") || opt == "seccomp=unconfined" || opt == "seccomp=builtin";
-        if !known {
-            return Err(option(&format!("security option {opt}")));
-        }
     }
     Ok(())
 }

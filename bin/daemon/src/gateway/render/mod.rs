@@ -1,13 +1,15 @@
 //! Containers as Docker's API words them.
 
+pub mod health;
 mod inspect;
+mod isolation;
 mod resources;
 mod stats;
 mod summary;
 
 pub use inspect::{config, inspect, network_id};
 pub use stats::stats;
-pub use summary::summary;
+pub use summary::{Port, ports, summary};
 
 use contract::network::{PortBinding, Protocol};
 use jiff::Timestamp;
