@@ -41,7 +41,7 @@ bench: shim
 	cp target/$(SHIM_TARGET)/shim/gantry-shim target/release/
 	tests/bench/run
 vm: setup build
-	@for p in qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod; do \
+	@for p in qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod mkfs.xfs:xfsprogs; do \
 	  command -v $${p%%:*} >/dev/null || apt-get install -yq --no-install-recommends $${p##*:}; done
 	tests/vm/run target/debug
 release: shim

@@ -101,19 +101,22 @@ impl Limits {
     fn unified(controllers: &str) -> Self {
         let has = |name: &str| controllers.split_whitespace().any(|c| c == name);
         let (memory, cpu, io) = (has("memory"), has("cpu"), has("io"));
+        let there = |path: &str| fs::exists(path).unwrap_or(false);
+        // Weights come with the scheduler BFQ, or with the cost model, whose knob is the one in the root group.
+        let bfq = io && there("/sys/module/bfq");
         Self {
             unified: true,
             memory,
             // The root group, which alone is sure to exist, has no memory.swap.max to look for; every other has it if the
             // kernel knows of swap at all.
-            swap: memory && fs::exists("/proc/swaps").unwrap_or(false),
+            swap: memory && there("/proc/swaps"),
             reservation: memory,
             shares: cpu,
             quota: cpu,
             cpuset: has("cpuset"),
             pids: has("pids"),
-            blkio_weight: io,
-            blkio_weight_device: io,
+            blkio_weight: bfq || (io && there(&format!("{ROOT}/io.cost.qos"))),
+            blkio_weight_device: bfq,
             read_bps: io,
             write_bps: io,
             read_iops: io,
