@@ -4,10 +4,11 @@ use crate::live::Live;
 use actors::Ports;
 use anyhow::Context as _;
 use config::Config;
-use contract::network::BridgeSpec;
+use contract::network::{BridgePolicy, BridgeSpec};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
-use runtime::{FileSpools, RuntimeConfig, ShimRuntime, Signals};
+use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::{FileRecords, LocalVolumes, OverlayRoots, Store};
@@ -29,14 +30,23 @@ pub fn registries(config: &Config) -> RegistryConfig {
     }
 }
 
+/// Runtimes besides gantry's own.
+pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
+    let own = config.defaults.runtimes.iter();
+    let other = |r: &config::Runtime| OtherRuntime { program: r.path.clone(), args: r.args.clone() };
+    own.map(|(name, runtime)| (name.clone(), other(runtime))).collect()
+}
+
 /// The default bridge.
 pub fn bridge(config: &Config) -> BridgeSpec {
     let own = &config.bridge;
-    BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu }
+    let policy = BridgePolicy { icc: own.icc, masquerade: own.masquerade, forward: own.forward };
+    BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu, policy }
 }
 
 /// Every driver.
-pub fn ports(config: &Config, registry: Arc<RegistryClient>) -> anyhow::Result<Ports> {
+pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports> {
+    let config = &*live.get();
     let root = &config.daemon.data_root;
     let store = Store::open(root, Some(registry)).map_err(|e| anyhow::anyhow!(e.chain()))?;
     let store = Arc::new(store);
@@ -47,6 +57,7 @@ pub fn ports(config: &Config, registry: Arc<RegistryClient>) -> anyhow::Result<P
         shim: shim(config)?,
         cgroup_parent: config.daemon.cgroup_parent.clone(),
         spool_budget: config.daemon.spool_budget,
+        runtimes: live.runtimes().clone(),
     };
     let runtime = Arc::new(ShimRuntime::new(runtime, signals.clone()));
     Ok(Ports {

@@ -182,6 +182,7 @@ impl Peer {
 }
 
 async fn route(mut router: Router, mut request: Request) -> axum::response::Response {
+    tracing::debug!("Calling {} {}", request.method(), request.uri().path());
     let minor = version::ApiMinor::of(request.uri().path());
     request.extensions_mut().insert(minor);
     match version::strip(request.uri()) {
