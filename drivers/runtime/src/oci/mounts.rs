@@ -1,6 +1,7 @@
 //! The mounts of a container: the kernel's file systems, and what the user mounts.
 
-use super::{Security, user_mounts};
+use super::Security;
+use super::user_mounts;
 use contract::runtime::SandboxSpec;
 use serde_json::{Value, json};
 use std::path::Path;
