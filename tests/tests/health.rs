@@ -65,7 +65,9 @@ fn every_change_is_told_with_the_sessions_behind_it() {
     gantry.docker(["exec", "web", "touch", "/fine"]).ok();
     events.wait_for("health_status: healthy");
     let said = events.stdout();
-    for wanted in ["exec_create: /bin/sh -c test -e /fine", "exec_start: /bin/sh -c test -e /fine", "exec_die"] {
+    for wanted in
+        ["exec_create: /bin/sh -c test -e /fine", "exec_start: /bin/sh -c test -e /fine", "exec_die"]
+    {
         assert!(said.lines().any(|l| l == wanted), "{wanted} is not in {said}");
     }
     assert_eq!(said.matches("health_status: unhealthy").count(), 1, "only changes are told");
@@ -88,7 +90,12 @@ fn a_check_does_not_outlive_its_daemon() {
     let mut gantry = Daemon::start();
     run(&gantry, "web", &["--health-cmd", "sleep 555; true", "--health-timeout", "1h"]);
     let probes = |gantry: &Daemon| {
-        gantry.docker(["top", "web", "-o", "pid,args"]).ok().lines().filter(|l| l.ends_with(" sleep 555")).count()
+        gantry
+            .docker(["top", "web", "-o", "pid,args"])
+            .ok()
+            .lines()
+            .filter(|l| l.ends_with(" sleep 555"))
+            .count()
     };
     eventually("a probe runs", || (probes(&gantry) == 1).then_some(()));
     gantry.kill();
@@ -111,7 +118,11 @@ fn long_output_is_cut() {
 #[test]
 fn failures_while_it_starts_do_not_count() {
     let gantry = Daemon::start();
-    run(&gantry, "web", &["--health-cmd", "test -e /fine", "--health-start-period", "1h", "--health-start-interval", "50ms"]);
+    run(
+        &gantry,
+        "web",
+        &["--health-cmd", "test -e /fine", "--health-start-period", "1h", "--health-start-interval", "50ms"],
+    );
     eventually("probes fail", || {
         let found = health(&gantry, "web");
         (found["Log"].as_array().unwrap().len() == 5).then_some(found)
@@ -130,7 +141,9 @@ fn an_images_check_is_run_unless_it_is_turned_off() {
     let gantry = Daemon::start();
     let tar = image::import_tar();
     let check = "HEALTHCHECK --interval=50ms --retries=1 CMD test -e /fine";
-    gantry.docker(["import", "-c", check, "-c", "CMD [\"sleep\", \"1000\"]", tar.to_str().unwrap(), "checked"]).ok();
+    gantry
+        .docker(["import", "-c", check, "-c", "CMD [\"sleep\", \"1000\"]", tar.to_str().unwrap(), "checked"])
+        .ok();
     gantry.docker(["run", "-d", "--name", "own", "checked"]).ok();
     gantry.docker(["run", "-d", "--name", "none", "--no-healthcheck", "checked"]).ok();
     gantry.docker(["run", "-d", "--name", "patient", "--health-retries", "100000", "checked"]).ok();
@@ -143,7 +156,9 @@ fn an_images_check_is_run_unless_it_is_turned_off() {
         "Test": ["CMD-SHELL", "test -e /fine"], "Interval": 50_000_000, "Retries": 100_000,
     });
     assert_eq!(config("patient"), wanted);
-    eventually("it is probed", || (health(&gantry, "patient")["FailingStreak"].as_i64() > Some(1)).then_some(()));
+    eventually("it is probed", || {
+        (health(&gantry, "patient")["FailingStreak"].as_i64() > Some(1)).then_some(())
+    });
     assert_eq!(health(&gantry, "patient")["Status"], "starting");
 }
 

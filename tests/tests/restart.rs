@@ -60,9 +60,15 @@ fn a_container_between_two_runs_says_so_and_can_be_stopped_or_started() {
     assert!(shown.starts_with("Restarting (7) ") && shown.ends_with(" ago"), "{shown}");
     let id = gantry.inspect("slow", "{{.Id}}");
     let refused = gantry.docker(["exec", "slow", "true"]);
-    assert!(refused.fails(1).contains(&format!("container {id} is restarting, wait until the container is running")));
+    assert!(
+        refused
+            .fails(1)
+            .contains(&format!("container {id} is restarting, wait until the container is running"))
+    );
     assert!(gantry.docker(["attach", "slow"]).fails(1).contains("restarting, wait until"));
-    assert!(gantry.docker(["rm", "slow"]).fails(1).contains("container is restarting: stop the container before"));
+    assert!(
+        gantry.docker(["rm", "slow"]).fails(1).contains("container is restarting: stop the container before")
+    );
     gantry.docker(["stop", "slow"]).ok();
     assert_eq!(status(&gantry, "slow"), "exited");
     gantry.docker(["start", "slow"]).ok();
@@ -105,7 +111,12 @@ fn a_daemon_that_comes_back_starts_what_docker_would_start() {
     let forever = "sleep 1000";
     for (name, policy) in [("always", "always"), ("unless", "unless-stopped"), ("failing", "on-failure")] {
         run(&gantry, name, &["--restart", policy], forever);
-        run(&gantry, &format!("{name}-stopped"), &["--restart", policy, "-t", "--stop-timeout", "0"], forever);
+        run(
+            &gantry,
+            &format!("{name}-stopped"),
+            &["--restart", policy, "-t", "--stop-timeout", "0"],
+            forever,
+        );
         gantry.docker(["stop", &format!("{name}-stopped")]).ok();
     }
     let pid = gantry.inspect("always", "{{.State.Pid}}");
