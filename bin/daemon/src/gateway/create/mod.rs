@@ -13,6 +13,8 @@ mod refuse;
 mod restart;
 
 pub use defaults::{Defaults, fill};
+pub use isolation::{Runtimes, settle as settle_namespaces};
+pub use mounts::{Sources, fill as mount, without_mounts};
 pub use refuse::option as unsupported;
 pub use restart::known as known_restart_policy;
 
@@ -27,7 +29,7 @@ pub(super) fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
 }
 
-/// Builds the specification; `id` and `created_ns` are the caller's.
+/// Builds the specification but for its mounts; `id` and `created_ns` are the caller's.
 pub fn resolve(
     body: ContainerCreateBody,
     request: Value,
@@ -82,7 +84,7 @@ pub fn resolve(
             "the working directory '{working_dir}' is invalid, it needs to be an absolute path"
         )));
     }
-    Ok(ContainerSpec {
+    let mut spec = ContainerSpec {
         image: image.id.clone(),
         image_name: body.image.clone().unwrap_or_default(),
         args,
@@ -90,7 +92,6 @@ pub fn resolve(
         env: image::merge_env(&from_image.env, body.env.as_deref().unwrap_or_default()),
         working_dir,
         user: non_empty(body.user.clone()).unwrap_or(from_image.user),
-        groups: host.group_add.clone().unwrap_or_default(),
         hostname,
         domainname: body.domainname.clone().unwrap_or_default(),
         tty,
@@ -103,13 +104,6 @@ pub fn resolve(
         ],
         stop_signal: non_empty(body.stop_signal.clone()).unwrap_or(from_image.stop_signal),
         stop_timeout: body.stop_timeout,
-        binds: mounts::parse(&host)?,
-        tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
-        read_only: host.readonly_rootfs.unwrap_or(false),
-        privileged: host.privileged.unwrap_or(false),
-        cap_add: isolation::capabilities(host.cap_add.clone())?,
-        cap_drop: isolation::capabilities(host.cap_drop.clone())?,
-        security_opt: host.security_opt.clone().unwrap_or_default(),
         ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
@@ -140,7 +134,9 @@ pub fn resolve(
         log_opts,
         request,
         ..ContainerSpec::default()
-    })
+    };
+    isolation::apply(&mut spec, &body, &host, defaults)?;
+    Ok(spec)
 }
 
 /// Rows and columns, if both were given.
@@ -157,11 +153,12 @@ fn console_size(host: &HostConfig) -> Option<(u16, u16)> {
 pub fn warnings(body: &ContainerCreateBody) -> Vec<&'static str> {
     let host = body.host_config.as_ref();
     let on_host = host.and_then(|h| h.network_mode.as_deref()) == Some("host");
+    let mut out = host.map(isolation::warnings).unwrap_or_default();
     let published = host.and_then(|h| h.port_bindings.as_ref()).is_some_and(|p| !p.is_empty());
     if on_host && published {
-        return vec!["Published ports are discarded when using host network mode"];
+        out.push("Published ports are discarded when using host network mode");
     }
-    Vec::new()
+    out
 }
 
 fn non_empty(text: Option<String>) -> Option<String> {

@@ -1,6 +1,6 @@
 //! `GET /containers/{id}/json`.
 
-use super::{port_map, time};
+use super::{isolation, port_map, time};
 use actors::Snapshot;
 use contract::record::ContainerSpec;
 use serde_json::{Map, Value, json};
@@ -46,10 +46,7 @@ pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -
         "ExecIDs": if snapshot.execs.is_empty() { Value::Null } else { json!(snapshot.execs) },
         "HostConfig": host_config(spec),
         "GraphDriver": { "Name": "overlay2", "Data": {} },
-        "Mounts": spec.binds.iter().map(|b| json!({
-            "Type": "bind", "Source": b.source, "Destination": b.target, "Mode": if b.read_only { "ro" } else { "" },
-            "RW": !b.read_only, "Propagation": if b.propagation.is_empty() { "rprivate" } else { &b.propagation },
-        })).collect::<Vec<_>>(),
+        "Mounts": super::mounts::mounts(spec),
         "Config": config(spec),
         "NetworkSettings": network(snapshot),
     });
@@ -70,9 +67,8 @@ fn host_config(spec: &ContainerSpec) -> Value {
     set("NetworkMode", spec.network_mode.clone().into());
     set("RestartPolicy", json!({ "Name": spec.restart.0, "MaximumRetryCount": spec.restart.1 }));
     set("ShmSize", spec.shm_size.into());
-    set("Runtime", "gantry".into());
     set("AutoRemove", spec.auto_remove.into());
-    set("Privileged", spec.privileged.into());
+    out.extend(isolation::host_config(spec));
     Value::Object(out)
 }
 
@@ -100,7 +96,7 @@ pub fn config(spec: &ContainerSpec) -> Value {
         "Env": env(spec),
         "Cmd": or_null(command),
         "Image": spec.image_name,
-        "Volumes": null,
+        "Volumes": super::mounts::declared(spec),
         "WorkingDir": spec.working_dir,
         "Entrypoint": or_null(entrypoint),
         "OnBuild": null,
