@@ -173,12 +173,16 @@ fn lent(of: &Subject) -> Vec<Lent> {
         below: String::new(),
         target: b.target.clone(),
         read_only: b.read_only,
+        top_only: b.top_only,
+        writable_below: b.writable_below,
     });
     let volumes = of.spec.volumes.iter().map(|v| Lent {
         source: v.source.clone(),
         below: v.subpath.clone(),
         target: v.target.clone(),
         read_only: v.read_only,
+        top_only: false,
+        writable_below: false,
     });
     let mut all: Vec<Lent> = binds.chain(volumes).collect();
     all.sort_by_key(|lent| lent.target.split('/').count());

@@ -151,8 +151,8 @@ impl Inside {
                 changes::layer(self, own, &mut packer).and_then(|()| packer.finish()).map_err(broken)
             }
             Work::Usage(folders) => {
-                let sizes = folders.iter().map(|f| usage::below(f)).collect::<io::Result<Vec<_>>>();
-                self.report(&mut output, &Report::Sizes(sizes.map_err(broken)?))
+                let sizes = folders.iter().map(|f| usage::below(f)).collect();
+                self.report(&mut output, &Report::Sizes(sizes))
             }
         }
     }
