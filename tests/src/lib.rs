@@ -25,6 +25,7 @@ mod pty;
 mod recorder;
 mod registry;
 mod syslog;
+pub mod two_tier;
 
 pub use api::Answer;
 pub use daemon::{Builder, Daemon};

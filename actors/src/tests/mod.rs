@@ -10,3 +10,4 @@ mod logs;
 mod panics;
 mod recovery;
 mod stage;
+mod volumes;

@@ -10,21 +10,12 @@ pub fn option(name: &str) -> PortError {
 
 /// Refuses the first unsupported option in use.
 pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), PortError> {
-    fn some<T>(list: &Option<Vec<T>>) -> bool {
-        list.as_ref().is_some_and(|l| !l.is_empty())
-    }
     let mode = |mode: &Option<String>, fine: &[&str]| {
         mode.as_deref().is_some_and(|m| !m.is_empty() && !fine.contains(&m))
     };
     let positive = |n: Option<i64>| n.unwrap_or(0) > 0;
     let network = host.network_mode.as_deref().unwrap_or("default");
-    let table = [
-        ("Volumes", some(&body.volumes)),
-        ("VolumesFrom", some(&host.volumes_from)),
-        ("Cgroup", mode(&host.cgroup, &[])),
-        ("VolumeDriver", mode(&host.volume_driver, &["local"])),
-        ("CpuCount", positive(host.cpu_count)),
-    ];
+    let table = [("Cgroup", mode(&host.cgroup, &[])), ("CpuCount", positive(host.cpu_count))];
     if let Some((name, _)) = table.iter().find(|(_, used)| *used) {
         return Err(option(name));
     }

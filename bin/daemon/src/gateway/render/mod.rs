@@ -3,6 +3,7 @@
 pub mod health;
 mod inspect;
 mod isolation;
+mod mounts;
 mod resources;
 mod stats;
 mod summary;
