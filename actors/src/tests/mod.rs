@@ -5,6 +5,7 @@ mod attach;
 mod docker;
 mod events;
 mod flight;
+mod limits;
 mod health;
 mod logs;
 mod panics;
