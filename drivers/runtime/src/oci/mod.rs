@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod devices;
+pub mod limits;
 mod linux;
 mod mounts;
 pub mod seccomp;
@@ -12,7 +13,9 @@ pub use devices::{GivenDevice, HostDevice, check_rules as check_device_rules};
 pub use linux::{READ_ONLY as READ_ONLY_PATHS, masked as masked_paths};
 pub use security::{Policy, Security, policy};
 
-pub use capabilities::{canonical as canonical_capability, effective as effective_capabilities};
+pub use capabilities::{
+    available as capability_available, canonical as canonical_capability, effective as effective_capabilities,
+};
 
 use contract::record::ContainerSpec;
 use contract::runtime::SandboxSpec;
@@ -39,6 +42,8 @@ pub struct Given {
     pub init: Option<PathBuf>,
     /// `linux.seccomp`, where the engine's own policy does not serve.
     pub seccomp: Option<Value>,
+    /// `linux.resources.blockIO`, its devices by number.
+    pub block_io: Option<Value>,
 }
 
 /// Whether the container asked for no new privileges.
