@@ -25,6 +25,8 @@ pub const VERB: &str = "inside";
 
 /// Bytes that a report may have.
 const REPORT: u64 = 1 << 20;
+/// Folders measured by one process: an argument has 128 KiB (Linux, `MAX_ARG_STRLEN`).
+const FOLDERS: usize = 128;
 /// Bytes of a refused stream that are still taken, so that its sender comes to read the answer.
 const UNREAD: u64 = 16 << 20;
 
@@ -309,10 +311,14 @@ impl Archives for ShimRuntime {
     }
 
     async fn usage(&self, folders: Vec<PathBuf>) -> Result<Vec<u64>, PortError> {
-        let order = Order { view: View::Host, work: Work::Usage(folders) };
-        match Worker::start(&order, Stdio::null())?.report().await? {
-            Report::Sizes(sizes) => Ok(sizes),
-            other => Err(unexpected(&other)),
+        let mut all = Vec::with_capacity(folders.len());
+        for some in folders.chunks(FOLDERS) {
+            let order = Order { view: View::Host, work: Work::Usage(some.to_vec()) };
+            match Worker::start(&order, Stdio::null())?.report().await? {
+                Report::Sizes(sizes) => all.extend(sizes),
+                other => return Err(unexpected(&other)),
+            }
         }
+        Ok(all)
     }
 }
