@@ -31,11 +31,19 @@ mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
-pub use engine::{AttachRequest, Engine, LogsRequest};
+pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
 pub use shared::Ports;
 pub use supervise::ActorInfo;
+
+/// 64 random hex digits.
+fn random_id() -> Result<String, contract::PortError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| contract::PortError::new(contract::Kind::Bug, format!("random bytes: {e}")))?;
+    Ok(hex::encode(bytes))
+}
 
 /// ns since the epoch.
 fn now_ns() -> i64 {

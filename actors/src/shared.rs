@@ -13,6 +13,7 @@ use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::{Leases, Network};
 use crate::supervise::{Link, Registry};
 use crate::volume::{Holds, Volumes};
+use contract::archive::Archives;
 use contract::image::Images;
 use contract::log::{LogDriverKind, LogSource, Options};
 use contract::network::{BridgeSpec, Networks};
@@ -40,6 +41,8 @@ pub struct Ports {
     pub records: Arc<dyn Records>,
     /// Container roots.
     pub roots: Arc<dyn Roots>,
+    /// What is inside containers.
+    pub archives: Arc<dyn Archives>,
     /// Images.
     pub images: Arc<dyn Images>,
     /// Bridges and endpoints.

@@ -3,8 +3,9 @@
 use super::machine::Force;
 use crate::supervise::{Message, Reply};
 use contract::PortError;
-use contract::record::{ContainerRecord, ContainerState};
+use contract::record::{ContainerRecord, ContainerSpec, ContainerState, Probe};
 use contract::runtime::{Exit, TaskStatus};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// What goes with a container that is removed.
@@ -25,6 +26,25 @@ pub enum WaitCondition {
     NextExit,
     /// When it is removed.
     Removed,
+}
+
+/// What somebody who reaches into a container needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Its layers.
+    Layers,
+    /// Its volumes and binds too.
+    Mounts,
+}
+
+/// A container that somebody reaches into.
+pub struct Borrowed {
+    /// Its configuration, which knows where its volumes lie now.
+    pub spec: Arc<ContainerSpec>,
+    /// Its main process; 0 when it does not run.
+    pub pid: i32,
+    /// While this is held, one that does not run stays so, and stays.
+    pub hold: Option<oneshot::Sender<()>>,
 }
 
 macro_rules! told {
@@ -74,6 +94,10 @@ told! {
         force: Force, /// What goes with it.
         along: Along, /// Answer.
         reply: Reply<Result<(), PortError>> }
+    /// Reach into it: as it runs, or while it is kept from starting.
+    Borrow { /// What is needed of it.
+        part: Part, /// Answer.
+        reply: Reply<Result<Borrowed, PortError>> }
     /// Its name has changed.
     Renamed { /// New name.
         name: String, /// Answer.
@@ -117,6 +141,15 @@ told! {
     /// Its policy's pause is over.
     RestartDue { /// Which start came before.
         attempt: u64 }
+    /// A probe of its health is due.
+    ProbeDue { /// In which start.
+        attempt: u64, /// In which stretch of its running.
+        round: u64 }
+    /// A probe of its health is over.
+    Probed { /// In which start.
+        attempt: u64, /// In which stretch of its running.
+        round: u64, /// What it found.
+        probe: Probe }
     /// Freezing or thawing is done.
     Frozen { /// Which.
         frozen: bool, /// Of which start.

@@ -1,5 +1,7 @@
 //! The engine as the gateway sees it: one method an operation, each a thin ask to the actor that answers it.
 
+mod archives;
+mod commit;
 mod containers;
 mod ending;
 mod exec;
@@ -8,6 +10,7 @@ mod links;
 mod logs;
 mod volumes;
 
+pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
 pub use volumes::Choice;
 
@@ -57,13 +60,6 @@ pub struct Engine {
 
 fn away(error: Unavailable) -> PortError {
     PortError::caused(Kind::Unavailable, "the engine is not able to answer now", error)
-}
-
-/// 64 random hex digits.
-fn random_id() -> Result<String, PortError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|e| PortError::new(Kind::Bug, format!("random bytes: {e}")))?;
-    Ok(hex::encode(bytes))
 }
 
 impl Engine {

@@ -52,6 +52,7 @@ impl Stage {
             spools: world.spools.clone(),
             records: world.records.clone(),
             roots: world.roots.clone(),
+            archives: world.archives.clone(),
             images: world.images.clone(),
             networks: world.networks.clone(),
             volumes: world.volumes.clone(),
@@ -68,8 +69,13 @@ impl Stage {
         });
         let registry = Registry::new(actix::System::current().arbiter().clone());
         system.block_on(async {
-            let bridge =
-                BridgeSpec { name: "gantry0".into(), gateway: [10, 0, 0, 1].into(), prefix: 24, mtu: 1500 };
+            let bridge = BridgeSpec {
+                name: "gantry0".into(),
+                gateway: [10, 0, 0, 1].into(),
+                prefix: 24,
+                mtu: 1500,
+                policy: Default::default(),
+            };
             let engine = Engine::launch(self.ports(), bridge, registry.clone());
             engine.recover().await.unwrap();
             let daemon = Arc::new(Daemon { engine, registry, stage: self.clone() });

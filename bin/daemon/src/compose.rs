@@ -4,7 +4,7 @@ use crate::live::Live;
 use actors::Ports;
 use anyhow::Context as _;
 use config::Config;
-use contract::network::BridgeSpec;
+use contract::network::{BridgePolicy, BridgeSpec};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
 use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
@@ -40,7 +40,8 @@ pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
 /// The default bridge.
 pub fn bridge(config: &Config) -> BridgeSpec {
     let own = &config.bridge;
-    BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu }
+    let policy = BridgePolicy { icc: own.icc, masquerade: own.masquerade, forward: own.forward };
+    BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu, policy }
 }
 
 /// Every driver.
@@ -58,8 +59,10 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         spool_budget: config.daemon.spool_budget,
         runtimes: live.runtimes().clone(),
     };
+    let runtime = Arc::new(ShimRuntime::new(runtime, signals.clone()));
     Ok(Ports {
-        runtime: Arc::new(ShimRuntime::new(runtime, signals.clone())),
+        archives: runtime.clone(),
+        runtime,
         spools: Arc::new(FileSpools::new(signals)),
         records: Arc::new(FileRecords::new(root)),
         roots: Arc::new(OverlayRoots::new(root, Arc::clone(&store))),

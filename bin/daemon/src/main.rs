@@ -5,6 +5,7 @@ mod compose;
 mod gateway;
 mod host;
 mod identity;
+mod inside;
 mod listen;
 mod live;
 mod logs;
@@ -20,6 +21,9 @@ use std::process::ExitCode;
 use tokio_rustls::TlsAcceptor;
 
 fn main() -> ExitCode {
+    if let Some(order) = inside::order() {
+        return inside::run(&order);
+    }
     let config = match Config::load(std::env::args_os()) {
         Ok(config) => config,
         Err(ConfigError::Flags(error)) => {

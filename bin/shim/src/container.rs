@@ -147,7 +147,15 @@ impl Container {
             None => launch::exec(init, process, &context).map_err(|e| (e.reason, e.to_string()))?,
             Some(foreign) => foreign.exec(init, process)?,
         };
-        self.sessions.push(Session { id, pid, stdio, tty: process.tty, code: None, seen: false });
+        self.sessions.push(Session {
+            id,
+            pid,
+            stdio,
+            tty: process.tty,
+            code: None,
+            seen: false,
+            bound: process.bound,
+        });
         Ok(pid)
     }
 

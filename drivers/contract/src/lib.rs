@@ -3,6 +3,7 @@
 //! Actors know only these traits and plain types; each driver crate implements one of them.
 //! Nothing here does I/O.
 
+pub mod archive;
 pub mod error;
 #[cfg(feature = "fake")]
 pub mod fake;

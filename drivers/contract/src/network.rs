@@ -17,6 +17,26 @@ pub struct BridgeSpec {
     pub prefix: u8,
     /// MTU in bytes.
     pub mtu: u32,
+    /// What is let through.
+    #[serde(default)]
+    pub policy: BridgePolicy,
+}
+
+/// What a bridge lets through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgePolicy {
+    /// Its containers reach each other.
+    pub icc: bool,
+    /// What leaves it gets the address of the interface it leaves by.
+    pub masquerade: bool,
+    /// The kernel's forwarding is switched on for it.
+    pub forward: bool,
+}
+
+impl Default for BridgePolicy {
+    fn default() -> Self {
+        Self { icc: true, masquerade: true, forward: true }
+    }
 }
 
 /// Transport protocol of a published port.

@@ -118,6 +118,8 @@ pub struct ExecSpec {
     pub output: bool,
     /// All privileges.
     pub privileged: bool,
+    /// It is killed, with what it started, when its client leaves.
+    pub bound: bool,
     /// Whether its client wants stdout, and stderr.
     pub attach: [bool; 2],
     /// The sequence by which its client leaves a tty; empty = Docker's.

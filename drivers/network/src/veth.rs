@@ -1,6 +1,6 @@
 //! The pair of interfaces joining a container to its bridge.
 
-use crate::bridge::derived_mac;
+use crate::bridge::{self, derived_mac};
 use crate::error::NetworkError;
 use crate::link::{self, Link, ifla};
 use crate::netns::Namespace;
@@ -60,14 +60,14 @@ fn create(
     route: &mut Socket,
     endpoint: &Endpoint,
     host: &str,
-    bridge: u32,
+    master: u32,
     namespace: &Namespace,
     name: &str,
     mac: [u8; 6],
 ) -> Result<(), NetworkError> {
     let mtu = endpoint.bridge.mtu;
     let mut message = link::create(host);
-    message.host32(ifla::MTU, mtu).host32(ifla::MASTER, bridge);
+    message.host32(ifla::MTU, mtu).host32(ifla::MASTER, master);
     message.nest(ifla::LINKINFO, |info| {
         info.text(ifla::INFO_KIND, "veth").nest(ifla::INFO_DATA, |data| {
             data.nest(ifla::VETH_PEER, |peer| {
@@ -80,7 +80,7 @@ fn create(
             });
         });
     });
-    route.transact(vec![message, link::hairpin(host)])?;
+    route.transact(vec![message, link::port(host, bridge::isolates(&endpoint.bridge))])?;
     Ok(())
 }
 

@@ -111,7 +111,13 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn bridge() -> BridgeSpec {
-    BridgeSpec { name: "gt0".into(), gateway: Ipv4Addr::new(10, 99, 0, 1), prefix: 16, mtu: 1500 }
+    BridgeSpec {
+        name: "gt0".into(),
+        gateway: Ipv4Addr::new(10, 99, 0, 1),
+        prefix: 16,
+        mtu: 1500,
+        policy: Default::default(),
+    }
 }
 
 fn endpoint(container: &str, last: u8, ports: Vec<PortBinding>) -> Endpoint {

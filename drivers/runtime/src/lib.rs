@@ -1,5 +1,6 @@
 //! The daemon's side of the shims: launches them, speaks with them, reads the spools they write.
 
+mod archives;
 mod attach;
 mod devices;
 pub mod files;
@@ -9,6 +10,7 @@ pub mod oci;
 mod others;
 mod spool;
 
+pub use archives::{Order, VERB};
 pub use launch::throttles;
 pub use link::Signals;
 pub use others::{OtherRuntime, OtherRuntimes};
@@ -187,6 +189,7 @@ impl Runtime for ShimRuntime {
             tty: spec.tty,
             stdin: spec.stdin,
             output: spec.output,
+            bound: spec.bound,
         };
         // The end is heard by the watcher, which must be there before it can come.
         self.task(id).connected().await;

@@ -17,3 +17,6 @@ pub mod seccomp;
 pub mod socket;
 pub mod spool;
 pub mod terminal;
+
+pub use identity::look_up;
+pub use rootfs::view;

@@ -87,6 +87,8 @@ pub struct ExecProcess {
     pub stdin: bool,
     /// Output is wanted; else it goes to /dev/null.
     pub output: bool,
+    /// It is killed with its process group when the client that was attached leaves.
+    pub bound: bool,
 }
 
 /// How a process ended.

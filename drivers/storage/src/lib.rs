@@ -2,6 +2,7 @@
 
 mod archive;
 mod changes;
+mod commit;
 mod config;
 mod core;
 mod decompress;
@@ -21,6 +22,7 @@ mod removal;
 mod roots;
 mod store;
 mod tar;
+pub mod transfer;
 mod unpack;
 mod volumes;
 

@@ -6,9 +6,10 @@ use crate::limits::Limits;
 use crate::making::Making;
 use crate::reference::Reference;
 use crate::removal::{Force, User};
-use crate::{archive, import, pull};
+use crate::{archive, commit, import, pull};
 use async_trait::async_trait;
-use contract::image::{Credentials, ImageSummary, Images, ProgressSink, Puller, Removed};
+use contract::archive::BlockingStream;
+use contract::image::{CommitSpec, Credentials, ImageSummary, Images, ProgressSink, Puller, Removed};
 use contract::{ImageId, Kind, PortError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -127,6 +128,24 @@ impl Images for Store {
         blocking(move || {
             let names: Vec<String> = name.iter().map(Reference::tagged).collect();
             import::import(&making, &path, &names, import::Described { message, changes })
+        })
+        .await
+    }
+
+    async fn commit(
+        &self,
+        parent: &ImageId,
+        layer: BlockingStream,
+        spec: CommitSpec,
+    ) -> Result<ImageId, PortError> {
+        let name = spec.name.as_deref().map(Reference::parse).transpose()?;
+        if name.as_ref().is_some_and(|n| n.digest.is_some()) {
+            return Err(PortError::new(Kind::Invalid, "refusing to create a tag with a digest reference"));
+        }
+        let (making, parent) = (self.making(), parent.as_str().to_owned());
+        blocking(move || {
+            let names: Vec<String> = name.iter().map(Reference::tagged).collect();
+            commit::commit(&making, &parent, layer, &names, &spec)
         })
         .await
     }

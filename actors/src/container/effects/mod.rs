@@ -1,10 +1,15 @@
 //! What a container's machine decides, done: starts with their undoing, ends, removals. Runs outside the actors,
 //! under the container's lane.
 
+mod lending;
 mod links;
 mod namespaces;
 mod network;
+mod probe;
 mod volumes;
+
+pub use lending::lend;
+pub use probe::probe;
 
 use network::{NETWORKING, detach, lease, not_reachable};
 
@@ -54,6 +59,7 @@ pub async fn start(
         exit_code: 0,
         oom_killed: false,
         endpoint: None,
+        health: super::health::at_start(before.health.as_ref(), spec.probe().is_some()),
         ..before.clone()
     };
     // A driver that panics must not leave those who wait for the start without an answer.

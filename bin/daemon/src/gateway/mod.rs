@@ -3,12 +3,14 @@
 mod containers;
 mod create;
 mod detach;
+mod events;
 mod exec;
 mod filter;
 mod hijack;
 mod images;
 mod info;
 mod lines;
+mod moment;
 mod networks;
 mod query;
 mod render;
@@ -16,7 +18,9 @@ pub mod serve;
 mod status;
 mod system;
 mod unbuilt;
+mod usage;
 mod version;
+mod volumes;
 
 use crate::host::Host;
 use crate::live::Live;
@@ -26,7 +30,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, head, post};
+use axum::routing::{any, delete, get, head, post, put};
 use contract::network::BridgeSpec;
 use serde::Serialize;
 use status::Failure;
@@ -61,12 +65,15 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/_ping", get(system::ping).merge(head(system::ping)))
         .route("/version", get(system::version))
         .route("/info", get(info::info))
-        .route("/events", get(system::events))
+        .route("/events", get(events::events))
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/fault", post(system::fault))
+        .route("/system/df", get(usage::df))
+        .route("/build/prune", post(usage::prune_builds))
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
+        .route("/containers/prune", post(containers::prune))
         .route("/containers/{id}", delete(containers::remove))
         .route("/containers/{linker}/{alias}", delete(containers::unlink))
         .route("/containers/{linker}/{alias}/json", get(containers::inspect_linked))
@@ -83,6 +90,13 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/containers/{id}/top", get(containers::top))
         .route("/containers/{id}/logs", get(containers::logs))
         .route("/containers/{id}/attach", post(containers::attach))
+        .route(
+            "/containers/{id}/archive",
+            get(containers::read_path).merge(head(containers::stat_path)).merge(put(containers::write_path)),
+        )
+        .route("/containers/{id}/changes", get(containers::changes))
+        .route("/containers/{id}/export", get(containers::export))
+        .route("/commit", post(containers::commit))
         .route("/containers/{id}/exec", post(exec::create))
         .route("/exec/{id}/start", post(exec::start))
         .route("/exec/{id}/json", get(exec::inspect))
@@ -90,9 +104,14 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/json", get(images::list))
         .route("/images/create", post(images::create))
         .route("/images/load", post(images::load))
+        .route("/images/prune", post(images::prune))
         .route("/images/{*rest}", any(images::named))
         .route("/networks", get(networks::list))
         .route("/networks/{id}", get(networks::inspect))
+        .route("/volumes", get(volumes::list))
+        .route("/volumes/create", post(volumes::create))
+        .route("/volumes/prune", post(volumes::prune))
+        .route("/volumes/{name}", get(volumes::inspect).delete(volumes::remove))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .with_state(Arc::new(gateway))

@@ -1,6 +1,7 @@
 //! In-memory ports for tests of what stands on them: they keep state as the real ones do, so a daemon or an actor that
 //! is rebuilt finds what the one before it left. Failures and delays are scripted by verb.
 
+mod archives;
 mod images;
 mod logs;
 mod networks;
@@ -10,6 +11,7 @@ mod script;
 mod spool;
 mod volumes;
 
+pub use archives::FakeArchives;
 pub use images::FakeImages;
 pub use logs::{FakeKind, Keeps};
 pub use networks::FakeNetworks;
@@ -38,6 +40,8 @@ pub struct World {
     pub records: Arc<FakeRecords>,
     /// Container roots.
     pub roots: Arc<FakeRoots>,
+    /// What is inside containers.
+    pub archives: Arc<FakeArchives>,
     /// Images.
     pub images: Arc<FakeImages>,
     /// Bridges and endpoints.
@@ -55,6 +59,7 @@ impl World {
             runtime: Arc::new(FakeRuntime::new(script.clone(), Arc::clone(&spools))),
             records: Arc::new(FakeRecords::new(script.clone(), Arc::clone(&spools))),
             roots: Arc::new(FakeRoots::new(script.clone())),
+            archives: Arc::new(FakeArchives::new(script.clone())),
             images: Arc::new(FakeImages::new(script.clone())),
             networks: Arc::new(FakeNetworks::new(script.clone())),
             volumes: Arc::new(FakeVolumes::new(script.clone())),

@@ -111,10 +111,18 @@ impl Roots for FakeRoots {
         })
     }
 
+    fn own_layer(&self, id: &ContainerId) -> PathBuf {
+        PathBuf::from("/roots").join(id.as_str()).join("upper")
+    }
+
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError> {
         self.script.at("remove_root", id.as_str()).await?;
         lock(&self.made).remove(id.as_str());
         Ok(())
+    }
+
+    async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError> {
+        self.script.at("own_size", id.as_str()).await.map(|()| 0)
     }
 
     async fn sweep(&self) -> Result<(), PortError> {

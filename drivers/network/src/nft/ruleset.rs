@@ -47,7 +47,7 @@ pub fn remove(socket: &mut Socket, bridge: &str) -> Result<(), NetlinkError> {
 fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
     const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 0);
     let name = &bridge.name;
-    vec![
+    let mut out = vec![
         // route_localnet on the bridge would open the host's loopback services to containers.
         rule(table, "guard", |r| {
             r.from(name).ipv4().destination(LOOPBACK, 8).count().verdict(Verdict::Drop);
@@ -68,9 +68,6 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
         rule(table, "output", |r| {
             r.ipv4().for_this_host().redirect_by_port(ANY);
         }),
-        rule(table, "postrouting", |r| {
-            r.ipv4().source(bridge.gateway, bridge.prefix).to(Is::Other, name).masquerade();
-        }),
         // The container cannot answer 127.0.0.1.
         rule(table, "postrouting", |r| {
             r.ipv4().to(Is::Same, name).source(LOOPBACK, 8).masquerade();
@@ -85,13 +82,25 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
         rule(table, "forward", |r| {
             r.to(Is::Same, name).redirected().verdict(Verdict::Accept);
         }),
-        rule(table, "forward", |r| {
-            r.from(name).verdict(Verdict::Accept);
-        }),
-        rule(table, "forward", |r| {
-            r.to(Is::Same, name).count().verdict(Verdict::Drop);
-        }),
-    ]
+    ];
+    if bridge.policy.masquerade {
+        out.push(rule(table, "postrouting", |r| {
+            r.ipv4().source(bridge.gateway, bridge.prefix).to(Is::Other, name).masquerade();
+        }));
+    }
+    if !bridge.policy.icc {
+        // Also for isolated ports: a container could go by way of the bridge's own address.
+        out.push(rule(table, "forward", |r| {
+            r.from(name).to(Is::Same, name).count().verdict(Verdict::Drop);
+        }));
+    }
+    out.push(rule(table, "forward", |r| {
+        r.from(name).verdict(Verdict::Accept);
+    }));
+    out.push(rule(table, "forward", |r| {
+        r.to(Is::Same, name).count().verdict(Verdict::Drop);
+    }));
+    out
 }
 
 fn rule(table: &str, chain: &str, fill: impl FnOnce(Rule<'_>)) -> Message {

@@ -6,6 +6,7 @@ mod linux;
 mod mounts;
 pub mod seccomp;
 mod security;
+mod user_mounts;
 
 pub use devices::{GivenDevice, HostDevice, check_rules as check_device_rules};
 pub use linux::{READ_ONLY as READ_ONLY_PATHS, masked as masked_paths};

@@ -3,16 +3,20 @@
 
 mod attachments;
 mod defaults;
+mod health;
 mod image;
 mod isolation;
 mod limits;
 mod mounts;
 mod ports;
 mod refuse;
+mod restart;
 
 pub use defaults::{Defaults, fill};
 pub use isolation::{Runtimes, settle as settle_namespaces};
+pub use mounts::{Sources, fill as mount, without_mounts};
 pub use refuse::option as unsupported;
+pub use restart::known as known_restart_policy;
 
 use bollard_stubs::models::{ContainerCreateBody, HostConfig};
 use contract::image::ImageSummary;
@@ -25,7 +29,7 @@ pub(super) fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
 }
 
-/// Builds the specification; `id` and `created_ns` are the caller's.
+/// Builds the specification but for its mounts; `id` and `created_ns` are the caller's.
 pub fn resolve(
     body: ContainerCreateBody,
     request: Value,
@@ -98,11 +102,8 @@ pub fn resolve(
             body.attach_stdout.unwrap_or(false),
             body.attach_stderr.unwrap_or(false),
         ],
-        labels,
         stop_signal: non_empty(body.stop_signal.clone()).unwrap_or(from_image.stop_signal),
         stop_timeout: body.stop_timeout,
-        binds: mounts::parse(&host)?,
-        tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
         ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
@@ -125,7 +126,10 @@ pub fn resolve(
         oom_score_adj: i32::try_from(host.oom_score_adj.unwrap_or(0)).unwrap_or(0),
         console_size: console_size(&host),
         auto_remove: host.auto_remove.unwrap_or(false),
-        restart: restart(&host)?,
+        restart: restart::policy(&host)?,
+        backoff: restart::backoff(&labels)?,
+        labels,
+        health: health::resolve(body.healthcheck.as_ref(), from_image.config, &from_image.shell)?,
         log_driver,
         log_opts,
         request,
@@ -173,22 +177,6 @@ fn logging(host: &HostConfig, defaults: &Defaults) -> (String, BTreeMap<String, 
         }
     }
     (driver, options)
-}
-
-fn restart(host: &HostConfig) -> Result<(String, i64), PortError> {
-    let Some(policy) = &host.restart_policy else { return Ok(("no".into(), 0)) };
-    let name = policy.name.map_or_else(String::new, |n| n.to_string());
-    let count = policy.maximum_retry_count.unwrap_or(0);
-    let name = if name.is_empty() { "no".to_owned() } else { name };
-    if host.auto_remove == Some(true) && name != "no" {
-        return Err(invalid("can't create 'AutoRemove' container with restart policy"));
-    }
-    if count != 0 && name != "on-failure" {
-        return Err(invalid(
-            "invalid restart policy: maximum retry count can only be used with 'on-failure'",
-        ));
-    }
-    Ok((name, count))
 }
 
 #[cfg(test)]

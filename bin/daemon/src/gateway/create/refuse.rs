@@ -17,15 +17,8 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
         mode.as_deref().is_some_and(|m| !m.is_empty() && !fine.contains(&m))
     };
     let positive = |n: Option<i64>| n.unwrap_or(0) > 0;
-    let health = body.healthcheck.as_ref().and_then(|h| h.test.as_ref());
     let network = host.network_mode.as_deref().unwrap_or("default");
     let table = [
-        (
-            "HealthCheck",
-            health.is_some_and(|t| !t.is_empty() && t.first().map(String::as_str) != Some("NONE")),
-        ),
-        ("Volumes", some(&body.volumes)),
-        ("VolumesFrom", some(&host.volumes_from)),
         ("BlkioWeight", host.blkio_weight.unwrap_or(0) > 0),
         ("BlkioWeightDevice", some(&host.blkio_weight_device)),
         ("BlkioDeviceReadBps", some(&host.blkio_device_read_bps)),
@@ -39,7 +32,6 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
         ("Cgroup", mode(&host.cgroup, &[])),
         ("CgroupParent", mode(&host.cgroup_parent, &[])),
         ("StorageOpt", host.storage_opt.as_ref().is_some_and(|m| !m.is_empty())),
-        ("VolumeDriver", mode(&host.volume_driver, &["local"])),
         ("CpuCount", positive(host.cpu_count)),
         ("CpuPercent", positive(host.cpu_percent)),
         ("IOMaximumIOps", positive(host.io_maximum_iops)),

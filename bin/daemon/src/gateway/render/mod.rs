@@ -1,11 +1,13 @@
 //! Containers as Docker's API words them.
 
+pub mod health;
 mod inspect;
 mod isolation;
+mod mounts;
 mod summary;
 
-pub use inspect::{inspect, network_id};
-pub use summary::summary;
+pub use inspect::{config, inspect, network_id};
+pub use summary::{Port, ports, summary};
 
 use contract::network::{PortBinding, Protocol};
 use jiff::Timestamp;
