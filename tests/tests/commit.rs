@@ -101,8 +101,7 @@ fn it_stands_still_meanwhile_unless_told_otherwise() {
     gantry.docker(["unpause", "web"]).ok();
     let filter = ["--filter", "container=web", "--format", "{{.Action}}"];
     let told = gantry.docker([&["events", "--since", "1", "--until", "0s"][..], &filter].concat());
-    let expected =
-        ["create", "start", "pause", "unpause", "commit", "commit", "pause", "commit", "unpause"];
+    let expected = ["create", "start", "pause", "unpause", "commit", "commit", "pause", "commit", "unpause"];
     assert_eq!(told.lines(), expected);
     let format = "{{.Actor.Attributes.imageRef}} {{.Actor.Attributes.comment}}";
     let filter = ["--filter", "event=commit", "--format", format];

@@ -8,5 +8,6 @@ mod health;
 mod logs;
 mod panics;
 mod recovery;
+mod restart;
 mod stage;
 mod volumes;
