@@ -10,5 +10,6 @@ mod health;
 mod logs;
 mod panics;
 mod recovery;
+mod restart;
 mod stage;
 mod volumes;
