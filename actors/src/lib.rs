@@ -32,6 +32,7 @@ pub use container::snapshot::{Snapshot, Status};
 pub use engine::{AttachRequest, Engine, LogsRequest};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
+pub use network::plan::Wanted;
 pub use shared::Ports;
 pub use supervise::ActorInfo;
 

@@ -29,11 +29,11 @@ impl Container {
             };
             match status {
                 TaskStatus::Running { pid } | TaskStatus::Paused { pid } => {
-                    effects::readopt(&shared, pid, &record.state).await;
+                    effects::readopt(&shared, &record.spec, pid, &record.state).await;
                 }
                 // Made and never let go, by a daemon that ended in between.
                 TaskStatus::Created { .. } => {
-                    effects::settle(&shared, &record.spec, record.state.endpoint.as_ref()).await;
+                    effects::settle(&shared, &record.spec, &record.state.endpoints).await;
                 }
                 TaskStatus::Absent | TaskStatus::Exited(_) => {}
             }

@@ -10,6 +10,7 @@ mod linking;
 pub mod machine;
 pub mod messages;
 pub mod names;
+mod networking;
 mod removal;
 pub mod signals;
 pub mod snapshot;

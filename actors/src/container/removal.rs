@@ -14,9 +14,9 @@ impl Container {
     /// Removes everything, but for so long not what attached clients still read.
     pub(super) fn begin_removal(&mut self, patience: Duration) {
         self.publish();
-        let (spec, endpoint) = (Arc::clone(&self.spec), self.state.endpoint.take());
+        let (spec, endpoints) = (Arc::clone(&self.spec), std::mem::take(&mut self.state.endpoints));
         self.in_lane(|shared, me| async move {
-            let outcome = effects::remove(&shared, &spec, endpoint.as_ref(), patience).await;
+            let outcome = effects::remove(&shared, &spec, &endpoints, patience).await;
             deliver(&me, RemoveDone { outcome }).await;
         });
     }

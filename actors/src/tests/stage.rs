@@ -53,6 +53,7 @@ impl Stage {
             records: world.records.clone(),
             roots: world.roots.clone(),
             images: world.images.clone(),
+            network_records: world.network_records.clone(),
             networks: world.networks.clone(),
             drivers: self.drivers,
             validate: |_, _| Ok(()),
@@ -67,8 +68,13 @@ impl Stage {
         });
         let registry = Registry::new(actix::System::current().arbiter().clone());
         system.block_on(async {
-            let bridge =
-                BridgeSpec { name: "gantry0".into(), gateway: [10, 0, 0, 1].into(), prefix: 24, mtu: 1500 };
+            let bridge = BridgeSpec {
+                name: "gantry0".into(),
+                gateway: [10, 0, 0, 1].into(),
+                prefix: 24,
+                mtu: 1500,
+                barriers: Default::default(),
+            };
             let engine = Engine::launch(self.ports(), bridge, registry.clone());
             engine.recover().await.unwrap();
             let daemon = Arc::new(Daemon { engine, registry, stage: self.clone() });

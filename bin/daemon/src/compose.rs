@@ -14,7 +14,7 @@ use runtime::{FileSpools, RuntimeConfig, ShimRuntime, Signals};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{FileRecords, OverlayRoots, Store};
+use storage::{FileNetworkRecords, FileRecords, OverlayRoots, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         gateway: config.bip.0,
         prefix: config.bip.1,
         mtu: config.mtu,
+        barriers: Default::default(),
     };
     let tree = Registry::new(actix::System::current().arbiter().clone());
     let engine = Engine::launch(ports(&config)?, bridge.clone(), tree);
@@ -108,6 +109,7 @@ fn ports(config: &Config) -> anyhow::Result<Ports> {
         records: Arc::new(FileRecords::new(&config.data_root)),
         roots: Arc::new(OverlayRoots::new(&config.data_root, Arc::clone(&store))),
         images: store,
+        network_records: Arc::new(FileNetworkRecords::new(&config.data_root)),
         networks: Arc::new(Bridges::start().context("open netlink sockets")?),
         drivers: log_drivers::catalogue(),
         validate: log_drivers::validate,

@@ -33,16 +33,30 @@ pub struct SandboxSpec {
     pub root: RootSpec,
     /// The container's folder: spool, socket, exit record, hosts, hostname, resolv.conf.
     pub directory: PathBuf,
-    /// Address inside, for /etc/hosts; `None` without network.
-    pub address: Option<std::net::Ipv4Addr>,
+    /// Addresses inside, for /etc/hosts; none without network.
+    pub addresses: Vec<std::net::Ipv4Addr>,
     /// Further lines of /etc/hosts: an address and its names.
     pub hosts: Vec<(std::net::Ipv4Addr, String)>,
     /// Variables that come before the container's own.
     pub environment: Vec<String>,
-    /// The bridge's address, for `host-gateway`.
+    /// The default bridge's address, for `host-gateway`.
     pub gateway: Option<std::net::Ipv4Addr>,
+    /// Who answers its questions for names.
+    pub answers: Answers,
+    /// The folder of another container whose hosts, hostname and resolv.conf it shares.
+    pub files_of: Option<PathBuf>,
     /// The network namespace to join; `None` shares the host's.
     pub netns: Option<PathBuf>,
+}
+
+/// Who answers a container's questions for names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// The servers its host asks, or those it was given.
+    #[default]
+    Servers,
+    /// The daemon, inside its namespace.
+    Daemon,
 }
 
 /// What creation yields.
@@ -168,6 +182,8 @@ pub trait Runtime: Send + Sync {
         name: &str,
         address: Option<std::net::Ipv4Addr>,
     ) -> Result<(), PortError>;
+    /// Has a container's names answered by the daemon from now on: its resolv.conf, in place.
+    async fn rewrite_resolver(&self, container: &ContainerSpec) -> Result<(), PortError>;
     /// Host pids of all processes of the sandbox.
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError>;
     /// Ends whatever remains (processes, shim, cgroup, socket), keeps the spool and the exit record.

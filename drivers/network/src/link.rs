@@ -3,6 +3,7 @@
 use crate::error::NetlinkError;
 use crate::message::{Message, attribute, flag, string, u32_at};
 use crate::socket::{ACKED, Socket};
+use contract::network::Subnet;
 use nix::errno::Errno;
 use std::net::Ipv4Addr;
 
@@ -11,6 +12,7 @@ const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const NEWADDR: u16 = 20;
 const NEWROUTE: u16 = 24;
+const GETROUTE: u16 = 26;
 const AF_INET: u8 = 2;
 const IFF_UP: u32 = 1;
 
@@ -40,6 +42,8 @@ pub mod ifla {
     pub const INFO_SLAVE_DATA: u16 = 5;
     /// Inside `INFO_SLAVE_DATA` of a bridge port: hairpin mode.
     pub const PORT_MODE: u16 = 4;
+    /// Inside `INFO_SLAVE_DATA` of a bridge port: no traffic between isolated ports.
+    pub const PORT_ISOLATED: u16 = 33;
     /// Inside `INFO_DATA` of a veth.
     pub const VETH_PEER: u16 = 1;
 }
@@ -90,14 +94,17 @@ pub fn up(index: u32) -> Message {
     Message::new(NEWLINK, ACKED, &ifinfo(index, true), "setting interface up")
 }
 
-/// A request that lets a bridge port send back where frames came from: where the bridge passes
-/// frames through netfilter, a container reaching its own published port needs it.
-pub fn hairpin(name: &str) -> Message {
+/// A request that lets a bridge port send back where frames came from: where the bridge passes frames through netfilter,
+/// a container reaching its own published port needs it. Ports that are kept apart pass nothing to each other.
+pub fn port(name: &str, apart: bool) -> Message {
     let mut message =
-        Message::new(NEWLINK, ACKED, &ifinfo(0, false), format!("setting hairpin mode of {name}"));
+        Message::new(NEWLINK, ACKED, &ifinfo(0, false), format!("setting the bridge port {name}"));
     message.text(ifla::IFNAME, name).nest(ifla::LINKINFO, |info| {
         info.text(ifla::INFO_SLAVE_KIND, "bridge").nest(ifla::INFO_SLAVE_DATA, |port| {
             port.bytes(ifla::PORT_MODE, &[1]);
+            if apart {
+                port.bytes(ifla::PORT_ISOLATED, &[1]);
+            }
         });
     });
     message
@@ -165,6 +172,25 @@ pub fn ports(socket: &mut Socket, master: u32) -> Result<Vec<Link>, NetlinkError
 pub fn all(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
     let message = Message::new(GETLINK, flag::REQUEST | flag::DUMP, &ifinfo(0, false), "listing interfaces");
     Ok(socket.dump(message)?.iter().filter_map(|r| parse(&r.body)).collect())
+}
+
+/// Subnets the namespace has IPv4 routes to, without default routes.
+pub fn routes(socket: &mut Socket) -> Result<Vec<Subnet>, NetlinkError> {
+    let message = Message::new(
+        GETROUTE,
+        flag::REQUEST | flag::DUMP,
+        &[AF_INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        "listing routes",
+    );
+    Ok(socket.dump(message)?.iter().filter_map(|r| routed(&r.body)).collect())
+}
+
+/// The destination in a `struct rtmsg` of family IPv4 and type unicast.
+fn routed(body: &[u8]) -> Option<Subnet> {
+    const UNICAST: u8 = 1;
+    let &[AF_INET, prefix, _, _, _, _, _, UNICAST, ..] = body else { return None };
+    let address: [u8; 4] = attribute(body.get(12..)?, 1)?.try_into().ok()?;
+    (prefix > 0).then(|| Subnet::around(address.into(), prefix))
 }
 
 /// Deletes a link; a missing one is fine.

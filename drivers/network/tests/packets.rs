@@ -8,7 +8,7 @@
 )]
 
 use contract::error::Kind;
-use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Protocol, Survey};
+use contract::network::{Barriers, BridgeSpec, Endpoint, Networks, PortBinding, Protocol, Survey};
 use gantry_network::Bridges;
 use nix::sched::{CloneFlags, unshare};
 use std::future::Future;
@@ -111,12 +111,27 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn bridge() -> BridgeSpec {
-    BridgeSpec { name: "gt0".into(), gateway: Ipv4Addr::new(10, 99, 0, 1), prefix: 16, mtu: 1500 }
+    BridgeSpec {
+        name: "gt0".into(),
+        gateway: Ipv4Addr::new(10, 99, 0, 1),
+        prefix: 16,
+        mtu: 1500,
+        barriers: Barriers::default(),
+    }
 }
 
 fn endpoint(container: &str, last: u8, ports: Vec<PortBinding>) -> Endpoint {
     let address = Ipv4Addr::new(10, 99, 0, last);
-    Endpoint { container: container.into(), bridge: bridge(), address, mac: String::new(), ports }
+    Endpoint {
+        container: container.into(),
+        bridge: bridge(),
+        address,
+        mac: String::new(),
+        ports,
+        network: "gt0".into(),
+        network_name: "gt0".into(),
+        default_route: true,
+    }
 }
 
 fn port(protocol: Protocol, host_ip: &str, host_port: u16, container_port: u16) -> PortBinding {

@@ -13,6 +13,7 @@ mod inside;
 mod layers;
 mod limits;
 mod making;
+mod network_records;
 mod place;
 mod pull;
 mod records;
@@ -24,6 +25,7 @@ mod tar;
 mod unpack;
 
 pub use limits::Limits;
+pub use network_records::FileNetworkRecords;
 pub use records::FileRecords;
 pub use reference::Reference;
 pub use roots::OverlayRoots;

@@ -3,16 +3,19 @@
 
 mod links;
 mod network;
+mod sharing;
+mod switching;
 
 pub use network::readopt;
+pub use switching::{connect, disconnect};
 
-use network::{NETWORKING, detach, lease, not_reachable};
+use network::{detach, is_answered, join, lease, namespace};
 
 use crate::shared::{CLOSE, Shared, lock};
 use contract::error::Kind;
 use contract::network::Endpoint;
 use contract::record::{ContainerSpec, ContainerState};
-use contract::runtime::{Created, SandboxSpec, Target};
+use contract::runtime::{Answers, Created, SandboxSpec, Target};
 use contract::storage::Durability;
 use contract::{ContainerId, PortError};
 use futures::FutureExt;
@@ -52,7 +55,7 @@ pub async fn start(
         error: String::new(),
         exit_code: 0,
         oom_killed: false,
-        endpoint: None,
+        endpoints: Vec::new(),
         ..before.clone()
     };
     // A driver that panics must not leave those who wait for the start without an answer.
@@ -65,7 +68,7 @@ pub async fn start(
     if let Err(error) = shared.ports.runtime.remove(&id).await {
         tracing::warn!(container = id.short(), "undoing a start: {}", error.chain());
     }
-    warn(spec, detach(shared, spec, state.endpoint.as_ref()).await);
+    warn(spec, detach(shared, spec, &state.endpoints).await);
     let state = ContainerState {
         wanted: false,
         error: failure.error.chain(),
@@ -87,14 +90,8 @@ async fn steps(
     state: &mut ContainerState,
 ) -> Result<i32, Failure> {
     let root = shared.ports.roots.ensure_root(id, &spec.image).await?;
-    match spec.network_mode.as_str() {
-        "bridge" => state.endpoint = Some(lease(shared, spec, &state.name).await?),
-        "host" | "none" => {}
-        unknown => {
-            let text = format!("{NETWORKING}: network {unknown} not found");
-            return Err(PortError::new(Kind::NotFound, text).into());
-        }
-    }
+    let owner = sharing::owner(shared, spec)?;
+    lease(shared, spec, state).await?;
     shared.logging(spec, &state.name).map_err(|e| {
         PortError::new(
             e.kind,
@@ -105,43 +102,43 @@ async fn steps(
         )
     })?;
     let linked = links::of_starting(shared, spec, state)?;
-    let networks = &shared.ports.networks;
-    let netns = match spec.network_mode.as_str() {
-        "host" => None,
-        _ => Some(networks.ensure_sandbox(&spec.id).await?),
-    };
-    let endpoint = state.endpoint.as_ref();
+    let netns = namespace(shared, spec, owner.as_deref()).await?;
+    let mut container = spec.clone();
+    if let Some(owner) = &owner {
+        container.hostname.clone_from(&owner.spec.hostname);
+        container.domainname.clone_from(&owner.spec.domainname);
+    }
     let sandbox = SandboxSpec {
-        container: spec.clone(),
+        container,
         root,
         directory: shared.directory(&spec.id),
-        address: endpoint.map(|e| e.address),
+        addresses: state.endpoints.iter().map(|e| e.address).collect(),
         hosts: linked.hosts,
         environment: linked.environment,
-        gateway: endpoint.map(|e| e.bridge.gateway),
-        netns,
+        gateway: Some(shared.bridge.gateway),
+        answers: if is_answered(&state.endpoints) { Answers::Daemon } else { Answers::Servers },
+        files_of: owner.map(|o| shared.directory(&o.spec.id)),
+        netns: netns.clone(),
     };
     let runtime = &shared.ports.runtime;
-    let joined = async {
-        match (endpoint, &sandbox.netns) {
-            (Some(endpoint), Some(netns)) => networks.ensure_endpoint(endpoint, netns.clone()).await,
-            _ => Ok(()),
-        }
-    };
     // The namespace stands already: interfaces and processes are made side by side. The record is written before the
     // process is let go, so that a daemon that ends here leaves no container running that is not known to.
     let recorded = shared.ports.records.save_state(id, state, Durability::of(spec));
-    let (created, joined, recorded) = futures::join!(runtime.ensure_created(&sandbox), joined, recorded);
+    let (created, joined, recorded) = futures::join!(
+        runtime.ensure_created(&sandbox),
+        join(shared, spec, state, netns.as_deref()),
+        recorded
+    );
     let Created { pid } = created.map_err(in_docker_words)?;
-    joined.map_err(|e| not_reachable(&spec.id, &state.name, &e))?;
+    joined?;
     recorded?;
     links::follow(shared, spec, state).await;
     if let (true, Some((rows, cols))) = (spec.tty, spec.console_size) {
         runtime.resize(id, &Target::Main, rows, cols).await?;
     }
-    shared.network_event(spec, "connect");
+    shared.network_events(spec, state, "connect");
     if let Err(error) = runtime.ensure_started(id).await {
-        shared.network_event(spec, "disconnect");
+        shared.network_events(spec, state, "disconnect");
         return Err(in_docker_words(error));
     }
     shared.container_event(spec, &state.name, "start", &[]);
@@ -174,9 +171,9 @@ fn warn(spec: &ContainerSpec, errors: Vec<PortError>) {
 }
 
 /// Clears up after a process that has ended.
-pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option<&Endpoint>) {
+pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoints: &[Endpoint]) {
     let id = ContainerId::new(spec.id.clone());
-    let mut errors = detach(shared, spec, endpoint).await;
+    let mut errors = detach(shared, spec, endpoints).await;
     errors.extend(shared.ports.runtime.remove(&id).await.err());
     warn(spec, errors);
 }
@@ -186,12 +183,12 @@ pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option
 pub async fn remove(
     shared: &Arc<Shared>,
     spec: &ContainerSpec,
-    endpoint: Option<&Endpoint>,
+    endpoints: &[Endpoint],
     patience: Duration,
 ) -> Result<(), PortError> {
     let id = ContainerId::new(spec.id.clone());
     let steps = async {
-        let mut errors = detach(shared, spec, endpoint).await;
+        let mut errors = detach(shared, spec, endpoints).await;
         errors.extend(shared.ports.runtime.remove(&id).await.err());
         shared.attachments.drained(&spec.id, patience).await;
         let logging = lock(&shared.logging).remove(&spec.id);

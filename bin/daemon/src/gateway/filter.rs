@@ -61,7 +61,7 @@ impl Filter {
             && any("status", &|v| v == snapshot.status.as_str())
             && any("exited", &|v| exited && v.parse() == Ok(snapshot.state.exit_code))
             && any("ancestor", &|v| spec.image_name == v || image_ids.contains(&spec.image))
-            && any("network", &|v| spec.network_mode == v)
+            && any("network", &|v| on_network(&snapshot.state, v))
             && any("publish", &|v| {
                 spec.ports.iter().any(|p| p.host_port.to_string() == v || super::render::port_key(p) == v)
             })
@@ -74,6 +74,11 @@ impl Filter {
     pub fn ancestors(&self) -> &[String] {
         self.by.get("ancestor").map_or(&[], Vec::as_slice)
     }
+}
+
+/// By the name or the id of a network it belongs to.
+fn on_network(state: &contract::record::ContainerState, wanted: &str) -> bool {
+    state.networks.iter().any(|(name, a)| name == wanted || (!wanted.is_empty() && a.network == wanted))
 }
 
 /// `key` or `key=value`.

@@ -3,6 +3,7 @@
 
 mod images;
 mod logs;
+mod network_records;
 mod networks;
 mod records;
 mod runtime;
@@ -11,6 +12,7 @@ mod spool;
 
 pub use images::FakeImages;
 pub use logs::{FakeKind, Keeps};
+pub use network_records::FakeNetworkRecords;
 pub use networks::FakeNetworks;
 pub use records::{FakeRecords, FakeRoots};
 pub use runtime::FakeRuntime;
@@ -38,6 +40,8 @@ pub struct World {
     pub roots: Arc<FakeRoots>,
     /// Images.
     pub images: Arc<FakeImages>,
+    /// Records of networks.
+    pub network_records: Arc<FakeNetworkRecords>,
     /// Bridges and endpoints.
     pub networks: Arc<FakeNetworks>,
 }
@@ -52,6 +56,7 @@ impl World {
             records: Arc::new(FakeRecords::new(script.clone(), Arc::clone(&spools))),
             roots: Arc::new(FakeRoots::new(script.clone())),
             images: Arc::new(FakeImages::new(script.clone())),
+            network_records: Arc::new(FakeNetworkRecords::new(script.clone())),
             networks: Arc::new(FakeNetworks::new(script.clone())),
             spools,
             script,

@@ -4,12 +4,14 @@ mod attachment;
 mod health;
 mod isolation;
 mod mounts;
+mod network;
 mod resources;
 
 pub use attachment::{Attachment, Link};
 pub use health::{Health, HealthState, Probe, Wellbeing};
 pub use isolation::{Device, Namespaces};
 pub use mounts::{Bind, VolumeUse};
+pub use network::NetworkSpec;
 pub use resources::{DeviceRate, DeviceWeight, Resources};
 
 use crate::log::Options;
@@ -163,8 +165,10 @@ pub struct ContainerState {
     pub error: String,
     /// Restarts by policy.
     pub restart_count: i64,
-    /// Its last network attachment, while running.
-    pub endpoint: Option<crate::network::Endpoint>,
+    /// The networks it belongs to, by name.
+    pub networks: BTreeMap<String, Attachment>,
+    /// Its network attachments while running; the first has the first interface.
+    pub endpoints: Vec<crate::network::Endpoint>,
     /// Aliases of links that were taken away again.
     pub unlinked: Vec<String>,
     /// How many starts have come to an end, by an exit or by failing.

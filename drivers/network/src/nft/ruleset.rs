@@ -5,7 +5,7 @@ use super::{acked, commit, message, table_name, verb};
 use crate::error::NetlinkError;
 use crate::message::{Message, flag};
 use crate::socket::{ACKED, Socket};
-use contract::network::BridgeSpec;
+use contract::network::{Barriers, BridgeSpec};
 use nix::errno::Errno;
 use std::net::Ipv4Addr;
 
@@ -35,6 +35,22 @@ pub fn ensure(socket: &mut Socket, bridge: &BridgeSpec) -> Result<(), NetlinkErr
     commit(socket, batch)
 }
 
+/// A table that only leads connections made here to where its map says.
+pub fn ensure_redirect(socket: &mut Socket, name: &str) -> Result<(), NetlinkError> {
+    let table = table_name(name);
+    let batch = vec![
+        acked(verb::NEWTABLE, &table, "adding table"),
+        chain(&table, "output", "nat", OUTPUT, -100),
+        message(verb::DELRULE, ACKED, &table, "flushing rules"),
+        map(&table, ANY, 1, 0x30d, 8),
+        map(&table, ONE, 2, 0xc1cd, 12),
+        rule(&table, "output", |r| {
+            r.ipv4().redirect_by_address(ONE);
+        }),
+    ];
+    commit(socket, batch)
+}
+
 /// Deletes the table; a missing one is fine.
 pub fn remove(socket: &mut Socket, bridge: &str) -> Result<(), NetlinkError> {
     let table = table_name(bridge);
@@ -47,7 +63,7 @@ pub fn remove(socket: &mut Socket, bridge: &str) -> Result<(), NetlinkError> {
 fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
     const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 0);
     let name = &bridge.name;
-    vec![
+    let mut rules = vec![
         // route_localnet on the bridge would open the host's loopback services to containers.
         rule(table, "guard", |r| {
             r.from(name).ipv4().destination(LOOPBACK, 8).count().verdict(Verdict::Drop);
@@ -68,9 +84,6 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
         rule(table, "output", |r| {
             r.ipv4().for_this_host().redirect_by_port(ANY);
         }),
-        rule(table, "postrouting", |r| {
-            r.ipv4().source(bridge.gateway, bridge.prefix).to(Is::Other, name).masquerade();
-        }),
         // The container cannot answer 127.0.0.1.
         rule(table, "postrouting", |r| {
             r.ipv4().to(Is::Same, name).source(LOOPBACK, 8).masquerade();
@@ -79,6 +92,20 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
         rule(table, "postrouting", |r| {
             r.ipv4().to(Is::Same, name).source(bridge.gateway, bridge.prefix).redirected().masquerade();
         }),
+    ];
+    let Barriers { internal, unmasked, .. } = bridge.barriers;
+    if !internal && !unmasked {
+        rules.push(rule(table, "postrouting", |r| {
+            r.ipv4().source(bridge.gateway, bridge.prefix).to(Is::Other, name).masquerade();
+        }));
+    }
+    rules.extend(if internal { inner(table, name) } else { open(table, name) });
+    rules
+}
+
+/// Out goes everything, in comes what belongs to it and what is published.
+fn open(table: &str, name: &str) -> Vec<Message> {
+    vec![
         rule(table, "forward", |r| {
             r.to(Is::Same, name).known().verdict(Verdict::Accept);
         }),
@@ -87,6 +114,21 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
         }),
         rule(table, "forward", |r| {
             r.from(name).verdict(Verdict::Accept);
+        }),
+        rule(table, "forward", |r| {
+            r.to(Is::Same, name).count().verdict(Verdict::Drop);
+        }),
+    ]
+}
+
+/// Nothing is forwarded but between its own containers, where the bridge passes frames through netfilter.
+fn inner(table: &str, name: &str) -> Vec<Message> {
+    vec![
+        rule(table, "forward", |r| {
+            r.from(name).to(Is::Other, name).count().verdict(Verdict::Drop);
+        }),
+        rule(table, "forward", |r| {
+            r.from(name).to(Is::Same, name).verdict(Verdict::Accept);
         }),
         rule(table, "forward", |r| {
             r.to(Is::Same, name).count().verdict(Verdict::Drop);

@@ -42,7 +42,8 @@ pub fn section(spec: &SandboxSpec, host: &HostFacts) -> Value {
     let mut resources = limits(&c.resources);
     resources.insert("devices".into(), devices(c.privileged));
     let mut sysctl = Map::new();
-    if c.network_mode != "host" {
+    // Another's namespace has them already.
+    if c.network_mode != "host" && spec.files_of.is_none() {
         sysctl.insert("net.ipv4.ip_unprivileged_port_start".into(), "0".into());
         sysctl.insert("net.ipv4.ping_group_range".into(), "0 2147483647".into());
     }

@@ -34,7 +34,7 @@ pub fn list(spec: &SandboxSpec) -> Vec<Value> {
     for name in ["resolv.conf", "hostname", "hosts"] {
         let target = format!("/etc/{name}");
         if !c.binds.iter().any(|b| b.target == target) {
-            let source = spec.directory.join(name);
+            let source = spec.files_of.as_ref().unwrap_or(&spec.directory).join(name);
             let access = if c.read_only { "ro" } else { "rw" };
             out.push(mount(&target, "bind", &source.to_string_lossy(), &["rbind", access, "rprivate"]));
         }

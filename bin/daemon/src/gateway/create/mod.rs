@@ -9,6 +9,7 @@ mod mounts;
 mod ports;
 mod refuse;
 
+pub use attachments::attachment;
 pub use refuse::option as unsupported;
 
 use bollard_stubs::models::{ContainerCreateBody, HostConfig};
@@ -44,10 +45,6 @@ pub fn resolve(
 ) -> Result<ContainerSpec, PortError> {
     let host = body.host_config.clone().unwrap_or_default();
     refuse::unsupported(&body, &host)?;
-    // Where clients older than API 1.44 put it.
-    if request.get("MacAddress").and_then(Value::as_str).is_some_and(|m| !m.is_empty()) {
-        return Err(refuse::option("MacAddress"));
-    }
     let from_image = image::ImageDefaults::read(&image.config);
     let entrypoint_given = body.entrypoint.is_some();
     let entrypoint = body.entrypoint.clone().filter(|e| !e.iter().all(String::is_empty) || e.is_empty());
@@ -77,6 +74,7 @@ pub fn resolve(
         "" | "default" | "bridge" => "bridge".to_owned(),
         other => other.to_owned(),
     };
+    attachments::in_anothers(&body, &host, &network_mode)?;
     if body.network_disabled == Some(true) {
         return Err(refuse::option("NetworkDisabled"));
     }
@@ -122,6 +120,7 @@ pub fn resolve(
         ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
+        attachments: attachments::attachments(&body, &request, &network_mode)?,
         links: attachments::links(&host, &network_mode)?,
         network_mode,
         extra_hosts: host.extra_hosts.clone().unwrap_or_default(),

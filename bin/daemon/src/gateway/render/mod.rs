@@ -1,9 +1,11 @@
 //! Containers as Docker's API words them.
 
 mod inspect;
+mod network;
 mod summary;
 
-pub use inspect::{inspect, network_id};
+pub use inspect::inspect;
+pub use network::network_id;
 pub use summary::summary;
 
 use contract::network::{PortBinding, Protocol};

@@ -11,7 +11,7 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
     let status = snapshot.status.as_str();
     let mut ports: Vec<Value> = Vec::new();
     if snapshot.pid != 0
-        && let Some(endpoint) = &state.endpoint
+        && let Some(endpoint) = super::network::published(state)
     {
         for port in &endpoint.ports {
             ports.push(json!({
@@ -27,16 +27,6 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
             }
         }
     }
-    let mut networks = serde_json::Map::new();
-    let address = state.endpoint.as_ref().filter(|_| snapshot.pid != 0);
-    networks.insert(
-        spec.network_mode.clone(),
-        json!({
-            "IPAddress": address.map(|e| e.address.to_string()).unwrap_or_default(),
-            "Gateway": address.map(|e| e.bridge.gateway.to_string()).unwrap_or_default(),
-            "MacAddress": address.map(|e| e.mac.clone()).unwrap_or_default(),
-        }),
-    );
     json!({
         "Id": spec.id,
         "Names": [format!("/{}", state.name)],
@@ -49,7 +39,7 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
         "State": status,
         "Status": status_text(snapshot, now_ns),
         "HostConfig": { "NetworkMode": spec.network_mode },
-        "NetworkSettings": { "Networks": networks },
+        "NetworkSettings": { "Networks": super::network::all(snapshot) },
         "Mounts": spec.binds.iter().map(|b| json!({
             "Type": "bind", "Source": b.source, "Destination": b.target, "Mode": "", "RW": !b.read_only,
             "Propagation": "rprivate",
