@@ -1,12 +1,18 @@
 # demo: everything from a fresh machine to a container whose log line arrives in syslog. test: everything and all tests.
 # lint: formatting, clippy, licences and sources. bench: gantry beside dockerd. vm: cgroup v2, in a virtual machine.
+# install: what `make release` built, and systemd's units, under DESTDIR and PREFIX.
 SHIM_TARGET := x86_64-unknown-linux-gnu
 DENY_VERSION := 0.20.2
-.PHONY: setup shim fault build demo test lint bench vm
+FLUENT_VERSION := 1.0.10
+PREFIX := /usr/local
+BUILT := target/release
+.PHONY: setup shim fault build demo test lint bench vm release install
 setup:
-	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog skopeo:skopeo ps:procps; do \
+	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps node:nodejs npm:npm journalctl:systemd; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; fi
+	@[ -e /usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so ] || apt-get install -yq --no-install-recommends rsyslog-gnutls
+	@[ -d target/receivers/node_modules/@fluent-org/logger ] || npm install --silent --no-audit --no-fund --prefix target/receivers @fluent-org/logger@$(FLUENT_VERSION)
 shim:
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile shim -p gantry-shim --target $(SHIM_TARGET)
 	mkdir -p target/debug && cp target/$(SHIM_TARGET)/shim/gantry-shim target/debug/gantry-shim.new && mv target/debug/gantry-shim.new target/debug/gantry-shim
@@ -38,3 +44,12 @@ vm: setup build
 	@for p in qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod; do \
 	  command -v $${p%%:*} >/dev/null || apt-get install -yq --no-install-recommends $${p##*:}; done
 	tests/vm/run target/debug
+release: shim
+	cargo build --locked --release -p gantryd -p gantry
+	cp target/$(SHIM_TARGET)/shim/gantry-shim target/release/
+install:
+	@for p in gantryd gantry gantry-shim; do test -x $(BUILT)/$$p || { echo "$(BUILT)/$$p is missing: make release"; exit 1; }; done
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 755 $(BUILT)/gantryd $(BUILT)/gantry $(BUILT)/gantry-shim $(DESTDIR)$(PREFIX)/bin
+	sed 's|@BINDIR@|$(PREFIX)/bin|' config/gantry.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/gantry.service
+	install -m 644 config/gantry.socket $(DESTDIR)$(PREFIX)/lib/systemd/system

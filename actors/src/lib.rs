@@ -5,6 +5,7 @@
 //! ├─ events
 //! ├─ images ── pull:<reference>
 //! ├─ network:<bridge>
+//! ├─ volumes
 //! ├─ logs ── router:<container> ── sink
 //! └─ containers ── container:<id>
 //! ```
@@ -23,13 +24,14 @@ pub mod log;
 pub mod network;
 mod shared;
 pub mod supervise;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
-pub use engine::{AttachRequest, Engine, LogsRequest};
+pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
 pub use network::plan::Wanted;

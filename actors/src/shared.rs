@@ -14,6 +14,8 @@ use crate::network::directory::Planned;
 use crate::network::zone::Zone;
 use crate::network::{self, NetworkBoard};
 use crate::supervise::{Link, Registry};
+use crate::volume::{Holds, Volumes};
+use contract::archive::Archives;
 use contract::image::Images;
 use contract::log::{LogDriverKind, LogSource, Options};
 use contract::network::{BridgeSpec, Endpoint, Networks};
@@ -41,12 +43,16 @@ pub struct Ports {
     pub records: Arc<dyn Records>,
     /// Container roots.
     pub roots: Arc<dyn Roots>,
+    /// What is inside containers.
+    pub archives: Arc<dyn Archives>,
     /// Images.
     pub images: Arc<dyn Images>,
     /// Records of networks.
     pub network_records: Arc<dyn NetworkRecords>,
     /// Bridges and endpoints.
     pub networks: Arc<dyn Networks>,
+    /// Volumes.
+    pub volumes: Arc<dyn contract::volume::Volumes>,
     /// The log driver catalogue.
     pub drivers: &'static [&'static dyn LogDriverKind],
     /// Checks a driver's name and options.
@@ -100,6 +106,12 @@ pub struct Shared {
     pub live: broadcast::Sender<Event>,
     /// Read while a container is made of an image, written while an image is removed.
     pub images_in_use: tokio::sync::RwLock<()>,
+    /// Read while a container is made with volumes, written while a volume is removed.
+    pub volumes_in_use: tokio::sync::RwLock<()>,
+    /// What is done to a volume, one after the other; by name.
+    pub volume_turns: Departures,
+    /// Volumes mounted for containers.
+    pub holds: Holds,
     /// Network attachments being cleared up.
     pub departures: Departures,
     lanes: Mutex<HashMap<String, Lane>>,
@@ -145,6 +157,8 @@ const LIVE: usize = 1024;
 pub struct Links {
     /// Events.
     pub events: Link<Events>,
+    /// Who has which volume mounted.
+    pub volumes: Link<Volumes>,
 }
 
 /// A poisoned map is still a whole map: every change to one is a single insert or remove.
@@ -173,6 +187,9 @@ impl Shared {
             live: broadcast::channel(LIVE).0,
             lanes: Mutex::default(),
             images_in_use: tokio::sync::RwLock::default(),
+            volumes_in_use: tokio::sync::RwLock::default(),
+            volume_turns: Departures::default(),
+            holds: Holds::default(),
             departures: Departures::default(),
             links: Mutex::default(),
         }
@@ -181,6 +198,11 @@ impl Shared {
     /// Makes the top actors known.
     pub fn connect(&self, links: Links) {
         *lock(&self.links) = Some(links);
+    }
+
+    /// The actor of mounted volumes.
+    pub fn volumes(&self) -> Option<Link<Volumes>> {
+        lock(&self.links).as_ref().map(|l| l.volumes.clone())
     }
 
     /// Publishes an event. While the events' actor is away it reaches only those who listen already.

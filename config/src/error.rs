@@ -1,55 +1,106 @@
-//! What is wrong with a configuration, in which key.
+//! What is wrong with a configuration: in which key, and who said so.
 
 use std::path::PathBuf;
 
 /// A configuration that the daemon refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The command line cannot be read.
+    /// The command line cannot be read, or only asks for help.
     #[error(transparent)]
     Flags(clap::Error),
-    /// The file cannot be read.
-    #[error("unable to read the configuration file {}", path.display())]
-    Read {
+    /// The file is wrong, as Docker wraps it.
+    #[error("unable to configure the gantry daemon with file {}", path.display())]
+    File {
         /// Which.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// What is wrong.
+        source: FileError,
     },
-    /// The file is not JSON.
-    #[error("the configuration file {} is not valid JSON", path.display())]
-    Syntax {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
+    /// A value is wrong.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+}
+
+/// What is wrong with daemon.json as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("reading it")]
+    Read(#[source] std::io::Error),
+    /// It is not text.
+    #[error("failed to decode configuration JSON at offset {0}")]
+    Encoding(usize),
+    /// It is not JSON.
+    #[error("invalid JSON")]
+    Syntax(#[source] serde_json::Error),
+    /// It is JSON, but not an object of keys.
+    #[error("invalid JSON: it must hold one object of keys and values")]
+    NotAnObject,
     /// Keys nobody knows.
-    #[error("the following directives don't match any configuration option: {keys}")]
-    UnknownKeys {
-        /// The keys.
-        keys: String,
-    },
-    /// Keys set by flag and file.
-    #[error("the following directives are specified both as a flag and in the configuration file: {keys}")]
-    Twice {
-        /// The keys with both values.
-        keys: String,
-    },
-    /// A key's value is wrong.
-    #[error("invalid value for {key}: {text}")]
-    Value {
-        /// Which key.
+    #[error("the following directives don't match any configuration option: {0}")]
+    UnknownKeys(String),
+    /// Keys set by flag and file, with both values.
+    #[error("the following directives are specified both as a flag and in the configuration file: {0}")]
+    Twice(String),
+    /// One of its values is wrong.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+}
+
+/// Who gave a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The command line.
+    Flag,
+    /// daemon.json.
+    File,
+}
+
+/// What is wrong with one value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// It is no such value.
+    #[error("invalid value for {}: {text}", named(*.origin, .key, .flag))]
+    Wrong {
+        /// Its key in the file.
         key: &'static str,
+        /// Its flag.
+        flag: &'static str,
+        /// Who gave it.
+        origin: Origin,
         /// What is wrong.
         text: String,
     },
-    /// Known to Docker, not to gantry.
-    #[error("gantry does not support {key}={value} yet")]
+    /// Docker honours it and gantry does not.
+    #[error("gantry does not support {}: {text}", named(*.origin, .key, .flag))]
     Unsupported {
-        /// Which key.
+        /// Its key in the file.
         key: &'static str,
-        /// Its value.
-        value: String,
+        /// Its flag.
+        flag: &'static str,
+        /// Who gave it.
+        origin: Origin,
+        /// Why, and what to do instead.
+        text: String,
     },
+    /// In words of its own, Docker's where it has them.
+    #[error("{0}")]
+    Told(String),
+}
+
+impl ValueError {
+    /// Who gave the value, where that is known.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::Wrong { origin, .. } | Self::Unsupported { origin, .. } => Some(*origin),
+            Self::Told(_) => None,
+        }
+    }
+}
+
+fn named(origin: Origin, key: &str, flag: &str) -> String {
+    match origin {
+        Origin::Flag => format!("the flag --{flag}"),
+        Origin::File => format!("the key \"{key}\""),
+    }
 }

@@ -1,257 +1,161 @@
 //! The daemon's configuration: defaults, then daemon.json, then flags, in Docker's names. A key set in both places is
 //! an error, as in Docker.
 
+mod bridge;
+mod command;
+mod defaults;
 mod error;
-mod flags;
+mod file;
+mod host;
+mod key;
+mod logging;
+mod places;
+mod proxies;
+mod refused;
+mod registries;
+mod runtimes;
+mod size;
+mod sockets;
+mod source;
+mod ulimit;
 
-pub use error::ConfigError;
-pub use flags::Flags;
+pub use bridge::Bridge;
+pub use defaults::{Defaults, Seccomp, Sharing};
+pub use error::{ConfigError, FileError, Origin, ValueError};
+pub use file::DEFAULT_FILE;
+pub use host::Host;
+pub use logging::{Format, Logging};
+pub use places::Daemon;
+pub use proxies::{Proxies, mask};
+pub use registries::Registries;
+pub use runtimes::{OWN as OWN_RUNTIMES, Runtime};
+pub use sockets::{Encryption, Group, Sockets, Tls};
+pub use ulimit::Ulimit;
 
-use clap::Parser;
+#[cfg(test)]
+use key::Kind;
+use key::{Key, Section};
 use serde_json::{Map, Value};
+use source::Source;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-/// Keys that daemon.json may hold, with the flag that sets the same.
-const KEYS: [&str; 20] = [
-    "hosts",
-    "data-root",
-    "exec-root",
-    "log-driver",
-    "log-opts",
-    "bip",
-    "bridge",
-    "mtu",
-    "insecure-registries",
-    "registry-mirrors",
-    "group",
-    "pidfile",
-    "debug",
-    "log-level",
-    "labels",
-    "cgroup-parent",
-    "default-shm-size",
-    "shim",
-    "spool-budget",
-    "live-restore",
+/// Every option, in the order of the help.
+const SECTIONS: [&Section; 7] = [
+    &places::SECTION,
+    &sockets::SECTION,
+    &defaults::SECTION,
+    &bridge::SECTION,
+    &registries::SECTION,
+    &logging::SECTION,
+    &refused::SECTION,
 ];
+
+fn key(name: &str) -> Option<&'static Key> {
+    SECTIONS.iter().flat_map(|s| s.keys).find(|k| k.name == name)
+}
 
 /// What the daemon runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Sockets to listen on, `unix:///path` or `tcp://address:port`.
-    pub hosts: Vec<String>,
-    /// Where images, containers and logs lie.
-    pub data_root: PathBuf,
-    /// Where sockets of running containers lie.
-    pub exec_root: PathBuf,
-    /// Default log driver.
-    pub log_driver: String,
-    /// Its options.
-    pub log_opts: BTreeMap<String, String>,
-    /// Default bridge's address and prefix.
-    pub bip: (Ipv4Addr, u8),
-    /// Default bridge's name.
-    pub bridge: String,
-    /// Bytes.
-    pub mtu: u32,
-    /// Registries spoken to without TLS.
-    pub insecure_registries: Vec<String>,
-    /// Mirrors of Docker Hub.
-    pub registry_mirrors: Vec<String>,
-    /// Group owning the unix socket.
-    pub group: String,
-    /// Where the daemon's pid is written.
-    pub pidfile: Option<PathBuf>,
-    /// `debug`, `info`, `warn`, `error`.
-    pub log_level: String,
-    /// Labels of the daemon.
-    pub labels: Vec<String>,
-    /// cgroup under which containers get theirs.
-    pub cgroup_parent: String,
-    /// Bytes of /dev/shm.
-    pub default_shm_size: i64,
-    /// The shim program; beside the daemon when not set.
-    pub shim: Option<PathBuf>,
-    /// Bytes of undelivered output kept for each container.
-    pub spool_budget: u64,
+    /// Places, and the daemon's process.
+    pub daemon: Daemon,
+    /// Where the API is served.
+    pub sockets: Sockets,
+    /// What containers get when they say nothing.
+    pub defaults: Defaults,
+    /// The default bridge.
+    pub bridge: Bridge,
+    /// How images are fetched.
+    pub registries: Registries,
+    /// The daemon's own log.
+    pub logging: Logging,
+    /// Where daemon.json lies, or would.
+    pub file: PathBuf,
     /// Only check the configuration.
     pub validate: bool,
+    /// What was given, as it was written, by key.
+    given: BTreeMap<String, String>,
+}
+
+/// What a new reading of the configuration changes in a running daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reloaded {
+    /// What the daemon runs with from now on.
+    pub config: Config,
+    /// Keys whose new values count only after a restart.
+    pub kept: Vec<String>,
 }
 
 impl Config {
-    /// Reads flags (without the program's name first: with it) and the file they name.
+    /// Reads flags (with the program's name in front) and the file they name.
     pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Self, ConfigError> {
-        let flags = Flags::try_parse_from(args).map_err(ConfigError::Flags)?;
-        let file = read_file(&flags)?;
-        Self::merge(flags, file)
+        let matches = command::command(&SECTIONS).try_get_matches_from(args).map_err(ConfigError::Flags)?;
+        let (path, wanted) = file::choose(matches.get_one("config-file"));
+        let flags = command::given(&SECTIONS, &matches);
+        let keys = file::read(&path, wanted)?;
+        let mut config = Self::merge(flags, keys, path)?;
+        config.validate = matches.get_flag("validate");
+        Ok(config)
     }
 
-    fn merge(flags: Flags, file: Map<String, Value>) -> Result<Self, ConfigError> {
-        let unknown: Vec<&str> = file.keys().map(String::as_str).filter(|k| !KEYS.contains(k)).collect();
-        if !unknown.is_empty() {
-            return Err(ConfigError::UnknownKeys { keys: unknown.join(", ") });
-        }
-        let given = flags.given();
-        let twice: Vec<String> = given
-            .iter()
-            .filter_map(|(key, flag)| {
-                Some(format!("{key}: (from flag: {flag}, from file: {})", shown(file.get(*key)?)))
-            })
-            .collect();
-        if !twice.is_empty() {
-            return Err(ConfigError::Twice { keys: twice.join(", ") });
-        }
-        let source = Source { file };
-        let level = if flags.debug || source.flag("debug")? { "debug".to_owned() } else { String::new() };
-        let level = if level.is_empty() { source.text("log-level", flags.log_level, "info")? } else { level };
-        let bip = source.text("bip", flags.bip, "172.17.0.1/16")?;
-        if source.file.get("live-restore").is_some_and(|v| *v == Value::Bool(false)) {
-            return Err(ConfigError::Unsupported { key: "live-restore", value: "false".into() });
-        }
-        Ok(Self {
-            hosts: source.list("hosts", flags.host, &["unix:///run/gantry.sock"])?,
-            data_root: source.text("data-root", flags.data_root, "/var/lib/gantry")?.into(),
-            exec_root: source.text("exec-root", flags.exec_root, "/run/gantry")?.into(),
-            log_driver: source.text("log-driver", flags.log_driver, "json-file")?,
-            log_opts: source.map("log-opts", &flags.log_opt)?,
-            bip: parse_bip(&bip)?,
-            bridge: source.text("bridge", flags.bridge, "gantry0")?,
-            mtu: source.number("mtu", flags.mtu.map(i64::from), 1500)?.try_into().map_err(|_| bad("mtu"))?,
-            insecure_registries: source.list("insecure-registries", flags.insecure_registry, &[])?,
-            registry_mirrors: source.list("registry-mirrors", flags.registry_mirror, &[])?,
-            group: source.text("group", flags.group, "docker")?,
-            pidfile: Some(source.text("pidfile", flags.pidfile, "")?)
-                .filter(|p| !p.is_empty())
-                .map(PathBuf::from),
-            log_level: level,
-            labels: source.list("labels", flags.label, &[])?,
-            cgroup_parent: source.text("cgroup-parent", flags.cgroup_parent, "/gantry")?,
-            default_shm_size: source.number("default-shm-size", flags.default_shm_size, 64 << 20)?,
-            shim: Some(source.text("shim", flags.shim, "")?).filter(|p| !p.is_empty()).map(PathBuf::from),
-            spool_budget: spool_budget(source.number("spool-budget", flags.spool_budget, 64 << 20)?)?,
-            validate: flags.validate,
+    fn merge(
+        flags: BTreeMap<&'static str, Vec<String>>,
+        file: Map<String, Value>,
+        path: PathBuf,
+    ) -> Result<Self, ConfigError> {
+        file::check(key, &flags, &file).map_err(|source| ConfigError::File { path: path.clone(), source })?;
+        let source = Source { flags, file, keys: key };
+        Self::read(&source, &path).map_err(|error| match error.origin() {
+            Some(Origin::File) => ConfigError::File { path, source: error.into() },
+            _ => error.into(),
         })
     }
-}
 
-/// Less than four segments of a few reads each would not be a buffer.
-fn spool_budget(bytes: i64) -> Result<u64, ConfigError> {
-    u64::try_from(bytes)
-        .ok()
-        .filter(|b| *b >= 1 << 20)
-        .ok_or(ConfigError::Value { key: "spool-budget", text: "must be at least 1048576".into() })
-}
-
-fn bad(key: &'static str) -> ConfigError {
-    ConfigError::Value { key, text: "out of range".into() }
-}
-
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// The file named by a flag must exist; the default one may be missing.
-fn read_file(flags: &Flags) -> Result<Map<String, Value>, ConfigError> {
-    let path = flags.config_file.clone().unwrap_or_else(|| "/etc/gantry/daemon.json".into());
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && flags.config_file.is_none() => {
-            return Ok(Map::new());
-        }
-        Err(source) => return Err(ConfigError::Read { path, source }),
-    };
-    if text.trim().is_empty() {
-        return Ok(Map::new());
-    }
-    serde_json::from_str(&text).map_err(|source| ConfigError::Syntax { path, source })
-}
-
-struct Source {
-    file: Map<String, Value>,
-}
-
-impl Source {
-    fn text(&self, key: &'static str, flag: Option<String>, default: &str) -> Result<String, ConfigError> {
-        match (flag, self.file.get(key)) {
-            (Some(text), _) => Ok(text),
-            (None, None) => Ok(default.to_owned()),
-            (None, Some(Value::String(text))) => Ok(text.clone()),
-            (None, Some(_)) => Err(ConfigError::Value { key, text: "must be a string".into() }),
-        }
+    fn read(source: &Source, path: &std::path::Path) -> Result<Self, ValueError> {
+        refused::check(source)?;
+        let environment = |name: &str| std::env::var(name).ok();
+        let home = environment("HOME").unwrap_or_else(|| "/root".into());
+        let flags = source.flags.iter().map(|(k, v)| ((*k).to_owned(), v.join(" ")));
+        let file = source.file.iter().map(|(k, v)| (k.clone(), v.to_string()));
+        Ok(Self {
+            daemon: Daemon::read(source)?,
+            sockets: Sockets::read(source, home.as_ref())?,
+            defaults: Defaults::read(source)?,
+            bridge: Bridge::read(source)?,
+            registries: Registries::read(source, environment)?,
+            logging: Logging::read(source)?,
+            file: path.to_owned(),
+            validate: false,
+            given: flags.chain(file).collect(),
+        })
     }
 
-    fn flag(&self, key: &'static str) -> Result<bool, ConfigError> {
-        match self.file.get(key) {
-            None => Ok(false),
-            Some(Value::Bool(value)) => Ok(*value),
-            Some(_) => Err(ConfigError::Value { key, text: "must be true or false".into() }),
-        }
+    /// Takes over from a new reading what a running daemon can change.
+    pub fn reload(&self, new: Self) -> Reloaded {
+        let changed = new.given.iter().filter(|(k, v)| self.given.get(*k) != Some(v)).map(|(k, _)| k);
+        let dropped = self.given.keys().filter(|k| !new.given.contains_key(*k));
+        let fixed = |name: &&String| key(name).is_some_and(|k| !k.reloads);
+        let mut kept: Vec<String> = changed.chain(dropped).filter(fixed).cloned().collect();
+        kept.sort();
+        let mut config = self.clone();
+        let (defaults, fresh) = (&mut config.defaults, new.defaults);
+        defaults.ulimits = fresh.ulimits;
+        defaults.shm_size = fresh.shm_size;
+        defaults.ipc = fresh.ipc;
+        defaults.cgroupns = fresh.cgroupns;
+        defaults.runtimes = fresh.runtimes;
+        defaults.default_runtime = fresh.default_runtime;
+        config.daemon.live_restore = new.daemon.live_restore;
+        config.daemon.shutdown_timeout = new.daemon.shutdown_timeout;
+        config.daemon.labels = new.daemon.labels;
+        let proxies = config.registries.proxies;
+        config.registries = Registries { proxies, ..new.registries };
+        config.logging.debug = new.logging.debug;
+        config.logging.level = new.logging.level;
+        Reloaded { config, kept }
     }
-
-    fn number(&self, key: &'static str, flag: Option<i64>, default: i64) -> Result<i64, ConfigError> {
-        match (flag, self.file.get(key)) {
-            (Some(number), _) => Ok(number),
-            (None, None) => Ok(default),
-            (None, Some(value)) => value
-                .as_i64()
-                .ok_or_else(|| ConfigError::Value { key, text: "must be a whole number".into() }),
-        }
-    }
-
-    fn list(
-        &self,
-        key: &'static str,
-        flag: Vec<String>,
-        default: &[&str],
-    ) -> Result<Vec<String>, ConfigError> {
-        if !flag.is_empty() {
-            return Ok(flag);
-        }
-        let wrong = || ConfigError::Value { key, text: "must be a list of strings".into() };
-        match self.file.get(key) {
-            None => Ok(default.iter().map(|s| (*s).to_owned()).collect()),
-            Some(Value::Array(list)) => {
-                list.iter().map(|v| v.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
-            }
-            Some(_) => Err(wrong()),
-        }
-    }
-
-    fn map(&self, key: &'static str, flag: &[String]) -> Result<BTreeMap<String, String>, ConfigError> {
-        let mut out = BTreeMap::new();
-        for entry in flag {
-            let Some((k, v)) = entry.split_once('=') else {
-                return Err(ConfigError::Value { key, text: format!("{entry:?} is not key=value") });
-            };
-            out.insert(k.to_owned(), v.to_owned());
-        }
-        match self.file.get(key) {
-            None => {}
-            Some(Value::Object(map)) => {
-                for (k, v) in map {
-                    let v = v
-                        .as_str()
-                        .ok_or_else(|| ConfigError::Value { key, text: format!("{k} must be a string") })?;
-                    out.insert(k.clone(), v.to_owned());
-                }
-            }
-            Some(_) => return Err(ConfigError::Value { key, text: "must be an object of strings".into() }),
-        }
-        Ok(out)
-    }
-}
-
-fn parse_bip(text: &str) -> Result<(Ipv4Addr, u8), ConfigError> {
-    let wrong = || ConfigError::Value { key: "bip", text: format!("invalid CIDR address: {text}") };
-    let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
-    let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
-    if !(8..=30).contains(&prefix) {
-        return Err(wrong());
-    }
-    Ok((address.parse().map_err(|_| wrong())?, prefix))
 }
 
 #[cfg(test)]

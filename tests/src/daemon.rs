@@ -17,9 +17,18 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Builder {
     place: Arc<Place>,
-    args: Vec<String>,
+    how: How,
     with_image: bool,
+}
+
+/// The command line a daemon is started with.
+#[derive(Debug, Clone)]
+struct How {
     program: &'static str,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    /// A program that starts it, with that program's own arguments.
+    through: Vec<String>,
 }
 
 impl Builder {
@@ -30,13 +39,31 @@ impl Builder {
 
     /// In a place that other programs share.
     pub fn at(place: &Arc<Place>) -> Self {
-        Self { place: Arc::clone(place), args: Vec::new(), with_image: true, program: "gantryd" }
+        let how = How { program: "gantryd", args: Vec::new(), env: Vec::new(), through: Vec::new() };
+        Self { place: Arc::clone(place), how, with_image: true }
     }
 
     /// Adds flags of the daemon.
     pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.args.extend(args.into_iter().map(Into::into));
+        self.how.args.extend(args.into_iter().map(Into::into));
         self
+    }
+
+    /// Gives it a variable of the environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.how.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Has it started by another program, which gets the daemon's command line behind these arguments.
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.how.through = program.iter().map(|a| (*a).to_owned()).collect();
+        self
+    }
+
+    /// Where it will run.
+    pub fn place(&self) -> &Arc<Place> {
+        &self.place
     }
 
     /// Gives it a configuration file.
@@ -54,7 +81,7 @@ impl Builder {
 
     /// Takes the build in which panics can be armed (`make fault`).
     pub fn faulty(mut self) -> Self {
-        self.program = "gantryd-fault";
+        self.how.program = "gantryd-fault";
         self
     }
 
@@ -64,7 +91,7 @@ impl Builder {
         let with_image = self.with_image;
         std::fs::create_dir_all(self.place.path("docker"))
             .expect("make a folder for the CLI's configuration");
-        let mut daemon = Daemon { place: self.place, program: self.program, args: self.args, running: None };
+        let mut daemon = Daemon { place: self.place, how: self.how, running: None };
         daemon.start_again();
         if with_image {
             let tar = image::import_tar();
@@ -77,7 +104,7 @@ impl Builder {
     /// Runs a daemon that is expected to refuse its flags or configuration.
     #[track_caller]
     pub fn refused(self) -> Output {
-        let output = run(command(&self.place, self.program, &self.args));
+        let output = run(command(&self.place, &self.how));
         assert_ne!(output.code, 0, "{output}");
         output
     }
@@ -85,7 +112,7 @@ impl Builder {
     /// Runs a daemon that is expected to end by itself, whatever comes.
     #[track_caller]
     pub fn run(self) -> Output {
-        run(command(&self.place, self.program, &self.args))
+        run(command(&self.place, &self.how))
     }
 }
 
@@ -95,11 +122,20 @@ impl Default for Builder {
     }
 }
 
-fn command(place: &Place, name: &str, args: &[String]) -> Command {
-    let mut command = place.command(program(name));
+fn command(place: &Place, how: &How) -> Command {
+    let binary = program(how.program);
+    let mut command = match how.through.split_first() {
+        None => place.command(binary),
+        Some((first, rest)) => {
+            let mut command = place.command(first);
+            command.args(rest).arg(binary);
+            command
+        }
+    };
+    command.envs(how.env.iter().map(|(k, v)| (k, v)));
     command.args(["-H", &host(place), "--data-root"]).arg(place.path("data"));
     command.arg("--exec-root").arg(place.path("run")).args(["--cgroup-parent", &place.cgroup()]);
-    command.args(args);
+    command.args(&how.args);
     command
 }
 
@@ -112,8 +148,7 @@ fn host(place: &Place) -> String {
 #[derive(Debug)]
 pub struct Daemon {
     place: Arc<Place>,
-    program: &'static str,
-    args: Vec<String>,
+    how: How,
     running: Option<Running>,
 }
 
@@ -149,7 +184,7 @@ impl Daemon {
     #[track_caller]
     pub fn start_again(&mut self) {
         assert!(self.running.is_none(), "the daemon runs already");
-        let mut running = Running::spawn(command(&self.place, self.program, &self.args));
+        let mut running = Running::spawn(command(&self.place, &self.how));
         let socket = self.place.path("s");
         eventually("the daemon answers", || {
             if running.ended() {
@@ -164,7 +199,7 @@ impl Daemon {
     #[track_caller]
     pub fn die_starting(&mut self, after: Duration) {
         assert!(self.running.is_none(), "the daemon runs already");
-        self.running = Some(Running::spawn(command(&self.place, self.program, &self.args)));
+        self.running = Some(Running::spawn(command(&self.place, &self.how)));
         std::thread::sleep(after);
         self.kill();
     }
@@ -173,6 +208,26 @@ impl Daemon {
     #[track_caller]
     pub fn kill(&mut self) {
         self.end(Signal::SIGKILL);
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        self.running.as_ref().expect("the daemon does not run").signal(signal);
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub fn finished(&mut self) -> Output {
+        let output = self.running.take().expect("the daemon does not run").finish();
+        let _ = std::fs::write(self.place.path("log"), self.log() + &output.stderr);
+        output
+    }
+
+    /// Waits until it has logged this.
+    #[track_caller]
+    pub fn until_logged(&self, text: &str) {
+        eventually(&format!("the daemon logs {text:?}"), || self.log().contains(text).then_some(()));
     }
 
     /// Ends it as an init system would, with SIGTERM. Its containers live on.

@@ -12,7 +12,9 @@
 
 mod api;
 mod daemon;
+mod fluentd;
 pub mod image;
+mod journald;
 mod leftovers;
 mod load;
 mod other_host;
@@ -24,6 +26,8 @@ mod syslog;
 
 pub use api::Answer;
 pub use daemon::{Builder, Daemon};
+pub use fluentd::{Event, Fluentd};
+pub use journald::Journald;
 pub use leftovers::leftovers;
 pub use load::{Load, Random, WRITERS, Writer, place_with_rsyslog};
 pub use other_host::OtherHost;

@@ -52,6 +52,39 @@ template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%ms
         rsyslog
     }
 
+    /// One that besides hears TLS on 127.0.0.1:6514, from clients with a certificate of the authority `ca.pem` in the
+    /// place's folder; `client.pem` with `client.key` is such a one.
+    #[track_caller]
+    pub fn start_tls(place: &Arc<Place>) -> Self {
+        let root = place.root().display();
+        place
+            .sh(&format!(
+                "cd {root}; exec 2> openssl.log
+                 openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority
+                 for who in server client; do
+                   openssl req -newkey rsa:2048 -nodes -keyout $who.key -out $who.csr -subj /CN=$who
+                   echo subjectAltName=DNS:localhost,IP:127.0.0.1 > $who.ext
+                   openssl x509 -req -in $who.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $who.pem -extfile $who.ext
+                 done"
+            ))
+            .ok();
+        let config = format!(
+            r#"global(workDirectory="{root}" defaultNetstreamDriverCAFile="{root}/ca.pem"
+  defaultNetstreamDriverCertFile="{root}/server.pem" defaultNetstreamDriverKeyFile="{root}/server.key")
+module(load="imtcp" StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="x509/certvalid")
+input(type="imtcp" port="6514" address="127.0.0.1")
+template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%msg%\t%rawmsg%\n")
+*.* action(type="omfile" file="{root}/syslog.received" template="fields")
+"#
+        );
+        std::fs::write(place.path("rsyslog.conf"), config).expect("write rsyslogd's configuration");
+        let (file, pid) = (place.path("rsyslog.conf"), place.path("rsyslog.pid"));
+        let (file, pid) = (file.to_str().expect("a plain path"), pid.to_str().expect("a plain path"));
+        let running = place.spawn("rsyslogd", ["-n", "-f", file, "-i", pid]);
+        eventually("rsyslogd listens", || place.listens(6514).then_some(()));
+        Self { running: Some(running), place: Arc::clone(place) }
+    }
+
     /// Starts it after [`Rsyslog::stop`].
     #[track_caller]
     pub fn start_again(&mut self) {

@@ -39,6 +39,8 @@ pub struct Container {
     pub(super) stoppers: Answers<bool>,
     pub(super) killers: Answers<()>,
     pub(super) removers: Answers<()>,
+    /// What goes with it once it is removed.
+    pub(super) along: Along,
     pub(super) waiters: Vec<Waiter>,
     /// Why a container that removes itself was not started: told once it is gone.
     pub(super) unstarted: Option<PortError>,
@@ -72,6 +74,7 @@ impl Container {
             stoppers: Vec::new(),
             killers: Vec::new(),
             removers: Vec::new(),
+            along: Along::Nothing,
             waiters: Vec::new(),
             unstarted: None,
             later: Vec::new(),

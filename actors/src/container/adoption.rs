@@ -29,7 +29,7 @@ impl Container {
             };
             match status {
                 TaskStatus::Running { pid } | TaskStatus::Paused { pid } => {
-                    effects::readopt(&shared, &record.spec, pid, &record.state).await;
+                    effects::readopt(&shared, pid, &record).await;
                 }
                 // Made and never let go, by a daemon that ended in between.
                 TaskStatus::Created { .. } => {

@@ -75,6 +75,7 @@ impl Container {
             self.event("oom", &[]);
         }
         self.shared.network_events(&self.spec, &self.state, "disconnect");
+        self.shared.unmount_events(&self.spec);
         self.event(
             "die",
             &[("exitCode", exit.code.to_string()), ("execDuration", ran.as_secs().to_string())],
@@ -100,7 +101,7 @@ impl Container {
                 let patience = if self.removers.is_empty() { effects::ATTACHED } else { effects::PATIENCE };
                 self.begin_removal(patience);
             }
-            Next::Rest => {}
+            Next::Rest | Next::Later => {}
         }
     }
 }
@@ -187,6 +188,7 @@ impl Answer<Exited> for Container {
 impl Answer<RestartDue> for Container {
     fn answer(&mut self, message: RestartDue, _: &mut Ctx<Self>) {
         if self.machine.phase == Phase::Restarting
+            && !self.machine.ending
             && message.attempt == self.machine.attempt
             && self.machine.start(By::Policy) == Verdict::Proceed
         {

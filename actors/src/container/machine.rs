@@ -100,6 +100,8 @@ pub enum Next {
     After(Duration),
     /// A start at once: a restart was asked for.
     Again,
+    /// A start by policy, when the next daemon starts.
+    Later,
 }
 
 /// Decides and remembers.
@@ -113,13 +115,22 @@ pub struct Machine {
     pub stopped_by_user: bool,
     /// It is being stopped in order to be started.
     again: bool,
+    /// The daemon ends and takes it along.
+    pub ending: bool,
     backoff: Duration,
 }
 
 impl Machine {
     /// A container whose state is not known yet.
     pub fn new(attempt: u64) -> Self {
-        Self { phase: Phase::Adopting, attempt, stopped_by_user: false, again: false, backoff: BACKOFF }
+        Self {
+            phase: Phase::Adopting,
+            attempt,
+            stopped_by_user: false,
+            again: false,
+            ending: false,
+            backoff: BACKOFF,
+        }
     }
 
     /// A start was asked for, or is due.
@@ -173,6 +184,21 @@ impl Machine {
             Phase::Restarting => self.give_up_restarting(),
             Phase::Starting | Phase::Adopting => Verdict::Later,
             Phase::Created | Phase::Exited | Phase::Removing | Phase::Dead => Verdict::AlreadyThere,
+        }
+    }
+
+    /// The daemon ends and takes it along. That is no wish of the user's: its policy applies when the next one starts.
+    pub fn quit(&mut self) -> Verdict {
+        self.ending = true;
+        match self.phase {
+            Phase::Running | Phase::Paused | Phase::Stopping => {
+                self.phase = Phase::Stopping;
+                // A restart that was asked for becomes one by the next daemon.
+                self.stopped_by_user &= !std::mem::take(&mut self.again);
+                Verdict::Proceed
+            }
+            Phase::Starting | Phase::Adopting => Verdict::Later,
+            _ => Verdict::AlreadyThere,
         }
     }
 
@@ -266,6 +292,10 @@ impl Machine {
         if !wanted {
             self.phase = Phase::Exited;
             return Some(Next::Rest);
+        }
+        if self.ending {
+            self.phase = Phase::Exited;
+            return Some(Next::Later);
         }
         if exit.ran >= STABLE {
             self.backoff = BACKOFF;

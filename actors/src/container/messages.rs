@@ -3,9 +3,19 @@
 use super::machine::Force;
 use crate::supervise::{Message, Reply};
 use contract::PortError;
-use contract::record::{Attachment, ContainerRecord, ContainerState};
+use contract::record::{Attachment, ContainerRecord, ContainerSpec, ContainerState};
 use contract::runtime::{Exit, TaskStatus};
+use std::sync::Arc;
 use tokio::sync::oneshot;
+
+/// What goes with a container that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Along {
+    /// Nothing of what outlives it.
+    Nothing,
+    /// Its anonymous volumes, unless others use them.
+    Volumes,
+}
 
 /// When a wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +35,25 @@ pub struct Change {
     pub name: String,
     /// `connect`, `disconnect`.
     pub action: &'static str,
+}
+
+/// What somebody who reaches into a container needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Its layers.
+    Layers,
+    /// Its volumes and binds too.
+    Mounts,
+}
+
+/// A container that somebody reaches into.
+pub struct Borrowed {
+    /// Its configuration, which knows where its volumes lie now.
+    pub spec: Arc<ContainerSpec>,
+    /// Its main process; 0 when it does not run.
+    pub pid: i32,
+    /// While this is held, one that does not run stays so, and stays.
+    pub hold: Option<oneshot::Sender<()>>,
 }
 
 macro_rules! told {
@@ -49,6 +78,10 @@ told! {
         grace: Option<i64>, /// Signal instead of its own.
         signal: Option<i32>, /// Answer.
         reply: Reply<Result<(), PortError>> }
+    /// Stop it because the daemon ends; true when it ran.
+    Quit { /// Seconds of grace instead of its own; -1 for ever.
+        grace: Option<i64>, /// Answer.
+        reply: Reply<Result<bool, PortError>> }
     /// Answers once it is known what exists of it.
     Known { /// Answer.
         reply: Reply<()> }
@@ -67,8 +100,13 @@ told! {
         done: oneshot::Sender<Result<i32, PortError>> }
     /// Remove it.
     Remove { /// Whether what runs is killed first.
-        force: Force, /// Answer.
+        force: Force, /// What goes with it.
+        along: Along, /// Answer.
         reply: Reply<Result<(), PortError>> }
+    /// Reach into it: as it runs, or while it is kept from starting.
+    Borrow { /// What is needed of it.
+        part: Part, /// Answer.
+        reply: Reply<Result<Borrowed, PortError>> }
     /// Its name has changed.
     Renamed { /// New name.
         name: String, /// Answer.

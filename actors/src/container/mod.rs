@@ -2,6 +2,7 @@
 
 pub mod actor;
 mod adoption;
+mod borrowing;
 pub mod claims;
 pub mod effects;
 pub mod lane;
@@ -11,6 +12,7 @@ pub mod machine;
 pub mod messages;
 pub mod names;
 mod networking;
+mod quitting;
 mod removal;
 pub mod signals;
 pub mod snapshot;

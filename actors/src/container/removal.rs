@@ -15,8 +15,10 @@ impl Container {
     pub(super) fn begin_removal(&mut self, patience: Duration) {
         self.publish();
         let (spec, endpoints) = (Arc::clone(&self.spec), std::mem::take(&mut self.state.endpoints));
-        self.in_lane(|shared, me| async move {
-            let outcome = effects::remove(&shared, &spec, &endpoints, patience).await;
+        let along = if spec.auto_remove { Along::Volumes } else { self.along };
+        self.in_lane(move |shared, me| async move {
+            let how = effects::Removal { endpoints: &endpoints, patience, along };
+            let outcome = effects::remove(&shared, &spec, how).await;
             deliver(&me, RemoveDone { outcome }).await;
         });
     }
@@ -42,8 +44,12 @@ impl Answer<Remove> for Container {
                 let text = format!("removal of container {} is already in progress", this.state.name);
                 return Self::conflict(message.reply, text);
             }
+            if message.along == Along::Volumes {
+                this.along = Along::Volumes;
+            }
             match this.machine.remove(message.force) {
                 Verdict::Refused(text) => {
+                    this.along = Along::Nothing;
                     let text = format!("cannot remove container \"/{}\": {text}", this.state.name);
                     Self::conflict(message.reply, text);
                 }

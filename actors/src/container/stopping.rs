@@ -52,7 +52,7 @@ impl Container {
         }
     }
 
-    fn begin_stop(&mut self, grace: Option<i64>, signal: Option<i32>, thaw: bool) {
+    pub(super) fn begin_stop(&mut self, grace: Option<i64>, signal: Option<i32>, thaw: bool) {
         self.note_stop();
         self.signal(signal.unwrap_or_else(|| self.stop_signal()), thaw, None);
         let grace = grace.or(self.spec.stop_timeout).unwrap_or(GRACE);

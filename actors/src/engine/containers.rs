@@ -56,10 +56,16 @@ impl Engine {
         };
         let _in_use = self.shared.images_in_use.read().await;
         // It may have been removed since it was looked at.
-        ports.images.find(&spec.image).await?;
+        let image = ports.images.find(&spec.image).await?;
         let _claim = self.claim(&name, &spec.id).await?;
         let state = ContainerState { name, networks, ..ContainerState::default() };
+        let in_use = match spec.volumes.as_slice() {
+            [] => None,
+            _ => Some(self.shared.volumes_in_use.read().await),
+        };
+        let mut volumes = Vec::new();
         let made = async {
+            self.make_volumes(&mut spec, &image.folders, &mut volumes).await?;
             ports.records.create(&spec, &state).await?;
             let record = ContainerRecord { spec: spec.clone(), state: state.clone() };
             self.adopt(&id, Some(record)).await
@@ -69,8 +75,11 @@ impl Engine {
             if let Err(error) = ports.records.remove(&id).await {
                 tracing::warn!("undoing a create: {}", error.chain());
             }
+            drop(in_use);
+            self.unmake_volumes(volumes).await;
             return Err(error);
         }
+        self.keep_volumes(&spec).await;
         self.shared.container_event(&spec, &state.name, "create", &[]);
         Ok(id)
     }
@@ -161,10 +170,11 @@ impl Engine {
         }))
     }
 
-    /// Removes. Anonymous volumes do not exist, so there is nothing more to take along.
-    pub async fn remove(&self, id: &ContainerId, force: bool, _volumes: bool) -> Result<(), PortError> {
+    /// Removes, with its anonymous volumes if that is wanted.
+    pub async fn remove(&self, id: &ContainerId, force: bool, volumes: bool) -> Result<(), PortError> {
         let force = if force { Force::Kill } else { Force::No };
-        self.call(id, |reply| Remove { force, reply }).await
+        let along = if volumes { Along::Volumes } else { Along::Nothing };
+        self.call(id, |reply| Remove { force, along, reply }).await
     }
 
     /// Renames. Goes on to its end when whoever asked leaves.

@@ -20,7 +20,7 @@ impl Engine {
         self.shared.ports.images.find(name).await
     }
 
-    async fn labels(&self, id: &str) -> BTreeMap<String, String> {
+    pub(super) async fn labels(&self, id: &str) -> BTreeMap<String, String> {
         self.find_image(id).await.map(|image| image.labels).unwrap_or_default()
     }
 
@@ -94,5 +94,11 @@ impl Engine {
             }
         }
         Ok(removed)
+    }
+
+    /// Publishes that unused images were removed.
+    pub fn images_pruned(&self, reclaimed: u64) {
+        let attributes = BTreeMap::from([("reclaimed".to_owned(), reclaimed.to_string())]);
+        self.shared.event(crate::Event::now("image", "prune", "", attributes));
     }
 }

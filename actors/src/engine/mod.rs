@@ -1,13 +1,19 @@
 //! The engine as the gateway sees it: one method an operation, each a thin ask to the actor that answers it.
 
+mod archives;
+mod commit;
 mod containers;
+mod ending;
 mod exec;
 mod images;
 mod links;
 mod logs;
 mod networks;
+mod volumes;
 
+pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
+pub use volumes::Choice;
 
 use crate::Snapshot;
 use crate::container::Containers;
@@ -23,6 +29,7 @@ use crate::supervise::{
     ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
     Unavailable,
 };
+use crate::volume::Volumes;
 use contract::network::BridgeSpec;
 use contract::{ContainerId, Kind, PortError};
 use futures::StreamExt;
@@ -81,11 +88,13 @@ impl Engine {
         let own = Arc::clone(&shared);
         let networks =
             root.add(ChildSpec::new("networks", "networks", move |_| Networks::new(Arc::clone(&own))));
+        let holds = shared.holds.clone();
+        let volumes = root.add(ChildSpec::new("volumes", "volumes", move |_| Volumes::new(holds.clone())));
         root.add(ChildSpec::new("logs", "logs", |_| Logs));
         let own = Arc::clone(&shared);
         let containers =
             root.add(ChildSpec::new("containers", "containers", move |_| Containers::new(Arc::clone(&own))));
-        shared.connect(Links { events: events.clone() });
+        shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
         open(&shared, Arc::new(default_spec(&bridge)));
         Self { shared, events, images, networks, pools: Arc::new(default_pools()), containers, root }
@@ -113,6 +122,7 @@ impl Engine {
         for error in broken {
             tracing::error!("a container's record is set aside: {}", error.chain());
         }
+        self.sweep_volumes(&records).await?;
         // Before any of them is started again: what the others hold must not be handed out.
         for endpoint in records.iter().flat_map(|r| &r.state.endpoints) {
             let held = async {
@@ -132,6 +142,7 @@ impl Engine {
             }
         });
         futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        self.unmount_volumes().await?;
         ports.roots.sweep().await?;
         ports.images.sweep().await
     }

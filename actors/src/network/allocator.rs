@@ -92,8 +92,8 @@ mod tests {
     use contract::network::BridgeSpec;
 
     fn of(gateway: [u8; 4], prefix: u8) -> NetworkSpec {
-        let barriers = contract::network::Barriers::default();
-        default_spec(&BridgeSpec { name: "b".into(), gateway: gateway.into(), prefix, mtu: 1500, barriers })
+        let policy = contract::network::BridgePolicy::default();
+        default_spec(&BridgeSpec { name: "b".into(), gateway: gateway.into(), prefix, mtu: 1500, policy })
     }
 
     fn last(pool: &mut Allocator, holder: &str) -> Result<u8, Refusal> {

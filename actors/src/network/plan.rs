@@ -1,6 +1,6 @@
 //! What a new network becomes: its name is free, its subnet is nobody else's.
 
-use contract::network::{Barriers, BridgeSpec, Subnet, Taken};
+use contract::network::{BridgePolicy, BridgeSpec, Subnet, Taken};
 use contract::record::NetworkSpec;
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
@@ -45,8 +45,8 @@ pub struct Wanted {
     pub bridge: Option<String>,
     /// MTU in bytes.
     pub mtu: u32,
-    /// What it keeps back.
-    pub barriers: Barriers,
+    /// What it lets through.
+    pub policy: BridgePolicy,
     /// Its subnet; chosen where none is asked for.
     pub subnet: Option<Subnet>,
     /// Its gateway; the first address where none is asked for.
@@ -124,7 +124,7 @@ pub fn plan(
             gateway,
             prefix: subnet.prefix,
             mtu: wanted.mtu,
-            barriers: wanted.barriers,
+            policy: wanted.policy,
         },
         id: wanted.id,
         name: wanted.name,

@@ -134,15 +134,15 @@ impl Names for Zone {
 mod tests {
     use super::*;
     use crate::container::snapshot::{Snapshot, Status};
-    use contract::network::{Barriers, BridgeSpec};
+    use contract::network::{BridgePolicy, BridgeSpec};
     use contract::record::{ContainerSpec, ContainerState};
 
     fn endpoint(network: &str, last: u8) -> Endpoint {
         let gateway = [10, 0, 0, 1].into();
-        let barriers = Barriers::default();
+        let policy = BridgePolicy::default();
         Endpoint {
             container: String::new(),
-            bridge: BridgeSpec { name: network.into(), gateway, prefix: 24, mtu: 1500, barriers },
+            bridge: BridgeSpec { name: network.into(), gateway, prefix: 24, mtu: 1500, policy },
             address: [10, 0, 0, last].into(),
             mac: String::new(),
             ports: vec![],

@@ -52,9 +52,11 @@ impl Stage {
             spools: world.spools.clone(),
             records: world.records.clone(),
             roots: world.roots.clone(),
+            archives: world.archives.clone(),
             images: world.images.clone(),
             network_records: world.network_records.clone(),
             networks: world.networks.clone(),
+            volumes: world.volumes.clone(),
             drivers: self.drivers,
             validate: |_, _| Ok(()),
             attributes: |_, _| Ok(BTreeMap::new()),
@@ -73,7 +75,7 @@ impl Stage {
                 gateway: [10, 0, 0, 1].into(),
                 prefix: 24,
                 mtu: 1500,
-                barriers: Default::default(),
+                policy: Default::default(),
             };
             let engine = Engine::launch(self.ports(), bridge, registry.clone());
             engine.recover().await.unwrap();

@@ -1,15 +1,29 @@
-//! Talking to the daemon: bollard for typed calls, plain hyper where the bytes themselves matter.
+//! Talking to the daemon: bollard for typed calls, plain hyper where the bytes themselves matter, one way to connect.
 
-use std::path::PathBuf;
+mod address;
+mod body;
+mod error;
 
-use bollard::{ClientVersion, Docker};
+use std::sync::Arc;
+
+use bollard::{BollardRequest, ClientVersion, Docker};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, Response, body::Incoming, client::conn::http1, upgrade::Upgraded};
+use futures::Stream;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper::{Method, Request, Response, Uri, client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use wire::error::ErrorBody;
+
+use crate::configuration::Configuration;
+
+pub use address::{Address, Tls};
+pub use body::{Body, encode, query};
+pub use error::ClientError;
 
 /// The API version spoken to the daemon.
 pub const API_VERSION: ClientVersion =
@@ -19,69 +33,98 @@ pub const DEFAULT_HOST: &str = "unix:///run/gantry.sock";
 // Waiting for a stop or a pull is the daemon's business; a year is "no limit" to a timer.
 const NO_LIMIT: u64 = 365 * 24 * 3600;
 
-/// Why a request brought no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The daemon refused.
-    #[error("Error response from daemon: {message}")]
-    Daemon {
-        /// HTTP status.
-        status: u16,
-        /// The daemon's words.
-        message: String,
-    },
-    /// Nobody listens at the address.
-    #[error("Cannot connect to the gantry daemon at {host}. Is gantryd running?")]
-    Unreachable {
-        /// The address tried.
-        host: String,
-    },
-    /// The address is of a kind this client does not speak.
-    #[error("unable to parse host `{host}`: only unix:// addresses are supported")]
-    Host {
-        /// The address given.
-        host: String,
-    },
-    /// An operation failed after its answer had begun.
-    #[error("{0}")]
-    Failed(String),
-    /// The connection broke.
-    #[error("error during connect: {0}")]
-    Connection(#[source] hyper::Error),
-    /// bollard could not complete the call.
-    #[error("error during connect: {0}")]
-    Call(#[source] bollard::errors::Error),
-    /// The request could not be put into words.
-    #[error("invalid request: {0}")]
-    Request(#[source] hyper::http::Error),
-    /// The answer is not JSON.
-    #[error("invalid answer from daemon: {0}")]
-    Json(#[source] serde_json::Error),
-}
-
 /// A way to the daemon; connections are made per request.
 #[derive(Debug, Clone)]
 pub struct Client {
     host: String,
-    socket: PathBuf,
+    address: Address,
+    tls: Option<Arc<rustls::ClientConfig>>,
+    configuration: Arc<Configuration>,
 }
 
 /// A connection taken over for raw bytes.
 pub type Hijacked = TokioIo<Upgraded>;
 
+/// What a request carries.
+pub type Payload = BoxBody<Bytes, std::io::Error>;
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A request without a body.
+pub fn nothing() -> Payload {
+    Full::default().map_err(|never| match never {}).boxed()
+}
+
+/// A body of pieces as they come.
+pub fn streamed(pieces: impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static) -> Payload {
+    use futures::StreamExt;
+    BodyExt::boxed(StreamBody::new(pieces.map(|piece| piece.map(Frame::data))))
+}
+
 impl Client {
     /// A client for `host`, such as `unix:///run/gantry.sock`.
-    pub fn new(host: &str) -> Result<Self, ClientError> {
-        match host.strip_prefix("unix://") {
-            Some(path) => Ok(Self { host: host.to_owned(), socket: PathBuf::from(path) }),
-            None => Err(ClientError::Host { host: host.to_owned() }),
+    pub fn new(host: &str, tls: Option<&Tls>, configuration: Configuration) -> Result<Self, ClientError> {
+        let address = Address::parse(host, tls.is_some())?;
+        let tls = tls.filter(|_| matches!(address, Address::Tcp(..))).map(Tls::configuration).transpose()?;
+        Ok(Self {
+            host: host.to_owned(),
+            address,
+            tls: tls.map(Arc::new),
+            configuration: Arc::new(configuration),
+        })
+    }
+
+    /// What the user set up for this client.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    async fn dial(&self) -> std::io::Result<Box<dyn Duplex>> {
+        let stream = match &self.address {
+            Address::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+            Address::Tcp(name, port) => TcpStream::connect((name.as_str(), *port)).await?,
+        };
+        let (Some(tls), Address::Tcp(name, _)) = (&self.tls, &self.address) else {
+            return Ok(Box::new(stream));
+        };
+        let name = ServerName::try_from(name.clone()).map_err(std::io::Error::other)?;
+        Ok(Box::new(tokio_rustls::TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?))
+    }
+
+    fn unreachable(&self, error: &std::io::Error) -> ClientError {
+        let host = self.host.clone();
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => ClientError::Forbidden { host },
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::Other => {
+                ClientError::Failed(format!("error during connect: {host}: {error}"))
+            }
+            _ => ClientError::Unreachable { host },
         }
     }
 
     /// bollard, for typed calls.
     pub fn docker(&self) -> Result<Docker, ClientError> {
-        Docker::connect_with_unix(&self.socket.to_string_lossy(), NO_LIMIT, &API_VERSION)
+        let client = self.clone();
+        let transport = move |request: BollardRequest| {
+            let client = client.clone();
+            async move { client.carry(request).await }
+        };
+        Docker::connect_with_custom_transport(transport, Some("http://gantry"), NO_LIMIT, &API_VERSION)
             .map_err(|error| self.because(error))
+    }
+
+    /// One request of bollard's, over a connection of its own.
+    async fn carry(&self, request: BollardRequest) -> Result<Response<Incoming>, bollard::errors::Error> {
+        let stream = self.dial().await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection.with_upgrades());
+        let (mut head, body) = request.into_parts();
+        if let Some(path) = head.uri.path_and_query().cloned() {
+            head.uri = Uri::from(path);
+        }
+        head.headers.insert("host", hyper::header::HeaderValue::from_static("gantry"));
+        Ok(sender.send_request(Request::from_parts(head, body)).await?)
     }
 
     /// Puts bollard's error into the words of this client.
@@ -91,36 +134,17 @@ impl Client {
             Error::DockerResponseServerError { status_code, message } => {
                 ClientError::Daemon { status: status_code, message }
             }
-            Error::SocketNotFoundError(_) => ClientError::Unreachable { host: self.host.clone() },
-            Error::HyperLegacyError { err } if err.is_connect() => {
-                ClientError::Unreachable { host: self.host.clone() }
-            }
+            Error::IOError { err } => self.unreachable(&err),
             Error::DockerStreamError { error } => ClientError::Failed(error),
             other => ClientError::Call(other),
         }
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        upgrade: bool,
-    ) -> Result<Response<Incoming>, ClientError> {
-        let unreachable = || ClientError::Unreachable { host: self.host.clone() };
-        let socket = UnixStream::connect(&self.socket).await.map_err(|_| unreachable())?;
+    async fn send(&self, request: Request<Payload>) -> Result<Response<Incoming>, ClientError> {
+        let stream = self.dial().await.map_err(|error| self.unreachable(&error))?;
         let (mut sender, connection) =
-            http1::handshake(TokioIo::new(socket)).await.map_err(ClientError::Connection)?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(ClientError::Connection)?;
         tokio::spawn(connection.with_upgrades());
-        let mut request = Request::builder().method(method).uri(path).header("Host", "gantry");
-        if body.is_some() {
-            request = request.header("Content-Type", "application/json");
-        }
-        if upgrade {
-            request = request.header("Connection", "Upgrade").header("Upgrade", "tcp");
-        }
-        let body = Full::new(body.map(|value| Bytes::from(value.to_string())).unwrap_or_default());
-        let request = request.body(body).map_err(ClientError::Request)?;
         let response = sender.send_request(request).await.map_err(ClientError::Connection)?;
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
@@ -145,94 +169,55 @@ impl Client {
 
     /// The JSON at a path outside Docker's API.
     pub async fn get_unversioned(&self, path: &str) -> Result<Value, ClientError> {
-        let response = self.send(Method::GET, path, None, false).await?;
+        let request = Request::get(path).header("Host", "gantry").body(nothing());
+        let response = self.send(request.map_err(ClientError::Request)?).await?;
         let body = response.into_body().collect().await.map_err(ClientError::Connection)?.to_bytes();
+        serde_json::from_slice(&body).map_err(ClientError::Json)
+    }
+
+    /// Sends a request and returns its answer once the head is there.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Payload,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let request = Request::builder().method(method).uri(Self::versioned(path)).header("Host", "gantry");
+        self.send(request.body(body).map_err(ClientError::Request)?).await
+    }
+
+    /// Sends JSON and reads JSON.
+    pub async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+        let payload = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
+        let request = Request::post(Self::versioned(path))
+            .header("Host", "gantry")
+            .header("Content-Type", "application/json")
+            .body(Full::new(payload).map_err(|never| match never {}).boxed());
+        let response = self.send(request.map_err(ClientError::Request)?).await?;
+        let body = response.into_body().collect().await.map_err(ClientError::Connection)?.to_bytes();
+        if body.trim_ascii().is_empty() {
+            return Ok(Value::Null);
+        }
         serde_json::from_slice(&body).map_err(ClientError::Json)
     }
 
     /// Starts a request whose answer is read as it comes. Returns once the headers are there.
     pub async fn stream(&self, method: Method, path: &str) -> Result<Body, ClientError> {
-        let response = self.send(method, &Self::versioned(path), None, false).await?;
-        Ok(Body { incoming: response.into_body(), pending: Vec::new() })
+        Ok(Body::new(self.call(method, path, nothing()).await?.into_body()))
     }
 
     /// Takes a connection over for raw bytes in both directions.
     pub async fn hijack(&self, path: &str, body: Option<&Value>) -> Result<Hijacked, ClientError> {
-        let response = self.send(Method::POST, &Self::versioned(path), body, true).await?;
+        let mut request = Request::post(Self::versioned(path))
+            .header("Host", "gantry")
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "tcp");
+        if body.is_some() {
+            request = request.header("Content-Type", "application/json");
+        }
+        let body = Full::new(body.map(|value| Bytes::from(value.to_string())).unwrap_or_default());
+        let request = request.body(body.map_err(|never| match never {}).boxed());
+        let response = self.send(request.map_err(ClientError::Request)?).await?;
         Ok(TokioIo::new(hyper::upgrade::on(response).await.map_err(ClientError::Connection)?))
-    }
-}
-
-/// An answer that is still being written.
-#[derive(Debug)]
-pub struct Body {
-    incoming: Incoming,
-    pending: Vec<u8>,
-}
-
-impl Body {
-    /// The next bytes, or `None` at the end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
-        while let Some(frame) = self.incoming.frame().await {
-            if let Ok(data) = frame.map_err(ClientError::Connection)?.into_data() {
-                return Ok(Some(data));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The next JSON value of a stream with one a line.
-    pub async fn json(&mut self) -> Result<Option<Value>, ClientError> {
-        loop {
-            if let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.pending.drain(..=end).collect();
-                if !line.trim_ascii().is_empty() {
-                    return serde_json::from_slice(&line).map(Some).map_err(ClientError::Json);
-                }
-                continue;
-            }
-            match self.chunk().await? {
-                Some(chunk) => self.pending.extend_from_slice(&chunk),
-                None if self.pending.trim_ascii().is_empty() => return Ok(None),
-                None => {
-                    let rest = std::mem::take(&mut self.pending);
-                    return serde_json::from_slice(&rest).map(Some).map_err(ClientError::Json);
-                }
-            }
-        }
-    }
-}
-
-/// Percent-encodes one path segment or query value.
-pub fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b':' => {
-                out.push(byte as char)
-            }
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
-}
-
-/// A query string of the pairs that have a value.
-pub fn query(pairs: &[(&str, Option<String>)]) -> String {
-    let parts: Vec<String> = pairs
-        .iter()
-        .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", encode(value))))
-        .collect();
-    parts.join("&")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queries_keep_only_what_is_set() {
-        let pairs = [("a", Some("x y&z".to_owned())), ("b", None), ("c", Some("1".to_owned()))];
-        assert_eq!(query(&pairs), "a=x%20y%26z&c=1");
     }
 }

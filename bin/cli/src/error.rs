@@ -35,9 +35,11 @@ pub enum CommandError {
     /// Something the daemon told while a command waited.
     #[error("{0}")]
     Refused(String),
-    /// `run` failed before the container did; the hint belongs to it.
-    #[error("gantry: {source}\n\nRun 'gantry run --help' for more information")]
-    Run {
+    /// `run` or `create` failed before the container did; the hint belongs to it.
+    #[error("gantry: {source}\n\nRun 'gantry {command} --help' for more information")]
+    Before {
+        /// `run` or `create`.
+        command: &'static str,
         /// What went wrong.
         source: Box<CommandError>,
         /// The exit status Docker gives this kind of failure.
@@ -49,7 +51,7 @@ impl CommandError {
     /// The exit status of this process.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Run { code, .. } => *code,
+            Self::Before { code, .. } => *code,
             _ => 1,
         }
     }
@@ -65,7 +67,12 @@ impl CommandError {
             () if has(&["permission denied", "is a directory"]) => 126,
             () => 125,
         };
-        Self::Run { source: Box::new(self), code }
+        Self::Before { command: "run", source: Box::new(self), code }
+    }
+
+    /// Wraps flags that make no sense to `command`.
+    pub fn in_command(self, command: &'static str) -> Self {
+        Self::Before { command, source: Box::new(self), code: 125 }
     }
 }
 

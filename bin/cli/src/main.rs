@@ -1,8 +1,12 @@
 //! `gantry`, the command line: Docker's commands and flags for the gantry daemon.
 
+mod cli;
 mod client;
 mod command;
+mod configuration;
 mod error;
+mod guide;
+mod mistakes;
 mod options;
 mod output;
 mod session;
@@ -10,69 +14,60 @@ mod template;
 mod terminal;
 mod units;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::FromArgMatches;
 use clap::error::ErrorKind;
-use clap::{ArgAction, Parser};
 
-use client::{Client, DEFAULT_HOST};
-use command::Command;
+use cli::Cli;
 
-const EXAMPLES: &str = "\
-Examples:
-  gantry run --rm -it busybox sh        a shell in a new container
-  gantry run -d --name web -p 8080:80 nginx
-  gantry logs -f web                    follow what it prints
-  gantry exec -it web sh                look inside
-  gantry stop web && gantry rm web
-  gantry actors                         what goes on inside the daemon
-
-'gantry COMMAND --help' explains a command.";
-
-/// Run and look after containers.
-#[derive(Debug, Parser)]
-#[command(name = "gantry", version, disable_help_flag = true, disable_help_subcommand = true)]
-#[command(subcommand_required = true, arg_required_else_help = true, after_help = EXAMPLES)]
-struct Cli {
-    /// Daemon socket to connect to [env: GANTRY_HOST, DOCKER_HOST] [default: unix:///run/gantry.sock]
-    #[arg(short = 'H', long, global = true, value_name = "ADDRESS")]
-    host: Option<String>,
-    /// Print usage
-    #[arg(long, global = true, action = ArgAction::Help)]
-    help: Option<bool>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-fn host(flag: Option<String>, environment: impl Fn(&str) -> Option<String>) -> String {
-    flag.or_else(|| environment("GANTRY_HOST"))
-        .or_else(|| environment("DOCKER_HOST"))
-        .filter(|host| !host.is_empty())
-        .unwrap_or_else(|| DEFAULT_HOST.to_owned())
+/// Reads the command line; what was wrong with it is printed already.
+fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
+    let root = cli::command();
+    let explicit = |argument: &OsString| {
+        argument.to_str().is_some_and(|text| text.starts_with('-') && text.contains('='))
+    };
+    // Switches with a value are rare, and their help would be hard to read.
+    let mut found = root.clone().try_get_matches_from(arguments);
+    if found.as_ref().is_err_and(clap::Error::use_stderr) && arguments.iter().any(explicit) {
+        found = mistakes::with_explicit_booleans(root.clone()).try_get_matches_from(arguments);
+    }
+    let error = match found.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches)) {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            output::raw(error.render().to_string());
+            Err(ExitCode::SUCCESS)
+        }
+        _ => {
+            let mut root = root;
+            root.build();
+            let mistake = mistakes::describe(&root, arguments, &error);
+            output::error_line(mistake.text);
+            Err(ExitCode::from(mistake.code))
+        }
+    }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let cli = match Cli::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            // Docker's own statuses: 1 for too few arguments, 125 for what it does not understand.
-            return Ok(match error.kind() {
-                ErrorKind::MissingRequiredArgument => ExitCode::FAILURE,
-                _ if error.use_stderr() => ExitCode::from(125),
-                _ => ExitCode::SUCCESS,
-            });
-        }
+        Err(code) => return Ok(code),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let address = host(cli.host, |name| std::env::var(name).ok());
-    let result = match Client::new(&address) {
-        Ok(client) => runtime.block_on(command::run(cli.command, &client)),
+    let result = match cli.global.client(&|name| std::env::var(name).ok()) {
+        Ok(client) => runtime.block_on(cli.command.execute(&client)),
         Err(error) => Err(error.into()),
     };
     // A read of standard input cannot be cancelled and must not keep the process.
@@ -84,34 +79,4 @@ fn main() -> anyhow::Result<ExitCode> {
             ExitCode::from(error.code())
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_flag_wins_over_both_variables() {
-        let both = |name: &str| Some(format!("unix:///{name}"));
-        assert_eq!(host(Some("unix:///flag".into()), both), "unix:///flag");
-        assert_eq!(host(None, both), "unix:///GANTRY_HOST");
-        assert_eq!(host(None, |name| both(name).filter(|_| name == "DOCKER_HOST")), "unix:///DOCKER_HOST");
-        assert_eq!(host(None, |_| None), DEFAULT_HOST);
-    }
-
-    #[test]
-    fn host_and_hostname_do_not_collide() {
-        let cli =
-            Cli::try_parse_from(["gantry", "-H", "unix:///s", "run", "-h", "box", "img", "-H", "x"]).unwrap();
-        assert_eq!(cli.host.as_deref(), Some("unix:///s"));
-        let Command::Run(run) = cli.command else { panic!("not run") };
-        assert_eq!(run.options.hostname.as_deref(), Some("box"));
-        assert_eq!(run.options.image_and_command, ["img", "-H", "x"]);
-    }
 }

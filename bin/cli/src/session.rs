@@ -42,6 +42,11 @@ pub struct Streams {
     pub detach_keys: Option<String>,
 }
 
+/// The keys a flag asks for, or else the user's configuration.
+pub fn detach_keys(client: &Client, flag: Option<String>) -> Option<String> {
+    flag.or_else(|| client.configuration().detach_keys.clone())
+}
+
 /// Writes framed or raw output to this process's own streams.
 pub struct Output {
     decoder: Option<Decoder>,

@@ -2,39 +2,59 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-/// A value on the command line that cannot be read.
+/// A value on the command line that cannot be read; in Go's words, as Docker prints them.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UnitError {
     /// Not a size such as `512m`.
     #[error("invalid size: '{0}'")]
     Size(String),
+    /// Not a unit of size.
+    #[error("invalid suffix: '{0}'")]
+    Suffix(String),
+    /// Digits that make no number.
+    #[error("strconv.ParseFloat: parsing \"{0}\": invalid syntax")]
+    Number(String),
     /// Neither a time nor a duration.
     #[error("invalid value for time: failed to parse '{0}' as a time or duration")]
     Time(String),
     /// Not a duration such as `1m30s`.
-    #[error("invalid duration \"{0}\"")]
+    #[error("time: invalid duration \"{0}\"")]
     Duration(String),
+    /// A number alone is no duration.
+    #[error("time: missing unit in duration \"{0}\"")]
+    NoUnit(String),
+    /// No unit of time.
+    #[error("time: unknown unit \"{1}\" in duration \"{0}\"")]
+    Unit(String, String),
+}
+
+/// What the kernel said, as Go spells it.
+pub fn errno(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// Reads `512m`, `1.5GiB`, `64`; the units are powers of 1024.
 pub fn ram_in_bytes(text: &str) -> Result<i64, UnitError> {
-    let bad = || UnitError::Size(text.to_owned());
-    let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits_end);
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    let unit = unit.trim_start().to_ascii_lowercase();
-    let unit = unit.strip_suffix('b').unwrap_or(&unit);
-    let unit = unit.strip_suffix('i').unwrap_or(unit);
-    let power = match unit {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
-        _ => return Err(bad()),
+    let last = text.rfind(|c: char| c.is_ascii_digit() || matches!(c, '.' | ' '));
+    let last = last.ok_or_else(|| UnitError::Size(text.to_owned()))?;
+    let (number, suffix) = text.split_at(last + 1);
+    let number = number.strip_suffix(' ').unwrap_or(number);
+    let size: f64 = number.parse().map_err(|_| UnitError::Number(number.to_owned()))?;
+    if size < 0.0 {
+        return Err(UnitError::Size(text.to_owned()));
+    }
+    let suffix = suffix.to_lowercase();
+    let mut letters = suffix.chars();
+    let power = match letters.next() {
+        None => 0,
+        Some('b') if suffix.len() == 1 => 0,
+        Some(letter) => match "kmgtp".find(letter) {
+            Some(at) if matches!(letters.as_str(), "" | "b" | "ib") => i32::try_from(at + 1).unwrap_or(0),
+            _ => return Err(UnitError::Suffix(suffix)),
+        },
     };
-    Ok((number * 1024f64.powi(power)) as i64)
+    Ok((size * 1024f64.powi(power)) as i64)
 }
 
 /// `%.{precision}g` of C and Go, for plain magnitudes.
@@ -106,32 +126,39 @@ pub fn local_time(seconds: i64) -> String {
     }
 }
 
-/// Nanoseconds of a Go duration such as `1h30m`, `1.5s`, `300ms`.
+/// Nanoseconds of a Go duration such as `1h30m`, `1.5s`, `-300ms`.
 pub fn go_duration(text: &str) -> Result<i64, UnitError> {
     let bad = || UnitError::Duration(text.to_owned());
-    let mut rest = text;
-    let mut total = 0f64;
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Ok(0);
+    }
     if rest.is_empty() {
         return Err(bad());
     }
+    let digit = |c: char| c.is_ascii_digit() || c == '.';
+    let mut total = 0f64;
     while !rest.is_empty() {
-        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
-        let (number, tail) = rest.split_at(number_end);
-        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_end);
+        let (number, tail) = rest.split_at(rest.find(|c: char| !digit(c)).unwrap_or(rest.len()));
+        let number: f64 = number.parse().map_err(|_| bad())?;
+        let (unit, tail) = tail.split_at(tail.find(digit).unwrap_or(tail.len()));
         let scale = match unit {
+            "" => return Err(UnitError::NoUnit(text.to_owned())),
             "ns" => 1.0,
             "us" | "µs" => 1e3,
             "ms" => 1e6,
             "s" => 1e9,
             "m" => 6e10,
             "h" => 3.6e12,
-            _ => return Err(bad()),
+            _ => return Err(UnitError::Unit(text.to_owned(), unit.to_owned())),
         };
-        total += number.parse::<f64>().map_err(|_| bad())? * scale;
+        total += number * scale;
         rest = tail;
     }
-    Ok(total as i64)
+    Ok((sign * total) as i64)
 }
 
 /// The `seconds[.nanoseconds]` the API wants for `--since` and `--until`.

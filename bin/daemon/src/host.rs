@@ -41,6 +41,8 @@ pub struct Limits {
     pub cpuset: bool,
     /// Number of processes.
     pub pids: bool,
+    /// Processes that wait for memory instead of being killed (v1 only).
+    pub oom_kill_disable: bool,
 }
 
 impl Limits {
@@ -51,7 +53,7 @@ impl Limits {
                 let has = |name: &str| unified.split_whitespace().any(|c| c == name);
                 let (memory, cpu) = (has("memory"), has("cpu"));
                 let (cpuset, pids) = (has("cpuset"), has("pids"));
-                Self { memory, swap: memory, shares: cpu, quota: cpu, cpuset, pids }
+                Self { memory, swap: memory, shares: cpu, quota: cpu, cpuset, pids, oom_kill_disable: false }
             }
             Err(_) => {
                 let has = |file: &str| fs::exists(format!("{ROOT}/{file}")).unwrap_or(false);
@@ -62,6 +64,7 @@ impl Limits {
                     quota: has("cpu/cpu.cfs_quota_us"),
                     cpuset: has("cpuset/cpuset.cpus"),
                     pids: has("pids/cgroup.procs"),
+                    oom_kill_disable: has("memory/memory.oom_control"),
                 }
             }
         }
@@ -85,6 +88,26 @@ pub fn file_system(folder: &Path) -> String {
 /// Whether the kernel passes packets on between interfaces.
 pub fn forwards() -> bool {
     fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
+}
+
+/// Whether a folder's file system tells what kind of thing each entry is (`d_type`), which overlayfs needs. A folder
+/// without entries tells nothing.
+pub fn tells_types(folder: &Path) -> bool {
+    use nix::{dir::Dir, fcntl::OFlag, sys::stat::Mode};
+    let Ok(mut entries) = Dir::open(folder, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        return false;
+    };
+    entries.iter().flatten().any(|entry| entry.file_type().is_some())
+}
+
+/// Whether the kernel copies up only metadata by default.
+pub fn metacopy() -> bool {
+    fs::read_to_string("/sys/module/overlay/parameters/metacopy").is_ok_and(|text| text.trim() == "Y")
+}
+
+/// Files this process has open.
+pub fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
 impl Host {

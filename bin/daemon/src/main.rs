@@ -4,15 +4,26 @@
 mod compose;
 mod gateway;
 mod host;
+mod identity;
+mod inside;
 mod listen;
+mod live;
+mod logs;
+mod notify;
+mod pidfile;
+mod service;
+mod signals;
+mod tls;
 
 use anyhow::Context as _;
-use config::{Config, ConfigError};
-use std::io::IsTerminal as _;
+use config::{Config, ConfigError, Encryption};
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tokio_rustls::TlsAcceptor;
 
 fn main() -> ExitCode {
+    if let Some(order) = inside::order() {
+        return inside::run(&order);
+    }
     let config = match Config::load(std::env::args_os()) {
         Ok(config) => config,
         Err(ConfigError::Flags(error)) => {
@@ -22,25 +33,35 @@ fn main() -> ExitCode {
         }
         Err(error) => return refuse(&error.into()),
     };
-    if let Err(error) = log_drivers::validate(&config.log_driver, &config.log_opts) {
-        return refuse(&anyhow::anyhow!("failed to set log opts: {}", error.chain()));
-    }
+    let tls = match check(&config) {
+        Ok(tls) => tls,
+        Err(error) => return refuse(&error),
+    };
     if config.validate {
-        println!("configuration OK");
+        // On standard error, as `dockerd` and `nginx -t` do.
+        eprintln!("configuration OK");
         return ExitCode::SUCCESS;
     }
-    let filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    let level = logs::start(&config.logging);
     actors::supervise::install_panic_hook();
     let outcome = runtime().and_then(|runtime| {
         // All control actors share this thread; their effects and the API run on the runtime's pool.
         let system = actix::System::with_tokio_rt(move || runtime);
-        system.block_on(compose::run(config))
+        system.block_on(service::run(config, tls, level))
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error),
+    }
+}
+
+/// What can be wrong with a configuration beyond its form.
+fn check(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
+    log_drivers::validate(&config.defaults.log_driver, &config.defaults.log_opts)
+        .map_err(|e| anyhow::anyhow!("failed to set log opts: {}", e.chain()))?;
+    match &config.sockets.encryption {
+        Encryption::Tls(files) => tls::acceptor(files).map(Some),
+        Encryption::Unsaid | Encryption::Declined => Ok(None),
     }
 }
 

@@ -25,21 +25,29 @@ pub fn strip(path: &str) -> Versioned<'_> {
     let Some((version, _)) = path.strip_prefix("/v").and_then(|p| p.split_once('/')) else {
         return Versioned::Bare;
     };
-    let Some(minor) = version.strip_prefix("1.").and_then(|m| m.parse::<u32>().ok()) else {
+    // What Docker's routes take for a version.
+    if version.is_empty() || !version.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Versioned::Bare;
-    };
-    if minor > API_MINOR {
+    }
+    let asked = numbers(version);
+    if asked > vec![1, API_MINOR] {
         return Versioned::Refused(format!(
             "client version {version} is too new. Maximum supported API version is {API}"
         ));
     }
-    if minor < MIN_API_MINOR {
+    if asked < vec![1, MIN_API_MINOR] {
         return Versioned::Refused(format!(
             "client version {version} is too old. Minimum supported API version is {MIN_API}, please upgrade your \
              client to a newer version"
         ));
     }
     Versioned::Served(path.get(2 + version.len()..).unwrap_or("/"))
+}
+
+/// Compared piece by piece; a piece that is no number counts as 0, one too large as the largest.
+fn numbers(version: &str) -> Vec<u32> {
+    let piece = |text: &str| text.parse().unwrap_or(if text.is_empty() { 0 } else { u32::MAX });
+    version.split('.').map(piece).collect()
 }
 
 #[cfg(test)]
@@ -57,6 +65,11 @@ mod tests {
     fn versions_outside_the_range_are_refused() {
         assert!(matches!(strip("/v1.99/info"), Versioned::Refused(text) if text.contains("too new")));
         assert!(matches!(strip("/v1.12/info"), Versioned::Refused(text) if text.contains("too old")));
+        assert!(
+            matches!(strip("/v2.0/info"), Versioned::Refused(text) if text.contains("version 2.0 is too new"))
+        );
+        assert!(matches!(strip("/v1/info"), Versioned::Refused(text) if text.contains("too old")));
+        assert_eq!(strip("/vx/info"), Versioned::Bare);
         assert_eq!(
             (API, MIN_API),
             (format!("1.{API_MINOR}").as_str(), format!("1.{MIN_API_MINOR}").as_str())

@@ -1,9 +1,10 @@
 //! What can go wrong at a port, in the few kinds a caller decides on.
 
+use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
 
 /// The class of a failure; the gateway alone turns it into an HTTP status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// The named object does not exist.
     NotFound,

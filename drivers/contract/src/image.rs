@@ -1,5 +1,6 @@
 //! Images: names, stored images, and the pull port.
 
+use crate::archive::BlockingStream;
 use crate::error::PortError;
 use crate::id::ImageId;
 use async_trait::async_trait;
@@ -53,6 +54,27 @@ pub struct ImageSummary {
     pub folders: Vec<std::path::PathBuf>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// The image it was made from here; empty = none.
+    pub parent: String,
+}
+
+/// What a container becomes an image with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CommitSpec {
+    /// The container's id.
+    pub container: String,
+    /// Its name as an image, if it gets one.
+    pub name: Option<String>,
+    /// Who made it.
+    pub author: String,
+    /// Its history's comment.
+    pub comment: String,
+    /// The container's configuration (Docker's JSON), for what else is left open.
+    pub container_config: serde_json::Value,
+    /// The configuration asked for, `None` = the container's.
+    pub config: Option<serde_json::Value>,
+    /// Dockerfile lines.
+    pub changes: Vec<String>,
 }
 
 /// Credentials from `X-Registry-Auth`.
@@ -108,6 +130,13 @@ pub trait Images: Send + Sync {
         name: Option<String>,
         message: String,
         changes: Vec<String>,
+    ) -> Result<ImageId, PortError>;
+    /// Makes an image of a container's own layer (an uncompressed OCI layer) over the image it runs on.
+    async fn commit(
+        &self,
+        parent: &ImageId,
+        layer: BlockingStream,
+        spec: CommitSpec,
     ) -> Result<ImageId, PortError>;
     /// Pulls from a registry.
     async fn pull(

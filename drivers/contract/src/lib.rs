@@ -3,6 +3,7 @@
 //! Actors know only these traits and plain types; each driver crate implements one of them.
 //! Nothing here does I/O.
 
+pub mod archive;
 pub mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
@@ -13,6 +14,7 @@ pub mod network;
 pub mod record;
 pub mod runtime;
 pub mod storage;
+pub mod volume;
 
 pub use error::{Kind, PortError};
 pub use id::{ContainerId, ExecId, ImageId};

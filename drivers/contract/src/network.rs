@@ -17,21 +17,29 @@ pub struct BridgeSpec {
     pub prefix: u8,
     /// MTU in bytes.
     pub mtu: u32,
-    /// What it keeps back.
+    /// What is let through.
     #[serde(default)]
-    pub barriers: Barriers,
+    pub policy: BridgePolicy,
 }
 
-/// What a bridge keeps back; by default nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a bridge lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Barriers {
+pub struct BridgePolicy {
     /// Nothing passes between its containers and the world.
     pub internal: bool,
-    /// Containers appear outside under their own addresses.
-    pub unmasked: bool,
-    /// Its containers do not reach each other.
-    pub apart: bool,
+    /// Its containers reach each other.
+    pub icc: bool,
+    /// What leaves it gets the address of the interface it leaves by.
+    pub masquerade: bool,
+    /// The kernel's forwarding is switched on for it.
+    pub forward: bool,
+}
+
+impl Default for BridgePolicy {
+    fn default() -> Self {
+        Self { internal: false, icc: true, masquerade: true, forward: true }
+    }
 }
 
 /// An IPv4 subnet.

@@ -50,6 +50,8 @@ pub trait Records: Send + Sync {
 pub trait Roots: Send + Sync {
     /// Folders for a container on an image; makes upper and work, mounts nothing.
     async fn ensure_root(&self, id: &ContainerId, image: &str) -> Result<RootSpec, PortError>;
+    /// The folder of the container's own layer; it need not be there.
+    fn own_layer(&self, id: &ContainerId) -> PathBuf;
     /// Removes them (unmounting what is still mounted).
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError>;
     /// Finishes what a killed daemon was removing.

@@ -3,13 +3,18 @@
 //! Adding a driver is one module and one line in [`catalogue`].
 
 mod attrs;
+mod dial;
 mod file;
+mod fluentd;
+mod journald;
 mod json_file;
 mod local;
 mod none;
 mod options;
+mod span;
 mod syslog;
 mod template;
+mod tls;
 
 pub use attrs::attributes;
 use contract::log::{LogDriverKind, Options};
@@ -17,7 +22,14 @@ use contract::{Kind, PortError};
 
 /// Every driver gantry has.
 pub fn catalogue() -> &'static [&'static dyn LogDriverKind] {
-    &[&json_file::JsonFile, &local::Local, &none::Nothing, &syslog::Syslog]
+    &[
+        &fluentd::Fluentd,
+        &journald::Journald,
+        &json_file::JsonFile,
+        &local::Local,
+        &none::Nothing,
+        &syslog::Syslog,
+    ]
 }
 
 /// The driver of that name.

@@ -8,6 +8,9 @@ use nix::errno::Errno;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+/// Whether bridges of this network namespace pass frames through netfilter; missing without the module br_netfilter.
+const NETFILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+
 /// Makes the bridge or brings an existing one to the spec.
 pub fn ensure(route: &mut Socket, spec: &BridgeSpec) -> Result<(), NetworkError> {
     check(spec)?;
@@ -23,7 +26,9 @@ pub fn ensure(route: &mut Socket, spec: &BridgeSpec) -> Result<(), NetworkError>
         return Err(NetworkError::NotABridge(spec.name.clone()));
     }
     route.transact(vec![link::address(found.index, spec.gateway, spec.prefix), link::up(found.index)])?;
-    set("/proc/sys/net/ipv4/ip_forward".into())?;
+    if spec.policy.forward {
+        set("/proc/sys/net/ipv4/ip_forward".into())?;
+    }
     // Without it the kernel drops 127.0.0.1 traffic redirected to the bridge; the guard chain closes the hole.
     set(format!("/proc/sys/net/ipv4/conf/{}/route_localnet", spec.name).into())
 }
@@ -45,6 +50,12 @@ fn create(route: &mut Socket, spec: &BridgeSpec) -> Result<(), NetworkError> {
 pub fn derived_mac(address: Ipv4Addr) -> [u8; 6] {
     let [a, b, c, d] = address.octets();
     [0x02, 0x42, a, b, c, d]
+}
+
+/// Where the bridge passes frames through netfilter, a rule keeps containers apart, and lets through what is published;
+/// elsewhere no rule sees the frames, and the ports themselves keep them apart.
+pub fn isolates(spec: &BridgeSpec) -> bool {
+    !spec.policy.icc && !std::fs::read_to_string(NETFILTER).is_ok_and(|now| now.trim() == "1")
 }
 
 fn check(spec: &BridgeSpec) -> Result<(), NetworkError> {

@@ -42,7 +42,7 @@ pub mod ifla {
     pub const INFO_SLAVE_DATA: u16 = 5;
     /// Inside `INFO_SLAVE_DATA` of a bridge port: hairpin mode.
     pub const PORT_MODE: u16 = 4;
-    /// Inside `INFO_SLAVE_DATA` of a bridge port: no traffic between isolated ports.
+    /// Inside `INFO_SLAVE_DATA` of a bridge port: it speaks with the bridge alone, not with other isolated ports.
     pub const PORT_ISOLATED: u16 = 33;
     /// Inside `INFO_DATA` of a veth.
     pub const VETH_PEER: u16 = 1;
@@ -94,15 +94,16 @@ pub fn up(index: u32) -> Message {
     Message::new(NEWLINK, ACKED, &ifinfo(index, true), "setting interface up")
 }
 
-/// A request that lets a bridge port send back where frames came from: where the bridge passes frames through netfilter,
-/// a container reaching its own published port needs it. Ports that are kept apart pass nothing to each other.
-pub fn port(name: &str, apart: bool) -> Message {
+/// A request that lets a bridge port send back where frames came from: where the bridge passes
+/// frames through netfilter, a container reaching its own published port needs it. `isolated` ports speak with the bridge,
+/// but not with each other.
+pub fn port(name: &str, isolated: bool) -> Message {
     let mut message =
-        Message::new(NEWLINK, ACKED, &ifinfo(0, false), format!("setting the bridge port {name}"));
+        Message::new(NEWLINK, ACKED, &ifinfo(0, false), format!("setting up the bridge port {name}"));
     message.text(ifla::IFNAME, name).nest(ifla::LINKINFO, |info| {
         info.text(ifla::INFO_SLAVE_KIND, "bridge").nest(ifla::INFO_SLAVE_DATA, |port| {
             port.bytes(ifla::PORT_MODE, &[1]);
-            if apart {
+            if isolated {
                 port.bytes(ifla::PORT_ISOLATED, &[1]);
             }
         });

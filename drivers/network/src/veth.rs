@@ -1,6 +1,6 @@
 //! The pair of interfaces joining a container to its bridge.
 
-use crate::bridge::derived_mac;
+use crate::bridge::{self, derived_mac};
 use crate::error::NetworkError;
 use crate::link::{self, Link, ifla};
 use crate::netns::Namespace;
@@ -86,7 +86,7 @@ fn create(
             });
         });
     });
-    let port = link::port(pair.host, endpoint.bridge.barriers.apart);
+    let port = link::port(pair.host, bridge::isolates(&endpoint.bridge));
     route.transact(vec![message, port])?;
     Ok(())
 }

@@ -8,7 +8,7 @@
 )]
 
 use contract::error::Kind;
-use contract::network::{Barriers, BridgeSpec, Endpoint, Networks, PortBinding, Protocol, Survey};
+use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Protocol, Survey};
 use gantry_network::Bridges;
 use nix::sched::{CloneFlags, unshare};
 use std::future::Future;
@@ -116,7 +116,7 @@ fn bridge() -> BridgeSpec {
         gateway: Ipv4Addr::new(10, 99, 0, 1),
         prefix: 16,
         mtu: 1500,
-        barriers: Barriers::default(),
+        policy: Default::default(),
     }
 }
 

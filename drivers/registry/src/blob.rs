@@ -13,8 +13,6 @@ use std::time::Duration;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-/// Tries a download gets without getting further (Docker's default).
-const ATTEMPTS: u32 = 5;
 /// Largest configuration taken, bytes.
 const SMALL: usize = 4 << 20;
 
@@ -34,13 +32,22 @@ pub async fn fetch_small(session: &Session, blob: &Descriptor) -> Result<Bytes, 
     Ok(body)
 }
 
-/// A layer, into a file under `folder` named by its digest. `pause` is the unit of waiting between tries.
+/// How often a download is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Tries {
+    /// Without getting further.
+    pub most: u32,
+    /// Unit of waiting in between.
+    pub pause: Duration,
+}
+
+/// A layer, into a file under `folder` named by its digest.
 pub async fn fetch(
     session: &Session,
     blob: &Descriptor,
     folder: &Path,
     lines: &Lines,
-    pause: Duration,
+    tries: Tries,
 ) -> Result<PathBuf, Fault> {
     let mut download = Download::begin(blob, folder).await?;
     let mut failures = 0;
@@ -53,12 +60,12 @@ pub async fn fetch(
             Err(fault) if fault.passing() => {
                 // One that gets on may be interrupted as often as it likes.
                 failures = if download.have > before { 1 } else { failures + 1 };
-                if failures >= ATTEMPTS {
+                if failures >= tries.most {
                     return Err(fault);
                 }
                 for left in (1..=failures).rev() {
                     lines.retrying(blob.short(), left).await;
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(tries.pause).await;
                 }
             }
             Err(fault) => {

@@ -1,6 +1,6 @@
 //! All layers of an image: those that are missing downloaded a few at a time, each unpacked as soon as it is there.
 
-use crate::blob;
+use crate::blob::{self, Tries};
 use crate::fault::Fault;
 use crate::manifest::Descriptor;
 use crate::progress::Lines;
@@ -9,26 +9,30 @@ use contract::image::LayerSink;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 use tokio::sync::Semaphore;
-
-/// Downloads at once, over all pulls (Docker's default).
-const DOWNLOADS: usize = 3;
 
 /// What all pulls share: they must neither fetch one blob into one file together nor take all of the machine.
 pub struct Traffic {
-    downloads: Semaphore,
+    downloads: Mutex<Arc<Semaphore>>,
     extractions: Semaphore,
     blobs: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
-    pub(crate) pause: Duration,
 }
 
 impl Traffic {
-    /// Nothing is under way; `pause` is the unit of waiting between tries.
-    pub fn new(pause: Duration) -> Self {
+    /// Nothing is under way; so many layers are fetched at once, over all pulls.
+    pub fn new(downloads: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (downloads, extractions) = (Semaphore::new(DOWNLOADS), Semaphore::new(cores));
-        Self { downloads, extractions, blobs: Mutex::default(), pause }
+        let downloads = Mutex::new(Arc::new(Semaphore::new(downloads)));
+        Self { downloads, extractions: Semaphore::new(cores), blobs: Mutex::default() }
+    }
+
+    /// Another number of downloads at once, beside those under way.
+    pub fn allow(&self, downloads: usize) {
+        *self.downloads.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Semaphore::new(downloads));
+    }
+
+    fn downloads(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.downloads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The lock of a blob.
@@ -54,6 +58,8 @@ pub struct Pull<'a> {
     pub sink: Arc<dyn LayerSink>,
     /// Where lines go.
     pub lines: Lines,
+    /// How often a layer is tried.
+    pub tries: Tries,
 }
 
 impl Pull<'_> {
@@ -99,15 +105,16 @@ impl Pull<'_> {
             self.lines.state(layer.short(), "Already exists").await;
             return Ok(());
         }
-        let slot = match self.traffic.downloads.try_acquire() {
+        let downloads = self.traffic.downloads();
+        let slot = match downloads.try_acquire() {
             Ok(slot) => slot,
             Err(_) => {
                 self.lines.state(layer.short(), "Waiting").await;
-                self.traffic.downloads.acquire().await.map_err(ended)?
+                downloads.acquire().await.map_err(ended)?
             }
         };
         let folder = self.sink.partial();
-        let file = blob::fetch(self.session, layer, &folder, &self.lines, self.traffic.pause).await?;
+        let file = blob::fetch(self.session, layer, &folder, &self.lines, self.tries).await?;
         drop(slot);
         let core = self.traffic.extractions.acquire().await.map_err(ended)?;
         let paced = Mutex::new(self.lines.paced(layer.short(), "Extracting", layer.size));

@@ -71,11 +71,6 @@ pub async fn shim(
 fn prepare(spec: &SandboxSpec, facts: &HostFacts, config_file: &Path) -> std::io::Result<()> {
     let host_resolv = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     files::write(spec, &host_resolv)?;
-    for bind in spec.container.binds.iter().filter(|b| b.make_source) {
-        if !std::fs::exists(&bind.source)? {
-            std::fs::create_dir_all(&bind.source)?;
-        }
-    }
     match std::fs::remove_file(spec.directory.join("exit.json")) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
         _ => {}

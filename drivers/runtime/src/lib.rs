@@ -1,5 +1,6 @@
 //! The daemon's side of the shims: launches them, speaks with them, reads the spools they write.
 
+mod archives;
 mod attach;
 pub mod files;
 mod launch;
@@ -7,6 +8,7 @@ mod link;
 pub mod oci;
 mod spool;
 
+pub use archives::{Order, VERB};
 pub use link::Signals;
 pub use spool::FileSpools;
 

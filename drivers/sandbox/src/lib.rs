@@ -15,3 +15,6 @@ mod seccomp;
 pub mod socket;
 pub mod spool;
 pub mod terminal;
+
+pub use identity::look_up;
+pub use rootfs::view;

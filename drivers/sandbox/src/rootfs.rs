@@ -7,6 +7,7 @@ mod hide;
 mod options;
 mod overlay;
 mod tree;
+pub mod view;
 
 pub use detached::{Reach, change};
 pub use tree::lies_on;

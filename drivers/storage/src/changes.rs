@@ -1,4 +1,4 @@
-//! The Dockerfile instructions that `import --change` takes (Dockerfile reference, each instruction's section).
+//! The Dockerfile instructions that `--change` of `import` and `commit` takes (Dockerfile reference, each instruction's section).
 
 mod health;
 mod words;
@@ -9,11 +9,18 @@ use words::{expand, pairs, words};
 
 /// An image's `config` object from instructions.
 pub(crate) fn apply(changes: &[String]) -> Result<Value, PortError> {
-    let mut config = Map::new();
+    amend(Map::new(), changes).map(Value::Object)
+}
+
+/// A `config` object changed by instructions.
+pub(crate) fn amend(
+    mut config: Map<String, Value>,
+    changes: &[String],
+) -> Result<Map<String, Value>, PortError> {
     for line in joined(changes) {
         instruction(&mut config, &line)?;
     }
-    Ok(Value::Object(config))
+    Ok(config)
 }
 
 /// Instructions one a line: continued lines put together, comments and empty lines left out.

@@ -151,6 +151,7 @@ impl Core {
         &self,
         config: &[u8],
         names: &[String],
+        parent: Option<&str>,
     ) -> Result<(String, Vec<Taken>), PortError> {
         let id = digest_of(config);
         let layers = diff_ids(config)?;
@@ -168,6 +169,10 @@ impl Core {
             });
             let taken = taken.collect();
             index.add(&id, layers, names, now_ns());
+            // It may have gone while its layers were held.
+            if let Some(parent) = parent.filter(|p| index.images.contains_key(*p)) {
+                index.parents.insert(id.clone(), parent.to_owned());
+            }
             Ok(taken)
         })?;
         Ok((id, taken))
@@ -202,9 +207,10 @@ impl Core {
 
     /// What an image says of itself.
     pub(crate) fn summary(&self, id: &str) -> Result<ImageSummary, PortError> {
-        let (names, layers, tagged_ns) = self.ask(|index| {
+        let (names, layers, tagged_ns, parent) = self.ask(|index| {
             let tagged = index.tagged.get(id).copied().unwrap_or(0);
-            (index.names_of(id), index.images.get(id).cloned().unwrap_or_default(), tagged)
+            let parent = index.parents.get(id).cloned().unwrap_or_default();
+            (index.names_of(id), index.images.get(id).cloned().unwrap_or_default(), tagged, parent)
         });
         let path = self.config_path(id);
         let bytes = std::fs::read(&path).map_err(failed("reading", &path))?;
@@ -227,6 +233,7 @@ impl Core {
             config,
             layers,
             labels: labels.unwrap_or_default(),
+            parent,
         })
     }
 

@@ -5,9 +5,10 @@
 
 use rustix::fs::{self as rfs, AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -35,6 +36,28 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
         }
     }
     std::fs::remove_dir(path)
+}
+
+/// Levels of folders that a path of the kernel's length can have.
+const DEPTH: u32 = 2048;
+
+/// Removes a folder of a container that may run: nothing in it is moved, for an overlay refuses that.
+pub(crate) fn clear_away(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    descend(parent, name, DEPTH)
+}
+
+fn descend(parent: &OwnedFd, name: &OsStr, depth: u32) -> io::Result<()> {
+    if depth == 0 {
+        return Err(Errno::NAMETOOLONG.into());
+    }
+    let folder = rfs::openat(parent, name, FOLDER, Mode::empty())?;
+    for inner in clear(&folder)? {
+        descend(&folder, OsStr::from_bytes(inner.to_bytes()), depth - 1)?;
+    }
+    match rfs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// Removes what is no folder, and empty folders; answers the others.

@@ -15,6 +15,8 @@ pub(crate) struct Index {
     pub(crate) images: BTreeMap<String, Vec<String>>,
     /// When an image last got a name, ns since the epoch.
     pub(crate) tagged: BTreeMap<String, i64>,
+    /// The image that an image was made from here.
+    pub(crate) parents: BTreeMap<String, String>,
 }
 
 impl Index {
@@ -63,7 +65,13 @@ impl Index {
     pub(crate) fn forget(&mut self, id: &str) {
         self.images.remove(id);
         self.tagged.remove(id);
+        self.parents.remove(id);
         self.names.retain(|_, i| i != id);
+    }
+
+    /// Whether another image was made from it.
+    pub(crate) fn has_children(&self, id: &str) -> bool {
+        self.parents.values().any(|parent| parent == id)
     }
 
     /// Names of an image.

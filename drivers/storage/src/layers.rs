@@ -127,6 +127,23 @@ impl Layers {
     }
 }
 
+/// Layers as overlay wants them, topmost first.
+pub(crate) fn stack(folders: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut lower: Vec<PathBuf> = Vec::new();
+    for diff in folders {
+        let opaque = crate::place::is_opaque(&diff);
+        // Overlay refuses a folder named twice; the upper occurrence decides.
+        if !lower.contains(&diff) {
+            lower.push(diff);
+        }
+        // Overlay does not heed this mark on a root, so what is below is left out.
+        if opaque {
+            break;
+        }
+    }
+    lower
+}
+
 /// A layer without a name; removed from the disk with this value.
 #[derive(Debug)]
 pub(crate) struct Half {

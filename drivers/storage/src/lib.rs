@@ -2,6 +2,7 @@
 
 mod archive;
 mod changes;
+mod commit;
 mod config;
 mod core;
 mod decompress;
@@ -22,7 +23,9 @@ mod removal;
 mod roots;
 mod store;
 mod tar;
+pub mod transfer;
 mod unpack;
+mod volumes;
 
 pub use limits::Limits;
 pub use network_records::FileNetworkRecords;
@@ -30,3 +33,4 @@ pub use records::FileRecords;
 pub use reference::Reference;
 pub use roots::OverlayRoots;
 pub use store::Store;
+pub use volumes::LocalVolumes;

@@ -44,10 +44,20 @@ impl Making {
 
     /// Makes the image of its layers.
     pub(crate) fn finish(&self, config: &[u8], names: &[String]) -> Result<(String, Vec<Taken>), PortError> {
+        self.finish_over(None, config, names)
+    }
+
+    /// The same of one made from another.
+    pub(crate) fn finish_over(
+        &self,
+        parent: Option<&str>,
+        config: &[u8],
+        names: &[String],
+    ) -> Result<(String, Vec<Taken>), PortError> {
         for layer in crate::config::diff_ids(config)? {
             self.hold(&layer);
         }
-        self.core.add_image(config, names)
+        self.core.add_image(config, names, parent)
     }
 }
 

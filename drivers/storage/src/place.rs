@@ -1,9 +1,9 @@
-//! One member after another placed in a layer's folder, never touching anything outside it.
+//! One member after another placed in a layer's folder or in a container's, never touching anything outside it.
 //!
-//! The form is overlayfs's (kernel documentation, "whiteouts and opaque directories"), the archive's that of the OCI
+//! A layer's form is overlayfs's (kernel documentation, "whiteouts and opaque directories"), the archive's that of the OCI
 //! image specification ("Representing Changes").
 
-use crate::erase::remove_tree;
+use crate::erase::{clear_away, remove_tree};
 use crate::inside::{components, existing_folder, folder_at};
 use crate::limits::{exceeded, remember};
 use crate::tar::{Member, bad};
@@ -20,9 +20,26 @@ use std::path::{Path, PathBuf};
 const PIECE: usize = 1 << 17;
 const OPAQUE: &str = "trusted.overlay.opaque";
 
-/// A layer on its way to disk.
+/// What the members make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Makes {
+    /// A layer: names may stand for deletions.
+    Layer,
+    /// Files of a container, seen from its root by a process that has one thread.
+    Files {
+        /// A folder and something else never take each other's place.
+        keep_kinds: bool,
+        /// Who gets everything, instead of whom the stream names.
+        owner: Option<(u32, u32)>,
+    },
+}
+
+/// A stream on its way to disk.
 pub(crate) struct Place {
     root: File,
+    /// The folder below the root that everything goes to.
+    base: Vec<u8>,
+    makes: Makes,
     /// Folders and their times.
     folders: Vec<(Vec<u8>, (i64, i64))>,
     names: usize,
@@ -40,9 +57,27 @@ enum Before {
 }
 
 impl Place {
-    /// Into this folder; files may have `limit` bytes together, holes counted.
+    /// A layer into this folder; files may have `limit` bytes together, holes counted.
     pub(crate) fn new(root: File, limit: u64) -> Self {
-        Self { root, folders: Vec::new(), names: 0, size: 0, limit, buffer: vec![0; PIECE] }
+        let (base, makes) = (Vec::new(), Makes::Layer);
+        Self { root, base, makes, folders: Vec::new(), names: 0, size: 0, limit, buffer: vec![0; PIECE] }
+    }
+
+    /// Whatever it makes, into a folder below this root.
+    pub(crate) fn below(root: File, base: &[u8], makes: Makes) -> Self {
+        Self { base: base.to_vec(), makes, ..Self::new(root, u64::MAX) }
+    }
+
+    /// Path from the root.
+    fn path(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let base: Vec<&[u8]> = self.base.split(|b| *b == b'/').filter(|p| !p.is_empty()).collect();
+        [base.as_slice(), parts].concat().join(&b'/')
+    }
+
+    fn folder(&self, parts: &[&[u8]]) -> io::Result<OwnedFd> {
+        let path = self.path(parts);
+        let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|p| !p.is_empty()).collect();
+        folder_at(self.root.as_fd(), &parts)
     }
 
     /// Sets the folders' times, last because placing members inside changes them; answers the bytes of all files.
@@ -68,45 +103,81 @@ impl Place {
     pub(crate) fn member(&mut self, member: &Member, content: &mut impl Read) -> io::Result<()> {
         let parts = components(&member.path)?;
         let Some((name, above)) = parts.split_last() else {
+            if self.makes != Makes::Layer {
+                // The folder that is copied into stays as it is.
+                return Ok(());
+            }
             if !member.kind.is_dir() {
                 return Err(bad("the root is no folder"));
             }
-            own(&self.root, member)?;
+            own(&self.root, member, self.makes)?;
             return self.remember(Vec::new(), member);
         };
-        if parts.iter().any(|p| p.starts_with(b".wh..wh.") && *p != b".wh..wh..opq") {
+        let layer = self.makes == Makes::Layer;
+        if layer && parts.iter().any(|p| p.starts_with(b".wh..wh.") && *p != b".wh..wh..opq") {
             // Notes of aufs to itself.
             return Ok(());
         }
-        if above.iter().any(|p| p.starts_with(b".wh.")) {
+        if layer && above.iter().any(|p| p.starts_with(b".wh.")) {
             return Err(bad("path leads through a whiteout"));
         }
-        let parent = folder_at(self.root.as_fd(), above)?;
-        if *name == b".wh..wh..opq" {
+        let parent = self.folder(above)?;
+        if layer && *name == b".wh..wh..opq" {
             return opaque(&parent);
         }
-        if let Some(gone) = name.strip_prefix(b".wh.") {
+        if let Some(gone) = name.strip_prefix(b".wh.").filter(|_| layer) {
             return whiteout(&parent, gone);
         }
         let name = OsStr::from_bytes(name);
-        let before = clear(&parent, name, member.kind.is_dir())?;
+        let before = self.clear(&parent, name, member)?;
         if member.kind.is_dir() {
-            folder(&parent, name, member, before)?;
-            self.remember(parts.join(&b'/'), member)
+            folder(&parent, name, member, before, self.makes)?;
+            self.remember(self.path(&parts), member)
         } else if member.kind.is_file() || member.kind.is_contiguous() {
             self.file(&parent, name, member, content)
         } else if member.kind.is_hard_link() {
             let target = components(&member.link)?;
             let Some((target, above)) = target.split_last() else { return Err(bad("hard link to the root")) };
             // A link to a link is a link itself: its target is not followed.
-            let from = folder_at(self.root.as_fd(), above)?;
+            let from = self.folder(above)?;
             Ok(rfs::linkat(&from, OsStr::from_bytes(target), &parent, name, AtFlags::empty())?)
         } else if member.kind.is_symlink() {
             rfs::symlinkat(OsStr::from_bytes(&member.link), &parent, name)?;
-            dress(&parent, name, member)
+            dress(&parent, name, member, self.makes)
         } else {
-            node(&parent, name, member)
+            node(&parent, name, member, self.makes)
         }
+    }
+
+    /// Makes room for a member.
+    fn clear(&self, parent: &OwnedFd, name: &OsStr, member: &Member) -> io::Result<Before> {
+        let stat = match rfs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(Before::Nothing),
+            other => other?,
+        };
+        let (is, comes) =
+            (FileType::from_raw_mode(stat.st_mode) == FileType::Directory, member.kind.is_dir());
+        if let Makes::Files { keep_kinds: true, .. } = self.makes
+            && is != comes
+        {
+            let word = |folder| if folder { "directory" } else { "non-directory" };
+            let (shown, base) = (String::from_utf8_lossy(&member.path), String::from_utf8_lossy(&self.base));
+            let text = format!(
+                "cannot overwrite {} {:?} with {} {:?}",
+                word(is),
+                shown.trim_end_matches('/'),
+                word(comes),
+                format!("/{base}"),
+            );
+            return Err(io::Error::other(text));
+        }
+        match (is, comes) {
+            (true, true) => return Ok(Before::Folder),
+            (true, false) if self.makes == Makes::Layer => remove_tree(&through(parent, name))?,
+            (true, false) => clear_away(parent, name)?,
+            (false, _) => rfs::unlinkat(parent, name, AtFlags::empty())?,
+        }
+        Ok(if is_whiteout(&stat) { Before::Whiteout } else { Before::Nothing })
     }
 
     fn file(
@@ -133,7 +204,7 @@ impl Place {
                 file.set_len(sparse.real)?;
             }
         }
-        own(&file, member)?;
+        own(&file, member, self.makes)?;
         Ok(rfs::futimens(&file, &times(member.mtime))?)
     }
 
@@ -167,21 +238,7 @@ fn through(parent: &OwnedFd, name: &OsStr) -> PathBuf {
     Path::new(&format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name)
 }
 
-/// Makes room for a member of that name.
-fn clear(parent: &OwnedFd, name: &OsStr, for_folder: bool) -> io::Result<Before> {
-    let stat = match rfs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(Before::Nothing),
-        other => other?,
-    };
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory if for_folder => return Ok(Before::Folder),
-        FileType::Directory => remove_tree(&through(parent, name))?,
-        _ => rfs::unlinkat(parent, name, AtFlags::empty())?,
-    }
-    Ok(if is_whiteout(&stat) { Before::Whiteout } else { Before::Nothing })
-}
-
-fn is_whiteout(stat: &rfs::Stat) -> bool {
+pub(crate) fn is_whiteout(stat: &rfs::Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
@@ -205,20 +262,20 @@ fn whiteout(parent: &OwnedFd, gone: &[u8]) -> io::Result<()> {
     }
 }
 
-fn folder(parent: &OwnedFd, name: &OsStr, member: &Member, before: Before) -> io::Result<()> {
+fn folder(parent: &OwnedFd, name: &OsStr, member: &Member, before: Before, makes: Makes) -> io::Result<()> {
     if before != Before::Folder {
         rfs::mkdirat(parent, name, Mode::from_raw_mode(0o700))?;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rfs::openat(parent, name, flags, Mode::empty())?;
-    if before == Before::Whiteout {
+    if before == Before::Whiteout && makes == Makes::Layer {
         // The name was deleted from the layers below and made anew: nothing of theirs may show through.
         opaque(&folder)?;
     }
-    own(folder, member)
+    own(folder, member, makes)
 }
 
-fn node(parent: &OwnedFd, name: &OsStr, member: &Member) -> io::Result<()> {
+fn node(parent: &OwnedFd, name: &OsStr, member: &Member, makes: Makes) -> io::Result<()> {
     let number = || member.device().map(|(major, minor)| rfs::makedev(major, minor));
     // A device node in a layer opens nothing: the container's device policy decides.
     let (kind, device) = match member.kind {
@@ -228,7 +285,7 @@ fn node(parent: &OwnedFd, name: &OsStr, member: &Member) -> io::Result<()> {
         k => return Err(bad(format!("unhandled tar header type {}", k.as_byte()))),
     };
     rfs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), device)?;
-    dress(parent, name, member)
+    dress(parent, name, member, makes)
 }
 
 /// Attributes a layer may not set: they would steer overlayfs.
@@ -249,23 +306,39 @@ fn tolerate(outcome: rustix::io::Result<()>) -> io::Result<()> {
     }
 }
 
+fn owner(member: &Member, makes: Makes) -> (Uid, Gid) {
+    let (uid, gid) = match makes {
+        Makes::Files { owner: Some(owner), .. } => owner,
+        _ => (member.uid, member.gid),
+    };
+    (Uid::from_raw(uid), Gid::from_raw(gid))
+}
+
 /// Owner, mode and attributes of an open file or folder.
-fn own(fd: impl AsFd, member: &Member) -> io::Result<()> {
+fn own(fd: impl AsFd, member: &Member, makes: Makes) -> io::Result<()> {
     // Ownership first: changing it clears the set-id bits and file capabilities.
-    rfs::fchown(&fd, Some(Uid::from_raw(member.uid)), Some(Gid::from_raw(member.gid)))?;
+    let (uid, gid) = owner(member, makes);
+    rfs::fchown(&fd, Some(uid), Some(gid))?;
     rfs::fchmod(&fd, mode(member)?)?;
     attributes(member)
         .try_for_each(|(name, value)| tolerate(rfs::fsetxattr(&fd, name, value, XattrFlags::empty())))
 }
 
 /// The same, and the time, of what cannot be opened: links, fifos, devices.
-fn dress(parent: &OwnedFd, name: &OsStr, member: &Member) -> io::Result<()> {
-    let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
+fn dress(parent: &OwnedFd, name: &OsStr, member: &Member, makes: Makes) -> io::Result<()> {
+    let (uid, gid) = owner(member, makes);
     rfs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     if !member.kind.is_symlink() {
         rfs::chmodat(parent, name, mode(member)?, AtFlags::empty())?;
     }
-    let path = through(parent, name);
+    let path = match makes {
+        Makes::Layer => through(parent, name),
+        // The container's /proc is not to be trusted, and only this thread has a working folder.
+        Makes::Files { .. } => {
+            rustix::process::fchdir(parent)?;
+            Path::new(".").join(name)
+        }
+    };
     for (key, value) in attributes(member) {
         tolerate(rfs::lsetxattr(&path, key, value, XattrFlags::empty()))?;
     }
@@ -276,4 +349,10 @@ fn dress(parent: &OwnedFd, name: &OsStr, member: &Member) -> io::Result<()> {
 pub(crate) fn is_opaque(folder: &Path) -> bool {
     let mut value = [0u8; 1];
     matches!(rfs::lgetxattr(folder, OPAQUE, &mut value[..]), Ok(1)) && value == *b"y"
+}
+
+/// The same of an open one.
+pub(crate) fn is_opaque_at(folder: impl AsFd) -> bool {
+    let mut value = [0u8; 1];
+    matches!(rfs::fgetxattr(folder, OPAQUE, &mut value[..]), Ok(1)) && value == *b"y"
 }

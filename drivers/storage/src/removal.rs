@@ -56,10 +56,26 @@ fn single(names: &[String]) -> bool {
     digests.len() == 1 && one.is_some_and(|r| digests.contains(r))
 }
 
+/// Other images were made from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Children {
+    No,
+    Some,
+}
+
 /// What keeps the image from being deleted.
-fn obstacle(id: &str, names: &[String], users: &[User], force: Force) -> Option<PortError> {
+fn obstacle(
+    id: &str,
+    children: Children,
+    names: &[String],
+    users: &[User],
+    force: Force,
+) -> Option<PortError> {
     let refuse =
         |how: &str, why: String| Some(conflict(format!("unable to delete {} ({how}) - {why}", short(id))));
+    if children == Children::Some {
+        return refuse("cannot be forced", "image has dependent child images".into());
+    }
     if let Some(user) = users.iter().find(|u| u.running) {
         let why = format!("image is being used by running container {}", short(&user.container));
         return refuse("cannot be forced", why);
@@ -85,14 +101,15 @@ impl Index {
         let (id, by_id) = self.find(text)?;
         let names = self.names_of(&id);
         let mut removed = Vec::new();
+        let children = if self.has_children(&id) { Children::Some } else { Children::No };
         if by_id {
             if single(&names) {
-                if let Some(error) = obstacle(&id, &[], users, force) {
+                if let Some(error) = obstacle(&id, children, &[], users, force) {
                     return Err(error);
                 }
                 self.untag(names, &mut removed);
             }
-            if let Some(error) = obstacle(&id, &self.names_of(&id), users, force) {
+            if let Some(error) = obstacle(&id, children, &self.names_of(&id), users, force) {
                 return Err(error);
             }
             let rest = self.names_of(&id);
@@ -110,8 +127,9 @@ impl Index {
                 return Ok(removed);
             }
         }
-        // A stopped container's root still stands on the layers: the image stays as long, without a name.
-        if users.is_empty() {
+        // A stopped container's root still stands on the layers, and images made from this one name it: it stays as
+        // long, without a name.
+        if users.is_empty() && children == Children::No {
             self.forget(&id);
             removed.push(Removed::Deleted(id));
         }

@@ -82,6 +82,10 @@ impl Roots for OverlayRoots {
         blocking(move || make(&folder, lower)).await
     }
 
+    fn own_layer(&self, id: &ContainerId) -> PathBuf {
+        self.base.join(id.as_str()).join("diff")
+    }
+
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError> {
         let folder = self.folder(id)?;
         blocking(move || remove(&folder)).await

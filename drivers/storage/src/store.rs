@@ -6,9 +6,10 @@ use crate::limits::Limits;
 use crate::making::Making;
 use crate::reference::Reference;
 use crate::removal::{Force, User};
-use crate::{archive, import, pull};
+use crate::{archive, commit, import, pull};
 use async_trait::async_trait;
-use contract::image::{Credentials, ImageSummary, Images, ProgressSink, Puller, Removed};
+use contract::archive::BlockingStream;
+use contract::image::{CommitSpec, Credentials, ImageSummary, Images, ProgressSink, Puller, Removed};
 use contract::{ImageId, Kind, PortError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,20 +41,7 @@ impl Store {
             let (id, _) = index.find(image)?;
             Ok::<_, PortError>(index.images.get(&id).cloned().unwrap_or_default())
         })?;
-        let mut lower: Vec<PathBuf> = Vec::new();
-        for layer in layers.iter().rev() {
-            let diff = self.core.layers.diff(layer);
-            let opaque = crate::place::is_opaque(&diff);
-            // Overlay refuses a folder named twice; the upper occurrence decides.
-            if !lower.contains(&diff) {
-                lower.push(diff);
-            }
-            // Overlay does not heed this mark on a root, so what is below is left out.
-            if opaque {
-                break;
-            }
-        }
-        Ok(lower)
+        Ok(crate::layers::stack(layers.iter().rev().map(|layer| self.core.layers.diff(layer))))
     }
 
     fn making(&self) -> Making {
@@ -140,6 +128,24 @@ impl Images for Store {
         blocking(move || {
             let names: Vec<String> = name.iter().map(Reference::tagged).collect();
             import::import(&making, &path, &names, import::Described { message, changes })
+        })
+        .await
+    }
+
+    async fn commit(
+        &self,
+        parent: &ImageId,
+        layer: BlockingStream,
+        spec: CommitSpec,
+    ) -> Result<ImageId, PortError> {
+        let name = spec.name.as_deref().map(Reference::parse).transpose()?;
+        if name.as_ref().is_some_and(|n| n.digest.is_some()) {
+            return Err(PortError::new(Kind::Invalid, "refusing to create a tag with a digest reference"));
+        }
+        let (making, parent) = (self.making(), parent.as_str().to_owned());
+        blocking(move || {
+            let names: Vec<String> = name.iter().map(Reference::tagged).collect();
+            commit::commit(&making, &parent, layer, &names, &spec)
         })
         .await
     }

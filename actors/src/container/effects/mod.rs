@@ -1,20 +1,23 @@
 //! What a container's machine decides, done: starts with their undoing, ends, removals. Runs outside the actors,
 //! under the container's lane.
 
+mod lending;
 mod links;
 mod network;
 mod sharing;
 mod switching;
+mod volumes;
 
-pub use network::readopt;
+pub use lending::lend;
 pub use switching::{connect, disconnect};
 
 use network::{detach, is_answered, join, lease, namespace};
 
+use super::messages::Along;
 use crate::shared::{CLOSE, Shared, lock};
 use contract::error::Kind;
 use contract::network::Endpoint;
-use contract::record::{ContainerSpec, ContainerState};
+use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
 use contract::runtime::{Answers, Created, SandboxSpec, Target};
 use contract::storage::Durability;
 use contract::{ContainerId, PortError};
@@ -69,6 +72,7 @@ pub async fn start(
         tracing::warn!(container = id.short(), "undoing a start: {}", error.chain());
     }
     warn(spec, detach(shared, spec, &state.endpoints).await);
+    warn(spec, volumes::release(shared, spec).await);
     let state = ContainerState {
         wanted: false,
         error: failure.error.chain(),
@@ -91,6 +95,8 @@ async fn steps(
 ) -> Result<i32, Failure> {
     let root = shared.ports.roots.ensure_root(id, &spec.image).await?;
     let owner = sharing::owner(shared, spec)?;
+    let mut container = spec.clone();
+    volumes::mount(shared, &mut container).await?;
     lease(shared, spec, state).await?;
     shared.logging(spec, &state.name).map_err(|e| {
         PortError::new(
@@ -103,7 +109,6 @@ async fn steps(
     })?;
     let linked = links::of_starting(shared, spec, state)?;
     let netns = namespace(shared, spec, owner.as_deref()).await?;
-    let mut container = spec.clone();
     if let Some(owner) = &owner {
         container.hostname.clone_from(&owner.spec.hostname);
         container.domainname.clone_from(&owner.spec.domainname);
@@ -175,18 +180,33 @@ pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoints: &[End
     let id = ContainerId::new(spec.id.clone());
     let mut errors = detach(shared, spec, endpoints).await;
     errors.extend(shared.ports.runtime.remove(&id).await.err());
+    errors.extend(volumes::release(shared, spec).await);
     warn(spec, errors);
+}
+
+/// How a container is removed.
+pub struct Removal<'a> {
+    /// Its last network attachments.
+    pub endpoints: &'a [Endpoint],
+    /// How long attached clients are waited for.
+    pub patience: Duration,
+    /// What goes with it.
+    pub along: Along,
+}
+
+/// Puts a running container back on its network and notes which volumes it uses.
+pub async fn readopt(shared: &Shared, pid: i32, record: &ContainerRecord) {
+    if let Err(error) = volumes::hold(shared, &record.spec).await {
+        tracing::warn!(container = record.spec.id, "its volumes: {}", error.chain());
+    }
+    network::readopt(shared, &record.spec, pid, &record.state).await;
 }
 
 /// Removes all of a stopped container; goes on past errors and reports them together. Its record goes last and only
 /// when nothing else is left of it: without it nobody could try again.
-pub async fn remove(
-    shared: &Arc<Shared>,
-    spec: &ContainerSpec,
-    endpoints: &[Endpoint],
-    patience: Duration,
-) -> Result<(), PortError> {
+pub async fn remove(shared: &Arc<Shared>, spec: &ContainerSpec, how: Removal<'_>) -> Result<(), PortError> {
     let id = ContainerId::new(spec.id.clone());
+    let Removal { endpoints, patience, along } = how;
     let steps = async {
         let mut errors = detach(shared, spec, endpoints).await;
         errors.extend(shared.ports.runtime.remove(&id).await.err());
@@ -197,6 +217,10 @@ pub async fn remove(
             logging.router.close(CLOSE).await;
         }
         errors.extend(shared.ports.roots.remove_root(&id).await.err());
+        errors.extend(volumes::release(shared, spec).await);
+        if along == Along::Volumes && errors.is_empty() {
+            errors.extend(volumes::discard(shared, spec).await);
+        }
         if errors.is_empty() {
             errors.extend(shared.ports.records.remove(&id).await.err());
         }

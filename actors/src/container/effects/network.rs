@@ -100,7 +100,7 @@ async fn ask(network: &Known, container: &str, wish: Wish) -> Result<Ipv4Addr, P
 /// network. True when that is another one than before.
 pub(super) fn route(endpoints: &mut [Endpoint], networks: &BTreeMap<String, Attachment>) -> bool {
     let priority = |e: &Endpoint| networks.get(&e.network_name).map_or(0, |a| a.gateway_priority);
-    let outward = endpoints.iter().filter(|e| !e.bridge.barriers.internal);
+    let outward = endpoints.iter().filter(|e| !e.bridge.policy.internal);
     let chosen = outward.max_by_key(|e| (priority(e), Reverse(e.network_name.clone())));
     let chosen = chosen.map(|e| e.network.clone());
     let mut changed = false;
@@ -197,7 +197,7 @@ pub(super) async fn answer(
     let resolver = Resolver {
         container: spec.id.clone(),
         servers: spec.dns.iter().filter_map(|s| s.parse().ok()).collect(),
-        forwards: endpoints.iter().any(|e| !e.bridge.barriers.internal),
+        forwards: endpoints.iter().any(|e| !e.bridge.policy.internal),
         names: Arc::new(shared.zone.clone()),
     };
     shared.ports.networks.ensure_resolver(resolver, netns.to_owned()).await

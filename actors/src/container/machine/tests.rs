@@ -41,6 +41,28 @@ fn on_failure_restarts_with_doubling_pauses_until_its_count() {
 }
 
 #[test]
+fn a_daemon_that_ends_leaves_the_restart_to_the_next_one() {
+    for (name, code, wanted) in [
+        ("always", 0, Next::Later),
+        ("unless-stopped", 143, Next::Later),
+        ("on-failure", 143, Next::Later),
+        ("on-failure", 0, Next::Rest),
+        ("no", 143, Next::Rest),
+    ] {
+        let mut m = machine(Phase::Running);
+        assert_eq!(m.quit(), Verdict::Proceed);
+        assert_eq!(m.exited(0, ended(code), &policy(name, 0)), Some(wanted), "{name} {code}");
+        assert_eq!(m.phase, Phase::Exited);
+    }
+    let mut m = machine(Phase::Running);
+    assert_eq!((m.stop(), m.quit()), (Verdict::Proceed, Verdict::Proceed));
+    assert_eq!(m.exited(0, ended(143), &policy("always", 0)), Some(Next::Rest));
+    let mut m = machine(Phase::Running);
+    assert_eq!((m.restart(), m.quit()), (Verdict::Join, Verdict::Proceed));
+    assert_eq!(m.exited(0, ended(143), &policy("always", 0)), Some(Next::Later));
+}
+
+#[test]
 fn a_stopped_container_is_not_restarted_by_its_policy() {
     let mut m = machine(Phase::Running);
     assert_eq!(m.stop(), Verdict::Proceed);

@@ -7,7 +7,9 @@ mod exec;
 mod filter;
 mod hijack;
 mod images;
+mod info;
 mod lines;
+mod moment;
 mod networks;
 mod query;
 mod render;
@@ -15,20 +17,19 @@ pub mod serve;
 mod status;
 mod system;
 mod unbuilt;
+mod usage;
 mod version;
 
-pub use create::Defaults;
-
 use crate::host::Host;
+use crate::live::Live;
 use actors::Engine;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, head, post};
+use axum::routing::{any, delete, get, head, post, put};
 use contract::network::BridgeSpec;
-use registry::RegistryConfig;
 use serde::Serialize;
 use status::Failure;
 use std::path::PathBuf;
@@ -41,34 +42,33 @@ pub struct Gateway {
     pub engine: Engine,
     /// The machine.
     pub host: Host,
-    /// Fallbacks of create.
-    pub defaults: Defaults,
-    /// Data root, as `info` shows it.
+    /// The configuration of now.
+    pub live: Arc<Live>,
+    /// Data root.
     pub data_root: PathBuf,
+    /// The daemon's id.
+    pub id: String,
     /// The default bridge.
     pub bridge: BridgeSpec,
     /// Names of the log drivers.
     pub drivers: Vec<&'static str>,
-    /// Daemon labels.
-    pub labels: Vec<String>,
-    /// How registries are reached.
-    pub registries: RegistryConfig,
-    /// The daemon logs its debugging messages.
-    pub debug: bool,
 }
 
 type Shared = Arc<Gateway>;
 
 /// All routes.
 pub fn router(gateway: Gateway) -> Router {
+    let experimental = if gateway.live.get().daemon.experimental { "true" } else { "false" };
     Router::new()
         .route("/_ping", get(system::ping).merge(head(system::ping)))
         .route("/version", get(system::version))
-        .route("/info", get(system::info))
+        .route("/info", get(info::info))
         .route("/events", get(system::events))
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/fault", post(system::fault))
+        .route("/system/df", get(usage::df))
+        .route("/build/prune", post(usage::prune_builds))
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
         .route("/containers/{id}", delete(containers::remove))
@@ -87,6 +87,13 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/containers/{id}/top", get(containers::top))
         .route("/containers/{id}/logs", get(containers::logs))
         .route("/containers/{id}/attach", post(containers::attach))
+        .route(
+            "/containers/{id}/archive",
+            get(containers::read_path).merge(head(containers::stat_path)).merge(put(containers::write_path)),
+        )
+        .route("/containers/{id}/changes", get(containers::changes))
+        .route("/containers/{id}/export", get(containers::export))
+        .route("/commit", post(containers::commit))
         .route("/containers/{id}/exec", post(exec::create))
         .route("/exec/{id}/start", post(exec::start))
         .route("/exec/{id}/json", get(exec::inspect))
@@ -94,6 +101,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/json", get(images::list))
         .route("/images/create", post(images::create))
         .route("/images/load", post(images::load))
+        .route("/images/prune", post(images::prune))
         .route("/images/{*rest}", any(images::named))
         .route("/networks", get(networks::list))
         .route("/networks/create", post(networks::create))
@@ -104,7 +112,7 @@ pub fn router(gateway: Gateway) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .with_state(Arc::new(gateway))
-        .layer(axum::middleware::map_response(stamp))
+        .layer(axum::middleware::map_response(move |response| stamp(response, experimental)))
 }
 
 async fn unknown(request: Request) -> Response {
@@ -117,10 +125,11 @@ async fn unknown(request: Request) -> Response {
 }
 
 /// The headers Docker puts on every answer; clients negotiate by them.
-async fn stamp(mut response: Response) -> Response {
+async fn stamp(mut response: Response, experimental: &'static str) -> Response {
+    const SERVER: &str = concat!("gantry/", env!("CARGO_PKG_VERSION"), " (linux)");
     let headers = response.headers_mut();
     for (name, value) in
-        [("api-version", API), ("docker-experimental", "false"), ("ostype", "linux"), ("server", "gantry")]
+        [("api-version", API), ("docker-experimental", experimental), ("ostype", "linux"), ("server", SERVER)]
     {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }

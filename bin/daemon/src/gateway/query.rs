@@ -24,6 +24,13 @@ impl Query {
         self.0.get(key)?.first().map(String::as_str).filter(|t| !t.is_empty())
     }
 
+    /// The first value of a key as it was sent, for what need not be text.
+    pub fn bytes(text: Option<&str>, key: &str) -> Vec<u8> {
+        let pairs = text.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        let mut values = pairs.filter(|(k, _)| decode(k) == key).map(|(_, value)| decode_bytes(value));
+        values.next().unwrap_or_default()
+    }
+
     /// Every value of a key.
     pub fn all(&self, key: &str) -> Vec<String> {
         self.0.get(key).cloned().unwrap_or_default()
@@ -87,6 +94,10 @@ impl Query {
 }
 
 fn decode(text: &str) -> String {
+    String::from_utf8_lossy(&decode_bytes(text)).into_owned()
+}
+
+fn decode_bytes(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -102,7 +113,7 @@ fn decode(text: &str) -> String {
             other => out.push(other),
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use contract::{Kind, PortError};
 use futures::StreamExt;
-use registry::RegistryConfig;
 use serde_json::{Value, json as object};
 use std::collections::BTreeMap;
 use wire::version::{API, MIN_API};
@@ -34,66 +33,24 @@ pub async fn ping() -> Answer {
 pub async fn version(State(gateway): State<Shared>) -> Answer {
     let host = &gateway.host;
     let own = env!("CARGO_PKG_VERSION");
-    Ok(json(&object!({
+    let experimental = gateway.live.get().daemon.experimental;
+    let mut out = object!({
         "Platform": { "Name": "gantry" },
-        "Components": [{ "Name": "Engine", "Version": own, "Details": {
-            "ApiVersion": API, "MinAPIVersion": MIN_API, "Arch": host.arch(), "Os": "linux",
-            "KernelVersion": host.kernel, "Experimental": "false", "GitCommit": "", "GoVersion": "", "BuildTime": "",
-        } }],
+        "Components": [
+            { "Name": "Engine", "Version": own, "Details": {
+                "ApiVersion": API, "MinAPIVersion": MIN_API, "Arch": host.arch(), "Os": "linux",
+                "KernelVersion": host.kernel, "Experimental": experimental.to_string(), "GitCommit": "", "GoVersion": "",
+                "BuildTime": "",
+            } },
+            { "Name": "gantry-shim", "Version": own, "Details": { "GitCommit": "" } },
+        ],
         "Version": own, "ApiVersion": API, "MinAPIVersion": MIN_API, "GitCommit": "", "GoVersion": "",
         "Os": "linux", "Arch": host.arch(), "KernelVersion": host.kernel, "BuildTime": "",
-    })))
-}
-
-pub async fn info(State(gateway): State<Shared>) -> Answer {
-    let host = &gateway.host;
-    let containers = gateway.engine.list();
-    let count = |status: &str| containers.iter().filter(|c| c.status.as_str() == status).count();
-    let images = gateway.engine.images().await?.len();
-    let limits = host.limits;
-    let (running, paused) = (count("running"), count("paused"));
-    Ok(json(&object!({
-        "ID": host.name, "Containers": containers.len(), "ContainersRunning": running, "ContainersPaused": paused,
-        "ContainersStopped": containers.len() - running - paused, "Images": images, "Driver": "overlay2",
-        "DriverStatus": [["Backing Filesystem", crate::host::file_system(&gateway.data_root)]],
-        "Plugins": { "Volume": [], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": gateway.drivers },
-        "MemoryLimit": limits.memory, "SwapLimit": limits.swap, "CpuCfsPeriod": limits.quota,
-        "CpuCfsQuota": limits.quota, "CPUShares": limits.shares, "CPUSet": limits.cpuset, "PidsLimit": limits.pids,
-        "IPv4Forwarding": crate::host::forwards(), "Debug": gateway.debug, "NFd": 0, "OomKillDisable": false,
-        "NGoroutines": 0, "SystemTime": super::render::time(super::now_ns()), "LoggingDriver": gateway.defaults.log_driver,
-        "CgroupDriver": "cgroupfs", "CgroupVersion": host.cgroup_version.to_string(), "NEventsListener": 0,
-        "KernelVersion": host.kernel, "OperatingSystem": host.system, "OSVersion": host.system_version,
-        "OSType": "linux", "Architecture": host.machine, "NCPU": host.cpus, "MemTotal": host.memory,
-        "IndexServerAddress": "https://index.docker.io/v1/", "DockerRootDir": gateway.data_root,
-        "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Name": host.name, "Labels": gateway.labels,
-        "ExperimentalBuild": false, "ServerVersion": env!("CARGO_PKG_VERSION"),
-        "Runtimes": { "gantry": { "path": "gantry-shim" } }, "DefaultRuntime": "gantry",
-        "Swarm": { "LocalNodeState": "inactive" }, "LiveRestoreEnabled": true, "Isolation": "", "InitBinary": "",
-        "SecurityOptions": ["name=seccomp,profile=builtin"], "Warnings": [],
-        "RegistryConfig": {
-            "IndexConfigs": indexes(&gateway.registries), "InsecureRegistryCIDRs": ranges(&gateway.registries),
-            "Mirrors": gateway.registries.mirrors,
-        },
-    })))
-}
-
-fn is_range(registry: &&String) -> bool {
-    registry.contains('/')
-}
-
-/// Address ranges whose registries are spoken to without TLS; loopback always is one.
-fn ranges(registries: &RegistryConfig) -> Vec<&str> {
-    let own = registries.insecure.iter().filter(is_range).map(String::as_str);
-    ["127.0.0.0/8", "::1/128"].into_iter().chain(own).collect()
-}
-
-/// Registries named in the configuration.
-fn indexes(registries: &RegistryConfig) -> serde_json::Map<String, Value> {
-    let named = registries.insecure.iter().filter(|r| !is_range(r));
-    let one = |name: &String| {
-        (name.clone(), object!({ "Name": name, "Mirrors": [], "Secure": false, "Official": false }))
-    };
-    named.map(one).collect()
+    });
+    if let (true, Some(map)) = (experimental, out.as_object_mut()) {
+        map.insert("Experimental".into(), true.into());
+    }
+    Ok(json(&out))
 }
 
 /// Registry credentials cannot be checked yet.

@@ -3,16 +3,15 @@
 use axum::http::{Method, StatusCode};
 
 /// Docker's routes that gantry knows by name but has not built, by their first part.
-const FIRST: [&str; 8] =
-    ["build", "commit", "volumes", "networks", "plugins", "swarm", "session", "distribution"];
+const FIRST: [&str; 6] = ["build", "volumes", "plugins", "swarm", "session", "distribution"];
 
 /// Docker's operations on one container that are not built, by their last part.
-const OF_CONTAINER: [&str; 7] = ["stats", "archive", "changes", "export", "update", "checkpoints", "ws"];
+const OF_CONTAINER: [&str; 4] = ["stats", "update", "checkpoints", "ws"];
 
 /// Operations on one container that are built; they come here when a name has a slash in it, as names of images have.
-const BUILT: [&str; 14] = [
+const BUILT: [&str; 17] = [
     "json", "start", "stop", "restart", "kill", "wait", "rename", "pause", "unpause", "resize", "top",
-    "logs", "attach", "exec",
+    "logs", "attach", "exec", "archive", "changes", "export",
 ];
 
 /// Status and text for a request that no handler took.
@@ -25,7 +24,7 @@ pub fn answer(method: &Method, path: &str) -> (StatusCode, String) {
     }
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let unbuilt = match parts.as_slice() {
-        ["system", "df"] | ["containers", "prune"] => true,
+        ["containers", "prune"] => true,
         ["containers", _, .., last] => OF_CONTAINER.contains(last),
         [first, ..] => FIRST.contains(first),
         [] => false,
@@ -99,8 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_names_itself_and_what_docker_has_not_is_no_page() {
-        for path in ["/build", "/volumes/create", "/system/df", "/containers/web/update", "/containers/prune"]
-        {
+        for path in ["/build", "/volumes/create", "/containers/web/update", "/containers/prune"] {
             let wanted = (501, format!("gantry does not support POST {path} yet"));
             assert_eq!(told(Method::POST, path), wanted);
         }

@@ -1,12 +1,13 @@
 use super::{Script, lock};
+use crate::archive::BlockingStream;
 use crate::error::{Kind, PortError};
 use crate::id::ImageId;
-use crate::image::{Credentials, ImageSummary, Images, Progress, ProgressSink, Removed};
+use crate::image::{CommitSpec, Credentials, ImageSummary, Images, Progress, ProgressSink, Removed};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// An image store. Verbs: `pull`, `image_remove`.
+/// An image store. Verbs: `pull`, `image_remove`, `image_commit`.
 pub struct FakeImages {
     script: Script,
     stored: Mutex<Vec<ImageSummary>>,
@@ -87,6 +88,18 @@ impl Images for FakeImages {
         _changes: Vec<String>,
     ) -> Result<ImageId, PortError> {
         Ok(self.put(&name.unwrap_or_else(|| "imported".into())))
+    }
+
+    async fn commit(
+        &self,
+        _parent: &ImageId,
+        mut layer: BlockingStream,
+        spec: CommitSpec,
+    ) -> Result<ImageId, PortError> {
+        self.script.at("image_commit", &spec.container).await?;
+        let read = std::io::copy(&mut layer, &mut std::io::sink());
+        read.map_err(|e| PortError::caused(Kind::Bug, "read the layer", e))?;
+        Ok(self.put(spec.name.as_deref().unwrap_or("committed")))
     }
 
     async fn pull(

@@ -1,6 +1,7 @@
 //! In-memory ports for tests of what stands on them: they keep state as the real ones do, so a daemon or an actor that
 //! is rebuilt finds what the one before it left. Failures and delays are scripted by verb.
 
+mod archives;
 mod images;
 mod logs;
 mod network_records;
@@ -9,7 +10,9 @@ mod records;
 mod runtime;
 mod script;
 mod spool;
+mod volumes;
 
+pub use archives::FakeArchives;
 pub use images::FakeImages;
 pub use logs::{FakeKind, Keeps};
 pub use network_records::FakeNetworkRecords;
@@ -18,6 +21,7 @@ pub use records::{FakeRecords, FakeRoots};
 pub use runtime::FakeRuntime;
 pub use script::{Hold, Script};
 pub use spool::{FakeSpool, FakeSpools};
+pub use volumes::FakeVolumes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,12 +42,16 @@ pub struct World {
     pub records: Arc<FakeRecords>,
     /// Container roots.
     pub roots: Arc<FakeRoots>,
+    /// What is inside containers.
+    pub archives: Arc<FakeArchives>,
     /// Images.
     pub images: Arc<FakeImages>,
     /// Records of networks.
     pub network_records: Arc<FakeNetworkRecords>,
     /// Bridges and endpoints.
     pub networks: Arc<FakeNetworks>,
+    /// Volumes.
+    pub volumes: Arc<FakeVolumes>,
 }
 
 impl World {
@@ -55,9 +63,11 @@ impl World {
             runtime: Arc::new(FakeRuntime::new(script.clone(), Arc::clone(&spools))),
             records: Arc::new(FakeRecords::new(script.clone(), Arc::clone(&spools))),
             roots: Arc::new(FakeRoots::new(script.clone())),
+            archives: Arc::new(FakeArchives::new(script.clone())),
             images: Arc::new(FakeImages::new(script.clone())),
             network_records: Arc::new(FakeNetworkRecords::new(script.clone())),
             networks: Arc::new(FakeNetworks::new(script.clone())),
+            volumes: Arc::new(FakeVolumes::new(script.clone())),
             spools,
             script,
         }

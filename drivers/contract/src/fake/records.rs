@@ -111,6 +111,10 @@ impl Roots for FakeRoots {
         })
     }
 
+    fn own_layer(&self, id: &ContainerId) -> PathBuf {
+        PathBuf::from("/roots").join(id.as_str()).join("upper")
+    }
+
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError> {
         self.script.at("remove_root", id.as_str()).await?;
         lock(&self.made).remove(id.as_str());

@@ -67,6 +67,8 @@ pub struct ContainerSpec {
     pub binds: Vec<Bind>,
     /// Named and anonymous volumes.
     pub volumes: Vec<VolumeUse>,
+    /// Paths that the image or the request says are volumes, mounted over or not.
+    pub declared_volumes: Vec<String>,
     /// tmpfs mounts: target → options.
     pub tmpfs: BTreeMap<String, String>,
     /// Root is read-only.

@@ -1,7 +1,8 @@
 //! Where syslog goes, and the open socket.
 
-use super::unsupported;
+use crate::dial;
 use crate::options::invalid;
+use crate::tls::Identity;
 use contract::PortError;
 use std::future::Future;
 use std::io;
@@ -16,17 +17,18 @@ const WRITE: Duration = Duration::from_secs(30);
 const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
 /// A parsed `syslog-address`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Address {
     Local,
     Unix(PathBuf),
     Unixgram(PathBuf),
     Udp(String),
     Tcp(String),
+    Tls(dial::Target),
 }
 
 impl Address {
-    pub(crate) fn parse(text: &str) -> Result<Self, PortError> {
+    pub(crate) fn parse(text: &str, identity: &Identity) -> Result<Self, PortError> {
         if text.is_empty() {
             return Ok(Self::Local);
         }
@@ -41,7 +43,7 @@ impl Address {
             "unixgram" => Ok(Self::Unixgram(rest.into())),
             "udp" => Ok(Self::Udp(with_port(rest)?)),
             "tcp" => Ok(Self::Tcp(with_port(rest)?)),
-            "tcp+tls" => Err(unsupported("syslog-address: tcp+tls is not supported yet")),
+            "tcp+tls" => Ok(Self::Tls(dial::Target::Tls(with_port(rest)?, identity.client()?))),
             other => Err(invalid(format!("unsupported scheme: '{other}'"))),
         }
     }
@@ -81,6 +83,7 @@ impl Address {
                 socket.connect(target).await?;
                 Ok(Connection::Udp(socket))
             }
+            Self::Tls(target) => Ok(Connection::Tls(target.connect().await?)),
             Self::Tcp(target) => Ok(Connection::Tcp(in_time(CONNECT, TcpStream::connect(target)).await?)),
         }
     }
@@ -112,13 +115,15 @@ pub(crate) enum Connection {
     Unixgram(UnixDatagram),
     Udp(UdpSocket),
     Tcp(TcpStream),
+    Tls(dial::Connection),
 }
 
 impl Connection {
     /// False once a stream's other end is known to be closed: the first write after that would be lost silently.
-    pub(crate) fn alive(&self) -> bool {
+    pub(crate) async fn alive(&mut self) -> bool {
         let mut scratch = [0; 512];
         let state = match self {
+            Self::Tls(stream) => return stream.alive().await,
             Self::Unix(stream) => stream.try_read(&mut scratch),
             Self::Tcp(stream) => stream.try_read(&mut scratch),
             _ => return true,
@@ -134,6 +139,7 @@ impl Connection {
         match self {
             Self::Unix(stream) => in_time(WRITE, stream.write_all(frames)).await.map(|()| Vec::new()),
             Self::Tcp(stream) => in_time(WRITE, stream.write_all(frames)).await.map(|()| Vec::new()),
+            Self::Tls(stream) => stream.write(frames, WRITE).await.map(|()| Vec::new()),
             Self::Unixgram(_) | Self::Udp(_) => {
                 let mut refused = Vec::new();
                 let mut start = 0;
@@ -159,6 +165,7 @@ impl Connection {
     pub(crate) async fn close(self) {
         match self {
             Self::Unix(mut stream) => drop(in_time(WRITE, stream.shutdown()).await),
+            Self::Tls(stream) => stream.close(WRITE).await,
             Self::Tcp(mut stream) => drop(in_time(WRITE, stream.shutdown()).await),
             _ => {}
         }

@@ -19,9 +19,19 @@ pub(crate) enum Shape {
     },
 }
 
+/// How a receiver tells messages apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Each ends with LF.
+    Line,
+    /// Each begins with its length (RFC 6587 §3.4.1, RFC 5425 §4.3).
+    Counted,
+}
+
 /// Makes messages.
 pub(crate) struct Formatter {
     shape: Shape,
+    framing: Framing,
     facility: u8,
     tag: String,
     host: String,
@@ -33,9 +43,10 @@ pub(crate) struct Formatter {
 }
 
 impl Formatter {
-    pub(crate) fn new(shape: Shape, facility: u8, tag: String) -> Self {
+    pub(crate) fn new(shape: Shape, facility: u8, tag: String, framing: Framing) -> Self {
         Self {
             shape,
+            framing,
             facility,
             tag,
             host: hostname(),
@@ -61,7 +72,7 @@ impl Formatter {
             if time.offset() == Offset::UTC { "Z".into() } else { time.strftime("%:z").to_string() };
     }
 
-    /// Appends the message for `line`, ended by LF.
+    /// Appends the message for `line`, ended by LF as Docker ends it in either framing.
     pub(crate) fn append(&mut self, line: &LogLine, out: &mut Vec<u8>) {
         let priority = self.facility * 8 + if line.stream == Stream::Stderr { 3 } else { 6 };
         self.at(line.time_ns.div_euclid(1_000_000_000));
@@ -77,6 +88,9 @@ impl Formatter {
                 format!("<{priority}>1 {head}.{micros:06}{offset} {host} {tag} {pid} {tag} - ")
             }
         };
+        if self.framing == Framing::Counted {
+            out.extend_from_slice(format!("{} ", start.len() + line.data.len() + 1).as_bytes());
+        }
         out.extend_from_slice(start.as_bytes());
         out.extend_from_slice(&line.data);
         out.push(b'\n');
@@ -95,22 +109,23 @@ mod tests {
             data: "hello".into(),
             partial: None,
         };
-        let message = |shape| {
-            let mut formatter = Formatter::new(shape, 3, "tag".into());
+        let message = |shape, framing| {
+            let mut formatter = Formatter::new(shape, 3, "tag".into(), framing);
             (formatter.host, formatter.pid, formatter.zone) = ("host".into(), 7, TimeZone::UTC);
             let mut out = Vec::new();
             formatter.append(&line, &mut out);
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(message(Shape::Unix), "<27>Jan  2 03:04:05 tag[7]: hello\n");
-        assert_eq!(message(Shape::Rfc3164), "<27>Jan  2 03:04:05 host tag[7]: hello\n");
+        assert_eq!(message(Shape::Unix, Framing::Line), "<27>Jan  2 03:04:05 tag[7]: hello\n");
+        assert_eq!(message(Shape::Rfc3164, Framing::Line), "<27>Jan  2 03:04:05 host tag[7]: hello\n");
         assert_eq!(
-            message(Shape::Rfc5424 { micro: false }),
+            message(Shape::Rfc5424 { micro: false }, Framing::Line),
             "<27>1 2024-01-02T03:04:05Z host tag 7 tag - hello\n"
         );
         assert_eq!(
-            message(Shape::Rfc5424 { micro: true }),
+            message(Shape::Rfc5424 { micro: true }, Framing::Line),
             "<27>1 2024-01-02T03:04:05.000042Z host tag 7 tag - hello\n"
         );
+        assert_eq!(message(Shape::Rfc3164, Framing::Counted), "39 <27>Jan  2 03:04:05 host tag[7]: hello\n");
     }
 }

@@ -1,17 +1,18 @@
-//! `syslog` over unix sockets, UDP and TCP.
+//! `syslog` over unix sockets, UDP, TCP and TLS.
 
 mod connection;
 mod format;
 
 use crate::attrs::{check_metadata, tag};
 use crate::options::{METADATA, check_known, invalid};
+use crate::tls::{Identity, Trust};
 use async_trait::async_trait;
 use connection::{Address, Connection};
+use contract::PortError;
 use contract::log::{
     Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
 };
-use contract::{Kind, PortError};
-use format::{Formatter, Shape};
+use format::{Formatter, Framing, Shape};
 
 static OPTIONS: [OptionSpec; 12] = {
     let [labels, labels_regex, env, env_regex, tag] = METADATA;
@@ -57,7 +58,21 @@ fn shape(options: &Options) -> Result<Shape, PortError> {
 }
 
 fn address(options: &Options) -> Result<Address, PortError> {
-    Address::parse(options.get("syslog-address").map_or("", String::as_str))
+    let text = |key: &str| options.get(key).filter(|v| !v.is_empty()).cloned();
+    let pair = match (text("syslog-tls-cert"), text("syslog-tls-key")) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => {
+            return Err(invalid(
+                "syslog-tls-cert and syslog-tls-key belong together: one of them is missing",
+            ));
+        }
+    };
+    // Its presence alone means yes, as in Docker.
+    let skip = options.contains_key("syslog-tls-skip-verify");
+    let trust = if skip { Trust::Anybody } else { Trust::Authorities };
+    let identity = Identity { ca: text("syslog-tls-ca-cert"), pair, trust };
+    Address::parse(options.get("syslog-address").map_or("", String::as_str), &identity)
 }
 
 #[async_trait]
@@ -79,8 +94,14 @@ impl LogDriverKind for Syslog {
         BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
-        let formatter = Formatter::new(shape(options)?, facility(options)?, tag(source, options)?);
-        Ok(Box::new(Sender { address: address(options)?, connection: None, formatter, frames: Vec::new() }))
+        let address = address(options)?;
+        let framing = match (&address, shape(options)?) {
+            // RFC 5425; Docker frames so over TLS alone.
+            (Address::Tls(_), Shape::Rfc5424 { .. }) => Framing::Counted,
+            _ => Framing::Line,
+        };
+        let formatter = Formatter::new(shape(options)?, facility(options)?, tag(source, options)?, framing);
+        Ok(Box::new(Sender { address, connection: None, formatter, frames: Vec::new() }))
     }
 }
 
@@ -104,7 +125,13 @@ impl LogDriver for Sender {
             return Ok(());
         }
         let retry = |source: std::io::Error| DeliverError::Retry { source: Box::new(source), after: None };
-        let mut connection = match self.connection.take().filter(Connection::alive) {
+        let mut open = self.connection.take();
+        if let Some(connection) = &mut open
+            && !connection.alive().await
+        {
+            open = None;
+        }
+        let mut connection = match open {
             Some(open) => open,
             None => self.address.connect().await.map_err(retry)?,
         };
@@ -122,8 +149,4 @@ impl LogDriver for Sender {
         }
         Ok(())
     }
-}
-
-fn unsupported(text: impl Into<String>) -> PortError {
-    PortError::new(Kind::Unsupported, text)
 }

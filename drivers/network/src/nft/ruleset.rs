@@ -5,7 +5,7 @@ use super::{acked, commit, message, table_name, verb};
 use crate::error::NetlinkError;
 use crate::message::{Message, flag};
 use crate::socket::{ACKED, Socket};
-use contract::network::{Barriers, BridgeSpec};
+use contract::network::BridgeSpec;
 use nix::errno::Errno;
 use std::net::Ipv4Addr;
 
@@ -63,7 +63,7 @@ pub fn remove(socket: &mut Socket, bridge: &str) -> Result<(), NetlinkError> {
 fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
     const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 0);
     let name = &bridge.name;
-    let mut rules = vec![
+    let mut out = vec![
         // route_localnet on the bridge would open the host's loopback services to containers.
         rule(table, "guard", |r| {
             r.from(name).ipv4().destination(LOOPBACK, 8).count().verdict(Verdict::Drop);
@@ -93,47 +93,37 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
             r.ipv4().to(Is::Same, name).source(bridge.gateway, bridge.prefix).redirected().masquerade();
         }),
     ];
-    let Barriers { internal, unmasked, .. } = bridge.barriers;
-    if !internal && !unmasked {
-        rules.push(rule(table, "postrouting", |r| {
+    let policy = bridge.policy;
+    if policy.masquerade && !policy.internal {
+        out.push(rule(table, "postrouting", |r| {
             r.ipv4().source(bridge.gateway, bridge.prefix).to(Is::Other, name).masquerade();
         }));
     }
-    rules.extend(if internal { inner(table, name) } else { open(table, name) });
-    rules
-}
-
-/// Out goes everything, in comes what belongs to it and what is published.
-fn open(table: &str, name: &str) -> Vec<Message> {
-    vec![
-        rule(table, "forward", |r| {
-            r.to(Is::Same, name).known().verdict(Verdict::Accept);
-        }),
-        rule(table, "forward", |r| {
-            r.to(Is::Same, name).redirected().verdict(Verdict::Accept);
-        }),
-        rule(table, "forward", |r| {
-            r.from(name).verdict(Verdict::Accept);
-        }),
-        rule(table, "forward", |r| {
-            r.to(Is::Same, name).count().verdict(Verdict::Drop);
-        }),
-    ]
-}
-
-/// Nothing is forwarded but between its own containers, where the bridge passes frames through netfilter.
-fn inner(table: &str, name: &str) -> Vec<Message> {
-    vec![
-        rule(table, "forward", |r| {
+    if policy.internal {
+        out.push(rule(table, "forward", |r| {
             r.from(name).to(Is::Other, name).count().verdict(Verdict::Drop);
-        }),
-        rule(table, "forward", |r| {
-            r.from(name).to(Is::Same, name).verdict(Verdict::Accept);
-        }),
-        rule(table, "forward", |r| {
-            r.to(Is::Same, name).count().verdict(Verdict::Drop);
-        }),
-    ]
+        }));
+    } else {
+        out.push(rule(table, "forward", |r| {
+            r.to(Is::Same, name).known().verdict(Verdict::Accept);
+        }));
+        out.push(rule(table, "forward", |r| {
+            r.to(Is::Same, name).redirected().verdict(Verdict::Accept);
+        }));
+    }
+    if !policy.icc {
+        // Also for isolated ports: a container could go by way of the bridge's own address.
+        out.push(rule(table, "forward", |r| {
+            r.from(name).to(Is::Same, name).count().verdict(Verdict::Drop);
+        }));
+    }
+    out.push(rule(table, "forward", |r| {
+        r.from(name).verdict(Verdict::Accept);
+    }));
+    out.push(rule(table, "forward", |r| {
+        r.to(Is::Same, name).count().verdict(Verdict::Drop);
+    }));
+    out
 }
 
 fn rule(table: &str, chain: &str, fill: impl FnOnce(Rule<'_>)) -> Message {

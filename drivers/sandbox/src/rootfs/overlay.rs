@@ -16,6 +16,21 @@ pub fn mount_root(config: &Config) -> Result<String, LaunchError> {
     };
     let overlay: Overlay =
         serde_json::from_str(text).map_err(|e| LaunchError::new("read the overlay annotation", e))?;
+    let lower: Vec<&str> = overlay.lower.iter().map(String::as_str).collect();
+    let own = Own { upper: &overlay.upper, work: &overlay.work, volatile: overlay.volatile };
+    mount_layers(&lower, Some(own), &overlay.target)?;
+    Ok(overlay.target)
+}
+
+/// The writable part of an overlay.
+pub struct Own<'a> {
+    pub upper: &'a str,
+    pub work: &'a str,
+    pub volatile: bool,
+}
+
+/// Mounts layers, topmost first, over each other; without an own one they can only be read.
+pub fn mount_layers(lower: &[&str], own: Option<Own<'_>>, target: &str) -> Result<(), LaunchError> {
     // mount(2) takes one page of options, which the paths of some forty layers fill. By descriptor there is room for
     // Docker's 127, a colon in a path harms nothing, and the container's mount table does not show the host's paths.
     let mut held: Vec<OwnedFd> = Vec::new();
@@ -26,19 +41,23 @@ pub fn mount_root(config: &Config) -> Result<String, LaunchError> {
         held.push(folder);
         Ok(name)
     };
-    let lower = overlay.lower.iter().map(|l| name(l)).collect::<Result<Vec<_>, _>>()?.join(":");
-    let mut options =
-        format!("lowerdir={lower},upperdir={},workdir={}", name(&overlay.upper)?, name(&overlay.work)?);
-    if overlay.volatile {
+    let lower = lower.iter().map(|l| name(l)).collect::<Result<Vec<_>, _>>()?.join(":");
+    let mut options = format!("lowerdir={lower}");
+    let mut flags = MsFlags::MS_RDONLY;
+    if let Some(own) = own {
+        flags = MsFlags::empty();
+        options.push_str(&format!(",upperdir={},workdir={}", name(own.upper)?, name(own.work)?));
         // Without it the kernel syncs the whole file system that holds the layer when the container ends (measured: 40 ms
         // and more beside other writers). Its own mark of an unsynced layer would forbid mounting this one again.
-        match std::fs::remove_dir_all(format!("{}/work/incompat", overlay.work)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).step("take the layer back"),
-            _ => options.push_str(",volatile"),
+        if own.volatile {
+            match std::fs::remove_dir_all(format!("{}/work/incompat", own.work)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(e).step("take the layer back");
+                }
+                _ => options.push_str(",volatile"),
+            }
         }
     }
-    let target = overlay.target.as_str();
-    mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-        .step(format!("mount overlay at {target}"))?;
-    Ok(overlay.target)
+    mount(Some("overlay"), target, Some("overlay"), flags, Some(options.as_str()))
+        .step(format!("mount overlay at {target}"))
 }

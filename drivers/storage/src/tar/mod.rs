@@ -4,6 +4,7 @@
 
 pub(crate) mod pax;
 pub(crate) mod sparse;
+pub(crate) mod write;
 
 use ::tar::{EntryType, Header};
 use sparse::Sparse;

@@ -1,16 +1,20 @@
 //! `/containers/…`.
 
+mod archive;
+mod commit;
 mod lifecycle;
 mod streams;
 
+pub use archive::*;
+pub use commit::commit;
 pub use lifecycle::*;
 pub use streams::*;
 
-use crate::gateway::create::resolve;
+use crate::gateway::create::{Defaults, fill, resolve};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
-use crate::gateway::{Shared, json, now_ns, render, status_json};
+use crate::gateway::{Shared, json, now_ns, render, status_json, usage};
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use bollard_stubs::models::ContainerCreateBody;
@@ -40,9 +44,6 @@ pub(super) async fn body_json(request: Request) -> Result<Value, Failure> {
 pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref());
     let engine = &gateway.engine;
-    if query.flag("size") {
-        return Err(crate::gateway::create::unsupported("ps with size").into());
-    }
     let filter = Filter::new(query.filters(&KNOWN)?, |name| Ok(engine.find(name)?.spec.created_ns))?;
     let limit: Option<i64> = query.number("limit")?;
     let limit = limit.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
@@ -68,7 +69,10 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
         }
         line
     };
-    let lines: Vec<Value> = chosen.iter().map(summary).collect();
+    let mut lines: Vec<Value> = chosen.iter().map(summary).collect();
+    if query.flag("size") {
+        usage::add_sizes(engine, &chosen, &mut lines).await?;
+    }
     Ok(json(&lines))
 }
 
@@ -79,7 +83,9 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
     let warnings = crate::gateway::create::warnings(&body);
-    let spec = resolve(body, raw, &image, &gateway.defaults)?;
+    let config = gateway.live.get();
+    let mut spec = resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
+    fill(&mut spec, &config);
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))
@@ -90,11 +96,19 @@ fn id_of(gateway: &Shared, name: &str) -> Result<ContainerId, PortError> {
 }
 
 /// By the name that another container has linked it under.
-pub async fn inspect_linked(state: State<Shared>, Path((linker, alias)): Path<(String, String)>) -> Answer {
-    inspect(state, Path(format!("{linker}/{alias}"))).await
+pub async fn inspect_linked(
+    state: State<Shared>,
+    Path((linker, alias)): Path<(String, String)>,
+    query: RawQuery,
+) -> Answer {
+    inspect(state, Path(format!("{linker}/{alias}")), query).await
 }
 
-pub async fn inspect(State(gateway): State<Shared>, Path(name): Path<String>) -> Answer {
+pub async fn inspect(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let snapshot = gateway.engine.find(&name)?;
     let directory = gateway.engine.directory(&ContainerId::new(snapshot.spec.id.clone()));
     let log_path = gateway.engine.log_path(&snapshot);
@@ -102,6 +116,10 @@ pub async fn inspect(State(gateway): State<Shared>, Path(name): Path<String>) ->
     if let Some(host) = shown.get_mut("HostConfig").and_then(Value::as_object_mut) {
         let links = gateway.engine.links(&snapshot);
         host.insert("Links".into(), if links.is_empty() { Value::Null } else { object!(links) });
+    }
+    if Query::parse(query.as_deref()).flag("size") {
+        let objects = std::slice::from_mut(&mut shown);
+        usage::add_sizes(&gateway.engine, &[snapshot], objects).await?;
     }
     Ok(json(&shown))
 }

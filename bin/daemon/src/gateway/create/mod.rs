@@ -2,6 +2,7 @@
 //! What gantry cannot honour is refused by name; nothing is silently dropped.
 
 mod attachments;
+mod defaults;
 mod image;
 mod isolation;
 mod limits;
@@ -10,6 +11,7 @@ mod ports;
 mod refuse;
 
 pub use attachments::attachment;
+pub use defaults::{Defaults, fill};
 pub use refuse::option as unsupported;
 
 use bollard_stubs::models::{ContainerCreateBody, HostConfig};
@@ -18,19 +20,6 @@ use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Daemon-wide settings that a request falls back to.
-#[derive(Debug, Clone)]
-pub struct Defaults {
-    /// Log driver for containers that name none.
-    pub log_driver: String,
-    /// Options for that driver.
-    pub log_opts: BTreeMap<String, String>,
-    /// Bytes of /dev/shm.
-    pub shm_size: i64,
-    /// This machine's name, which containers on its network share.
-    pub hostname: String,
-}
 
 pub(super) fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
@@ -117,7 +106,7 @@ pub fn resolve(
         cap_add: isolation::capabilities(host.cap_add.clone())?,
         cap_drop: isolation::capabilities(host.cap_drop.clone())?,
         security_opt: host.security_opt.clone().unwrap_or_default(),
-        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host)? },
+        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
         attachments: attachments::attachments(&body, &request, &network_mode)?,

@@ -67,13 +67,8 @@ fn bind(text: &str) -> Result<Bind, PortError> {
             "invalid volume specification: '{text}': invalid specification: destination can't be '/'"
         )));
     }
-    let mut bind = Bind {
-        source: source.into(),
-        target: target.into(),
-        text: text.into(),
-        make_source: true,
-        ..Bind::default()
-    };
+    let mut bind =
+        Bind { source: source.into(), target: target.into(), make_source: true, ..Bind::default() };
     for option in options.split(',').filter(|o| !o.is_empty()) {
         match option {
             "ro" => bind.read_only = true,

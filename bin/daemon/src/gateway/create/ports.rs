@@ -7,14 +7,14 @@ use contract::network::{PortBinding, Protocol};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Published ports in ascending container port order, so that ephemeral ones are handed out predictably.
-pub fn parse(host: &HostConfig) -> Result<Vec<PortBinding>, PortError> {
+pub fn parse(host: &HostConfig, default: Ipv4Addr) -> Result<Vec<PortBinding>, PortError> {
     let mut out = Vec::new();
     for (port, bindings) in host.port_bindings.iter().flatten() {
         let (container_port, protocol) = container_port(port)?;
         for binding in bindings.iter().flatten() {
             let ip = binding.host_ip.clone().unwrap_or_default();
             let host_ip = if ip.is_empty() {
-                IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+                IpAddr::V4(default)
             } else {
                 ip.parse().map_err(|_| invalid(format!("invalid IP address: {ip}")))?
             };

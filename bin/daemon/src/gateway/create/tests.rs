@@ -15,6 +15,7 @@ fn create(body: Value) -> Result<ContainerSpec, PortError> {
         log_opts: BTreeMap::new(),
         shm_size: 1 << 26,
         hostname: "box".into(),
+        publish: std::net::Ipv4Addr::UNSPECIFIED,
     };
     resolve(serde_json::from_value(body.clone()).unwrap(), body, &image(), &defaults)
 }

@@ -4,7 +4,7 @@ use super::invalid;
 use crate::gateway::create::unsupported;
 use actors::Wanted;
 use bollard_stubs::models::{IpamConfig, NetworkCreateRequest};
-use contract::network::{Barriers, Subnet};
+use contract::network::{BridgePolicy, Subnet};
 use contract::{Kind, PortError};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
@@ -50,7 +50,7 @@ pub fn wanted(request: NetworkCreateRequest, mtu: u32) -> Result<Wanted, PortErr
         labels: sorted(request.labels),
         options: sorted(request.options),
         ipam_options: ipam.options.map(|o| o.into_iter().collect()),
-        barriers: Barriers { internal: request.internal.unwrap_or(false), ..Barriers::default() },
+        policy: BridgePolicy { internal: request.internal.unwrap_or(false), ..BridgePolicy::default() },
         ..Wanted::default()
     };
     match ipam.config.unwrap_or_default().as_slice() {
@@ -173,8 +173,8 @@ fn option(out: &mut Wanted, key: &str, value: &str) -> Result<(), PortError> {
             let mtu = value.parse().ok().filter(|n| (68..=65_535).contains(n));
             out.mtu = mtu.ok_or_else(|| invalid(format!("failed to parse {key} value: {value:?}")))?;
         }
-        "com.docker.network.bridge.enable_icc" => out.barriers.apart = !yes()?,
-        "com.docker.network.bridge.enable_ip_masquerade" => out.barriers.unmasked = !yes()?,
+        "com.docker.network.bridge.enable_icc" => out.policy.icc = yes()?,
+        "com.docker.network.bridge.enable_ip_masquerade" => out.policy.masquerade = yes()?,
         "com.docker.network.bridge.host_binding_ipv4" => {
             let address: Ipv4Addr = value
                 .parse()
@@ -246,7 +246,7 @@ mod tests {
     fn options_are_honoured_or_refused() {
         let mut out = Wanted::default();
         option(&mut out, "com.docker.network.bridge.enable_icc", "false").unwrap();
-        assert!(out.barriers.apart);
+        assert!(!out.policy.icc);
         assert!(option(&mut out, "com.docker.network.bridge.enable_icc", "maybe").is_err());
         assert_eq!(option(&mut out, "parent", "eth0").unwrap_err().kind, Kind::Unsupported);
     }

@@ -95,7 +95,7 @@ fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
         "Name": network.name, "Id": network.id, "Created": render::time(network.created_ns), "Scope": "local",
         "Driver": "bridge", "EnableIPv4": true, "EnableIPv6": false,
         "IPAM": { "Driver": "default", "Options": network.ipam_options, "Config": [pool] },
-        "Internal": bridge.barriers.internal, "Attachable": network.attachable, "Ingress": false,
+        "Internal": bridge.policy.internal, "Attachable": network.attachable, "Ingress": false,
         "ConfigFrom": { "Network": "" }, "ConfigOnly": false, "Containers": members, "Options": options,
         "Labels": network.labels,
     });

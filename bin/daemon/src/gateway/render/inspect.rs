@@ -71,7 +71,8 @@ fn host_config(spec: &ContainerSpec) -> Value {
     Value::Object(out)
 }
 
-fn config(spec: &ContainerSpec) -> Value {
+/// A container's configuration, as `docker inspect` has it under `Config`.
+pub fn config(spec: &ContainerSpec) -> Value {
     let (entrypoint, command) = spec.args.split_at_checked(spec.entrypoint_len).unwrap_or((&[], &spec.args));
     let or_null = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
     let mut out = json!({

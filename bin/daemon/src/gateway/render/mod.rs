@@ -4,7 +4,7 @@ mod inspect;
 mod network;
 mod summary;
 
-pub use inspect::inspect;
+pub use inspect::{config, inspect};
 pub use network::network_id;
 pub use summary::summary;
 

@@ -54,7 +54,7 @@ fn one(snapshot: &Snapshot, name: &str, asked: &Attachment) -> Value {
     };
     let id = if built_in { network_id(name) } else { asked.network.clone() };
     let names = if built_in { Vec::new() } else { dns_names(snapshot, asked) };
-    let gateway = endpoint.filter(|e| !e.bridge.barriers.internal).map(|e| e.bridge.gateway.to_string());
+    let gateway = endpoint.filter(|e| !e.bridge.policy.internal).map(|e| e.bridge.gateway.to_string());
     json!({
         "IPAMConfig": ipam, "Links": or_null(links), "Aliases": or_null(asked.aliases.clone()),
         "MacAddress": endpoint.map(|e| e.mac.clone()).unwrap_or_default(), "DriverOpts": null,

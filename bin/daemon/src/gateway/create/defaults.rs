@@ -1,0 +1,115 @@
+//! What the daemon's configuration gives containers that say nothing. It is settled when they are created, as their log
+//! options are.
+
+use config::{Config, Seccomp};
+use contract::record::ContainerSpec;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// Daemon-wide settings that a request falls back to.
+#[derive(Debug, Clone)]
+pub struct Defaults {
+    /// Log driver for containers that name none.
+    pub log_driver: String,
+    /// Options for that driver.
+    pub log_opts: BTreeMap<String, String>,
+    /// Bytes of /dev/shm.
+    pub shm_size: i64,
+    /// Where ports are published that name no address.
+    pub publish: Ipv4Addr,
+    /// This machine's name, which containers on its network share.
+    pub hostname: String,
+}
+
+impl Defaults {
+    /// Of a daemon on this machine.
+    pub fn of(config: &Config, hostname: &str) -> Self {
+        Self {
+            log_driver: config.defaults.log_driver.clone(),
+            log_opts: config.defaults.log_opts.clone(),
+            shm_size: config.defaults.shm_size,
+            publish: config.bridge.ip,
+            hostname: hostname.to_owned(),
+        }
+    }
+}
+
+/// Fills what a specification leaves open.
+pub fn fill(spec: &mut ContainerSpec, config: &Config) {
+    let own = &config.defaults;
+    for limit in &own.ulimits {
+        if !spec.ulimits.iter().any(|(name, ..)| *name == limit.name) {
+            spec.ulimits.push((limit.name.clone(), limit.soft, limit.hard));
+        }
+    }
+    if spec.dns.is_empty() {
+        spec.dns = own.dns.iter().map(ToString::to_string).collect();
+    }
+    if spec.dns_search.is_empty() {
+        spec.dns_search.clone_from(&own.dns_search);
+    }
+    if spec.dns_options.is_empty() {
+        spec.dns_options.clone_from(&own.dns_options);
+    }
+    if let Some(gateway) = own.host_gateway {
+        for entry in &mut spec.extra_hosts {
+            if let Some(name) = entry.strip_suffix("host-gateway") {
+                *entry = format!("{name}{gateway}");
+            }
+        }
+    }
+    let said = |prefix: &str| spec.security_opt.iter().any(|o| o.starts_with(prefix));
+    let (privileges, calls) = (said("no-new-privileges"), said("seccomp"));
+    if own.no_new_privileges && !privileges {
+        spec.security_opt.push("no-new-privileges".to_owned());
+    }
+    match &own.seccomp {
+        Seccomp::Unconfined if !calls => spec.security_opt.push("seccomp=unconfined".to_owned()),
+        Seccomp::File(_, text) if !calls => spec.security_opt.push(format!("seccomp={text}")),
+        Seccomp::Builtin | Seccomp::Unconfined | Seccomp::File(..) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(flags: &[&str]) -> Config {
+        let args = ["gantryd", "--config-file", "/dev/null"].iter().chain(flags).map(Into::into);
+        Config::load(args).unwrap()
+    }
+
+    #[test]
+    fn only_what_a_container_leaves_open_is_filled() {
+        let config = config(&[
+            "--dns=10.0.0.1",
+            "--dns-search=lan",
+            "--dns-opt=ndots:2",
+            "--default-ulimit=nofile=1:2",
+            "--default-ulimit=core=0",
+            "--no-new-privileges",
+            "--seccomp-profile=unconfined",
+            "--host-gateway-ip=10.9.9.9",
+        ]);
+        let mut spec =
+            ContainerSpec { extra_hosts: vec!["h:host-gateway".into()], ..ContainerSpec::default() };
+        fill(&mut spec, &config);
+        assert_eq!((spec.dns, spec.dns_search), (vec!["10.0.0.1".to_owned()], vec!["lan".to_owned()]));
+        assert_eq!(
+            (spec.dns_options, spec.extra_hosts),
+            (vec!["ndots:2".to_owned()], vec!["h:10.9.9.9".to_owned()])
+        );
+        assert_eq!(spec.ulimits, [("core".to_owned(), 0, 0), ("nofile".to_owned(), 1, 2)]);
+        assert_eq!(spec.security_opt, ["no-new-privileges", "seccomp=unconfined"]);
+        let asked = ContainerSpec {
+            dns: vec!["10.0.0.2".into()],
+            ulimits: vec![("nofile".into(), 7, 7)],
+            security_opt: vec!["no-new-privileges:false".into(), "seccomp=builtin".into()],
+            ..ContainerSpec::default()
+        };
+        let mut spec = asked.clone();
+        fill(&mut spec, &config);
+        assert_eq!((spec.dns, spec.security_opt), (asked.dns, asked.security_opt));
+        assert_eq!(spec.ulimits, [("nofile".to_owned(), 7, 7), ("core".to_owned(), 0, 0)]);
+    }
+}

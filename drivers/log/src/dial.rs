@@ -1,0 +1,88 @@
+//! Stream connections to receivers: TCP, TLS over TCP, unix sockets; all with deadlines.
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// How long a connection may take to stand.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Where to, resolved at each connection.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// `host:port`.
+    Tcp(String),
+    /// `host:port`, with the TLS side.
+    Tls(String, Arc<ClientConfig>),
+    /// A socket's path.
+    Unix(PathBuf),
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// An open stream.
+pub(crate) struct Connection(Box<dyn Duplex>);
+
+impl Target {
+    pub(crate) async fn connect(&self) -> io::Result<Connection> {
+        let stream: Box<dyn Duplex> = match self {
+            Self::Tcp(address) => Box::new(in_time(CONNECT, TcpStream::connect(address)).await?),
+            Self::Unix(path) => Box::new(in_time(CONNECT, UnixStream::connect(path)).await?),
+            Self::Tls(address, config) => {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+                let name = ServerName::try_from(host).map_err(io::Error::other)?;
+                let plain = in_time(CONNECT, TcpStream::connect(address)).await?;
+                let connector = TlsConnector::from(Arc::clone(config));
+                Box::new(in_time(CONNECT, connector.connect(name, plain)).await?)
+            }
+        };
+        Ok(Connection(stream))
+    }
+}
+
+impl Connection {
+    /// False once the other end is known to be closed: the first write after that would be lost silently.
+    pub(crate) async fn alive(&mut self) -> bool {
+        let mut scratch = [0; 512];
+        match timeout(Duration::ZERO, self.0.read(&mut scratch)).await {
+            Err(_nothing_there) => true,
+            Ok(read) => read.is_ok_and(|n| n > 0),
+        }
+    }
+
+    pub(crate) async fn write(&mut self, bytes: &[u8], limit: Duration) -> io::Result<()> {
+        in_time(limit, async {
+            self.0.write_all(bytes).await?;
+            self.0.flush().await
+        })
+        .await
+    }
+
+    /// Reads once, appending; an end is an error.
+    pub(crate) async fn read(&mut self, into: &mut Vec<u8>, limit: Duration) -> io::Result<()> {
+        match in_time(limit, self.0.read_buf(into)).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the other end that nothing follows.
+    pub(crate) async fn close(mut self, limit: Duration) {
+        // Whether it hears of it makes no difference to what was delivered.
+        let _unheard = in_time(limit, self.0.shutdown()).await;
+    }
+}
+
+async fn in_time<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
