@@ -79,7 +79,15 @@ impl Engine {
     async fn remove_network_whole(&self, network: &Known) -> Result<(), PortError> {
         let spec = &network.spec;
         let doors = |doors: Doors| async move { network.link.insist(|| doors, ASK).await.map_err(away) };
-        let holders = doors(Doors::Close).await?;
+        let mut holders = doors(Doors::Close).await?;
+        let gone = |id: &String| self.shared.board.get(id).is_none_or(|s| s.pid == 0);
+        if holders.iter().any(gone) {
+            // Their interfaces are on their way out, behind the answer to whoever stopped them.
+            for holder in holders.iter().filter(|id| gone(id)) {
+                self.shared.departures.over(holder).await;
+            }
+            holders = doors(Doors::Close).await?;
+        }
         if !holders.is_empty() {
             let active: Vec<String> = holders.iter().map(|id| self.active(spec, id)).collect();
             let text = format!("network {} has active endpoints ({})", spec.name, active.join(", "));

@@ -32,12 +32,8 @@ pub fn registries(config: &Config) -> RegistryConfig {
 /// The default bridge.
 pub fn bridge(config: &Config) -> BridgeSpec {
     let own = &config.bridge;
-    let policy = BridgePolicy {
-        internal: false,
-        icc: own.icc,
-        masquerade: own.masquerade,
-        forward: own.forward,
-    };
+    let policy =
+        BridgePolicy { internal: false, icc: own.icc, masquerade: own.masquerade, forward: own.forward };
     BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu, policy }
 }
 
