@@ -1,6 +1,6 @@
 //! Names on networks that users made.
 
-use gantry_tests::{Daemon, eventually};
+use gantry_tests::{Daemon, eventually, image};
 
 fn sleeper(gantry: &Daemon, name: &str, options: &[&str]) {
     let mut args = vec!["run", "-d", "--name", name, "--network", "own"];
@@ -75,15 +75,18 @@ fn an_alias_stands_for_all_who_bear_it_each_first_in_turn() {
 #[test]
 fn other_names_are_asked_of_the_servers_that_were_given() {
     let gantry = with_network();
-    let conf = gantry.write("dnsd.conf", "far.example 192.0.2.77\n");
+    gantry.place().sh("ip addr add 10.53.0.1/32 dev lo").ok();
+    let guest = image::guest();
     let server =
-        format!("ip addr add 10.53.0.1/32 dev lo; exec busybox dnsd -i 10.53.0.1 -c {}", conf.display());
-    let _server = gantry.place().spawn("sh", ["-c", &server]);
+        gantry.place().spawn(guest.to_str().unwrap(), ["dns", "10.53.0.1:53", "far.example", "192.0.2.77"]);
+    server.wait_for("listening");
     sleeper(&gantry, "web", &["--dns", "10.53.0.1"]);
-    eventually("another server's name is known", || {
-        (addresses(&gantry, "web", "far.example") == ["192.0.2.77"]).then_some(())
-    });
+    assert_eq!(addresses(&gantry, "web", "far.example"), ["192.0.2.77"]);
     assert_eq!(addresses(&gantry, "web", "web"), ["172.18.0.2"]);
+    for (name, address) in [("far.example", "192.0.2.77"), ("web", "172.18.0.2")] {
+        let said = gantry.docker(["exec", "web", "guest", "dns-ask", "127.0.0.11:53", name]);
+        assert_eq!(said.ok(), address, "over a connection");
+    }
 }
 
 #[test]
@@ -103,8 +106,8 @@ fn a_container_that_is_connected_later_knows_its_neighbours() {
 fn a_container_may_have_a_name_server_of_its_own() {
     // Port 53 was taken by the engine's.
     let gantry = with_network();
-    let serve = "echo 'inner.example 192.0.2.1' >/etc/dnsd.conf; exec dnsd -i 0.0.0.0";
-    gantry.docker(["run", "-d", "--name", "dns", "--network", "own", "busybox", "sh", "-c", serve]).ok();
+    let serve = ["guest", "dns", "0.0.0.0:53", "inner.example", "192.0.2.1"];
+    gantry.docker(["run", "-d", "--name", "dns", "--network", "own", "busybox"].iter().chain(&serve)).ok();
     sleeper(&gantry, "web", &[]);
     eventually("its own server answers", || {
         let said = gantry.docker(["exec", "web", "nslookup", "inner.example", "172.18.0.2"]);
