@@ -21,6 +21,7 @@ mod other_host;
 mod place;
 mod process;
 mod pty;
+mod recorder;
 mod registry;
 mod syslog;
 
@@ -34,6 +35,7 @@ pub use other_host::OtherHost;
 pub use place::Place;
 pub use process::{Output, PATIENCE, Running, eventually, run};
 pub use pty::Pty;
+pub use recorder::{Asked, Recorder};
 pub use registry::Registry;
 pub use syslog::Rsyslog;
 

@@ -2,6 +2,7 @@
 
 use super::actor::{Container, deliver};
 use super::effects;
+use super::lifecycle::Heard;
 use super::machine::{Force, Phase, Verdict};
 use super::messages::*;
 use crate::supervise::{Answer, Ctx, Member};
@@ -74,6 +75,7 @@ impl Answer<Adopted> for Container {
         self.state = state;
         self.machine.attempt = self.state.attempt;
         self.machine.stopped_by_user = self.state.stopped;
+        self.recall_checks();
         let unrecorded_end = self.state.wanted && self.state.started_ns > self.state.finished_ns;
         (self.pid, self.machine.phase) = match message.status {
             TaskStatus::Running { pid } => (pid, Phase::Running),
@@ -83,10 +85,13 @@ impl Answer<Adopted> for Container {
             _ => (0, Phase::Created),
         };
         match message.status {
-            TaskStatus::Running { .. } | TaskStatus::Paused { .. } => self.watch(),
+            TaskStatus::Running { .. } | TaskStatus::Paused { .. } => {
+                self.watch();
+                self.open_checks();
+            }
             // It ended while no daemon was there to see it.
             TaskStatus::Exited(exit) if unrecorded_end && exit.at_ns >= self.state.started_ns => {
-                self.end(exit)
+                self.end(exit, if self.daemon_restarted() { Heard::Late } else { Heard::AtOnce });
             }
             TaskStatus::Absent if unrecorded_end => self.lost("the container's shim was lost"),
             _ if unrecorded_end => self.lost("the daemon ended while it started the container"),
@@ -100,7 +105,8 @@ impl Answer<Adopted> for Container {
 impl Container {
     fn lost(&mut self, why: &str) {
         self.state.error = why.into();
-        self.end(Exit { code: 137, at_ns: crate::now_ns(), oom_killed: false });
+        let exit = Exit { code: 137, at_ns: crate::now_ns(), oom_killed: false };
+        self.end(exit, if self.daemon_restarted() { Heard::Never } else { Heard::AtOnce });
     }
 
     /// What was due to a container that does not run.
@@ -109,7 +115,9 @@ impl Container {
         let due = match policy {
             // Docker starts these with the daemon even when the user had stopped them.
             "always" => self.state.wanted || restarted,
-            "unless-stopped" | "on-failure" => self.state.wanted,
+            // Also one whose last start failed: whatever stood in its way may be gone.
+            "unless-stopped" => self.state.wanted || (restarted && !self.state.stopped),
+            "on-failure" => self.state.wanted,
             _ => false,
         };
         if self.machine.phase == Phase::Exited && due {

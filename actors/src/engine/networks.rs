@@ -1,13 +1,14 @@
 //! What is done with networks.
 
 use super::containers::whole;
-use super::{ASK, Engine, away, random_id};
+use super::{ASK, Engine, away};
 use crate::container::messages::{Connect, Disconnect};
 use crate::events::Event;
 use crate::network::actor::Doors;
 use crate::network::directory::{Plan, open};
 use crate::network::plan::Wanted;
 use crate::network::{DEFAULT, Known, is_built_in};
+use crate::random_id;
 use contract::record::{Attachment, NetworkSpec};
 use contract::{ContainerId, Kind, PortError};
 use std::collections::BTreeMap;

@@ -139,6 +139,7 @@ mod tests {
             answers: Answers::Servers,
             files_of: None,
             netns: None,
+            joined: Default::default(),
             hosts: Vec::new(),
             environment: Vec::new(),
         }

@@ -3,6 +3,7 @@
 mod containers;
 mod create;
 mod detach;
+mod events;
 mod exec;
 mod filter;
 mod hijack;
@@ -19,6 +20,7 @@ mod system;
 mod unbuilt;
 mod usage;
 mod version;
+mod volumes;
 
 use crate::host::Host;
 use crate::live::Live;
@@ -63,7 +65,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/_ping", get(system::ping).merge(head(system::ping)))
         .route("/version", get(system::version))
         .route("/info", get(info::info))
-        .route("/events", get(system::events))
+        .route("/events", get(events::events))
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/fault", post(system::fault))
@@ -71,6 +73,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/build/prune", post(usage::prune_builds))
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
+        .route("/containers/prune", post(containers::prune))
         .route("/containers/{id}", delete(containers::remove))
         .route("/containers/{linker}/{alias}", delete(containers::unlink))
         .route("/containers/{linker}/{alias}/json", get(containers::inspect_linked))
@@ -109,6 +112,10 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/networks/{id}", get(networks::inspect).delete(networks::remove))
         .route("/networks/{id}/connect", post(networks::connect))
         .route("/networks/{id}/disconnect", post(networks::disconnect))
+        .route("/volumes", get(volumes::list))
+        .route("/volumes/create", post(volumes::create))
+        .route("/volumes/prune", post(volumes::prune))
+        .route("/volumes/{name}", get(volumes::inspect).delete(volumes::remove))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .with_state(Arc::new(gateway))

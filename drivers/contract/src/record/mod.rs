@@ -6,6 +6,7 @@ mod isolation;
 mod mounts;
 mod network;
 mod resources;
+mod restart;
 
 pub use attachment::{Attachment, Link};
 pub use health::{Health, HealthState, Probe, Wellbeing};
@@ -13,6 +14,7 @@ pub use isolation::{Device, Namespaces};
 pub use mounts::{Bind, VolumeUse};
 pub use network::NetworkSpec;
 pub use resources::{DeviceRate, DeviceWeight, Resources};
+pub use restart::Backoff;
 
 use crate::log::Options;
 use crate::network::PortBinding;
@@ -135,12 +137,21 @@ pub struct ContainerSpec {
     pub health: Option<Health>,
     /// Restart policy name and maximum retry count.
     pub restart: (String, i64),
+    /// The pauses before its policy's restarts, where they are not Docker's.
+    pub backoff: Backoff,
     /// Log driver.
     pub log_driver: String,
     /// Log options.
     pub log_opts: Options,
     /// The create request as received (Docker's JSON), for inspect.
     pub request: serde_json::Value,
+}
+
+impl ContainerSpec {
+    /// Its health check, if it has one that is run.
+    pub fn probe(&self) -> Option<&Health> {
+        self.health.as_ref().filter(|h| !h.args.is_empty())
+    }
 }
 
 /// What happened to a container so far; changes with every start and exit.
@@ -167,6 +178,8 @@ pub struct ContainerState {
     pub error: String,
     /// Restarts by policy.
     pub restart_count: i64,
+    /// What its health check has found.
+    pub health: Option<HealthState>,
     /// The networks it belongs to, by name.
     pub networks: BTreeMap<String, Attachment>,
     /// Its network attachments while running; the first has the first interface.

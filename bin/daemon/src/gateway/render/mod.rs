@@ -1,12 +1,15 @@
 //! Containers as Docker's API words them.
 
+pub mod health;
 mod inspect;
+mod isolation;
+mod mounts;
 mod network;
 mod summary;
 
 pub use inspect::{config, inspect};
 pub use network::network_id;
-pub use summary::summary;
+pub use summary::{Port, ports, summary};
 
 use contract::network::{PortBinding, Protocol};
 use jiff::Timestamp;
