@@ -36,6 +36,7 @@ pub use container::update::Changes;
 pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
+pub use network::plan::Wanted;
 pub use shared::Ports;
 pub use stats::Sample;
 pub use supervise::ActorInfo;

@@ -129,7 +129,6 @@ fn what_is_not_built_names_itself() {
         ("POST", "/build"),
         ("POST", "/commit?container=web"),
         ("POST", "/volumes/create"),
-        ("POST", "/networks/create"),
         ("POST", "/swarm/init"),
         ("POST", "/session"),
         ("GET", "/system/df"),

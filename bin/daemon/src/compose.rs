@@ -11,7 +11,7 @@ use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use storage::{FileRecords, LocalVolumes, OverlayRoots, Store};
+use storage::{FileNetworkRecords, FileRecords, LocalVolumes, OverlayRoots, Store};
 
 /// How registries are reached.
 pub fn registries(config: &Config) -> RegistryConfig {
@@ -40,7 +40,8 @@ pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
 /// The default bridge.
 pub fn bridge(config: &Config) -> BridgeSpec {
     let own = &config.bridge;
-    let policy = BridgePolicy { icc: own.icc, masquerade: own.masquerade, forward: own.forward };
+    let policy =
+        BridgePolicy { internal: false, icc: own.icc, masquerade: own.masquerade, forward: own.forward };
     BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu, policy }
 }
 
@@ -77,6 +78,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         records: Arc::new(FileRecords::new(root)),
         roots: Arc::new(OverlayRoots::new(root, Arc::clone(&store))),
         images: store,
+        network_records: Arc::new(FileNetworkRecords::new(root)),
         volumes: Arc::new(LocalVolumes::new(root)),
         networks: Arc::new(Bridges::start().context("open netlink sockets")?),
         drivers: log_drivers::catalogue(),

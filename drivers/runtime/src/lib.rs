@@ -260,6 +260,14 @@ impl Runtime for ShimRuntime {
         }
     }
 
+    async fn rewrite_resolver(&self, container: &contract::record::ContainerSpec) -> Result<(), PortError> {
+        let file = self.config.containers.join(&container.id).join("resolv.conf");
+        let host = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
+        let text = files::resolv(container, contract::runtime::Answers::Daemon, &host);
+        let written = tokio::fs::write(&file, text).await;
+        written.map_err(|e| PortError::caused(Kind::Bug, format!("rewrite {}", file.display()), e))
+    }
+
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {
         match self.ask(id, Request::Pids).await? {
             Answer::Pids { pids } => Ok(pids),

@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Attachment {
+    /// The network's id, once it is known.
+    pub network: String,
     /// The wanted address.
     pub address: Option<Ipv4Addr>,
     /// The wanted IPv6 address.

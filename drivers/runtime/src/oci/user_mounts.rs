@@ -24,7 +24,7 @@ pub fn list(spec: &SandboxSpec) -> Vec<Value> {
     {
         if !taken(spec).any(|t| t == target) {
             let access = if c.read_only { "ro" } else { "rw" };
-            let source = spec.directory.join(name);
+            let source = spec.files_of.as_ref().unwrap_or(&spec.directory).join(name);
             let options = ["rbind", access, "rprivate"];
             out.push((target, mount(target, "bind", &source.to_string_lossy(), &options)));
         }
@@ -90,7 +90,9 @@ mod tests {
             container,
             root,
             directory: "/d".into(),
-            address: None,
+            addresses: Vec::new(),
+            answers: Default::default(),
+            files_of: None,
             gateway: None,
             netns: None,
         };
