@@ -18,8 +18,9 @@ use crate::gateway::create::{self, Defaults, Sources};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
+use crate::gateway::version::ApiMinor;
 use crate::gateway::{Shared, json, now_ns, render, status_json, usage};
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Extension, Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use bollard_stubs::models::ContainerCreateBody;
 use contract::{ContainerId, PortError};
@@ -77,14 +78,19 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
     Ok(json(&lines))
 }
 
-pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
+pub async fn create(
+    State(gateway): State<Shared>,
+    Extension(api): Extension<ApiMinor>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let raw = body_json(request).await?;
     create::known_restart_policy(&raw)?;
     let body: ContainerCreateBody = serde_json::from_value(create::without_mounts(&raw))
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
-    let warnings = create::warnings(&body);
+    let mut warnings = create::warnings(&body);
     let config = gateway.live.get();
     let mut spec = create::resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
     create::fill(&mut spec, &config);
@@ -92,8 +98,8 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
     create::settle_namespaces(&mut spec.namespaces, id);
     {
         let find = |name: &str| gateway.engine.find(name);
-        let sources = Sources { image: &image.config, find: &find, data_root: &gateway.data_root };
-        create::mount(&mut spec, &sources)?;
+        let sources = Sources { image: &image.config, find: &find, data_root: &gateway.data_root, api };
+        warnings.extend(create::mount(&mut spec, &sources)?);
     }
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
