@@ -11,6 +11,7 @@
 //! Programs under test are taken from `target/debug`, or from the folder that `GANTRY_BIN` names.
 
 mod api;
+pub mod cgroup;
 mod daemon;
 mod fluentd;
 pub mod image;

@@ -52,7 +52,7 @@ enum Point {
 }
 
 /// Fills the specification's mounts in; answers what a user should know of them.
-pub fn fill(spec: &mut ContainerSpec, sources: &Sources<'_>) -> Result<Vec<&'static str>, PortError> {
+pub fn fill(spec: &mut ContainerSpec, sources: &Sources<'_>) -> Result<Vec<String>, PortError> {
     let asked = Asked::read(&spec.request)?;
     let mut points: BTreeMap<String, Point> = BTreeMap::new();
     let mut taken: BTreeSet<String> = BTreeSet::new();
@@ -107,7 +107,11 @@ pub fn fill(spec: &mut ContainerSpec, sources: &Sources<'_>) -> Result<Vec<&'sta
         let options = m.volume_options.as_ref().and_then(|v| v.driver_config.as_ref());
         m.r#type == "volume" && options.is_none_or(|d| d.name.is_empty())
     });
-    Ok(if of_no_driver && !asked.volume_driver.is_empty() { vec![DRIVER_IGNORED] } else { Vec::new() })
+    Ok(if of_no_driver && !asked.volume_driver.is_empty() {
+        vec![DRIVER_IGNORED.to_owned()]
+    } else {
+        Vec::new()
+    })
 }
 
 fn duplicate(target: &str) -> PortError {
