@@ -173,6 +173,8 @@ fn apart(netfilter: &str) {
         (fetch("http://172.17.0.1:8080/").stdout == "hi\n").then_some(())
     });
     assert_ne!(fetch(&format!("http://{address}/")).code, 0);
+    let linked = daemon.docker(["run", "--rm", "--link", "web", "busybox", "true"]);
+    assert!(linked.stderr.contains("does not support Links on a daemon with icc=false"), "{linked}");
     // By way of the bridge's own address.
     let around = format!(
         "ip route add {address}/32 via 172.17.0.1 && timeout 2 wget -q -O- http://{address}/; exit $?"
@@ -279,4 +281,31 @@ fn a_record_that_cannot_be_read_is_told_and_kept_and_the_others_live() {
     let aside = folder.with_extension("broken");
     assert!(aside.join("spec.json").exists());
     std::fs::remove_dir_all(aside).expect("remove what was set aside");
+}
+
+/// Tells what it is asked for, and has nothing.
+const PROXY: &str = r#"
+    my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1:3128", Listen => 5) or die $!;
+    while (my $c = $s->accept) {
+        syswrite STDOUT, scalar <$c>;
+        while (<$c>) { last if /^\r\n$/ }
+        print $c "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        close $c;
+    }"#;
+
+#[test]
+fn registries_are_reached_through_the_proxy_that_is_configured() {
+    let config = json!({
+        "proxies": {"http-proxy": "http://127.0.0.1:3128", "no-proxy": "near.lan"},
+        "insecure-registries": ["reg.lan:5000", "near.lan:5000"],
+    });
+    let daemon = Builder::new().config(&config).without_image().start();
+    let proxy = daemon.place().spawn("perl", ["-MIO::Socket::INET", "-e", PROXY]);
+    eventually("the proxy listens", || daemon.place().listens(3128).then_some(()));
+    assert_ne!(daemon.docker(["pull", "reg.lan:5000/some/image"]).code, 0);
+    eventually("the proxy is asked", || {
+        proxy.stdout().contains("GET http://reg.lan:5000/v2/ HTTP/1.1").then_some(())
+    });
+    assert_ne!(daemon.docker(["pull", "near.lan:5000/some/image"]).code, 0);
+    assert!(!proxy.stdout().contains("near.lan"), "{}", proxy.stdout());
 }

@@ -85,7 +85,7 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
     let warnings = crate::gateway::create::warnings(&body);
     let config = gateway.live.get();
     let mut spec = resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
-    fill(&mut spec, &config);
+    fill(&mut spec, &config)?;
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))
