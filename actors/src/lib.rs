@@ -37,6 +37,14 @@ pub use exec::ExecInfo;
 pub use shared::Ports;
 pub use supervise::ActorInfo;
 
+/// 64 random hex digits.
+fn random_id() -> Result<String, contract::PortError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| contract::PortError::new(contract::Kind::Bug, format!("random bytes: {e}")))?;
+    Ok(hex::encode(bytes))
+}
+
 /// ns since the epoch.
 fn now_ns() -> i64 {
     i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What decides the images' content: images made by another version of it are not used.
-const MAKERS: [&str; 2] = [include_str!("image.rs"), include_str!("../guest/main.rs")];
+const MAKERS: [&str; 3] =
+    [include_str!("image.rs"), include_str!("../guest/main.rs"), include_str!("../guest/probe.rs")];
 
 /// A file inside an image's layer.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +84,16 @@ fn find(program: &str) -> PathBuf {
 
 /// `tests/guest`, static: what busybox lacks.
 pub fn guest() -> PathBuf {
-    kept("guest", |path| {
+    compiled("guest", "tests/guest/main.rs")
+}
+
+/// `tests/guest/probe.rs`, static: asks the kernel for what containers are refused. In no image: tests bind it.
+pub fn probe() -> PathBuf {
+    compiled("probe", "tests/guest/probe.rs")
+}
+
+fn compiled(name: &str, source: &str) -> PathBuf {
+    kept(name, |path| {
         let mut rustc = Command::new("rustc");
         rustc.args([
             "--edition",
@@ -95,7 +105,7 @@ pub fn guest() -> PathBuf {
             "strip=symbols",
             "-o",
         ]);
-        rustc.arg(path).arg(crate::workspace().join("tests/guest/main.rs"));
+        rustc.arg(path).arg(crate::workspace().join(source));
         crate::process::run(rustc).ok();
     })
 }

@@ -14,24 +14,28 @@ mod api;
 mod daemon;
 mod fluentd;
 pub mod image;
+mod journald;
 mod leftovers;
 mod load;
 mod other_host;
 mod place;
 mod process;
 mod pty;
+mod recorder;
 mod registry;
 mod syslog;
 
 pub use api::Answer;
 pub use daemon::{Builder, Daemon};
 pub use fluentd::{Event, Fluentd};
+pub use journald::Journald;
 pub use leftovers::leftovers;
 pub use load::{Load, Random, WRITERS, Writer, place_with_rsyslog};
 pub use other_host::OtherHost;
 pub use place::Place;
 pub use process::{Output, PATIENCE, Running, eventually};
 pub use pty::Pty;
+pub use recorder::{Asked, Recorder};
 pub use registry::Registry;
 pub use syslog::Rsyslog;
 

@@ -1,5 +1,6 @@
 //! The shell around a container's machine: messages in, effects out. It never waits and never touches the system.
 
+use super::health::Probing;
 use super::lane::Lane;
 use super::machine::{Machine, Phase};
 use super::messages::*;
@@ -33,6 +34,7 @@ pub struct Container {
     pub(super) spec: Arc<ContainerSpec>,
     pub(super) state: ContainerState,
     pub(super) machine: Machine,
+    pub(super) probing: Probing,
     pub(super) pid: i32,
     pub(super) starters: Answers<bool>,
     pub(super) restarters: Answers<()>,
@@ -66,6 +68,7 @@ impl Container {
             spec: Arc::default(),
             state: ContainerState::default(),
             machine: Machine::new(0),
+            probing: Probing::default(),
             pid: 0,
             starters: Vec::new(),
             restarters: Vec::new(),

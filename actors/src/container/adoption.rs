@@ -74,6 +74,7 @@ impl Answer<Adopted> for Container {
         self.state = state;
         self.machine.attempt = self.state.attempt;
         self.machine.stopped_by_user = self.state.stopped;
+        self.recall_checks();
         let unrecorded_end = self.state.wanted && self.state.started_ns > self.state.finished_ns;
         (self.pid, self.machine.phase) = match message.status {
             TaskStatus::Running { pid } => (pid, Phase::Running),
@@ -83,7 +84,10 @@ impl Answer<Adopted> for Container {
             _ => (0, Phase::Created),
         };
         match message.status {
-            TaskStatus::Running { .. } | TaskStatus::Paused { .. } => self.watch(),
+            TaskStatus::Running { .. } | TaskStatus::Paused { .. } => {
+                self.watch();
+                self.open_checks();
+            }
             // It ended while no daemon was there to see it.
             TaskStatus::Exited(exit) if unrecorded_end && exit.at_ns >= self.state.started_ns => {
                 self.end(exit)
@@ -109,7 +113,9 @@ impl Container {
         let due = match policy {
             // Docker starts these with the daemon even when the user had stopped them.
             "always" => self.state.wanted || restarted,
-            "unless-stopped" | "on-failure" => self.state.wanted,
+            // Also one whose last start failed: whatever stood in its way may be gone.
+            "unless-stopped" => self.state.wanted || (restarted && !self.state.stopped),
+            "on-failure" => self.state.wanted,
             _ => false,
         };
         if self.machine.phase == Phase::Exited && due {

@@ -52,10 +52,12 @@ impl Container {
         let ran = Duration::from_nanos(u64::try_from(exit.at_ns - self.state.started_ns).unwrap_or(0));
         let ended = Ended { code: exit.code, restarts: self.state.restart_count, ran };
         let Some(next) = self.machine.exited(self.machine.attempt, ended, &self.spec) else { return };
+        self.close_checks();
         self.state.exit_code = exit.code;
         self.state.finished_ns = exit.at_ns;
         self.state.oom_killed = exit.oom_killed;
         self.state.wanted = next != Next::Rest;
+        self.state.restart_count += i64::from(matches!(next, Next::After(_)));
         self.state.stopped = self.machine.stopped_by_user;
         self.state.ends += 1;
         self.state.ended_with = exit.code;
@@ -141,6 +143,7 @@ impl Answer<StartDone> for Container {
         match message.outcome {
             Ok(pid) => {
                 self.pid = pid;
+                self.open_checks();
                 self.publish();
                 self.watch();
                 answer_all(&mut self.starters, &Ok(true));
@@ -192,7 +195,6 @@ impl Answer<RestartDue> for Container {
             && message.attempt == self.machine.attempt
             && self.machine.start(By::Policy) == Verdict::Proceed
         {
-            self.state.restart_count += 1;
             self.launch();
         }
     }

@@ -13,12 +13,6 @@
 use contract::record::ContainerSpec;
 use std::time::Duration;
 
-/// The first pause before a restart by policy, doubled each time up to [`MAX_BACKOFF`] (moby restartmanager).
-const BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(60);
-/// A run at least this long resets the pause.
-const STABLE: Duration = Duration::from_secs(10);
-
 /// Where a container stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -115,9 +109,10 @@ pub struct Machine {
     pub stopped_by_user: bool,
     /// It is being stopped in order to be started.
     again: bool,
+    /// The last pause before a restart by policy, if it was not one of the user's that came after it.
+    pause: Option<Duration>,
     /// The daemon ends and takes it along.
     pub ending: bool,
-    backoff: Duration,
 }
 
 impl Machine {
@@ -128,8 +123,8 @@ impl Machine {
             attempt,
             stopped_by_user: false,
             again: false,
+            pause: None,
             ending: false,
-            backoff: BACKOFF,
         }
     }
 
@@ -155,7 +150,7 @@ impl Machine {
         self.attempt += 1;
         if by == By::User {
             self.stopped_by_user = false;
-            self.backoff = BACKOFF;
+            self.pause = None;
         }
     }
 
@@ -297,11 +292,9 @@ impl Machine {
             self.phase = Phase::Exited;
             return Some(Next::Later);
         }
-        if exit.ran >= STABLE {
-            self.backoff = BACKOFF;
-        }
-        let pause = self.backoff;
-        self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
+        let last = self.pause.filter(|_| exit.ran < spec.backoff.reset);
+        let pause = last.map_or(spec.backoff.min, |last| last.saturating_mul(2)).min(spec.backoff.max);
+        self.pause = Some(pause);
         self.phase = Phase::Restarting;
         Some(Next::After(pause))
     }

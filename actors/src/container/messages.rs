@@ -3,7 +3,7 @@
 use super::machine::Force;
 use crate::supervise::{Message, Reply};
 use contract::PortError;
-use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
+use contract::record::{ContainerRecord, ContainerSpec, ContainerState, Probe};
 use contract::runtime::{Exit, TaskStatus};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -141,6 +141,15 @@ told! {
     /// Its policy's pause is over.
     RestartDue { /// Which start came before.
         attempt: u64 }
+    /// A probe of its health is due.
+    ProbeDue { /// In which start.
+        attempt: u64, /// In which stretch of its running.
+        round: u64 }
+    /// A probe of its health is over.
+    Probed { /// In which start.
+        attempt: u64, /// In which stretch of its running.
+        round: u64, /// What it found.
+        probe: Probe }
     /// Freezing or thawing is done.
     Frozen { /// Which.
         frozen: bool, /// Of which start.

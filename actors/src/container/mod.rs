@@ -3,8 +3,10 @@
 pub mod actor;
 mod adoption;
 mod borrowing;
+mod checks;
 pub mod claims;
 pub mod effects;
+mod health;
 pub mod lane;
 mod lifecycle;
 mod linking;

@@ -219,6 +219,11 @@ impl Answer<Frozen> for Container {
             && before != now
         {
             self.machine.phase = now;
+            if message.frozen {
+                self.close_checks()
+            } else {
+                self.open_checks()
+            }
             self.publish();
             self.event(if message.frozen { "pause" } else { "unpause" }, &[]);
         }

@@ -1,12 +1,12 @@
 //! What is done with containers.
 
-use super::{ASK, Engine, away, random_id};
+use super::{ASK, Engine, away};
 use crate::container::claims::Claim;
 use crate::container::machine::Force;
 use crate::container::messages::*;
 use crate::container::{Adopt, ClaimName, signals};
 use crate::supervise::{Unavailable, Why};
-use crate::{Snapshot, Status};
+use crate::{Status, random_id};
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
 use contract::runtime::Target;
 use contract::{ContainerId, Kind, PortError};
@@ -198,21 +198,9 @@ impl Engine {
         self.call(id, |reply| Freeze { frozen: false, reply }).await
     }
 
-    pub(super) fn running(&self, id: &ContainerId) -> Result<Arc<Snapshot>, PortError> {
-        let snapshot = self.find(id.as_str())?;
-        match snapshot.status {
-            Status::Running => Ok(snapshot),
-            Status::Paused => Err(PortError::new(
-                Kind::Conflict,
-                format!("container {} is paused, unpause the container before exec", snapshot.state.name),
-            )),
-            _ => Err(PortError::new(Kind::Conflict, format!("container {id} is not running"))),
-        }
-    }
-
     /// Sets the terminal's size.
     pub async fn resize(&self, id: &ContainerId, rows: u16, cols: u16) -> Result<(), PortError> {
-        let snapshot = self.running(id)?;
+        let snapshot = self.shared.running(id)?;
         self.shared.ports.runtime.resize(id, &Target::Main, rows, cols).await?;
         let size = [("height", rows.to_string()), ("width", cols.to_string())];
         self.shared.snapshot_event(&snapshot, "resize", &size);
@@ -221,10 +209,34 @@ impl Engine {
 
     /// Host pids of a container's processes.
     pub async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {
-        let snapshot = self.running(id)?;
-        let pids = self.shared.ports.runtime.processes(id).await?;
-        self.shared.snapshot_event(&snapshot, "top", &[]);
-        Ok(pids)
+        let snapshot = self.find(id.as_str())?;
+        let refused = match snapshot.status {
+            Status::Running | Status::Paused => None,
+            Status::Restarting => Some("is restarting, wait until the container is running"),
+            _ => Some("is not running"),
+        };
+        if let Some(refused) = refused {
+            return Err(PortError::new(Kind::Conflict, format!("container {id} {refused}")));
+        }
+        self.shared.ports.runtime.processes(id).await
+    }
+
+    /// Its processes were shown.
+    pub fn topped(&self, id: &ContainerId) {
+        if let Some(snapshot) = self.shared.board.get(id.as_str()) {
+            self.shared.snapshot_event(&snapshot, "top", &[]);
+        }
+    }
+
+    /// Bytes of a container's own layer.
+    pub async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError> {
+        self.shared.ports.roots.own_size(id).await
+    }
+
+    /// Unused objects of a kind were removed, and so many bytes are free again.
+    pub fn pruned(&self, kind: &'static str, bytes: u64) {
+        let attributes = [("reclaimed".to_owned(), bytes.to_string())].into();
+        self.shared.event(crate::Event::now(kind, "prune", "", attributes));
     }
 }
 

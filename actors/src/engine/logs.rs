@@ -1,10 +1,10 @@
 //! A container's output: stored, followed, attached to.
 
 use super::Engine;
-use crate::Status;
 use crate::log::{FollowRequest, Origin, Run, read_logs};
+use crate::{Snapshot, Status};
 use contract::log::StoredLine;
-use contract::runtime::{Attachment, Target};
+use contract::runtime::{Attachment, Output, Target};
 use contract::{ContainerId, Kind, PortError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,14 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub type LogsRequest = FollowRequest;
 
 /// What an attach wants.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct AttachRequest {
     /// Input too.
     pub stdin: bool,
+    /// What was written before, first.
+    pub logs: bool,
+    /// Only that: nothing of what is written from now on.
+    pub past_only: bool,
 }
 
 impl Engine {
@@ -65,9 +69,23 @@ impl Engine {
             let text = format!("container {} {refused}", snapshot.state.name);
             return Err(PortError::new(Kind::Conflict, text));
         }
+        if request.past_only {
+            let (_, empty) = mpsc::channel(1);
+            let mut attachment = Attachment { input: None, output: empty };
+            if request.logs {
+                attachment.output = self.preceded(&snapshot, None, attachment.output).await?;
+            }
+            self.shared.snapshot_event(&snapshot, "attach", &[]);
+            return Ok(attachment);
+        }
         let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
         let mut attachment = self.shared.ports.runtime.attach(id, &Target::Main).await?;
         attachment.output = self.shared.attachments.follow(id.as_str(), logging.spool).await?;
+        if request.logs {
+            // What is written from here on comes by the attachment.
+            let until = crate::now_ns();
+            attachment.output = self.preceded(&snapshot, Some(until), attachment.output).await?;
+        }
         if !request.stdin || !snapshot.spec.open_stdin {
             attachment.input = None;
         }
@@ -77,6 +95,43 @@ impl Engine {
         }
         self.shared.snapshot_event(&snapshot, "attach", &[]);
         Ok(attachment)
+    }
+
+    /// Output with what is stored of earlier times before it.
+    async fn preceded(
+        &self,
+        snapshot: &Snapshot,
+        until_ns: Option<i64>,
+        mut rest: Output,
+    ) -> Result<Output, PortError> {
+        let id = ContainerId::new(snapshot.spec.id.clone());
+        let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
+        if let Some(sink) = logging.sinks.iter().find(|s| s.kind.reader().is_some()) {
+            logging.router.drain(Some(&sink.name), DRAIN).await;
+        }
+        let stored = LogsRequest { stdout: true, stderr: true, until_ns, ..LogsRequest::default() };
+        let mut stored = self.logs(&id, stored).await?;
+        let (to, output) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(line) = stored.recv().await {
+                let line = match line {
+                    Ok(stored) => stored.line,
+                    Err(error) => {
+                        tracing::warn!(container = id.short(), "reading its log: {}", error.chain());
+                        break;
+                    }
+                };
+                if to.send((line.stream, line.data)).await.is_err() {
+                    return;
+                }
+            }
+            while let Some(piece) = rest.recv().await {
+                if to.send(piece).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(output)
     }
 
     /// A client left by its detach keys.

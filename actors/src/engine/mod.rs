@@ -62,13 +62,6 @@ fn away(error: Unavailable) -> PortError {
     PortError::caused(Kind::Unavailable, "the engine is not able to answer now", error)
 }
 
-/// 64 random hex digits.
-fn random_id() -> Result<String, PortError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|e| PortError::new(Kind::Bug, format!("random bytes: {e}")))?;
-    Ok(hex::encode(bytes))
-}
-
 impl Engine {
     /// Starts the tree. Containers found on disk are adopted by [`Engine::recover`].
     pub fn launch(ports: Ports, bridge: BridgeSpec, registry: Registry) -> Self {

@@ -1,9 +1,10 @@
 //! What is done with volumes.
 
+use super::Engine;
 use super::containers::whole;
-use super::{Engine, random_id};
 use crate::container::machine::Force;
 use crate::events::Event;
+use crate::random_id;
 use contract::record::{ContainerRecord, ContainerSpec};
 use contract::volume::{ANONYMOUS, Content, LOCAL, Origin, Purpose, Volume, VolumeWish};
 use contract::{Kind, PortError};

@@ -5,7 +5,7 @@ use crate::{AttachRequest, Status};
 use contract::Kind;
 use std::time::Duration;
 
-const OUTPUT: AttachRequest = AttachRequest { stdin: false };
+const OUTPUT: AttachRequest = AttachRequest { stdin: false, logs: false, past_only: false };
 
 #[test]
 fn a_slow_client_of_a_container_that_removes_itself_gets_all_its_output() {

@@ -185,7 +185,10 @@ fn a_failed_start_answers_everybody_and_undoes_what_it_did() {
             let id = d.made("aa", spec).await;
             let next = d.wait(&id, WaitCondition::NextExit).await.unwrap();
             let removed = d.wait(&id, WaitCondition::Removed).await.unwrap();
-            let mut attached = d.attach(&id, crate::AttachRequest { stdin: true }).await.unwrap();
+            let mut attached = d
+                .attach(&id, crate::AttachRequest { stdin: true, logs: false, past_only: false })
+                .await
+                .unwrap();
             d.world().script.fail("ensure_started", kind, "exec: \"nosuch\": not found in $PATH");
             let error = d.start(&id).await.unwrap_err();
             assert_eq!(error.kind, kind);

@@ -9,7 +9,8 @@ fn a_run_tells_what_docker_tells_in_its_order() {
     daemon(|d| async move {
         let mut live = d.subscribe().await.unwrap().1;
         let id = d.made("web", removed_at_its_end()).await;
-        let _attached = d.attach(&id, AttachRequest { stdin: false }).await.unwrap();
+        let _attached =
+            d.attach(&id, AttachRequest { stdin: false, logs: false, past_only: false }).await.unwrap();
         d.start(&id).await.unwrap();
         let asked = ExecSpec { args: vec!["echo".into(), "hi".into()], ..ExecSpec::default() };
         let exec = d.exec_create(&id, asked).unwrap();

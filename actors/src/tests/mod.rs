@@ -4,6 +4,7 @@ mod attach;
 mod docker;
 mod events;
 mod flight;
+mod health;
 mod logs;
 mod panics;
 mod recovery;

@@ -65,7 +65,8 @@ async fn life(d: Arc<Daemon>, mut faults: Faults) {
     assert_eq!(d.list().iter().filter(|s| s.state.name == "web").count(), 1);
     let gone = tokio::spawn(again(|| d.wait(&id, WaitCondition::Removed)).await.unwrap());
     let next = tokio::spawn(again(|| d.wait(&id, WaitCondition::NextExit)).await.unwrap());
-    let mut attached = d.attach(&id, AttachRequest { stdin: true }).await.unwrap();
+    let mut attached =
+        d.attach(&id, AttachRequest { stdin: true, logs: false, past_only: false }).await.unwrap();
     faults.arm(&d);
     again(|| d.adopt(&id, None)).await.unwrap();
     again(|| d.start(&id)).await.unwrap();

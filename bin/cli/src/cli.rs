@@ -31,7 +31,7 @@ pub struct Cli {
 #[command(next_help_heading = "Global Options")]
 pub struct GlobalOptions {
     /// Daemon socket to connect to, unix://PATH or tcp://HOST[:PORT] [env: GANTRY_HOST, DOCKER_HOST] [default: unix:///run/gantry.sock]
-    #[arg(short = 'H', long, global = true, value_name = "ADDRESS")]
+    #[arg(short = 'H', long, value_name = "ADDRESS")]
     pub host: Option<String>,
     /// Location of client config files [env: DOCKER_CONFIG] [default: ~/.docker]
     #[arg(long, value_name = "DIR")]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bollard::{BollardRequest, ClientVersion, Docker};
 use bytes::Bytes;
 use futures::Stream;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response, Uri, client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
@@ -46,20 +46,21 @@ pub struct Client {
 pub type Hijacked = TokioIo<Upgraded>;
 
 /// What a request carries.
-pub type Payload = BoxBody<Bytes, std::io::Error>;
+pub type Payload = UnsyncBoxBody<Bytes, std::io::Error>;
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+/// Bytes in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A request without a body.
 pub fn nothing() -> Payload {
-    Full::default().map_err(|never| match never {}).boxed()
+    Full::default().map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body of pieces as they come.
-pub fn streamed(pieces: impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static) -> Payload {
+pub fn streamed(pieces: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static) -> Payload {
     use futures::StreamExt;
-    BodyExt::boxed(StreamBody::new(pieces.map(|piece| piece.map(Frame::data))))
+    BodyExt::boxed_unsync(StreamBody::new(pieces.map(|piece| piece.map(Frame::data))))
 }
 
 impl Client {
@@ -90,6 +91,11 @@ impl Client {
         };
         let name = ServerName::try_from(name.clone()).map_err(std::io::Error::other)?;
         Ok(Box::new(tokio_rustls::TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?))
+    }
+
+    /// A bare connection to the daemon.
+    pub async fn connect(&self) -> Result<Box<dyn Duplex>, ClientError> {
+        self.dial().await.map_err(|error| self.unreachable(&error))
     }
 
     fn unreachable(&self, error: &std::io::Error) -> ClientError {
@@ -192,7 +198,7 @@ impl Client {
         let request = Request::post(Self::versioned(path))
             .header("Host", "gantry")
             .header("Content-Type", "application/json")
-            .body(Full::new(payload).map_err(|never| match never {}).boxed());
+            .body(Full::new(payload).map_err(|never| match never {}).boxed_unsync());
         let response = self.send(request.map_err(ClientError::Request)?).await?;
         let body = response.into_body().collect().await.map_err(ClientError::Connection)?.to_bytes();
         if body.trim_ascii().is_empty() {
@@ -216,7 +222,7 @@ impl Client {
             request = request.header("Content-Type", "application/json");
         }
         let body = Full::new(body.map(|value| Bytes::from(value.to_string())).unwrap_or_default());
-        let request = request.body(body.map_err(|never| match never {}).boxed());
+        let request = request.body(body.map_err(|never| match never {}).boxed_unsync());
         let response = self.send(request.map_err(ClientError::Request)?).await?;
         Ok(TokioIo::new(hyper::upgrade::on(response).await.map_err(ClientError::Connection)?))
     }

@@ -46,11 +46,15 @@ macro_rules! group {
 }
 
 pub mod actors;
+pub mod completion;
 pub mod container;
 pub mod image;
 pub mod inspect;
+pub mod network;
+pub mod prune;
 pub mod system;
 pub mod version;
+pub mod volume;
 
 use std::future::Future;
 
@@ -73,6 +77,10 @@ commands! {
         Restart(container::restart::Restart),
         /// Kill one or more running containers
         Kill(container::kill::Kill),
+        /// Pause all processes within one or more containers
+        Pause(container::pause::Pause),
+        /// Unpause all processes within one or more containers
+        Unpause(container::unpause::Unpause),
         /// Remove one or more containers
         Rm(container::rm::Rm),
         /// List containers
@@ -93,6 +101,18 @@ commands! {
         Port(container::port::Port),
         /// Rename a container
         Rename(container::rename::Rename),
+        /// Update configuration of one or more containers
+        Update(container::update::Update),
+        /// Display a live stream of container(s) resource usage statistics
+        Stats(container::stats::Stats),
+        /// Copy files/folders between a container and the local filesystem
+        Cp(container::cp::Cp),
+        /// Inspect changes to files or directories on a container's filesystem
+        Diff(container::diff::Diff),
+        /// Create a new image from a container's changes
+        Commit(container::commit::Commit),
+        /// Export a container's filesystem as a tar archive
+        Export(container::export::Export),
         /// Download an image from a registry
         Pull(image::pull::Pull),
         /// Load an image from a tar archive or STDIN
@@ -101,6 +121,8 @@ commands! {
         Import(image::import::Import),
         /// List images
         Images(image::ls::Ls),
+        /// Show the history of an image
+        History(image::history::History),
         /// Remove one or more images
         Rmi(image::rm::Rm),
         /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
@@ -117,8 +139,14 @@ commands! {
         Container(container::Container),
         /// Manage images
         Image(image::Image),
+        /// Manage networks
+        Network(network::Network),
         /// Manage the daemon and what it keeps
         System(system::System),
+        /// Manage volumes
+        Volume(volume::Volume),
+        /// Generate the autocompletion script for the specified shell
+        Completion(completion::Completion),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use clap::{Arg, ArgAction, Command};
 
+use crate::completion;
+
 const EXAMPLES: &str = "\
 Examples:
   gantry run --rm -it busybox sh        a shell in a new container
@@ -72,12 +74,20 @@ fn usage(command: &Command, path: &str) -> String {
     if command.has_subcommands() {
         return format!("{path} COMMAND");
     }
-    let mut line = format!("{path} [OPTIONS]");
+    let switches = command.get_arguments().any(|arg| !arg.is_positional() && arg.get_id() != "help");
+    let mut line = if switches { format!("{path} [OPTIONS]") } else { path.to_owned() };
     for arg in command.get_positionals() {
         line.push(' ');
         match arg.get_value_names().unwrap_or_default() {
             // The arguments of a command of the container's own.
-            [first, second] => line.push_str(&format!("{first} [{second}...]")),
+            [first, second] => {
+                let both = arg.get_num_args().is_some_and(|count| count.min_values() > 1);
+                match (second.as_str(), both) {
+                    ("COMMAND", true) => line.push_str(&format!("{first} COMMAND [ARG...]")),
+                    ("COMMAND", false) => line.push_str(&format!("{first} [COMMAND] [ARG...]")),
+                    _ => line.push_str(&format!("{first} [{second}]")),
+                }
+            }
             _ => line.push_str(&placeholder(arg)),
         }
     }
@@ -91,10 +101,11 @@ pub fn shape(command: Command, path: &str) -> Command {
     let mut command = command.args_override_self(true).mut_args(|arg| {
         let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
         let optional = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
-        match takes_value && !optional && !arg.is_positional() {
+        let arg = match takes_value && !optional && !arg.is_positional() {
             true => arg.allow_hyphen_values(true),
             false => arg,
-        }
+        };
+        completion::with_names(arg)
     });
     for name in &names {
         command = command.mut_subcommand(name, |sub| shape(sub, &format!("{path} {name}")));

@@ -3,9 +3,12 @@
 mod cli;
 mod client;
 mod command;
+mod completion;
 mod configuration;
+mod download;
 mod error;
 mod guide;
+mod listing;
 mod mistakes;
 mod options;
 mod output;
@@ -56,6 +59,8 @@ fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
+    // A shell that completes a line runs this program with COMPLETE set; it ends here then.
+    clap_complete::CompleteEnv::with_factory(cli::command).complete();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,

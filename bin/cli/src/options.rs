@@ -29,26 +29,18 @@ pub enum OptionError {
         why: &'static str,
     },
     /// A file of variables or labels.
-    #[error("--{flag}: open {path}: {why}")]
+    #[error("open {path}: {why}")]
     File {
-        /// The flag.
-        flag: &'static str,
         /// The file.
         path: String,
         /// What the kernel said.
         why: String,
     },
-    /// A line in such a file.
-    #[error("--{flag}: invalid {what}: {path}:{line}: {why}")]
+    /// A line in such a file; Docker says the same of both kinds.
+    #[error("invalid env file ({path}): {why}")]
     Line {
-        /// The flag.
-        flag: &'static str,
-        /// What the file is made of.
-        what: &'static str,
         /// The file.
         path: String,
-        /// Counted from 1.
-        line: usize,
         /// What is wrong with it.
         why: String,
     },

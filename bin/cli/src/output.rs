@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use serde_json::{Map, Value};
-
-use crate::template::{Template, TemplateError};
+use serde_json::Value;
 
 /// Prints one line. A closed pipe is not worth an error: the reader has seen enough.
 pub fn line(text: impl AsRef<str>) {
@@ -51,45 +49,29 @@ pub fn align(lines: &[String]) -> String {
     text
 }
 
-/// The columns a listing knows: the field's name in templates and its heading.
-pub type Headings = [(&'static str, &'static str)];
-
-/// Renders a listing as `--format` asks: a table, JSON lines, or a template.
-pub fn listing(
-    format: Option<&str>,
-    default_table: &str,
-    headings: &Headings,
-    mut rows: Vec<Map<String, Value>>,
-) -> Result<String, TemplateError> {
-    rows.iter_mut().for_each(Map::sort_keys);
-    let format = match format {
-        None | Some("" | "table") => format!("table {default_table}"),
-        Some("json") => "{{json .}}".to_owned(),
-        Some(other) => other.to_owned(),
-    };
-    let unescaped = format.replace("\\t", "\t").replace("\\n", "\n");
-    if let Some(columns) = unescaped.strip_prefix("table") {
-        let template = Template::parse(columns.trim_start())?;
-        let head = headings.iter().map(|(field, head)| ((*field).to_owned(), Value::from(*head))).collect();
-        let mut lines = vec![template.render(&Value::Object(head))?];
-        for row in rows {
-            lines.push(template.render(&Value::Object(row))?);
-        }
-        return Ok(align(&lines));
-    }
-    let template = Template::parse(&unescaped)?;
-    let mut text = String::new();
-    for row in rows {
-        text.push_str(&template.render(&Value::Object(row))?);
-        text.push('\n');
-    }
-    Ok(text)
-}
-
 /// `sha256:…` or a bare identifier, cut to twelve digits.
 pub fn short_id(id: &str) -> &str {
     let bare = id.strip_prefix("sha256:").unwrap_or(id);
     bare.get(..12).unwrap_or(bare)
+}
+
+/// JSON as `inspect` prints it.
+pub fn pretty(value: &Value) -> String {
+    use serde_json::ser::{PrettyFormatter, Serializer};
+    let mut text = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"    "));
+    match serde::Serialize::serialize(value, &mut serializer) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(_) => value.to_string(),
+    }
+}
+
+/// Asks before something cannot be undone. No answer is a no.
+pub fn confirmed(warning: &str) -> bool {
+    raw(format!("{warning}\nAre you sure you want to continue? [y/N] "));
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer).is_ok();
+    read && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 /// Cuts to `width` characters, the last being an ellipsis.
@@ -100,44 +82,9 @@ pub fn ellipsis(text: &str, width: usize) -> String {
     }
 }
 
-/// Groups `--filter KEY=VALUE` flags as the API wants them.
-pub fn filters(flags: &[String]) -> std::collections::HashMap<String, Vec<String>> {
-    let mut map: std::collections::HashMap<String, Vec<String>> = std::collections::HashMap::new();
-    for flag in flags {
-        let (key, value) = flag.split_once('=').unwrap_or((flag, ""));
-        map.entry(key.trim().to_lowercase()).or_default().push(value.trim().to_owned());
-    }
-    map
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(id: &str, name: &str) -> Map<String, Value> {
-        [("Names".to_owned(), Value::from(name)), ("ID".to_owned(), Value::from(id))].into_iter().collect()
-    }
-    const HEADINGS: &Headings = &[("ID", "CONTAINER ID"), ("Names", "NAMES")];
-
-    #[test]
-    fn a_table_is_laid_out_like_dockers() {
-        let text = listing(None, "{{.ID}}\t{{.Names}}", HEADINGS, vec![row("0123456789ab", "web")]).unwrap();
-        assert_eq!(text, "CONTAINER ID   NAMES\n0123456789ab   web\n");
-        let text =
-            listing(Some(r"table {{.Names}}\t{{.ID}}"), "", HEADINGS, vec![row("0123456789ab", "web")])
-                .unwrap();
-        assert_eq!(text, "NAMES     CONTAINER ID\nweb       0123456789ab\n");
-    }
-
-    #[test]
-    fn json_and_templates_print_one_line_per_row() {
-        let rows = || vec![row("a", "x"), row("b", "y")];
-        assert_eq!(
-            listing(Some("json"), "", HEADINGS, rows()).unwrap(),
-            "{\"ID\":\"a\",\"Names\":\"x\"}\n{\"ID\":\"b\",\"Names\":\"y\"}\n"
-        );
-        assert_eq!(listing(Some("{{.ID}}={{.Names}}"), "", HEADINGS, rows()).unwrap(), "a=x\nb=y\n");
-    }
 
     #[test]
     fn long_commands_end_in_an_ellipsis() {

@@ -1,9 +1,11 @@
 //! The part of Go templates people use with `--format`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 mod evaluate;
+mod functions;
 mod parse;
+mod printf;
 
 /// Why a template could not be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -28,6 +30,17 @@ pub enum TemplateError {
 #[derive(Debug)]
 pub struct Template {
     nodes: Vec<Node>,
+}
+
+/// What `.Label "name"` means.
+#[derive(Debug, Clone, Copy)]
+pub enum Methods<'a> {
+    /// Nothing.
+    None,
+    /// The value of that label.
+    Labels(&'a Map<String, Value>),
+    /// A column's heading.
+    Heading,
 }
 
 #[derive(Debug)]
@@ -61,9 +74,22 @@ impl Template {
         Ok(Self { nodes: parse::template(text)? })
     }
 
+    /// Reads what follows `--format`: `json` stands for the whole, and \\t and \\n for what they look like.
+    pub fn from_flag(text: &str) -> Result<Self, TemplateError> {
+        match text {
+            "json" => Self::parse("{{json .}}"),
+            other => Self::parse(&other.replace("\\t", "\t").replace("\\n", "\n")),
+        }
+    }
+
     /// Fills it in from `data`.
     pub fn render(&self, data: &Value) -> Result<String, TemplateError> {
-        evaluate::run(&self.nodes, data)
+        evaluate::run(&self.nodes, data, Methods::None)
+    }
+
+    /// Fills it in from `data`, which has methods.
+    pub fn render_with(&self, data: &Value, methods: Methods<'_>) -> Result<String, TemplateError> {
+        evaluate::run(&self.nodes, data, methods)
     }
 }
 
@@ -119,6 +145,31 @@ mod tests {
         );
         assert_eq!(render(r#"{{if eq .Id "abc"}}same{{end}}"#).unwrap(), "same");
         assert_eq!(render(r#"{{printf "%s:%d" .Id .State.Pid}}"#).unwrap(), "abc:42");
+    }
+
+    #[test]
+    fn labels_are_asked_for_by_name_and_head_their_column() {
+        let labels = json!({"com.example.team-name": "red"});
+        let template = Template::parse("{{.Label \"com.example.team-name\" | upper}}").unwrap();
+        let methods = Methods::Labels(labels.as_object().unwrap());
+        assert_eq!(template.render_with(&json!({}), methods).unwrap(), "RED");
+        assert_eq!(template.render_with(&json!({}), Methods::Heading).unwrap(), "team name");
+        assert!(template.render(&json!({})).is_err());
+    }
+
+    #[test]
+    fn texts_can_be_shaped() {
+        assert_eq!(
+            render("{{title \"a bc\"}} {{pad .Id 1 2}}| {{truncate .Id 2}}").unwrap(),
+            "A Bc  abc  | ab"
+        );
+        assert_eq!(render("{{slice .Id 1}} {{join (split \"a,b\" \",\") \"-\"}}").unwrap(), "bc a-b");
+        assert_eq!(render("{{with .Config}}{{len .Cmd}}{{end}}{{println .Id}}").unwrap(), "2abc\n");
+        assert_eq!(
+            render("{{if and .Id (gt .State.Pid 41)}}yes{{end}}{{if not .Config.Tty}}!{{end}}").unwrap(),
+            "yes!"
+        );
+        assert_eq!(render("{{printf \"%-5s|%04d\" .Id .State.Pid}}").unwrap(), "abc  |0042");
     }
 
     #[test]

@@ -89,6 +89,11 @@ pub fn human_size(bytes: i64) -> String {
     scaled(bytes as f64, 1000.0, 3, &["B", "kB", "MB", "GB", "TB", "PB"])
 }
 
+/// Decimal size with four significant digits: `1.234GB`.
+pub fn four_digits(bytes: i64) -> String {
+    scaled(bytes as f64, 1000.0, 4, &["B", "kB", "MB", "GB", "TB", "PB"])
+}
+
 /// Binary size with four significant digits: `1.953GiB`.
 pub fn binary_size(bytes: i64) -> String {
     scaled(bytes as f64, 1024.0, 4, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"])

@@ -7,7 +7,8 @@ use config::Config;
 use contract::network::{BridgePolicy, BridgeSpec};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
-use runtime::{FileSpools, RuntimeConfig, ShimRuntime, Signals};
+use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::{FileRecords, LocalVolumes, OverlayRoots, Store};
@@ -29,6 +30,13 @@ pub fn registries(config: &Config) -> RegistryConfig {
     }
 }
 
+/// Runtimes besides gantry's own.
+pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
+    let own = config.defaults.runtimes.iter();
+    let other = |r: &config::Runtime| OtherRuntime { program: r.path.clone(), args: r.args.clone() };
+    own.map(|(name, runtime)| (name.clone(), other(runtime))).collect()
+}
+
 /// The default bridge.
 pub fn bridge(config: &Config) -> BridgeSpec {
     let own = &config.bridge;
@@ -37,7 +45,8 @@ pub fn bridge(config: &Config) -> BridgeSpec {
 }
 
 /// Every driver.
-pub fn ports(config: &Config, registry: Arc<RegistryClient>) -> anyhow::Result<Ports> {
+pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports> {
+    let config = &*live.get();
     let root = &config.daemon.data_root;
     let store = Store::open(root, Some(registry)).map_err(|e| anyhow::anyhow!(e.chain()))?;
     let store = Arc::new(store);
@@ -48,6 +57,7 @@ pub fn ports(config: &Config, registry: Arc<RegistryClient>) -> anyhow::Result<P
         shim: shim(config)?,
         cgroup_parent: config.daemon.cgroup_parent.clone(),
         spool_budget: config.daemon.spool_budget,
+        runtimes: live.runtimes().clone(),
     };
     let runtime = Arc::new(ShimRuntime::new(runtime, signals.clone()));
     Ok(Ports {

@@ -3,6 +3,7 @@
 use crate::logs::Level;
 use config::{Config, ConfigError};
 use registry::RegistryClient;
+use runtime::OtherRuntimes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -10,13 +11,21 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub struct Live {
     now: RwLock<Arc<Config>>,
     registry: Arc<RegistryClient>,
+    runtimes: OtherRuntimes,
     level: Level,
 }
 
 impl Live {
     /// As it was started.
     pub fn new(config: Config, registry: Arc<RegistryClient>, level: Level) -> Self {
-        Self { now: RwLock::new(Arc::new(config)), registry, level }
+        let runtimes = OtherRuntimes::default();
+        runtimes.configure(crate::compose::runtimes(&config));
+        Self { now: RwLock::new(Arc::new(config)), registry, runtimes, level }
+    }
+
+    /// Runtimes besides gantry's own.
+    pub fn runtimes(&self) -> &OtherRuntimes {
+        &self.runtimes
     }
 
     /// The configuration.
@@ -33,6 +42,7 @@ impl Live {
         let config = Arc::new(reloaded.config);
         self.level.change(&config.logging);
         self.registry.reconfigure(crate::compose::registries(&config));
+        self.runtimes.configure(crate::compose::runtimes(&config));
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
         Ok(config)
     }

@@ -1,6 +1,7 @@
 //! The container this shim is for: its main process, groups, output and end.
 
 use crate::exec::Session;
+use crate::foreign::{Choice, Foreign};
 use crate::options::Options;
 use crate::output::{Output, now_ns};
 use nix::sys::signal::{Signal, kill};
@@ -8,6 +9,7 @@ use nix::unistd::Pid;
 use sandbox::config::{Config, Rlimit};
 use sandbox::launch::{self, Context, Launched, Wiring};
 use sandbox::protocol::{ExecProcess, Exit, Reason, State};
+use sandbox::seccomp::{self, Policy};
 use std::fs::File;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -19,6 +21,11 @@ pub struct Container {
     /// Limits of each of its processes.
     rlimits: Vec<Rlimit>,
     oom_score_adj: Option<i32>,
+    policy: Option<Policy>,
+    /// The runtime that made it, if not gantry's own sandbox.
+    foreign: Option<Foreign>,
+    /// Its first process is not the first of a namespace: the others do not end with it.
+    shares_processes: bool,
     /// Its spool.
     pub output: Output,
     /// Its exec sessions.
@@ -42,35 +49,46 @@ pub struct Container {
 
 impl Container {
     /// Makes it, up to the start gate.
-    pub fn create(options: &Options) -> Result<Self, String> {
+    pub fn create(options: &Options) -> Result<Self, (Reason, String)> {
+        let failed = |text: String| (Reason::Failed, text);
         // A second shim for the same container must not exist: the socket's lock is the name itself.
-        let text =
-            std::fs::read(&options.config).map_err(|e| format!("read {}: {e}", options.config.display()))?;
-        let config: Config =
-            serde_json::from_slice(&text).map_err(|e| format!("read {}: {e}", options.config.display()))?;
+        let read = |e: String| failed(format!("read {}: {e}", options.config.display()));
+        let text = std::fs::read(&options.config).map_err(|e| read(e.to_string()))?;
+        let config: Config = serde_json::from_slice(&text).map_err(|e| read(e.to_string()))?;
+        // Another runtime compiles it itself.
+        let own = config.linux.seccomp.as_ref().filter(|_| options.runtime.is_none());
+        let policy = own.map(seccomp::compile_profile).transpose().map_err(|e| failed(e.to_string()))?;
         let _own_session = nix::unistd::setsid();
-        nix::sys::prctl::set_child_subreaper(true).map_err(|e| format!("become a subreaper: {e}"))?;
+        nix::sys::prctl::set_child_subreaper(true).map_err(|e| failed(format!("become a subreaper: {e}")))?;
         match std::fs::remove_file(&options.socket) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(format!("remove {}: {e}", options.socket.display()));
+                return Err(failed(format!("remove {}: {e}", options.socket.display())));
             }
             _ => {}
         }
         let listener = UnixListener::bind(&options.socket)
-            .map_err(|e| format!("listen on {}: {e}", options.socket.display()))?;
-        listener.set_nonblocking(true).map_err(|e| format!("listen: {e}"))?;
+            .map_err(|e| failed(format!("listen on {}: {e}", options.socket.display())))?;
+        listener.set_nonblocking(true).map_err(|e| failed(format!("listen: {e}")))?;
         let output = Output::open(&options.dir.join("spool"), options.budget, options.drop_when_full)
-            .map_err(|e| format!("open spool in {}: {e}", options.dir.display()))?;
+            .map_err(|e| failed(format!("open spool in {}: {e}", options.dir.display())))?;
         let terminal = config.process.terminal;
         let wiring = Wiring { terminal, stdin: options.stdin, output: true };
-        let main = match launch::create(&config, wiring) {
-            Ok(main) => main,
-            Err(error) => {
-                // What cannot be removed now is removed by the daemon with the container.
-                let _left = std::fs::remove_file(&options.socket);
-                return Err(error.to_string());
+        let made = match &options.runtime {
+            None => launch::create(&config, policy.as_ref(), wiring)
+                .map(|main| (main, None))
+                .map_err(|e| (e.reason, e.to_string())),
+            Some(program) => {
+                let choice = Choice::of(options, program);
+                serde_json::from_slice(&text)
+                    .map_err(|e| read(e.to_string()))
+                    .and_then(|whole| Foreign::create(choice, &whole, config.clone(), wiring))
+                    .map(|(foreign, main)| (main, Some(foreign)))
             }
         };
+        let (main, foreign) = made.inspect_err(|_| {
+            // What cannot be removed now is removed by the daemon with the container.
+            let _left = std::fs::remove_file(&options.socket);
+        })?;
         // Without it the end is told a little later.
         let mounts = File::open(format!("/proc/{}/ns/mnt", main.pid)).ok();
         Ok(Self {
@@ -78,6 +96,9 @@ impl Container {
             mounts,
             rlimits: config.process.rlimits,
             oom_score_adj: config.process.oom_score_adj,
+            policy,
+            foreign,
+            shares_processes: config.linux.namespaces.iter().all(|n| n.kind != "pid" || !n.path.is_empty()),
             output,
             sessions: Vec::new(),
             listener,
@@ -102,7 +123,10 @@ impl Container {
             State::Running | State::Paused => return Ok(()),
             State::Exited => return Err((Reason::Conflict, "the container has ended".into())),
         }
-        self.main.start().map_err(|e| (e.reason, e.to_string()))?;
+        match &self.foreign {
+            None => self.main.start().map_err(|e| (e.reason, e.to_string()))?,
+            Some(foreign) => foreign.start()?,
+        }
         self.state = State::Running;
         Ok(())
     }
@@ -112,11 +136,26 @@ impl Container {
         if self.state != State::Running {
             return Err((Reason::Conflict, "the container is not running".into()));
         }
-        let context =
-            Context { cgroup: &self.main.cgroup, rlimits: &self.rlimits, oom_score_adj: self.oom_score_adj };
-        let (pid, stdio) =
-            launch::exec(self.pid(), process, &context).map_err(|e| (e.reason, e.to_string()))?;
-        self.sessions.push(Session { id, pid, stdio, tty: process.tty, code: None, seen: false });
+        let context = Context {
+            cgroup: &self.main.cgroup,
+            rlimits: &self.rlimits,
+            oom_score_adj: self.oom_score_adj,
+            policy: self.policy.as_ref(),
+        };
+        let init = self.main.pid;
+        let (pid, stdio) = match &mut self.foreign {
+            None => launch::exec(init, process, &context).map_err(|e| (e.reason, e.to_string()))?,
+            Some(foreign) => foreign.exec(init, process)?,
+        };
+        self.sessions.push(Session {
+            id,
+            pid,
+            stdio,
+            tty: process.tty,
+            code: None,
+            seen: false,
+            bound: process.bound,
+        });
         Ok(pid)
     }
 
@@ -127,6 +166,8 @@ impl Container {
         }
         let failed = |e: nix::errno::Errno| (Reason::Failed, format!("signal {number}: {}", e.desc()));
         match Signal::try_from(number) {
+            // A runtime may have put something else in the place of the program.
+            _ if self.foreign.is_some() => self.foreign.iter().try_for_each(|f| f.signal(number))?,
             Ok(signal) => kill(Pid::from_raw(self.pid()), signal).map_err(failed)?,
             // Real-time signals have no name in the library.
             Err(_) => {
@@ -136,12 +177,18 @@ impl Container {
         if number == libc::SIGKILL && self.state == State::Paused {
             self.freeze(false)?;
         }
+        if number == libc::SIGKILL && self.shares_processes {
+            self.main.cgroup.kill();
+        }
         Ok(())
     }
 
     /// Freezes or thaws.
     pub fn freeze(&mut self, frozen: bool) -> Result<(), (Reason, String)> {
-        self.main.cgroup.freeze(frozen).map_err(|e| (Reason::Failed, e.to_string()))?;
+        match &self.foreign {
+            None => self.main.cgroup.freeze(frozen).map_err(|e| (Reason::Failed, e.to_string()))?,
+            Some(foreign) => foreign.freeze(frozen)?,
+        }
         self.state = if frozen { State::Paused } else { State::Running };
         Ok(())
     }
@@ -166,9 +213,9 @@ impl Container {
 
     /// Clears away what the ended container leaves in the kernel; nobody waits for it.
     pub fn clear(&mut self) {
-        for pid in self.main.cgroup.pids() {
-            // Already gone is as good.
-            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        self.main.cgroup.kill();
+        if let Some(foreign) = &self.foreign {
+            foreign.clear();
         }
         self.main.cgroup.remove();
         self.mounts = None;

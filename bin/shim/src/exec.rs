@@ -16,6 +16,8 @@ pub struct Session {
     pub code: Option<i32>,
     /// A client has been attached.
     pub seen: bool,
+    /// It does not outlive its client.
+    pub bound: bool,
 }
 
 impl Session {

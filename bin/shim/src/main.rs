@@ -4,6 +4,7 @@
 mod connection;
 mod container;
 mod exec;
+mod foreign;
 mod options;
 mod output;
 mod pace;
@@ -12,18 +13,27 @@ mod serve;
 mod stdio;
 
 use options::Options;
-use sandbox::protocol::Handshake;
+use sandbox::init;
+use sandbox::protocol::{Handshake, Reason};
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let name = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&name).file_name() == Path::new(init::PATH).file_name() {
+        let args: Vec<String> =
+            std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+        return ExitCode::from(u8::try_from(init::run(&args)).unwrap_or(1));
+    }
     // Executed through a descriptor, the kernel would name this process by that number; ps shows it wrong if this fails.
     let _unnamed = nix::sys::prctl::set_name(c"gantry-shim");
-    let outcome =
-        Options::parse(std::env::args().skip(1)).and_then(|options| container::Container::create(&options));
+    let outcome = Options::parse(std::env::args().skip(1))
+        .map_err(|text| (Reason::Failed, text))
+        .and_then(|options| container::Container::create(&options));
     let (handshake, container) = match outcome {
         Ok(container) => (Handshake::Created { pid: container.pid() }, Some(container)),
-        Err(text) => (Handshake::Failed { text }, None),
+        Err((reason, text)) => (Handshake::Failed { text, reason }, None),
     };
     let told = serde_json::to_string(&handshake).map_err(|e| e.to_string()).and_then(|line| {
         let mut out = std::io::stdout();

@@ -19,6 +19,10 @@ pub struct Options {
     pub stdin: bool,
     /// Close stdin when the first attached client half-closes.
     pub stdin_once: bool,
+    /// Another OCI runtime's program, instead of gantry's own sandbox.
+    pub runtime: Option<PathBuf>,
+    /// Arguments before the runtime's own.
+    pub runtime_args: Vec<String>,
 }
 
 impl Options {
@@ -34,6 +38,8 @@ impl Options {
                 "--spool-budget" => {
                     out.budget = value()?.parse().map_err(|e| format!("--spool-budget: {e}"))?
                 }
+                "--runtime" => out.runtime = Some(value()?.into()),
+                "--runtime-arg" => out.runtime_args.push(value()?),
                 "--drop-when-full" => out.drop_when_full = true,
                 "--open-stdin" => out.stdin = true,
                 "--stdin-once" => out.stdin_once = true,

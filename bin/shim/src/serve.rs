@@ -348,6 +348,13 @@ impl Loop {
             self.unannounced = false;
             self.announced = Instant::now();
         }
+        for session in self.container.sessions.iter().filter(|s| s.bound && s.seen && s.code.is_none()) {
+            if self.client_of(&session.id).is_none() {
+                // Sessions lead a group of their own. It may be gone, and is then reaped next.
+                let _gone =
+                    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(session.pid), Signal::SIGKILL);
+            }
+        }
         self.container.sessions.retain(|s| s.code.is_none() || s.open() || !s.seen);
         self.connections.retain(|c| {
             !c.dead && (c.wants_write() || !c.closing) && (c.attached.is_some() || !c.half_closed)

@@ -43,6 +43,17 @@ pub struct SandboxSpec {
     pub gateway: Option<std::net::Ipv4Addr>,
     /// The network namespace to join; `None` shares the host's.
     pub netns: Option<PathBuf>,
+    /// Other containers whose namespaces it shares.
+    pub joined: Joined,
+}
+
+/// Host pids of the first processes of the containers that another one shares namespaces with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Joined {
+    /// Whose processes it sees.
+    pub pid: Option<i32>,
+    /// Whose System V IPC, message queues and /dev/shm it uses.
+    pub ipc: Option<i32>,
 }
 
 /// What creation yields.
@@ -107,6 +118,8 @@ pub struct ExecSpec {
     pub output: bool,
     /// All privileges.
     pub privileged: bool,
+    /// It is killed, with what it started, when its client leaves.
+    pub bound: bool,
     /// Whether its client wants stdout, and stderr.
     pub attach: [bool; 2],
     /// The sequence by which its client leaves a tty; empty = Docker's.

@@ -6,6 +6,7 @@ mod attrs;
 mod dial;
 mod file;
 mod fluentd;
+mod journald;
 mod json_file;
 mod local;
 mod none;
@@ -21,7 +22,14 @@ use contract::{Kind, PortError};
 
 /// Every driver gantry has.
 pub fn catalogue() -> &'static [&'static dyn LogDriverKind] {
-    &[&fluentd::Fluentd, &json_file::JsonFile, &local::Local, &none::Nothing, &syslog::Syslog]
+    &[
+        &fluentd::Fluentd,
+        &journald::Journald,
+        &json_file::JsonFile,
+        &local::Local,
+        &none::Nothing,
+        &syslog::Syslog,
+    ]
 }
 
 /// The driver of that name.

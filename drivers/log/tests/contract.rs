@@ -75,6 +75,10 @@ async fn every_driver_opens_without_connecting_and_takes_odd_lines() {
         if kind.name() == "fluentd" {
             opts.insert("fluentd-address".into(), swallowing().await);
         }
+        if kind.name() == "journald" {
+            // The journal is where it is: the end-to-end tests start one.
+            continue;
+        }
         kind.validate(&opts).unwrap();
         let mut driver = kind.open(&source(folder.path()), &opts).await.unwrap();
         let partial = Some(Partial { id: "a".repeat(64), ordinal: 1, last: false });

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 
 /// Pieces a client may lag behind before its reading of the spool waits for it.
@@ -61,7 +62,11 @@ pub async fn session(socket: &Path, id: &str) -> Result<Attachment, PortError> {
     let (mut from, to) = stream.into_split();
     let (sender, receiver) = mpsc::channel(WINDOW);
     tokio::spawn(async move {
-        while let Ok(stream) = from.read_u8().await {
+        // Once nobody takes the output the connection closes: the shim is to know.
+        let next = async |from: &mut OwnedReadHalf| {
+            tokio::select! { stream = from.read_u8() => stream.ok(), () = sender.closed() => None }
+        };
+        while let Some(stream) = next(&mut from).await {
             let Ok(length) = from.read_u32().await else { return };
             let mut data = vec![0; length as usize];
             if from.read_exact(&mut data).await.is_err() {

@@ -126,6 +126,7 @@ mod tests {
             address,
             gateway,
             netns: None,
+            joined: Default::default(),
             hosts,
             environment,
         }

@@ -2,14 +2,18 @@
 
 mod archives;
 mod attach;
+mod devices;
 pub mod files;
 mod launch;
 mod link;
 pub mod oci;
+mod others;
 mod spool;
 
 pub use archives::{Order, VERB};
+pub use launch::throttles;
 pub use link::Signals;
+pub use others::{OtherRuntime, OtherRuntimes};
 pub use spool::FileSpools;
 
 use async_trait::async_trait;
@@ -37,6 +41,8 @@ pub struct RuntimeConfig {
     pub cgroup_parent: String,
     /// Bytes of unread output a container may have on disk.
     pub spool_budget: u64,
+    /// Other OCI runtimes that containers may name.
+    pub runtimes: OtherRuntimes,
 }
 
 /// Runs containers through shims.
@@ -54,8 +60,8 @@ impl ShimRuntime {
     pub fn new(config: RuntimeConfig, signals: Signals) -> Self {
         let facts = oci::HostFacts {
             cgroup_parent: config.cgroup_parent.clone(),
-            devices: launch::host_devices(),
-            throttles: launch::throttles(),
+            devices: devices::of_host(),
+            throttles: launch::throttles().to_vec(),
         };
         Self { config, facts, signals, tasks: Mutex::new(HashMap::new()), program: OnceCell::new() }
     }
@@ -176,12 +182,14 @@ impl Runtime for ShimRuntime {
             env: spec.env.clone(),
             cwd: spec.working_dir.clone(),
             user: spec.user.clone(),
+            groups: container.groups.join(","),
             capabilities: capabilities.into_iter().map(str::to_owned).collect(),
             no_new_privileges: oci::no_new_privileges(&container),
             seccomp: (oci::filtered(&container) && !spec.privileged).then(|| "default".to_owned()),
             tty: spec.tty,
             stdin: spec.stdin,
             output: spec.output,
+            bound: spec.bound,
         };
         // The end is heard by the watcher, which must be there before it can come.
         self.task(id).connected().await;

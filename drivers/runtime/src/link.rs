@@ -77,16 +77,18 @@ async fn send(stream: &mut UnixStream, request: &Request) -> io::Result<()> {
 /// Turns a refusal into the port's error.
 pub fn refused(answer: Answer) -> Result<Answer, PortError> {
     match answer {
-        Answer::Error { reason, text } => {
-            let kind = match reason {
-                Reason::NotFound => Kind::NotFound,
-                Reason::Denied => Kind::Denied,
-                Reason::Conflict => Kind::Conflict,
-                Reason::Failed => Kind::Bug,
-            };
-            Err(PortError::new(kind, text))
-        }
+        Answer::Error { reason, text } => Err(PortError::new(kind(reason), text)),
         other => Ok(other),
+    }
+}
+
+/// The protocol's reason as the contract's kind.
+pub fn kind(reason: Reason) -> Kind {
+    match reason {
+        Reason::NotFound => Kind::NotFound,
+        Reason::Denied => Kind::Denied,
+        Reason::Conflict => Kind::Conflict,
+        Reason::Failed => Kind::Bug,
     }
 }
 

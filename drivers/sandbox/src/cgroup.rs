@@ -27,6 +27,8 @@ pub struct Hierarchy {
     pub folder: String,
     /// Its controllers, as mount data (`cpu,cpuacct`, `name=systemd`).
     pub controllers: String,
+    /// Where it is mounted.
+    pub mount_point: String,
 }
 
 /// The host's v1 hierarchies (on a hybrid host without the v2 mount, which controls nothing there); `None` on a host
@@ -42,7 +44,9 @@ pub fn hierarchies() -> Option<Vec<Hierarchy>> {
         let controllers: Vec<&str> = options.filter(|o| named(o)).collect();
         let controllers = controllers.join(",");
         let folder = mount.mount_point.file_name().and_then(|n| n.to_str()).unwrap_or(&controllers);
-        let hierarchy = Hierarchy { folder: folder.to_owned(), controllers: controllers.clone() };
+        let mount_point = mount.mount_point.to_string_lossy().into_owned();
+        let hierarchy =
+            Hierarchy { folder: folder.to_owned(), controllers: controllers.clone(), mount_point };
         if !out.iter().any(|h| h.controllers == controllers) {
             out.push(hierarchy);
         }
@@ -160,6 +164,21 @@ impl Cgroup {
             return Ok(text.lines().any(|l| l == "frozen 1"));
         }
         Ok(matches!(freezer.state().step("read freezer.state")?, cgroups_rs::freezer::FreezerState::Frozen))
+    }
+
+    /// Kills all members. Those that make others meanwhile are met again until nobody is left.
+    pub fn kill(&self) {
+        for _ in 0..100 {
+            let pids = self.pids();
+            if pids.is_empty() {
+                return;
+            }
+            for pid in pids {
+                // SAFETY: plain numbers; a process that has gone meanwhile is as good.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// How often the kernel killed a member for memory.

@@ -1,5 +1,9 @@
 //! The parts of an OCI runtime configuration (runtime-spec 1.2, `config.json`) that the sandbox acts on.
 
+mod seccomp;
+
+pub use seccomp::{Seccomp, SeccompArg, SeccompCall};
+
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -17,7 +21,8 @@ pub struct Config {
     pub domainname: String,
     /// Mounts, in order.
     pub mounts: Vec<Mount>,
-    /// `gantry.overlay`, `gantry.user`, `gantry.groups`, `gantry.seccomp`.
+    /// `gantry.overlay`, `gantry.user`, `gantry.groups`, `gantry.seccomp` (the default policy), `gantry.shm` (a process
+    /// whose container's /dev/shm is shared).
     pub annotations: BTreeMap<String, String>,
     /// Linux section.
     pub linux: Linux,
@@ -123,6 +128,8 @@ pub struct Linux {
     pub masked_paths: Vec<String>,
     /// Read-only paths.
     pub readonly_paths: Vec<String>,
+    /// A system call policy of the user's.
+    pub seccomp: Option<Seccomp>,
 }
 
 /// `linux.namespaces[]`.
@@ -151,6 +158,10 @@ pub struct Device {
     pub minor: u64,
     /// Mode.
     pub file_mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Owning group.
+    pub gid: u32,
 }
 
 /// `linux.resources`.

@@ -11,6 +11,7 @@
 
 mod channel;
 mod exec;
+mod namespaces;
 mod stdio;
 
 pub use exec::{Context, exec};
@@ -18,15 +19,15 @@ pub(crate) use stdio::close_rest;
 pub use stdio::{Stdio, Wiring};
 
 use crate::cgroup::Cgroup;
-use crate::config::{Config, Namespace};
+use crate::config::Config;
 use crate::error::{LaunchError, Step};
 use crate::process::{Folder, Program};
+use crate::seccomp::{Filter, Policy};
 use crate::{rootfs, terminal};
 use channel::{Channel, Heard};
 use nix::sched::CloneFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 use std::convert::Infallible;
-use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// A made sandbox.
@@ -69,23 +70,10 @@ fn reap(child: i32) {
 }
 
 /// Makes the sandbox up to the start gate.
-pub fn create(config: &Config, wiring: Wiring) -> Result<Launched, LaunchError> {
+pub fn create(config: &Config, policy: Option<&Policy>, wiring: Wiring) -> Result<Launched, LaunchError> {
     let (mut stdio, ends) = wiring.make()?;
     let (ours, theirs) = Channel::pair()?;
-    let mut flags = 0;
-    for namespace in config.linux.namespaces.iter().filter(|n| n.path.is_empty()) {
-        flags |= match namespace.kind.as_str() {
-            "pid" => libc::CLONE_NEWPID,
-            "mount" => libc::CLONE_NEWNS,
-            "uts" => libc::CLONE_NEWUTS,
-            "ipc" => libc::CLONE_NEWIPC,
-            "network" => libc::CLONE_NEWNET,
-            // Made once the process is in its groups, which become the namespace's root.
-            "cgroup" => 0,
-            other => return Err(LaunchError::new("make a namespace", format!("{other} is not known"))),
-        };
-    }
-    let pid = clone(flags)?;
+    let pid = namespaces::clone_into(&config.linux.namespaces)?;
     if pid == 0 {
         if let Err(error) = ends.take(theirs.raw()) {
             theirs.report(&error);
@@ -93,7 +81,12 @@ pub fn create(config: &Config, wiring: Wiring) -> Result<Launched, LaunchError> 
         }
         // SAFETY: `take` has put the channel there.
         let channel = Channel::from_fd(unsafe { OwnedFd::from_raw_fd(stdio::CHANNEL) });
-        match run(config, wiring, &channel) {
+        let filter = match policy {
+            Some(policy) => Filter::Own(policy),
+            None if config.annotations.contains_key("gantry.seccomp") => Filter::Default,
+            None => Filter::None,
+        };
+        match run(config, wiring, &channel, filter) {
             Ok(never) => match never {},
             Err(error) => channel.report(&error),
         }
@@ -146,6 +139,11 @@ fn group(cgroup: &Cgroup, pid: i32, channel: &Channel) -> Result<Option<OwnedFd>
 }
 
 impl Launched {
+    /// A sandbox that something else made; there is no gate to open.
+    pub fn made_elsewhere(pid: i32, stdio: Stdio, cgroup: Cgroup) -> Self {
+        Self { pid, stdio, cgroup, gate: None }
+    }
+
     /// Opens the gate; returns once the program runs, or with why it does not.
     pub fn start(&mut self) -> Result<(), LaunchError> {
         let Some(gate) = self.gate.take() else { return Ok(()) };
@@ -159,16 +157,19 @@ impl Launched {
 }
 
 /// The child: everything up to the program.
-fn run(config: &Config, wiring: Wiring, channel: &Channel) -> Result<Infallible, LaunchError> {
+fn run(
+    config: &Config,
+    wiring: Wiring,
+    channel: &Channel,
+    filter: Filter<'_>,
+) -> Result<Infallible, LaunchError> {
     // Whoever can enter the container must not reach this program's file or memory (CVE-2019-5736).
     nix::sys::prctl::set_dumpable(false).step("become undumpable")?;
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     set_oom_score(config.process.oom_score_adj)?;
-    for namespace in config.linux.namespaces.iter().filter(|n| !n.path.is_empty()) {
-        join(namespace)?;
-    }
+    namespaces::join_all(&config.linux.namespaces)?;
     nix::unistd::setsid().step("setsid")?;
-    name_host(config)?;
+    namespaces::name_host(config)?;
     let dev = rootfs::prepare(config, || {
         hold_until(channel, channel::GROUPED)?;
         if config.linux.namespaces.iter().any(|n| n.kind == "cgroup") {
@@ -188,7 +189,7 @@ fn run(config: &Config, wiring: Wiring, channel: &Channel) -> Result<Infallible,
         groups: annotation("gantry.groups"),
         capabilities: &p.capabilities.bounding,
         no_new_privileges: p.no_new_privileges,
-        filtered: config.annotations.contains_key("gantry.seccomp"),
+        filter,
         rlimits: &p.rlimits,
     };
     let ready = program.ready(Folder::MakeIt)?;
@@ -225,36 +226,6 @@ fn set_oom_score(score: Option<i32>) -> Result<(), LaunchError> {
         }
         None => Ok(()),
     }
-}
-
-/// Enters a namespace that stands already.
-fn join(namespace: &Namespace) -> Result<(), LaunchError> {
-    let kind = match namespace.kind.as_str() {
-        "network" => CloneFlags::CLONE_NEWNET,
-        "uts" => CloneFlags::CLONE_NEWUTS,
-        "ipc" => CloneFlags::CLONE_NEWIPC,
-        other => return Err(LaunchError::new("join a namespace", format!("{other} cannot be joined"))),
-    };
-    let step = || format!("join the {} namespace {}", namespace.kind, namespace.path);
-    let file = File::open(&namespace.path).step(step())?;
-    nix::sched::setns(file, kind).step(step())
-}
-
-fn name_host(config: &Config) -> Result<(), LaunchError> {
-    if !config.linux.namespaces.iter().any(|n| n.kind == "uts") {
-        return Ok(());
-    }
-    if !config.hostname.is_empty() {
-        nix::unistd::sethostname(&config.hostname).step("set the host name")?;
-    }
-    if !config.domainname.is_empty() {
-        // SAFETY: pointer and length are those of a live string.
-        let done = unsafe { libc::setdomainname(config.domainname.as_ptr().cast(), config.domainname.len()) };
-        if done != 0 {
-            return Err(std::io::Error::last_os_error()).step("set the domain name");
-        }
-    }
-    Ok(())
 }
 
 /// Brings `lo` up in a fresh network namespace; where there is none of our own it is up already.

@@ -5,6 +5,7 @@ use crate::error::{LaunchError, Step};
 use crate::identity::{self, Identity};
 use crate::launch::close_rest;
 use crate::protocol::Reason;
+use crate::seccomp::Filter;
 use nix::errno::Errno;
 use nix::unistd::AccessFlags;
 use std::convert::Infallible;
@@ -34,8 +35,8 @@ pub struct Program<'a> {
     pub capabilities: &'a [String],
     /// No new privileges.
     pub no_new_privileges: bool,
-    /// Filtered by the default seccomp policy.
-    pub filtered: bool,
+    /// What it may ask of the kernel.
+    pub filter: Filter<'a>,
     /// Limits.
     pub rlimits: &'a [Rlimit],
 }
@@ -113,9 +114,7 @@ impl Program<'_> {
         // The folder may be open to root alone, or to the user alone (on a network file system).
         let as_root = nix::unistd::chdir(self.cwd);
         let capabilities = identity::mask(self.capabilities);
-        if self.filtered {
-            crate::seccomp::install(capabilities)?;
-        }
+        self.filter.install(capabilities)?;
         identity::assume(&ready.identity, capabilities)?;
         let entered = match as_root {
             Err(Errno::EACCES | Errno::EPERM) => nix::unistd::chdir(self.cwd),

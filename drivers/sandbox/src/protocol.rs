@@ -76,7 +76,10 @@ pub struct ExecProcess {
     pub capabilities: Vec<String>,
     /// No new privileges.
     pub no_new_privileges: bool,
-    /// File of compiled seccomp BPF.
+    /// Extra groups, by commas, looked up inside.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub groups: String,
+    /// Whether the container's system call policy applies: any word, or none for no.
     pub seccomp: Option<String>,
     /// A tty is wanted.
     pub tty: bool,
@@ -84,6 +87,8 @@ pub struct ExecProcess {
     pub stdin: bool,
     /// Output is wanted; else it goes to /dev/null.
     pub output: bool,
+    /// It is killed with its process group when the client that was attached leaves.
+    pub bound: bool,
 }
 
 /// How a process ended.
@@ -112,7 +117,7 @@ pub enum State {
 }
 
 /// Why a request failed, as far as the daemon decides on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Program or working folder does not exist (127).
@@ -122,7 +127,14 @@ pub enum Reason {
     /// Wrong state for the request.
     Conflict,
     /// Anything else.
+    #[default]
     Failed,
+}
+
+impl Reason {
+    fn is_usual(&self) -> bool {
+        *self == Self::Failed
+    }
 }
 
 /// Answered or pushed by the shim.
@@ -186,6 +198,9 @@ pub enum Handshake {
     Failed {
         /// What failed.
         text: String,
+        /// Class; older shims tell none.
+        #[serde(default, skip_serializing_if = "Reason::is_usual")]
+        reason: Reason,
     },
 }
 

@@ -3,13 +3,16 @@
 
 mod detached;
 pub mod dev;
+mod foreign;
 mod hide;
 mod options;
 mod overlay;
 mod tree;
 pub mod view;
 
-pub use detached::{Reach, change};
+pub use detached::{Reach, attach, change};
+pub use foreign::shared_memory;
+pub use overlay::mount_root;
 pub use tree::lies_on;
 
 use crate::config::{Config, Mount};
@@ -54,7 +57,7 @@ pub fn prepare(
     // Sources are taken before the host's mounts are let go of, while they still belong to the host's groups of peers.
     let mut sources = Vec::new();
     for entry in config.mounts.iter().filter(|m| m.kind == "bind") {
-        sources.push(source(entry)?);
+        sources.push(source(config, entry)?);
     }
     let mut sources = sources.into_iter();
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
@@ -77,7 +80,7 @@ pub fn prepare(
                 if let Some(grouped) = grouped.take() {
                     grouped()?;
                 }
-                mount_cgroups(&root, &entry.destination, Options::parse(&entry.options).flags)?;
+                mount_cgroups(&root, &entry.destination, Options::parse(&entry.options).flags, config)?;
             }
             _ => mount_kernel(&root, entry, &mut own)?,
         }
@@ -86,7 +89,10 @@ pub fn prepare(
         grouped()?;
     }
     for device in &config.linux.devices {
-        dev::add(&root, device)?;
+        // A /dev of the user's is a folder of the host's: no node is ever made there.
+        if own.dev.is_some() || !device.path.starts_with("/dev/") {
+            dev::add(&root, device)?;
+        }
     }
     if let Some(proc) = &own.proc {
         hide::set_sysctls(proc, &config.linux.sysctl)?;
@@ -104,7 +110,10 @@ pub fn prepare(
 }
 
 /// A bind's source: a copy of what is mounted there, and what it is.
-fn source(entry: &Mount) -> Result<(OwnedFd, Shape), LaunchError> {
+fn source(config: &Config, entry: &Mount) -> Result<(OwnedFd, Shape), LaunchError> {
+    if let Some(pid) = config.annotations.get("gantry.shm").filter(|_| entry.destination == "/dev/shm") {
+        return Ok((foreign::shared_memory(pid)?, Shape::Folder));
+    }
     let step = || format!("bind source path {}", entry.source);
     let file =
         rustix::fs::open(entry.source.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step(step())?;
@@ -165,8 +174,11 @@ fn mount_kernel(root: &OwnedFd, entry: &Mount, own: &mut Own) -> Result<(), Laun
     Ok(())
 }
 
-/// The container's own view of the cgroup hierarchies: one cgroup2 mount, or a tmpfs with one mount a v1 hierarchy.
-fn mount_cgroups(root: &OwnedFd, at: &str, flags: Flags) -> Result<(), LaunchError> {
+/// The container's own view of the cgroup hierarchies: one cgroup2 mount, or a tmpfs with one mount a v1 hierarchy. In the
+/// host's cgroup namespace a new mount of the latter shows every group there is; so the container's own are bound, as runc
+/// does.
+fn mount_cgroups(root: &OwnedFd, at: &str, flags: Flags, config: &Config) -> Result<(), LaunchError> {
+    let own = config.linux.namespaces.iter().any(|n| n.kind == "cgroup");
     let target = tree::ensure(root, at, Shape::Folder)?;
     let Some(hierarchies) = crate::cgroup::hierarchies() else {
         return detached::attach(&detached::filesystem("cgroup2", "cgroup", "", flags)?, &target);
@@ -177,7 +189,17 @@ fn mount_cgroups(root: &OwnedFd, at: &str, flags: Flags) -> Result<(), LaunchErr
         let name = hierarchy.folder.as_str();
         rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)).step(format!("make {at}/{name}"))?;
         let inner = tree::within(&folder, name, OFlags::PATH).step(format!("open {at}/{name}"))?;
-        detached::attach(&detached::filesystem("cgroup", "cgroup", &hierarchy.controllers, flags)?, &inner)?;
+        let mount = if own {
+            detached::filesystem("cgroup", "cgroup", &hierarchy.controllers, flags)?
+        } else {
+            let path = format!("{}{}", hierarchy.mount_point, config.linux.cgroups_path);
+            // A hierarchy in which no group was made for the container (name=systemd) stays an empty folder.
+            let Ok(folder) = tree::open(&path) else { continue };
+            let copy = detached::copy(&folder, Reach::One)?;
+            detached::change(&copy, Reach::One, flags, Some(Propagation::Private))?;
+            copy
+        };
+        detached::attach(&mount, &inner)?;
     }
     if flags.contains(Flags::MOUNT_ATTR_RDONLY) {
         detached::change(&folder, Reach::One, Flags::MOUNT_ATTR_RDONLY, None)?;

@@ -37,6 +37,7 @@ fn process() -> ExecProcess {
         tty: true,
         stdin: true,
         output: true,
+        ..ExecProcess::default()
     }
 }
 
@@ -70,7 +71,7 @@ fn answers_are_frozen() {
     frozen("answer-exited", Answer::Exited { exit: EXIT });
     frozen("answer-exec-exited", Answer::ExecExited { id: "e1".into(), code: 5 });
     frozen("handshake-created", Handshake::Created { pid: 42 });
-    frozen("handshake-failed", Handshake::Failed { text: "why".into() });
+    frozen("handshake-failed", Handshake::Failed { text: "why".into(), reason: Reason::Failed });
 }
 
 #[test]

@@ -3,10 +3,13 @@
 
 mod lending;
 mod links;
+mod namespaces;
 mod network;
+mod probe;
 mod volumes;
 
 pub use lending::lend;
+pub use probe::probe;
 
 use network::{NETWORKING, detach, lease, not_reachable};
 
@@ -56,6 +59,7 @@ pub async fn start(
         exit_code: 0,
         oom_killed: false,
         endpoint: None,
+        health: super::health::at_start(before.health.as_ref(), spec.probe().is_some()),
         ..before.clone()
     };
     // A driver that panics must not leave those who wait for the start without an answer.
@@ -90,6 +94,7 @@ async fn steps(
     spec: &ContainerSpec,
     state: &mut ContainerState,
 ) -> Result<i32, Failure> {
+    let joined = namespaces::joined(shared, spec)?;
     let root = shared.ports.roots.ensure_root(id, &spec.image).await?;
     let mut container = spec.clone();
     volumes::mount(shared, &mut container).await?;
@@ -126,9 +131,10 @@ async fn steps(
         environment: linked.environment,
         gateway: endpoint.map(|e| e.bridge.gateway),
         netns,
+        joined,
     };
     let runtime = &shared.ports.runtime;
-    let joined = async {
+    let attached = async {
         match (endpoint, &sandbox.netns) {
             (Some(endpoint), Some(netns)) => networks.ensure_endpoint(endpoint, netns.clone()).await,
             _ => Ok(()),
@@ -137,9 +143,9 @@ async fn steps(
     // The namespace stands already: interfaces and processes are made side by side. The record is written before the
     // process is let go, so that a daemon that ends here leaves no container running that is not known to.
     let recorded = shared.ports.records.save_state(id, state, Durability::of(spec));
-    let (created, joined, recorded) = futures::join!(runtime.ensure_created(&sandbox), joined, recorded);
+    let (created, attached, recorded) = futures::join!(runtime.ensure_created(&sandbox), attached, recorded);
     let Created { pid } = created.map_err(in_docker_words)?;
-    joined.map_err(|e| not_reachable(&spec.id, &state.name, &e))?;
+    attached.map_err(|e| not_reachable(&spec.id, &state.name, &e))?;
     recorded?;
     links::follow(shared, spec, state).await;
     if let (true, Some((rows, cols))) = (spec.tty, spec.console_size) {
@@ -154,6 +160,18 @@ async fn steps(
     Ok(pid)
 }
 
+/// What Docker finds out itself, before it has a task made.
+const DOCKERS_OWN: [&str; 6] = [
+    "unable to find user ",
+    "unable to find group ",
+    "error gathering device information ",
+    "Decoding seccomp profile failed",
+    "both '",
+    "unknown or invalid runtime name: ",
+];
+/// How errors of other runtimes begin, which bring their own frame.
+const FOREIGN: &str = "OCI runtime create failed: ";
+
 /// Docker's frame around what went wrong inside; its CLI recognizes the causes in it.
 fn in_docker_words(error: PortError) -> Failure {
     let code = match error.kind {
@@ -162,14 +180,19 @@ fn in_docker_words(error: PortError) -> Failure {
         _ => 128,
     };
     let cause = error.chain();
-    // Docker resolves these itself, before it has a task made.
-    if ["unable to find user ", "unable to find group "].iter().any(|t| cause.starts_with(t)) {
+    if DOCKERS_OWN.iter().any(|t| cause.starts_with(t)) {
         return Failure { error, code: 128 };
     }
-    let text = format!(
-        "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create \
-         failed: unable to start container process: error during container init: {cause}: unknown"
-    );
+    let frame = match () {
+        () if cause.starts_with(FOREIGN) => "",
+        () if cause.starts_with("sysctl ") => "OCI runtime create failed: runc create failed: ",
+        () => {
+            "OCI runtime create failed: runc create failed: unable to start container process: error during \
+             container init: "
+        }
+    };
+    let text =
+        format!("failed to create task for container: failed to create shim task: {frame}{cause}: unknown");
     Failure { error: PortError { kind: error.kind, text, source: None }, code }
 }
 

@@ -1,8 +1,11 @@
 //! `gantry image …`, and the short forms of its commands.
 
+pub mod history;
 pub mod import;
+pub mod inspect;
 pub mod load;
 pub mod ls;
+pub mod prune;
 pub mod pull;
 pub mod rm;
 pub mod tag;
@@ -17,13 +20,19 @@ group! {
 commands! {
     /// Every command for images.
     ImageCommand {
+        /// Show the history of an image
+        History(history::History),
         /// Import the contents from a tarball to create a filesystem image
         Import(import::Import),
+        /// Display detailed information on one or more images
+        Inspect(inspect::Inspect),
         /// Load an image from a tar archive or STDIN
         Load(load::Load),
         /// List images
         #[command(alias = "list")]
         Ls(ls::Ls),
+        /// Remove unused images
+        Prune(prune::Prune),
         /// Download an image from a registry
         Pull(pull::Pull),
         /// Remove one or more images

@@ -1,4 +1,4 @@
-//! `gantry inspect`
+//! `gantry inspect`, and what the inspect commands of the groups share.
 
 use clap::Args;
 use serde_json::Value;
@@ -20,8 +20,8 @@ pub struct Inspect {
     /// Format output using a Go template, or 'json'
     #[arg(short, long, value_name = "TEMPLATE")]
     format: Option<String>,
-    /// Return JSON for this type only
-    #[arg(long = "type", value_parser = ["container", "image", "network", "volume"])]
+    /// Only inspect objects of the given type (container, image, network, volume)
+    #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
     /// Display total file sizes if the type is container
     #[arg(short, long)]
@@ -30,73 +30,111 @@ pub struct Inspect {
     names: Vec<String>,
 }
 
-impl Inspect {
-    async fn find(&self, client: &Client, name: &str) -> Result<Option<Value>, ClientError> {
-        let size = if self.size { "?size=1" } else { "" };
-        let name = encode(name);
-        let places = [
-            ("container", format!("/containers/{name}/json{size}")),
-            ("image", format!("/images/{name}/json")),
-            ("network", format!("/networks/{name}")),
-            ("volume", format!("/volumes/{name}")),
-        ];
-        for (kind, path) in places {
-            if self.kind.as_deref().is_some_and(|wanted| wanted != kind) {
-                continue;
-            }
-            match client.get(&path).await {
-                Ok(found) => return Ok(Some(found)),
-                Err(ClientError::Daemon { status: 404 | 501, message }) => {
-                    if self.kind.is_some() {
-                        return Err(ClientError::Daemon { status: 404, message });
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
-    }
+/// One kind of thing, and where it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A container, perhaps with its sizes.
+    Container {
+        /// Ask for `SizeRw` and `SizeRootFs`.
+        size: bool,
+    },
+    /// An image.
+    Image,
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
+}
 
-    /// Runs the command.
-    pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
-        let template = match self.format.as_deref() {
-            None | Some("" | "json") => None,
-            Some(text) => Some(Template::parse(&text.replace("\\t", "\t").replace("\\n", "\n"))?),
-        };
-        let (mut found, mut code) = (Vec::new(), 0);
-        for name in &self.names {
-            let missing = match self.find(client, name).await {
-                Ok(Some(value)) => {
-                    match &template {
-                        Some(template) => output::line(template.render(&value)?),
-                        None => found.push(value),
-                    }
-                    continue;
-                }
-                Ok(None) => format!("Error: No such object: {name}"),
-                Err(error @ ClientError::Unreachable { .. }) => return Err(error.into()),
-                Err(error) => error.to_string(),
-            };
-            output::error_line(missing);
-            code = 1;
+impl Kind {
+    fn path(self, name: &str) -> String {
+        let name = encode(name);
+        match self {
+            Self::Container { size: true } => format!("/containers/{name}/json?size=1"),
+            Self::Container { size: false } => format!("/containers/{name}/json"),
+            Self::Image => format!("/images/{name}/json"),
+            Self::Network => format!("/networks/{name}"),
+            Self::Volume => format!("/volumes/{name}"),
         }
-        if template.is_none() {
-            let all = Value::Array(found);
-            output::line(match self.format.as_deref() {
-                Some("json") => all.to_string(),
-                _ => pretty(&all),
-            });
-        }
-        Ok(code)
     }
 }
 
-fn pretty(value: &Value) -> String {
-    use serde_json::ser::{PrettyFormatter, Serializer};
-    let mut text = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"    "));
-    match serde::Serialize::serialize(value, &mut serializer) {
-        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
-        Err(_) => value.to_string(),
+/// Looks for each name among `kinds` in turn and shows what was found.
+pub async fn show(
+    client: &Client,
+    names: &[String],
+    kinds: &[Kind],
+    format: Option<&str>,
+) -> Result<u8, CommandError> {
+    let template = match format {
+        None | Some("" | "json") => None,
+        Some(text) => Some(Template::from_flag(text)?),
+    };
+    let (mut found, mut code) = (Vec::new(), 0);
+    for name in names {
+        match find(client, name, kinds).await {
+            Ok(value) => match &template {
+                Some(template) => output::line(template.render(&value)?),
+                None => found.push(value),
+            },
+            Err(error @ (ClientError::Unreachable { .. } | ClientError::Forbidden { .. })) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                output::error_line(error.to_string());
+                code = 1;
+            }
+        }
+    }
+    if template.is_none() {
+        let all = Value::Array(found);
+        output::line(if format == Some("json") { all.to_string() } else { output::pretty(&all) });
+    }
+    Ok(code)
+}
+
+async fn find(client: &Client, name: &str, kinds: &[Kind]) -> Result<Value, ClientError> {
+    for kind in kinds {
+        match client.get(&kind.path(name)).await {
+            Err(ClientError::Daemon { status: 404 | 501, .. }) if kinds.len() > 1 => {}
+            answer => return answer,
+        }
+    }
+    Err(ClientError::Failed(format!("Error: No such object: {name}")))
+}
+
+impl Inspect {
+    /// Runs the command.
+    pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
+        let refuse = |text: String| Err(CommandError::Refused(text));
+        let size = self.size;
+        let kinds: &[Kind] = match self.kind.as_deref() {
+            None => &[Kind::Container { size }, Kind::Image, Kind::Network, Kind::Volume],
+            Some("container") => &[Kind::Container { size }],
+            Some("image") => &[Kind::Image],
+            Some("network") => &[Kind::Network],
+            Some("volume") => &[Kind::Volume],
+            Some(kind @ ("config" | "node" | "plugin" | "secret" | "service" | "task")) => {
+                return refuse(format!(
+                    "--type {kind} is not supported: there are no swarms and plugins here"
+                ));
+            }
+            Some("") => {
+                return refuse(
+                    "type is empty: must be one of \"container\", \"image\", \"network\", \"volume\""
+                        .to_owned(),
+                );
+            }
+            Some(other) => {
+                return refuse(format!(
+                    "unknown type: {other:?}: must be one of \"container\", \"image\", \"network\", \"volume\""
+                ));
+            }
+        };
+        if size && !kinds.contains(&Kind::Container { size }) {
+            let kind = self.kind.as_deref().unwrap_or_default();
+            output::error_line(format!("WARNING: --size ignored for {kind}s"));
+        }
+        show(client, &self.names, kinds, self.format.as_deref()).await
     }
 }

@@ -60,9 +60,8 @@ impl Version {
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
         let own = client_half();
         if let Some(format) = self.format.filter(|format| !format.is_empty()) {
-            let template = if format == "json" { "{{json .}}" } else { &format };
             let server = client.get("/version").await?;
-            output::line(Template::parse(template)?.render(&json!({"Client": own, "Server": server}))?);
+            output::line(Template::from_flag(&format)?.render(&json!({"Client": own, "Server": server}))?);
             return Ok(0);
         }
         output::raw(client_text(&own));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{HostConfigLogConfig, RestartPolicy};
+use bollard::models::HostConfigLogConfig;
 use clap::Args;
 
 use super::value::{self, file, restart};
@@ -61,8 +61,8 @@ pub struct RunOptions {
     #[arg(long)]
     pub rm: bool,
     /// Restart policy to apply when a container exits (no, on-failure[:MAX-RETRIES], always, unless-stopped) [default: no]
-    #[arg(long, value_name = "POLICY", value_parser = restart::policy)]
-    pub restart: Option<RestartPolicy>,
+    #[arg(long, value_name = "POLICY")]
+    pub restart: Option<String>,
     /// Signal to stop the container [default: the image's, or SIGTERM]
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<String>,
@@ -132,8 +132,8 @@ impl RunOptions {
                 self.pull
             )));
         }
-        let restarts = |policy: &RestartPolicy| policy != &restart::never();
-        if self.rm && self.restart.as_ref().is_some_and(restarts) {
+        let policy = self.restart.as_deref().map(restart::policy).transpose().map_err(OptionError::Value)?;
+        if self.rm && policy.as_ref().is_some_and(|policy| policy != &restart::never()) {
             return Err(OptionError::Conflict("cannot specify both --restart and --rm"));
         }
         if self.log_driver.as_deref() == Some("none") && !self.log_opt.is_empty() {
@@ -159,7 +159,7 @@ impl RunOptions {
         let host = &mut draft.host;
         host.auto_remove = Some(self.rm);
         host.container_id_file = self.cidfile.clone();
-        host.restart_policy = self.restart.clone();
+        host.restart_policy = policy;
         host.group_add = some(self.group_add.clone());
         host.init = self.init.then_some(true);
         host.annotations = (!self.annotation.is_empty()).then(|| value::map(&self.annotation));

@@ -83,8 +83,9 @@ impl SecurityOptions {
             });
         }
         let host = &mut draft.host;
-        host.cap_add = some(self.cap_add.clone());
-        host.cap_drop = some(self.cap_drop.clone());
+        let (add, drop) = value::capabilities(&self.cap_add, &self.cap_drop);
+        host.cap_add = some(add);
+        host.cap_drop = some(drop);
         host.privileged = Some(self.privileged);
         host.security_opt = some(options);
         host.masked_paths = open_paths.then(Vec::new);

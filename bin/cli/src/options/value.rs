@@ -12,7 +12,7 @@ pub mod restart;
 pub mod ulimit;
 pub mod volume;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::num::IntErrorKind;
 
@@ -180,6 +180,24 @@ pub fn extra_host(text: &str) -> Result<String, String> {
     }
 }
 
+/// `--cap-add` and `--cap-drop`: spelled out and sorted; what is added is not dropped, and ALL speaks for the others.
+pub fn capabilities(add: &[String], drop: &[String]) -> (Vec<String>, Vec<String>) {
+    let spelled = |names: &[String]| -> BTreeSet<String> {
+        let upper = names.iter().map(|name| name.trim().to_uppercase());
+        let all: BTreeSet<String> = upper
+            .map(|name| match name.as_str() {
+                "ALL" => name,
+                name if name.starts_with("CAP_") => name.to_owned(),
+                name => format!("CAP_{name}"),
+            })
+            .collect();
+        if all.contains("ALL") { BTreeSet::from(["ALL".to_owned()]) } else { all }
+    };
+    let (add, drop) = (spelled(add), spelled(drop));
+    let drop = drop.difference(&add).cloned().collect();
+    (add.into_iter().collect(), drop)
+}
+
 /// Whether `text` is a hardware address.
 pub fn is_mac(text: &str) -> bool {
     let bytes: Vec<&str> = text.trim().split([':', '-']).collect();
@@ -194,7 +212,7 @@ pub fn security_option(text: &str) -> Result<String, OptionError> {
     let (key, value) = match split {
         Some((key, value)) if alone || !value.is_empty() => (key, value),
         _ if alone => return Ok(text.to_owned()),
-        _ => return Err(OptionError::Value(format!("invalid --security-opt: {text:?}"))),
+        _ => return Err(OptionError::Value(format!("Invalid --security-opt: {text:?}"))),
     };
     if key != "seccomp" || value == "unconfined" || value == "builtin" {
         return Ok(text.to_owned());

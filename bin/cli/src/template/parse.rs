@@ -4,11 +4,6 @@ use serde_json::Value;
 
 use super::{Node, Pipeline, TemplateError, Term};
 
-const FUNCTIONS: &[&str] = &[
-    "json", "index", "len", "join", "split", "upper", "lower", "title", "printf", "print", "println", "eq",
-    "ne", "lt", "gt", "le", "ge", "and", "or", "not", "truncate", "pad",
-];
-
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
     Word(String),
@@ -241,7 +236,7 @@ fn term(word: &str) -> Result<Term, TemplateError> {
         let name = parts.next().unwrap_or_default().to_owned();
         return Ok(Term::Variable(name, path(parts.next().unwrap_or_default())));
     }
-    if FUNCTIONS.contains(&word) {
+    if super::functions::NAMES.contains(&word) {
         return Ok(Term::Function(word.to_owned()));
     }
     match word {

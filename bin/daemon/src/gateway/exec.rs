@@ -14,16 +14,22 @@ use contract::runtime::{Attachment, ExecSpec};
 use contract::{ContainerId, ExecId, Kind};
 use serde_json::{Value, json as object};
 
+/// Whatever the case of the key: Docker reads JSON so, and docker-py writes `detachKeys`.
+fn field<'a>(body: &'a Value, key: &str) -> Option<&'a Value> {
+    let map = body.as_object()?;
+    map.get(key).or_else(|| map.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v))
+}
+
 fn flag(body: &Value, key: &str) -> bool {
-    body.get(key).and_then(Value::as_bool).unwrap_or(false)
+    field(body, key).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn text(body: &Value, key: &str) -> String {
-    body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    field(body, key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn list(body: &Value, key: &str) -> Vec<String> {
-    let values = body.get(key).and_then(Value::as_array);
+    let values = field(body, key).and_then(Value::as_array);
     values.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
@@ -39,6 +45,7 @@ pub async fn create(State(gateway): State<Shared>, Path(name): Path<String>, req
         stdin: flag(&body, "AttachStdin"),
         output: flag(&body, "AttachStdout") || flag(&body, "AttachStderr"),
         privileged: flag(&body, "Privileged"),
+        bound: false,
         attach: [flag(&body, "AttachStdout"), flag(&body, "AttachStderr")],
         detach_keys: text(&body, "DetachKeys"),
     };
@@ -60,7 +67,8 @@ pub async fn start(State(gateway): State<Shared>, Path(id): Path<String>, reques
     let run = gateway.engine.exec_run(&exec, !detached).await;
     let [stdout, stderr] = info.spec.attach;
     let detach = DetachKeys::parse(&info.spec.detach_keys)?;
-    let shape = Shape { tty: info.spec.tty, stdout, stderr, detach };
+    // How it looks is this request's choice, whatever the session was made with.
+    let shape = Shape { raw: flag(&sent, "Tty"), stdout, stderr, detach: info.spec.tty.then_some(detach) };
     let request = Request::from_parts(parts, axum::body::Body::empty());
     let attachment = match run {
         Ok(attachment) => attachment,
@@ -74,7 +82,7 @@ pub async fn start(State(gateway): State<Shared>, Path(id): Path<String>, reques
         Err(error) => return Err(error.into()),
     };
     let Some(attachment) = attachment else { return Ok(empty(StatusCode::OK)) };
-    let size = sent.get("ConsoleSize").and_then(Value::as_array).map(|s| {
+    let size = field(&sent, "ConsoleSize").and_then(Value::as_array).map(|s| {
         let cell =
             |i: usize| s.get(i).and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
         (cell(0), cell(1))
@@ -84,9 +92,11 @@ pub async fn start(State(gateway): State<Shared>, Path(id): Path<String>, reques
     }
     let engine = gateway.engine.clone();
     hijack::answer_then(request, attachment, shape, move |end| async move {
-        if end == hijack::End::Finished {
+        match end {
             // The client asks for the exit code as soon as the stream ends.
-            engine.exec_ended(&exec).await;
+            hijack::End::Finished => engine.exec_ended(&exec).await,
+            hijack::End::Detached => engine.exec_detached(&exec),
+            hijack::End::ClientLeft => {}
         }
     })
 }

@@ -20,18 +20,18 @@ use wire::stdcopy;
 #[derive(Debug, Clone)]
 pub struct Shape {
     /// A tty's output is raw, everything else is framed by stream.
-    pub tty: bool,
+    pub raw: bool,
     /// Forward stdout.
     pub stdout: bool,
     /// Forward stderr.
     pub stderr: bool,
-    /// Detach sequence, looked for in ttys only.
-    pub detach: DetachKeys,
+    /// Detach sequence, for ttys.
+    pub detach: Option<DetachKeys>,
 }
 
 impl Shape {
     fn content_type(&self) -> HeaderValue {
-        HeaderValue::from_static(if self.tty {
+        HeaderValue::from_static(if self.raw {
             "application/vnd.docker.raw-stream"
         } else {
             "application/vnd.docker.multiplexed-stream"
@@ -43,7 +43,7 @@ impl Shape {
             Stream::Stdout => self.stdout,
             Stream::Stderr => self.stderr,
         };
-        match (wanted, self.tty) {
+        match (wanted, self.raw) {
             (false, _) => None,
             (true, true) => Some(data.clone()),
             (true, false) => Some(frame(stream, data)),
@@ -136,7 +136,7 @@ async fn run<C, F>(
 {
     let (mut from_client, mut to_client) = tokio::io::split(connection);
     let Attachment { input, mut output } = attachment;
-    let keys = shape.tty.then(|| shape.detach.clone());
+    let keys = shape.detach.clone();
     let typed = async move {
         match pump_input(&mut from_client, input, keys).await {
             End::Detached => End::Detached,

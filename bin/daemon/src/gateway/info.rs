@@ -41,7 +41,7 @@ pub async fn info(State(gateway): State<Shared>) -> Answer {
             "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
             "RemoteManagers": null,
         },
-        "Isolation": "", "InitBinary": "gantry-shim", "ContainerdCommit": unknown, "RuncCommit": unknown,
+        "Isolation": "", "InitBinary": "docker-init", "ContainerdCommit": unknown, "RuncCommit": unknown,
         "InitCommit": unknown, "SecurityOptions": security(&config), "FirewallBackend": { "Driver": "nftables" },
         "CDISpecDirs": [], "Warnings": warnings(host, &config), "RegistryConfig": registries(&config),
     })))

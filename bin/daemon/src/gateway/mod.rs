@@ -3,12 +3,14 @@
 mod containers;
 mod create;
 mod detach;
+mod events;
 mod exec;
 mod filter;
 mod hijack;
 mod images;
 mod info;
 mod lines;
+mod moment;
 mod networks;
 mod query;
 mod render;
@@ -16,6 +18,7 @@ pub mod serve;
 mod status;
 mod system;
 mod unbuilt;
+mod usage;
 mod version;
 
 use crate::host::Host;
@@ -61,12 +64,15 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/_ping", get(system::ping).merge(head(system::ping)))
         .route("/version", get(system::version))
         .route("/info", get(info::info))
-        .route("/events", get(system::events))
+        .route("/events", get(events::events))
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/fault", post(system::fault))
+        .route("/system/df", get(usage::df))
+        .route("/build/prune", post(usage::prune_builds))
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
+        .route("/containers/prune", post(containers::prune))
         .route("/containers/{id}", delete(containers::remove))
         .route("/containers/{linker}/{alias}", delete(containers::unlink))
         .route("/containers/{linker}/{alias}/json", get(containers::inspect_linked))
@@ -97,6 +103,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/json", get(images::list))
         .route("/images/create", post(images::create))
         .route("/images/load", post(images::load))
+        .route("/images/prune", post(images::prune))
         .route("/images/{*rest}", any(images::named))
         .route("/networks", get(networks::list))
         .route("/networks/{id}", get(networks::inspect))

@@ -145,7 +145,7 @@ impl Stage {
                 shim.pid = pid;
                 Ok(shim)
             }
-            Handshake::Failed { text } => Err(text),
+            Handshake::Failed { text, .. } => Err(text),
         }
     }
 

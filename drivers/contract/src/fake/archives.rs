@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use std::path::PathBuf;
 use tokio::io::AsyncReadExt;
 
-/// Containers without any files. Verbs: `stat`, `read`, `write`, `export`, `changes`, `layer`, `usage`.
+/// Containers without any files. Verbs: `archive_stat`, `archive_read`, `archive_write`,
+/// `archive_export`, `archive_changes`, `archive_layer`, `archive_usage`.
 pub struct FakeArchives {
     script: Script,
 }
@@ -19,39 +20,39 @@ impl FakeArchives {
 #[async_trait]
 impl Archives for FakeArchives {
     async fn stat(&self, of: &Subject, _: &[u8]) -> Result<PathStat, PortError> {
-        self.script.at("stat", &of.spec.id).await?;
+        self.script.at("archive_stat", &of.spec.id).await?;
         Ok(PathStat::default())
     }
 
     async fn read(&self, of: &Subject, _: &[u8]) -> Result<(PathStat, Stream), PortError> {
-        self.script.at("read", &of.spec.id).await?;
+        self.script.at("archive_read", &of.spec.id).await?;
         Ok((PathStat::default(), Box::new(tokio::io::empty())))
     }
 
     async fn write(&self, of: &Subject, _: Put, mut content: Stream) -> Result<(), PortError> {
-        self.script.at("write", &of.spec.id).await?;
+        self.script.at("archive_write", &of.spec.id).await?;
         let mut all = Vec::new();
         let read = content.read_to_end(&mut all).await;
         read.map(drop).map_err(|e| PortError::caused(crate::Kind::Invalid, "receive the archive", e))
     }
 
     async fn export(&self, of: &Subject) -> Result<Stream, PortError> {
-        self.script.at("export", &of.spec.id).await?;
+        self.script.at("archive_export", &of.spec.id).await?;
         Ok(Box::new(tokio::io::empty()))
     }
 
     async fn changes(&self, of: &Subject) -> Result<Stream, PortError> {
-        self.script.at("changes", &of.spec.id).await?;
+        self.script.at("archive_changes", &of.spec.id).await?;
         Ok(Box::new(&b"null"[..]))
     }
 
     async fn layer(&self, of: &Subject) -> Result<BlockingStream, PortError> {
-        self.script.at("layer", &of.spec.id).await?;
+        self.script.at("archive_layer", &of.spec.id).await?;
         Ok(Box::new(std::io::empty()))
     }
 
     async fn usage(&self, folders: Vec<PathBuf>) -> Result<Vec<u64>, PortError> {
-        self.script.at("usage", "").await?;
+        self.script.at("archive_usage", "").await?;
         Ok(vec![0; folders.len()])
     }
 }

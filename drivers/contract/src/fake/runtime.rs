@@ -4,7 +4,7 @@ use crate::id::{ContainerId, ExecId};
 use crate::log::Stream;
 use crate::runtime::{Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus};
 use async_trait::async_trait;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
@@ -23,6 +23,8 @@ struct Sandbox {
     signals: Vec<i32>,
     ignores: Vec<i32>,
     execs: HashMap<String, Option<i32>>,
+    /// Sessions that end with their client.
+    bound: HashSet<String>,
 }
 
 #[derive(Default)]
@@ -42,7 +44,7 @@ pub struct FakeRuntime {
     script: Script,
     spools: Arc<FakeSpools>,
     state: Arc<Mutex<State>>,
-    changed: watch::Sender<u64>,
+    changed: Arc<watch::Sender<u64>>,
 }
 
 fn away(id: &ContainerId) -> PortError {
@@ -53,7 +55,7 @@ impl FakeRuntime {
     pub(super) fn new(script: Script, spools: Arc<FakeSpools>) -> Self {
         let clock = 1_000_000_000_000_000_000;
         let state = State { clock, ..State::default() };
-        Self { script, spools, state: Arc::new(Mutex::new(state)), changed: watch::Sender::new(0) }
+        Self { script, spools, state: Arc::new(Mutex::new(state)), changed: Arc::new(watch::Sender::new(0)) }
     }
 
     fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -165,6 +167,7 @@ impl Runtime for FakeRuntime {
                 signals: Vec::new(),
                 ignores: Vec::new(),
                 execs: HashMap::new(),
+                bound: HashSet::new(),
             };
             let sandbox = s.sandboxes.entry(id.clone()).or_insert(fresh);
             match sandbox.shim {
@@ -259,7 +262,7 @@ impl Runtime for FakeRuntime {
             Target::Main => drop(to),
             Target::Exec(exec) => {
                 let (state, mut changed) = (Arc::clone(&self.state), self.changed.subscribe());
-                let (id, exec) = (id.to_string(), exec.to_string());
+                let (id, exec, told) = (id.to_string(), exec.to_string(), Arc::clone(&self.changed));
                 tokio::spawn(async move {
                     loop {
                         changed.mark_unchanged();
@@ -268,8 +271,16 @@ impl Runtime for FakeRuntime {
                             let code = state.sandboxes.get(&id).and_then(|b| b.execs.get(&exec)).copied();
                             code == Some(None)
                         };
-                        if !running || changed.changed().await.is_err() {
-                            return drop(to);
+                        tokio::select! {
+                            moved = changed.changed(), if running => if moved.is_err() { return },
+                            () = std::future::ready(()), if !running => return,
+                            () = to.closed() => {
+                                let mut state = lock(&state);
+                                let sandbox = state.sandboxes.get_mut(&id).filter(|b| b.bound.contains(&exec));
+                                sandbox.map(|b| b.execs.insert(exec.clone(), Some(137)));
+                                drop(state);
+                                return told.send_modify(|n| *n += 1);
+                            }
                         }
                     }
                 });
@@ -278,9 +289,12 @@ impl Runtime for FakeRuntime {
         Ok(Attachment { input: Some(Box::new(tokio::io::sink())), output })
     }
 
-    async fn exec(&self, id: &ContainerId, exec: &ExecId, _: &ExecSpec) -> Result<i32, PortError> {
+    async fn exec(&self, id: &ContainerId, exec: &ExecId, spec: &ExecSpec) -> Result<i32, PortError> {
         self.script.at("exec", id.as_str()).await?;
         self.living(id, |s| {
+            if spec.bound {
+                s.bound.insert(exec.to_string());
+            }
             s.execs.insert(exec.to_string(), None);
             s.pid + 1000
         })

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Health {
-    /// Argument vector of the probe.
+    /// As Docker words it: `NONE`, `CMD` or `CMD-SHELL` first.
     pub test: Vec<String>,
+    /// Argument vector of the probe; empty = there is none.
+    pub args: Vec<String>,
     /// Between probes.
     pub interval_ns: i64,
     /// Of one probe.

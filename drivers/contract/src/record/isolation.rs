@@ -18,6 +18,18 @@ pub struct Namespaces {
     pub user: String,
 }
 
+impl Namespaces {
+    /// The other container that a mode names.
+    pub fn other(mode: &str) -> Option<&str> {
+        mode.strip_prefix("container:")
+    }
+
+    /// Whether it has processes of its own alone.
+    pub fn own_processes(&self) -> bool {
+        self.pid != "host" && Self::other(&self.pid).is_none()
+    }
+}
+
 /// A device of the host inside the container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {

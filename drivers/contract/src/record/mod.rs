@@ -5,12 +5,14 @@ mod health;
 mod isolation;
 mod mounts;
 mod resources;
+mod restart;
 
 pub use attachment::{Attachment, Link};
 pub use health::{Health, HealthState, Probe, Wellbeing};
 pub use isolation::{Device, Namespaces};
 pub use mounts::{Bind, VolumeUse};
 pub use resources::{DeviceRate, DeviceWeight, Resources};
+pub use restart::Backoff;
 
 use crate::log::Options;
 use crate::network::PortBinding;
@@ -133,12 +135,21 @@ pub struct ContainerSpec {
     pub health: Option<Health>,
     /// Restart policy name and maximum retry count.
     pub restart: (String, i64),
+    /// The pauses before its policy's restarts, where they are not Docker's.
+    pub backoff: Backoff,
     /// Log driver.
     pub log_driver: String,
     /// Log options.
     pub log_opts: Options,
     /// The create request as received (Docker's JSON), for inspect.
     pub request: serde_json::Value,
+}
+
+impl ContainerSpec {
+    /// Its health check, if it has one that is run.
+    pub fn probe(&self) -> Option<&Health> {
+        self.health.as_ref().filter(|h| !h.args.is_empty())
+    }
 }
 
 /// What happened to a container so far; changes with every start and exit.
@@ -165,6 +176,8 @@ pub struct ContainerState {
     pub error: String,
     /// Restarts by policy.
     pub restart_count: i64,
+    /// What its health check has found.
+    pub health: Option<HealthState>,
     /// Its last network attachment, while running.
     pub endpoint: Option<crate::network::Endpoint>,
     /// Aliases of links that were taken away again.

@@ -1,7 +1,7 @@
 //! The Linux section: namespaces, cgroup, devices, hidden paths.
 
-use super::HostFacts;
-use contract::record::Resources;
+use super::{Given, HostFacts, devices};
+use contract::record::{Namespaces, Resources};
 use contract::runtime::SandboxSpec;
 use serde_json::{Map, Value, json};
 
@@ -20,77 +20,84 @@ const MASKED: [&str; 10] = [
 ];
 const MASKED_SYS: [&str; 2] = ["/sys/firmware", "/sys/devices/virtual/powercap"];
 /// Read-only in containers (moby `oci/defaults.go`).
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-/// Character devices every container may use: null, zero, full, random, urandom, tty, console, ptmx, pts.
-const ALLOWED: [(i64, Option<i64>); 9] = [
-    (1, Some(3)),
-    (1, Some(5)),
-    (1, Some(7)),
-    (1, Some(8)),
-    (1, Some(9)),
-    (5, Some(0)),
-    (5, Some(1)),
-    (5, Some(2)),
-    (136, None),
-];
-
+pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 /// The `linux` object.
-pub fn section(spec: &SandboxSpec, host: &HostFacts) -> Value {
+pub fn section(spec: &SandboxSpec, host: &HostFacts, given: &Given) -> Value {
     let c = &spec.container;
-    // The cgroup namespace also for privileged containers: they would have the host's whole tree under /sys/fs/cgroup.
-    let namespaces = ["pid", "mount", "uts", "ipc", "cgroup"];
     let mut resources = limits(&c.resources);
-    resources.insert("devices".into(), devices(c.privileged));
+    let rules = match c.privileged {
+        true => json!([{ "allow": true, "access": "rwm" }]),
+        false => devices::rules(&given.devices, &c.device_rules),
+    };
+    resources.insert("devices".into(), rules);
     let mut sysctl = Map::new();
-    if c.network_mode != "host" {
+    if c.network_mode != "host" && Namespaces::other(&c.network_mode).is_none() {
         sysctl.insert("net.ipv4.ip_unprivileged_port_start".into(), "0".into());
         sysctl.insert("net.ipv4.ping_group_range".into(), "0 2147483647".into());
     }
     sysctl.extend(c.sysctls.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))));
     let mut out = json!({
-        "namespaces": namespaces
-            .iter()
-            .map(|n| json!({ "type": n }))
-            .chain(spec.netns.iter().map(|path| json!({ "type": "network", "path": path })))
-            .collect::<Vec<_>>(),
+        "namespaces": namespaces(spec),
         "cgroupsPath": format!("{}/{}", host.cgroup_parent.trim_end_matches('/'), c.id),
         "resources": resources,
         "sysctl": sysctl,
         "rootfsPropagation": "rprivate",
     });
     if let Some(map) = out.as_object_mut() {
-        if c.privileged {
-            let nodes: Vec<_> = host.devices.iter().map(|d| json!({
-                "path": d.path, "type": d.kind.to_string(), "major": d.major, "minor": d.minor, "fileMode": d.mode,
-            })).collect();
+        let hosts = host.devices.iter().filter(|_| c.privileged);
+        // In a privileged container's /dev they stand already.
+        let added = given.devices.iter().map(|d| &d.node);
+        let added = added.filter(|node| !c.privileged || !host.devices.iter().any(|d| d.path == node.path));
+        let nodes: Vec<Value> = hosts.chain(added).map(devices::node).collect();
+        if !nodes.is_empty() {
             map.insert("devices".into(), nodes.into());
-        } else {
-            let fixed = MASKED.iter().chain(&MASKED_SYS).copied();
-            let masked: Vec<&str> = fixed.chain(host.throttles.iter().map(String::as_str)).collect();
-            map.insert("maskedPaths".into(), json!(masked));
-            map.insert("readonlyPaths".into(), json!(READ_ONLY));
+        }
+        let masked = c.masked_paths.as_ref().map(|paths| json!(paths));
+        let masked = masked.or_else(|| (!c.privileged).then(|| json!(self::masked(&host.throttles))));
+        map.extend(masked.map(|paths| ("maskedPaths".to_owned(), paths)));
+        let readonly = c.readonly_paths.as_ref().map(|paths| json!(paths));
+        let readonly = readonly.or_else(|| (!c.privileged).then(|| json!(READ_ONLY)));
+        map.extend(readonly.map(|paths| ("readonlyPaths".to_owned(), paths)));
+        if let Some(seccomp) = &given.seccomp {
+            map.insert("seccomp".into(), seccomp.clone());
         }
     }
     out
 }
 
-fn devices(privileged: bool) -> Value {
-    if privileged {
-        return json!([{ "allow": true, "access": "rwm" }]);
+/// The namespaces that are not the host's, each made or joined.
+fn namespaces(spec: &SandboxSpec) -> Vec<Value> {
+    let n = &spec.container.namespaces;
+    let own = |kind: &str| json!({ "type": kind });
+    let joined =
+        |kind: &str, pid: i32, file: &str| json!({ "type": kind, "path": format!("/proc/{pid}/ns/{file}") });
+    let mut out = Vec::new();
+    match spec.joined.pid {
+        Some(pid) => out.push(joined("pid", pid, "pid")),
+        None if n.pid == "host" => {}
+        None => out.push(own("pid")),
     }
-    let mut rules = vec![
-        json!({ "allow": false, "access": "rwm" }),
-        json!({ "allow": true, "type": "c", "access": "m" }),
-        json!({ "allow": true, "type": "b", "access": "m" }),
-    ];
-    rules.extend(ALLOWED.iter().map(|(major, minor)| {
-        let mut rule = json!({ "allow": true, "type": "c", "major": major, "access": "rwm" });
-        if let (Some(minor), Some(map)) = (minor, rule.as_object_mut()) {
-            map.insert("minor".into(), (*minor).into());
-        }
-        rule
-    }));
-    rules.into()
+    out.push(own("mount"));
+    if n.uts != "host" {
+        out.push(own("uts"));
+    }
+    match spec.joined.ipc {
+        Some(pid) => out.push(joined("ipc", pid, "ipc")),
+        None if n.ipc == "host" => {}
+        None => out.push(own("ipc")),
+    }
+    // Also for privileged containers: they would have the host's whole tree under /sys/fs/cgroup.
+    if n.cgroup != "host" {
+        out.push(own("cgroup"));
+    }
+    out.extend(spec.netns.iter().map(|path| json!({ "type": "network", "path": path })));
+    out
+}
+
+/// What an unprivileged container does not see unless it asks to.
+pub fn masked(throttles: &[String]) -> Vec<&str> {
+    let fixed = MASKED.iter().chain(&MASKED_SYS).copied();
+    fixed.chain(throttles.iter().map(String::as_str)).collect()
 }
 
 fn limits(r: &Resources) -> Map<String, Value> {

@@ -1,14 +1,22 @@
-//! Turns a container's wish into an OCI runtime configuration (OCI runtime-spec 1.2), purely.
+//! Turns a container's wish into an OCI runtime configuration (OCI runtime-spec 1.2, as far as 1.0 has it too), purely.
 
 mod capabilities;
+mod devices;
 mod linux;
 mod mounts;
+pub mod seccomp;
+mod security;
+
+pub use devices::{GivenDevice, HostDevice, check_rules as check_device_rules};
+pub use linux::{READ_ONLY as READ_ONLY_PATHS, masked as masked_paths};
+pub use security::{Policy, Security, policy};
 
 pub use capabilities::{canonical as canonical_capability, effective as effective_capabilities};
 
 use contract::record::ContainerSpec;
 use contract::runtime::SandboxSpec;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// What the daemon adds to every sandbox.
 #[derive(Debug, Clone)]
@@ -21,34 +29,34 @@ pub struct HostFacts {
     pub throttles: Vec<String>,
 }
 
-/// A device node of the host.
-#[derive(Debug, Clone)]
-pub struct HostDevice {
-    /// Absolute path.
-    pub path: String,
-    /// `c` or `b`.
-    pub kind: char,
-    /// Major number.
-    pub major: u64,
-    /// Minor number.
-    pub minor: u64,
-    /// Permission bits.
-    pub mode: u32,
+/// What was looked up for one container.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Devices asked for.
+    pub devices: Vec<GivenDevice>,
+    /// The init's program, for containers that have one.
+    pub init: Option<PathBuf>,
+    /// `linux.seccomp`, where the engine's own policy does not serve.
+    pub seccomp: Option<Value>,
 }
 
 /// Whether the container asked for no new privileges.
 pub fn no_new_privileges(spec: &ContainerSpec) -> bool {
-    let yes = ["no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"];
-    spec.security_opt.iter().any(|o| yes.contains(&o.as_str()))
+    Security::of(spec).no_new_privileges
 }
 
-/// Whether the default system call policy applies.
+/// Whether a system call policy applies.
 pub fn filtered(spec: &ContainerSpec) -> bool {
-    !spec.privileged && !spec.security_opt.iter().any(|o| o == "seccomp=unconfined")
+    security::policy(spec) != Policy::Unconfined
+}
+
+/// Whether a small init runs in the container: only where it would be the first process.
+pub fn has_init(spec: &ContainerSpec) -> bool {
+    spec.init && spec.namespaces.own_processes()
 }
 
 /// The whole `config.json`.
-pub fn configuration(spec: &SandboxSpec, host: &HostFacts) -> Value {
+pub fn configuration(spec: &SandboxSpec, host: &HostFacts, given: &Given) -> Value {
     let c = &spec.container;
     let caps = capabilities::effective(c);
     let mut annotations = serde_json::Map::new();
@@ -67,15 +75,25 @@ pub fn configuration(spec: &SandboxSpec, host: &HostFacts) -> Value {
     if !c.groups.is_empty() {
         annotations.insert("gantry.groups".into(), c.groups.join(",").into());
     }
-    if filtered(c) {
+    if security::policy(c) == Policy::Default && given.seccomp.is_none() {
         annotations.insert("gantry.seccomp".into(), "default".into());
     }
+    if let Some(pid) = spec.joined.ipc {
+        annotations.insert("gantry.shm".into(), pid.to_string().into());
+    }
+    if let Some(own) = c.request.pointer("/HostConfig/Annotations").and_then(Value::as_object) {
+        annotations.extend(own.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    let mut args = c.args.clone();
+    if given.init.is_some() {
+        args.splice(0..0, [sandbox::init::PATH.to_owned(), "--".to_owned()]);
+    }
     json!({
-        "ociVersion": "1.2.0",
+        "ociVersion": "1.0.2",
         "process": {
             "terminal": c.tty,
             "user": { "uid": 0, "gid": 0 },
-            "args": c.args,
+            "args": args,
             "env": environment(spec),
             "cwd": if c.working_dir.is_empty() { "/" } else { c.working_dir.as_str() },
             "capabilities": {
@@ -90,11 +108,11 @@ pub fn configuration(spec: &SandboxSpec, host: &HostFacts) -> Value {
             "oomScoreAdj": c.oom_score_adj,
         },
         "root": { "path": spec.root.target, "readonly": c.read_only },
-        "hostname": c.hostname,
-        "domainname": c.domainname,
-        "mounts": mounts::list(spec),
+        "hostname": if c.namespaces.uts == "host" { "" } else { c.hostname.as_str() },
+        "domainname": if c.namespaces.uts == "host" { "" } else { c.domainname.as_str() },
+        "mounts": mounts::list(spec, given.init.as_deref()),
         "annotations": annotations,
-        "linux": linux::section(spec, host),
+        "linux": linux::section(spec, host, given),
     })
 }
 

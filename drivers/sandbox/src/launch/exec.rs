@@ -10,6 +10,7 @@ use crate::config::Rlimit;
 use crate::error::{LaunchError, Step};
 use crate::process::{Folder, Program};
 use crate::protocol::ExecProcess;
+use crate::seccomp::{Filter, Policy};
 use crate::terminal;
 use nix::sched::CloneFlags;
 use std::convert::Infallible;
@@ -28,6 +29,8 @@ pub struct Context<'a> {
     pub rlimits: &'a [Rlimit],
     /// Its OOM score adjustment.
     pub oom_score_adj: Option<i32>,
+    /// Its own system call policy, if it has one.
+    pub policy: Option<&'a Policy>,
 }
 
 /// Starts a process in the sandbox of `init`. It becomes a child of this process; answers its pid and our ends of its
@@ -121,10 +124,14 @@ fn run(process: &ExecProcess, context: &Context<'_>, channel: &Channel) -> Resul
         env: &process.env,
         cwd: if process.cwd.is_empty() { "/" } else { &process.cwd },
         user: &process.user,
-        groups: "",
+        groups: &process.groups,
         capabilities: &process.capabilities,
         no_new_privileges: process.no_new_privileges,
-        filtered: process.seccomp.is_some(),
+        filter: match (&process.seccomp, context.policy) {
+            (None, _) => Filter::None,
+            (Some(_), Some(policy)) => Filter::Own(policy),
+            (Some(_), None) => Filter::Default,
+        },
         rlimits: context.rlimits,
     };
     let ready = program.ready(Folder::MustExist)?;

@@ -75,6 +75,16 @@ fn put(fd: RawFd, at: RawFd, flags: i32) -> Result<(), LaunchError> {
 }
 
 impl Ends {
+    /// All three, for a program that hands them on.
+    pub fn whole(self) -> Result<[OwnedFd; 3], LaunchError> {
+        let null = self.null;
+        let or_null = |end: Option<OwnedFd>| match end {
+            Some(end) => Ok(end),
+            None => null.try_clone().step("keep /dev/null"),
+        };
+        Ok([or_null(self.stdin)?, or_null(self.stdout)?, or_null(self.stderr)?])
+    }
+
     /// Moves them to 0 to 2 and the channel to [`CHANNEL`], and closes everything else: nothing of the host may stay
     /// open while paths of the container are used (CVE-2024-21626). For a copy of the shim, whose own stdio is open, so
     /// that none of the sources stands below 3.

@@ -5,7 +5,9 @@ use super::tree::{self, Shape};
 use crate::config::Device;
 use crate::error::{LaunchError, Step};
 use nix::errno::Errno;
+use nix::fcntl::AtFlags;
 use nix::sys::stat::{Mode, SFlag, makedev, mknodat};
+use nix::unistd::{Gid, Uid};
 use rustix::fs::OFlags;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -46,9 +48,15 @@ pub fn add(root: &OwnedFd, device: &Device) -> Result<(), LaunchError> {
     };
     let number = makedev(device.major, device.minor);
     match mknodat(&parent, name, kind, Mode::from_bits_truncate(device.file_mode), number) {
-        Err(Errno::EEXIST) => Ok(()),
-        other => other.step(format!("make device {}", device.path)),
+        Err(Errno::EEXIST) => return Ok(()),
+        other => other.step(format!("make device {}", device.path))?,
     }
+    if (device.uid, device.gid) == (0, 0) {
+        return Ok(());
+    }
+    let (uid, gid) = (Some(Uid::from_raw(device.uid)), Some(Gid::from_raw(device.gid)));
+    nix::unistd::fchownat(&parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
+        .step(format!("give device {} to its owner", device.path))
 }
 
 /// The null device at `null`, proven to be it and not what somebody put there (CVE-2025-31133).

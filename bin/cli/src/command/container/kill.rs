@@ -1,9 +1,9 @@
 //! `gantry kill`
 
-use bollard::query_parameters::KillContainerOptions;
 use clap::Args;
 
-use crate::{client::Client, error::CommandError};
+use crate::client::{Client, encode, query};
+use crate::error::CommandError;
 
 /// Sends a signal.
 #[derive(Debug, Args)]
@@ -11,9 +11,9 @@ use crate::{client::Client, error::CommandError};
     after_help = "Examples:\n  gantry kill web\n  gantry kill -s HUP web    make it read its configuration again"
 )]
 pub struct Kill {
-    /// Signal to send to the container
-    #[arg(short, long, default_value = "KILL")]
-    signal: String,
+    /// Signal to send to the container [default: KILL]
+    #[arg(short, long)]
+    signal: Option<String>,
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
 }
@@ -21,13 +21,9 @@ pub struct Kill {
 impl Kill {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
-        let docker = &client.docker()?;
-        let options = &KillContainerOptions { signal: self.signal };
+        let query = &query(&[("signal", self.signal)]);
         super::each(&self.containers, async |name| {
-            docker
-                .kill_container(&name, Some(options.clone()))
-                .await
-                .map_err(|error| client.because(error))?;
+            client.post(&format!("/containers/{}/kill?{query}", encode(&name)), None).await?;
             Ok(name)
         })
         .await

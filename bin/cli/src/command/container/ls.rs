@@ -1,10 +1,11 @@
 //! `gantry ps`
 
-use bollard::query_parameters::ListContainersOptions;
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::{client::Client, error::CommandError, output, units};
+use crate::client::{Client, query};
+use crate::listing::{self, Headings, Listing, Row, list, text};
+use crate::{error::CommandError, output, units};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,14 +22,14 @@ pub struct Ls {
     #[arg(short, long)]
     all: bool,
     /// Filter output based on conditions provided
-    #[arg(short, long)]
-    filter: Vec<String>,
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = listing::filter)]
+    filter: Vec<(String, String)>,
     /// 'table', 'table TEMPLATE', 'json', or a Go template
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Show n last created containers (includes all states)
-    #[arg(short = 'n', long, value_name = "COUNT", allow_hyphen_values = true)]
-    last: Option<i32>,
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = crate::options::value::int)]
+    last: Option<i64>,
     /// Show the latest created container (includes all states)
     #[arg(short, long)]
     latest: bool,
@@ -43,7 +44,8 @@ pub struct Ls {
     size: bool,
 }
 
-const HEADINGS: &output::Headings = &[
+/// The columns a container has.
+pub const HEADINGS: &Headings = &[
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -59,14 +61,6 @@ const HEADINGS: &output::Headings = &[
     ("Networks", "NETWORKS"),
     ("Size", "SIZE"),
 ];
-
-fn text(value: &Value, key: &str) -> String {
-    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    value.get(key).and_then(Value::as_array).into_iter().flatten()
-}
 
 /// Published and exposed ports, runs of neighbours joined: `0.0.0.0:80-81->80-81/tcp, 9/udp`.
 fn ports(container: &Value) -> String {
@@ -103,7 +97,7 @@ fn ports(container: &Value) -> String {
 }
 
 /// One container's row.
-fn row(container: &Value, no_trunc: bool) -> Map<String, Value> {
+pub fn row(container: &Value, no_trunc: bool) -> Row {
     let cut = |value: String, width: usize| if no_trunc { value } else { output::ellipsis(&value, width) };
     let id = text(container, "Id");
     let created = container.get("Created").and_then(Value::as_i64).unwrap_or_default();
@@ -117,16 +111,6 @@ fn row(container: &Value, no_trunc: bool) -> Map<String, Value> {
         .filter(|name| no_trunc || !name.contains('/'))
         .map(str::to_owned)
         .collect();
-    let pairs = |key: &str| {
-        let map = container.get(key).and_then(Value::as_object);
-        let mut pairs: Vec<String> = map
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-            .collect();
-        pairs.sort();
-        pairs.join(",")
-    };
     let mounts: Vec<String> = list(container, "Mounts")
         .map(|mount| if text(mount, "Name").is_empty() { text(mount, "Source") } else { text(mount, "Name") })
         .map(|name| cut(name, 15))
@@ -139,7 +123,7 @@ fn row(container: &Value, no_trunc: bool) -> Map<String, Value> {
     if bytes("SizeRootFs") > 0 {
         size = format!("{size} (virtual {})", units::human_size(bytes("SizeRootFs")));
     }
-    json!({
+    let fields = json!({
         "ID": if no_trunc { id.as_str() } else { output::short_id(&id) },
         "Image": if image.is_empty() { "<no image>".to_owned() } else { image },
         "Command": Value::from(cut(text(container, "Command"), 20)).to_string(),
@@ -149,46 +133,43 @@ fn row(container: &Value, no_trunc: bool) -> Map<String, Value> {
         "State": text(container, "State"),
         "Ports": ports(container),
         "Names": names.join(","),
-        "Labels": pairs("Labels"),
+        "Labels": listing::joined_labels(container),
         "LocalVolumes": volumes.to_string(),
         "Mounts": mounts.join(","),
         "Networks": networks.join(","),
         "Size": size,
-    })
-    .as_object()
-    .cloned()
-    .unwrap_or_default()
+    });
+    Row::new(fields, container)
 }
 
 impl Ls {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
-        let filters = output::filters(&self.filter);
         let limit = if self.latest { Some(1) } else { self.last.filter(|count| *count > 0) };
-        let options = ListContainersOptions {
-            all: self.all || limit.is_some(),
-            limit,
-            size: self.size,
-            filters: (!filters.is_empty()).then_some(filters),
-        };
-        let listed =
-            client.docker()?.list_containers(Some(options)).await.map_err(|error| client.because(error))?;
-        let listed: Vec<Value> =
-            listed.iter().filter_map(|container| serde_json::to_value(container).ok()).collect();
-        let rows: Vec<_> = listed.iter().map(|container| row(container, self.no_trunc)).collect();
-        if self.quiet && self.format.is_none() {
-            for row in rows {
-                output::line(row.get("ID").and_then(Value::as_str).unwrap_or_default());
-            }
-            return Ok(0);
-        }
+        let flag = |yes: bool| yes.then(|| "1".to_owned());
+        let sized = self.size || self.format.as_deref().is_some_and(|format| format.contains(".Size"));
+        let query = query(&[
+            ("all", flag(self.all)),
+            ("limit", limit.map(|limit| limit.to_string())),
+            ("size", flag(sized)),
+            ("filters", listing::filter_query(&self.filter)),
+        ]);
+        let listed = client.get(&format!("/containers/json?{query}")).await?;
+        let rows = listed.as_array().into_iter().flatten().map(|one| row(one, self.no_trunc)).collect();
         let mut table =
             "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
                 .to_owned();
         if self.size {
             table.push_str("\t{{.Size}}");
         }
-        output::raw(output::listing(self.format.as_deref(), &table, HEADINGS, rows)?);
+        let listing = Listing {
+            format: self.format.as_deref(),
+            configured: client.configuration().ps_format.as_deref(),
+            quiet: self.quiet.then_some("{{.ID}}"),
+            table: &table,
+            headings: HEADINGS,
+        };
+        output::raw(listing.render(rows)?);
         Ok(0)
     }
 }
@@ -216,11 +197,11 @@ mod tests {
         let container = json!({"Id": "0123456789abcdef", "Names": ["/web", "/db/web"], "Image": "nginx",
             "Command": "/docker-entrypoint.sh nginx -g", "Created": 0, "Status": "Up 2 minutes"});
         let found = row(&container, false);
-        assert_eq!(found["ID"], "0123456789ab");
-        assert_eq!(found["Names"], "web");
-        assert_eq!(found["Command"], "\"/docker-entrypoint.…\"");
+        assert_eq!(found.fields["ID"], "0123456789ab");
+        assert_eq!(found.fields["Names"], "web");
+        assert_eq!(found.fields["Command"], "\"/docker-entrypoint.…\"");
         let found = row(&container, true);
-        assert_eq!(found["ID"], "0123456789abcdef");
-        assert_eq!(found["Names"], "web,db/web");
+        assert_eq!(found.fields["ID"], "0123456789abcdef");
+        assert_eq!(found.fields["Names"], "web,db/web");
     }
 }

@@ -61,7 +61,7 @@ impl Run {
         let options = &self.options.run;
         if self.detach && !options.attach.is_empty() {
             let text = "conflicting options: cannot specify both --attach and --detach".to_owned();
-            return Err(CommandError::Refused(text).in_run());
+            return Err(CommandError::Refused(text));
         }
         let mut body = self.options.body().map_err(|error| CommandError::from(error).in_run())?;
         if self.detach {
@@ -91,7 +91,7 @@ impl Run {
     }
 
     async fn start(&self, client: &Client, id: &str) -> Result<(), CommandError> {
-        let options = StartContainerOptions { detach_keys: self.keys(client) };
+        let options = StartContainerOptions { detach_keys: self.keys(client).filter(|_| !self.detach) };
         let started = client.docker()?.start_container(id, Some(options)).await;
         Ok(started.map_err(|error| client.because(error))?)
     }

@@ -1,9 +1,11 @@
 //! `gantry top`
 
-use bollard::query_parameters::TopOptions;
 use clap::Args;
+use serde_json::Value;
 
-use crate::{client::Client, error::CommandError, output};
+use crate::client::{Client, encode, query};
+use crate::listing::list;
+use crate::{error::CommandError, output};
 
 /// Lists a container's processes.
 #[derive(Debug, Args)]
@@ -23,11 +25,15 @@ impl Top {
             Some((container, options)) => (container.clone(), options.join(" ")),
             None => Default::default(),
         };
-        let ps_args = if options.is_empty() { "-ef".to_owned() } else { options };
-        let listed = client.docker()?.top_processes(&container, Some(TopOptions { ps_args })).await;
-        let listed = listed.map_err(|error| client.because(error))?;
-        let rows = listed.titles.into_iter().chain(listed.processes.unwrap_or_default());
-        let lines: Vec<String> = rows.map(|row| row.join("\t")).collect();
+        let query = query(&[("ps_args", Some(options).filter(|options| !options.is_empty()))]);
+        let listed = client.get(&format!("/containers/{}/top?{query}", encode(&container))).await?;
+        let rows = listed.get("Titles").into_iter().chain(list(&listed, "Processes"));
+        let lines: Vec<String> = rows
+            .map(|row| {
+                let cells = row.as_array().into_iter().flatten().filter_map(Value::as_str);
+                cells.collect::<Vec<_>>().join("\t")
+            })
+            .collect();
         output::raw(output::align(&lines));
         Ok(0)
     }

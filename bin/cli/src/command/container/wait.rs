@@ -4,7 +4,7 @@ use clap::Args;
 use hyper::Method;
 use serde_json::Value;
 
-use crate::client::{Body, Client, ClientError, encode};
+use crate::client::{Body, Client, ClientError, encode, query};
 use crate::error::CommandError;
 
 /// Waits for containers to end.
@@ -17,9 +17,8 @@ pub struct Wait {
 
 /// Starts waiting; the daemon has noted the wish once this returns.
 pub async fn begin(client: &Client, container: &str, condition: &str) -> Result<Body, ClientError> {
-    client
-        .stream(Method::POST, &format!("/containers/{}/wait?condition={condition}", encode(container)))
-        .await
+    let query = query(&[("condition", Some(condition.to_owned()).filter(|text| !text.is_empty()))]);
+    client.stream(Method::POST, &format!("/containers/{}/wait?{query}", encode(container))).await
 }
 
 /// The exit status a wait brought.
@@ -38,7 +37,7 @@ impl Wait {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
         super::each(&self.containers, async |name| {
-            Ok(finish(begin(client, &name, "not-running").await?).await?.to_string())
+            Ok(finish(begin(client, &name, "").await?).await?.to_string())
         })
         .await
     }

@@ -3,9 +3,10 @@
 use bollard::models::ImageSummary;
 use bollard::query_parameters::ListImagesOptions;
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::pull::split_reference;
+use crate::listing::{self, Headings, Listing, Row};
 use crate::{client::Client, error::CommandError, output, units};
 
 /// Lists images.
@@ -21,8 +22,8 @@ pub struct Ls {
     #[arg(long)]
     digests: bool,
     /// Filter output based on conditions provided
-    #[arg(short, long)]
-    filter: Vec<String>,
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = listing::filter)]
+    filter: Vec<(String, String)>,
     /// 'table', 'table TEMPLATE', 'json', or a Go template
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -36,7 +37,8 @@ pub struct Ls {
     repository: Option<String>,
 }
 
-const HEADINGS: &output::Headings = &[
+/// The columns an image has.
+pub const HEADINGS: &Headings = &[
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -51,7 +53,7 @@ const HEADINGS: &output::Headings = &[
 ];
 
 /// One row per tag; an image without any has one row of its own.
-fn rows(image: &ImageSummary, no_trunc: bool) -> Vec<Map<String, Value>> {
+pub fn rows(image: &ImageSummary, no_trunc: bool) -> Vec<Row> {
     let id = if no_trunc { image.id.as_str() } else { output::short_id(&image.id) };
     let digest = |repository: &str| {
         image
@@ -75,15 +77,16 @@ fn rows(image: &ImageSummary, no_trunc: bool) -> Vec<Map<String, Value>> {
     let count = |number: i64| if number < 0 { "N/A".to_owned() } else { number.to_string() };
     names
         .into_iter()
-        .filter_map(|(repository, tag)| {
-            json!({
+        .map(|(repository, tag)| {
+            let shared = |bytes: i64| if bytes < 0 { "N/A".to_owned() } else { units::human_size(bytes) };
+            let unique = if image.shared_size < 0 { -1 } else { image.size - image.shared_size };
+            let fields = json!({
                 "ID": id, "Repository": repository, "Tag": tag, "Digest": digest(repository),
                 "CreatedSince": units::ago(image.created), "CreatedAt": units::local_time(image.created),
                 "Size": units::human_size(image.size), "VirtualSize": units::human_size(image.size),
-                "Containers": count(image.containers), "SharedSize": "N/A", "UniqueSize": "N/A",
-            })
-            .as_object()
-            .cloned()
+                "Containers": count(image.containers), "SharedSize": shared(image.shared_size), "UniqueSize": shared(unique),
+            });
+            Row::new(fields, &json!({"Labels": image.labels}))
         })
         .collect()
 }
@@ -91,7 +94,7 @@ fn rows(image: &ImageSummary, no_trunc: bool) -> Vec<Map<String, Value>> {
 impl Ls {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
-        let mut filters = output::filters(&self.filter);
+        let mut filters = listing::grouped(&self.filter);
         if let Some(repository) = self.repository {
             filters.entry("reference".to_owned()).or_default().push(repository);
         }
@@ -104,18 +107,19 @@ impl Ls {
         let mut images =
             client.docker()?.list_images(Some(options)).await.map_err(|error| client.because(error))?;
         images.sort_by_key(|image| std::cmp::Reverse(image.created));
-        if self.quiet && self.format.is_none() {
-            for row in images.iter().flat_map(|image| rows(image, self.no_trunc)) {
-                output::line(row.get("ID").and_then(Value::as_str).unwrap_or_default());
-            }
-            return Ok(0);
-        }
         let table = match self.digests {
             true => "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
             false => "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
         };
         let rows = images.iter().flat_map(|image| rows(image, self.no_trunc)).collect();
-        output::raw(output::listing(self.format.as_deref(), table, HEADINGS, rows)?);
+        let listing = Listing {
+            format: self.format.as_deref(),
+            configured: client.configuration().images_format.as_deref(),
+            quiet: self.quiet.then_some("{{.ID}}"),
+            table,
+            headings: HEADINGS,
+        };
+        output::raw(listing.render(rows)?);
         Ok(0)
     }
 }
@@ -134,11 +138,14 @@ mod tests {
         };
         let found = rows(&image, false);
         assert_eq!(
-            (&found[0]["Repository"], &found[1]["Repository"], &found[1]["Tag"]),
+            (&found[0].fields["Repository"], &found[1].fields["Repository"], &found[1].fields["Tag"]),
             (&json!("a"), &json!("r:5000/b"), &json!("2"))
         );
-        assert_eq!((&found[0]["ID"], &found[0]["Size"]), (&json!("0123456789ab"), &json!("4.26MB")));
+        assert_eq!(
+            (&found[0].fields["ID"], &found[0].fields["Size"]),
+            (&json!("0123456789ab"), &json!("4.26MB"))
+        );
         image.repo_tags.clear();
-        assert_eq!(rows(&image, false)[0]["Repository"], "<none>");
+        assert_eq!(rows(&image, false)[0].fields["Repository"], "<none>");
     }
 }

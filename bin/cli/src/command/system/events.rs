@@ -3,11 +3,11 @@
 use clap::Args;
 use hyper::Method;
 use jiff::{Timestamp, tz::TimeZone};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::client::{Client, query};
 use crate::template::Template;
-use crate::{error::CommandError, output, units};
+use crate::{error::CommandError, listing, output, units};
 
 /// Shows what happens, as it happens.
 #[derive(Debug, Args)]
@@ -16,8 +16,8 @@ use crate::{error::CommandError, output, units};
 )]
 pub struct Events {
     /// Filter output based on conditions provided
-    #[arg(short, long)]
-    filter: Vec<String>,
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = listing::filter)]
+    filter: Vec<(String, String)>,
     /// 'json' or a Go template
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -56,18 +56,14 @@ fn plain(event: &Value) -> String {
 impl Events {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
-        let template = match self.format.as_deref() {
-            None | Some("") => None,
-            Some("json") => Some(Template::parse("{{json .}}")?),
-            Some(text) => Some(Template::parse(&text.replace("\\t", "\t").replace("\\n", "\n"))?),
-        };
+        let format = self.format.as_deref().filter(|format| !format.is_empty());
+        let template = format.map(Template::from_flag).transpose()?;
         let now = Timestamp::now();
         let time = |text: &Option<String>| text.as_deref().map(|text| units::api_time(text, now)).transpose();
-        let filters = output::filters(&self.filter);
         let query = query(&[
             ("since", time(&self.since)?),
             ("until", time(&self.until)?),
-            ("filters", (!filters.is_empty()).then(|| json!(filters).to_string())),
+            ("filters", listing::filter_query(&self.filter)),
         ]);
         let mut events = client.stream(Method::GET, &format!("/events?{query}")).await?;
         while let Some(event) = events.json().await? {
@@ -83,6 +79,7 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn an_event_is_one_line() {

@@ -88,8 +88,7 @@ impl Info {
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
         let format = self.format.filter(|format| !format.is_empty());
         if let Some(format) = format {
-            let template = if format == "json" { "{{json .}}" } else { &format };
-            output::line(Template::parse(template)?.render(&client.get("/info").await?)?);
+            output::line(Template::from_flag(&format)?.render(&client.get("/info").await?)?);
             return Ok(0);
         }
         output::raw(format!("Client: gantry\n Version:    {}\n\nServer:\n", env!("CARGO_PKG_VERSION")));

@@ -3,30 +3,17 @@
 use super::super::OptionError;
 use crate::units;
 
-/// Lines that say something, each with its number.
-fn lines(flag: &'static str, path: &str) -> Result<Vec<(usize, String)>, OptionError> {
-    let text = std::fs::read_to_string(path).map_err(|error| OptionError::File {
-        flag,
-        path: path.to_owned(),
-        why: units::errno(&error),
-    })?;
+/// The `key=value` lines of a file; a bare key takes the value `lookup` has, if there is a lookup.
+fn read(path: &str, lookup: Option<&dyn Fn(&str) -> Option<String>>) -> Result<Vec<String>, OptionError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| OptionError::File { path: path.to_owned(), why: units::errno(&error) })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let numbered = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim_start().to_owned()));
-    Ok(numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).collect())
-}
-
-fn checked(
-    flag: &'static str,
-    what: &'static str,
-    path: &str,
-    lookup: Option<&dyn Fn(&str) -> Option<String>>,
-) -> Result<Vec<String>, OptionError> {
     let mut found = Vec::new();
-    for (number, line) in lines(flag, path)? {
-        let bad = |why: String| OptionError::Line { flag, what, path: path.to_owned(), line: number, why };
+    for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let bad = |why: String| OptionError::Line { path: path.to_owned(), why };
         let (key, value) = match line.split_once('=') {
             Some((key, value)) => (key, Some(value)),
-            None => (line.as_str(), None),
+            None => (line, None),
         };
         if key.is_empty() {
             return Err(bad(format!("no variable name on line '{line}'")));
@@ -45,12 +32,12 @@ fn checked(
 
 /// `--env-file`; a bare name takes the value `lookup` has, or vanishes.
 pub fn variables(path: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<String>, OptionError> {
-    checked("env-file", "env file", path, Some(&lookup))
+    read(path, Some(&lookup))
 }
 
 /// `--label-file`.
 pub fn labels(path: &str) -> Result<Vec<String>, OptionError> {
-    checked("label-file", "label file", path, None)
+    read(path, None)
 }
 
 #[cfg(test)]
@@ -66,11 +53,11 @@ mod tests {
         assert_eq!(variables(&path, home).unwrap(), ["A=1 # kept", "HOME=/root"]);
         assert_eq!(labels(&path).unwrap(), ["A=1 # kept", "HOME", "NOPE"]);
         std::fs::write(&path, "A=1\nB B=2\n").unwrap();
-        assert!(labels(&path).unwrap_err().to_string().contains(":2: variable 'B B' contains whitespaces"));
+        assert!(labels(&path).unwrap_err().to_string().contains("): variable 'B B' contains whitespaces"));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(
             variables(&path, |_| None).unwrap_err().to_string(),
-            format!("--env-file: open {path}: no such file or directory")
+            format!("open {path}: no such file or directory")
         );
     }
 }

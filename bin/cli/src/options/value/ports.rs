@@ -121,7 +121,9 @@ pub fn expose(spec: &str) -> Result<Vec<String>, OptionError> {
     }
     let (ports, protocol) = protocol(spec).map_err(|wrong| refuse(format!("invalid proto: {wrong}")))?;
     let ports = range(ports).ok_or_else(|| {
-        refuse(format!("invalid range format for --expose: {spec}, error: invalid port or range"))
+        let wrong = ports.split('-').find_map(|port| super::uint16(port).err());
+        let why = wrong.unwrap_or_else(|| format!("invalid range specified for port: {ports}"));
+        refuse(format!("invalid range format for --expose: {spec}, error: {why}"))
     })?;
     Ok(ports.map(|port| format!("{port}/{protocol}")).collect())
 }

@@ -3,7 +3,7 @@
 use super::id_of;
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
-use crate::gateway::{Shared, empty, json};
+use crate::gateway::{Shared, empty};
 use actors::WaitCondition;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -151,15 +151,4 @@ pub async fn resize(
     let (rows, cols) = (query.number("h")?.unwrap_or(0), query.number("w")?.unwrap_or(0));
     gateway.engine.resize(&id_of(&gateway, &name)?, rows, cols).await?;
     Ok(empty(StatusCode::OK))
-}
-
-pub async fn top(
-    State(gateway): State<Shared>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Answer {
-    let query = Query::parse(query.as_deref());
-    let arguments = query.text("ps_args").unwrap_or("-ef").to_owned();
-    let pids = gateway.engine.processes(&id_of(&gateway, &name)?).await?;
-    Ok(json(&crate::gateway::system::processes(&arguments, &pids).await?))
 }

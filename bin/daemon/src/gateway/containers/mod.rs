@@ -3,18 +3,22 @@
 mod archive;
 mod commit;
 mod lifecycle;
+mod prune;
 mod streams;
+mod top;
 
 pub use archive::*;
 pub use commit::commit;
 pub use lifecycle::*;
+pub use prune::prune;
 pub use streams::*;
+pub use top::top;
 
 use crate::gateway::create::{Defaults, fill, resolve};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
-use crate::gateway::{Shared, json, now_ns, render, status_json};
+use crate::gateway::{Shared, json, now_ns, render, status_json, usage};
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use bollard_stubs::models::ContainerCreateBody;
@@ -44,10 +48,8 @@ pub(super) async fn body_json(request: Request) -> Result<Value, Failure> {
 pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref());
     let engine = &gateway.engine;
-    if query.flag("size") {
-        return Err(crate::gateway::create::unsupported("ps with size").into());
-    }
-    let filter = Filter::new(query.filters(&KNOWN)?, |name| Ok(engine.find(name)?.spec.created_ns))?;
+    let mut chosen = engine.list();
+    let filter = Filter::new(query.filters(&KNOWN)?, &chosen)?;
     let limit: Option<i64> = query.number("limit")?;
     let limit = limit.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
     let all = query.flag("all") || limit.is_some() || filter.implies_all();
@@ -57,11 +59,7 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
             image_ids.push(image.id);
         }
     }
-    let mut chosen = engine.list();
-    chosen.retain(|s| {
-        (all || matches!(s.status.as_str(), "running" | "paused" | "restarting"))
-            && filter.matches(s, &image_ids)
-    });
+    chosen.retain(|s| (all || s.is_alive()) && filter.matches(s, &image_ids));
     chosen.sort_by_key(|s| std::cmp::Reverse(s.spec.created_ns));
     chosen.truncate(limit.unwrap_or(usize::MAX));
     let now = now_ns();
@@ -72,13 +70,17 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
         }
         line
     };
-    let lines: Vec<Value> = chosen.iter().map(summary).collect();
+    let mut lines: Vec<Value> = chosen.iter().map(summary).collect();
+    if query.flag("size") {
+        usage::add_sizes(engine, &chosen, &mut lines).await?;
+    }
     Ok(json(&lines))
 }
 
 pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
     let query = Query::parse(query.as_deref());
     let raw = body_json(request).await?;
+    crate::gateway::create::known_restart_policy(&raw)?;
     let body: ContainerCreateBody = serde_json::from_value(raw.clone())
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
@@ -86,6 +88,8 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
     let config = gateway.live.get();
     let mut spec = resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
     fill(&mut spec, &config)?;
+    let id = |name: &str| gateway.engine.find(name).ok().map(|other| other.spec.id.clone());
+    crate::gateway::create::settle_namespaces(&mut spec.namespaces, id);
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))
@@ -96,11 +100,19 @@ fn id_of(gateway: &Shared, name: &str) -> Result<ContainerId, PortError> {
 }
 
 /// By the name that another container has linked it under.
-pub async fn inspect_linked(state: State<Shared>, Path((linker, alias)): Path<(String, String)>) -> Answer {
-    inspect(state, Path(format!("{linker}/{alias}"))).await
+pub async fn inspect_linked(
+    state: State<Shared>,
+    Path((linker, alias)): Path<(String, String)>,
+    query: RawQuery,
+) -> Answer {
+    inspect(state, Path(format!("{linker}/{alias}")), query).await
 }
 
-pub async fn inspect(State(gateway): State<Shared>, Path(name): Path<String>) -> Answer {
+pub async fn inspect(
+    State(gateway): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let snapshot = gateway.engine.find(&name)?;
     let directory = gateway.engine.directory(&ContainerId::new(snapshot.spec.id.clone()));
     let log_path = gateway.engine.log_path(&snapshot);
@@ -108,6 +120,10 @@ pub async fn inspect(State(gateway): State<Shared>, Path(name): Path<String>) ->
     if let Some(host) = shown.get_mut("HostConfig").and_then(Value::as_object_mut) {
         let links = gateway.engine.links(&snapshot);
         host.insert("Links".into(), if links.is_empty() { Value::Null } else { object!(links) });
+    }
+    if Query::parse(query.as_deref()).flag("size") {
+        let objects = std::slice::from_mut(&mut shown);
+        usage::add_sizes(&gateway.engine, &[snapshot], objects).await?;
     }
     Ok(json(&shown))
 }

@@ -64,14 +64,16 @@ pub async fn attach(
 ) -> Answer {
     let query = Query::parse(query.as_deref());
     let snapshot = gateway.engine.find(&name)?;
-    if query.flag("logs") {
-        return Err(crate::gateway::create::unsupported("attach with logs=1").into());
-    }
-    let detach = DetachKeys::parse(query.text("detachKeys").unwrap_or_default())?;
-    let shape =
-        Shape { tty: snapshot.spec.tty, stdout: query.flag("stdout"), stderr: query.flag("stderr"), detach };
+    let tty = snapshot.spec.tty;
+    let keys = DetachKeys::parse(query.text("detachKeys").unwrap_or_default())?;
+    let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
+    let shape = Shape { raw: tty, stdout, stderr, detach: tty.then_some(keys) };
     let id = ContainerId::new(snapshot.spec.id.clone());
-    let wanted = AttachRequest { stdin: query.flag("stdin") };
+    let wanted = AttachRequest {
+        stdin: query.flag("stdin"),
+        logs: query.flag("logs"),
+        past_only: !query.flag("stream"),
+    };
     let attachment = gateway.engine.attach(&id, wanted).await?;
     let engine = gateway.engine.clone();
     hijack::answer(request, attachment, shape, move |end| {

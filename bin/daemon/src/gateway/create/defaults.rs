@@ -1,6 +1,7 @@
 //! What the daemon's configuration gives containers that say nothing. It is settled when they are created, as their log
 //! options are.
 
+use super::Runtimes;
 use config::{Config, Seccomp};
 use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
@@ -20,6 +21,14 @@ pub struct Defaults {
     pub publish: Ipv4Addr,
     /// This machine's name, which containers on its network share.
     pub hostname: String,
+    /// Runtimes by name.
+    pub runtimes: Runtimes,
+    /// Who shares a container's System V IPC, in Docker's word.
+    pub ipc: String,
+    /// Its view of the control groups, in Docker's word.
+    pub cgroupns: String,
+    /// A small init.
+    pub init: bool,
 }
 
 impl Defaults {
@@ -31,6 +40,13 @@ impl Defaults {
             shm_size: config.defaults.shm_size,
             publish: config.bridge.ip,
             hostname: hostname.to_owned(),
+            runtimes: Runtimes {
+                names: config.defaults.runtimes.keys().cloned().collect(),
+                default: config.defaults.default_runtime.clone(),
+            },
+            ipc: config.defaults.ipc.as_str().to_owned(),
+            cgroupns: config.defaults.cgroupns.as_str().to_owned(),
+            init: config.defaults.init,
         }
     }
 }

@@ -21,8 +21,9 @@ pub(super) fn merge_env(image: &[String], user: &[String]) -> Vec<String> {
 }
 
 /// What an image's configuration says about running it.
-#[derive(Default)]
-pub(super) struct ImageDefaults {
+pub(super) struct ImageDefaults<'a> {
+    pub(super) config: &'a Value,
+    pub(super) shell: Vec<String>,
     pub(super) entrypoint: Vec<String>,
     pub(super) command: Vec<String>,
     pub(super) env: Vec<String>,
@@ -33,8 +34,8 @@ pub(super) struct ImageDefaults {
     pub(super) exposed: Vec<String>,
 }
 
-impl ImageDefaults {
-    pub(super) fn read(config: &Value) -> Self {
+impl<'a> ImageDefaults<'a> {
+    pub(super) fn read(config: &'a Value) -> Self {
         let config = config.get("config").unwrap_or(&Value::Null);
         let list = |key: &str| -> Vec<String> {
             config
@@ -46,6 +47,8 @@ impl ImageDefaults {
         let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let object = |key: &str| config.get(key).and_then(Value::as_object);
         Self {
+            config,
+            shell: list("Shell"),
             entrypoint: list("Entrypoint"),
             command: list("Cmd"),
             env: list("Env"),

@@ -3,15 +3,19 @@
 
 mod attachments;
 mod defaults;
+mod health;
 mod image;
 mod isolation;
 mod limits;
 mod mounts;
 mod ports;
 mod refuse;
+mod restart;
 
 pub use defaults::{Defaults, fill};
+pub use isolation::{Runtimes, settle as settle_namespaces};
 pub use refuse::option as unsupported;
+pub use restart::known as known_restart_policy;
 
 use bollard_stubs::models::{ContainerCreateBody, HostConfig};
 use contract::image::ImageSummary;
@@ -79,7 +83,7 @@ pub fn resolve(
             "the working directory '{working_dir}' is invalid, it needs to be an absolute path"
         )));
     }
-    Ok(ContainerSpec {
+    let mut spec = ContainerSpec {
         image: image.id.clone(),
         image_name: body.image.clone().unwrap_or_default(),
         args,
@@ -87,7 +91,6 @@ pub fn resolve(
         env: image::merge_env(&from_image.env, body.env.as_deref().unwrap_or_default()),
         working_dir,
         user: non_empty(body.user.clone()).unwrap_or(from_image.user),
-        groups: host.group_add.clone().unwrap_or_default(),
         hostname,
         domainname: body.domainname.clone().unwrap_or_default(),
         tty,
@@ -98,16 +101,10 @@ pub fn resolve(
             body.attach_stdout.unwrap_or(false),
             body.attach_stderr.unwrap_or(false),
         ],
-        labels,
         stop_signal: non_empty(body.stop_signal.clone()).unwrap_or(from_image.stop_signal),
         stop_timeout: body.stop_timeout,
         binds: mounts::parse(&host)?,
         tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
-        read_only: host.readonly_rootfs.unwrap_or(false),
-        privileged: host.privileged.unwrap_or(false),
-        cap_add: isolation::capabilities(host.cap_add.clone())?,
-        cap_drop: isolation::capabilities(host.cap_drop.clone())?,
-        security_opt: host.security_opt.clone().unwrap_or_default(),
         ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
@@ -130,12 +127,17 @@ pub fn resolve(
         oom_score_adj: i32::try_from(host.oom_score_adj.unwrap_or(0)).unwrap_or(0),
         console_size: console_size(&host),
         auto_remove: host.auto_remove.unwrap_or(false),
-        restart: restart(&host)?,
+        restart: restart::policy(&host)?,
+        backoff: restart::backoff(&labels)?,
+        labels,
+        health: health::resolve(body.healthcheck.as_ref(), from_image.config, &from_image.shell)?,
         log_driver,
         log_opts,
         request,
         ..ContainerSpec::default()
-    })
+    };
+    isolation::apply(&mut spec, &body, &host, defaults)?;
+    Ok(spec)
 }
 
 /// Rows and columns, if both were given.
@@ -152,11 +154,12 @@ fn console_size(host: &HostConfig) -> Option<(u16, u16)> {
 pub fn warnings(body: &ContainerCreateBody) -> Vec<&'static str> {
     let host = body.host_config.as_ref();
     let on_host = host.and_then(|h| h.network_mode.as_deref()) == Some("host");
+    let mut out = host.map(isolation::warnings).unwrap_or_default();
     let published = host.and_then(|h| h.port_bindings.as_ref()).is_some_and(|p| !p.is_empty());
     if on_host && published {
-        return vec!["Published ports are discarded when using host network mode"];
+        out.push("Published ports are discarded when using host network mode");
     }
-    Vec::new()
+    out
 }
 
 fn non_empty(text: Option<String>) -> Option<String> {
@@ -175,22 +178,6 @@ fn logging(host: &HostConfig, defaults: &Defaults) -> (String, BTreeMap<String, 
         }
     }
     (driver, options)
-}
-
-fn restart(host: &HostConfig) -> Result<(String, i64), PortError> {
-    let Some(policy) = &host.restart_policy else { return Ok(("no".into(), 0)) };
-    let name = policy.name.map_or_else(String::new, |n| n.to_string());
-    let count = policy.maximum_retry_count.unwrap_or(0);
-    let name = if name.is_empty() { "no".to_owned() } else { name };
-    if host.auto_remove == Some(true) && name != "no" {
-        return Err(invalid("can't create 'AutoRemove' container with restart policy"));
-    }
-    if count != 0 && name != "on-failure" {
-        return Err(invalid(
-            "invalid restart policy: maximum retry count can only be used with 'on-failure'",
-        ));
-    }
-    Ok((name, count))
 }
 
 #[cfg(test)]

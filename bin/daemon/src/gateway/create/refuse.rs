@@ -17,18 +17,10 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
         mode.as_deref().is_some_and(|m| !m.is_empty() && !fine.contains(&m))
     };
     let positive = |n: Option<i64>| n.unwrap_or(0) > 0;
-    let health = body.healthcheck.as_ref().and_then(|h| h.test.as_ref());
     let network = host.network_mode.as_deref().unwrap_or("default");
     let table = [
-        (
-            "HealthCheck",
-            health.is_some_and(|t| !t.is_empty() && t.first().map(String::as_str) != Some("NONE")),
-        ),
         ("Volumes", some(&body.volumes)),
         ("VolumesFrom", some(&host.volumes_from)),
-        ("Devices", some(&host.devices)),
-        ("DeviceCgroupRules", some(&host.device_cgroup_rules)),
-        ("DeviceRequests", some(&host.device_requests)),
         ("BlkioWeight", host.blkio_weight.unwrap_or(0) > 0),
         ("BlkioWeightDevice", some(&host.blkio_weight_device)),
         ("BlkioDeviceReadBps", some(&host.blkio_device_read_bps)),
@@ -39,21 +31,10 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
         ("CpuRealtimeRuntime", positive(host.cpu_realtime_runtime)),
         ("MemorySwappiness", host.memory_swappiness.is_some_and(|n| n >= 0)),
         ("OomKillDisable", host.oom_kill_disable == Some(true)),
-        ("Init", host.init == Some(true)),
-        ("PidMode", mode(&host.pid_mode, &[])),
-        ("IpcMode", mode(&host.ipc_mode, &["private", "shareable"])),
-        ("UTSMode", mode(&host.uts_mode, &[])),
-        ("UsernsMode", mode(&host.userns_mode, &["host"])),
-        ("CgroupnsMode", host.cgroupns_mode.is_some_and(|m| m.to_string() == "host")),
         ("Cgroup", mode(&host.cgroup, &[])),
         ("CgroupParent", mode(&host.cgroup_parent, &[])),
         ("StorageOpt", host.storage_opt.as_ref().is_some_and(|m| !m.is_empty())),
-        ("Runtime", mode(&host.runtime, &["gantry", "runc"])),
         ("VolumeDriver", mode(&host.volume_driver, &["local"])),
-        ("MaskedPaths", host.masked_paths.is_some()),
-        ("ReadonlyPaths", host.readonly_paths.is_some()),
-        ("Annotations", host.annotations.as_ref().is_some_and(|m| !m.is_empty())),
-        ("Isolation", host.isolation.is_some_and(|i| !matches!(i.to_string().as_str(), "" | "default"))),
         ("CpuCount", positive(host.cpu_count)),
         ("CpuPercent", positive(host.cpu_percent)),
         ("IOMaximumIOps", positive(host.io_maximum_iops)),
@@ -68,13 +49,6 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
     }
     if network.starts_with("container:") {
         return Err(option("NetworkMode container:"));
-    }
-    for opt in host.security_opt.iter().flatten() {
-        let known =
-            opt.starts_with("no-new-privileges") || opt == "seccomp=unconfined" || opt == "seccomp=builtin";
-        if !known {
-            return Err(option(&format!("security option {opt}")));
-        }
     }
     Ok(())
 }

@@ -16,6 +16,10 @@ fn create(body: Value) -> Result<ContainerSpec, PortError> {
         shm_size: 1 << 26,
         hostname: "box".into(),
         publish: std::net::Ipv4Addr::UNSPECIFIED,
+        runtimes: Runtimes::default(),
+        ipc: "private".into(),
+        cgroupns: "private".into(),
+        init: false,
     };
     resolve(serde_json::from_value(body.clone()).unwrap(), body, &image(), &defaults)
 }
@@ -51,8 +55,34 @@ fn a_memory_limit_below_six_megabytes_is_refused() {
 
 #[test]
 fn an_option_that_is_not_built_is_refused_by_name() {
-    let error = create(json!({"Image": "x", "HostConfig": {"PidMode": "host"}})).unwrap_err();
-    assert!(error.text.contains("PidMode"), "{}", error.text);
+    let error = create(json!({"Image": "x", "HostConfig": {"CpuPercent": 5}})).unwrap_err();
+    assert!(error.text.contains("CpuPercent"), "{}", error.text);
+}
+
+#[test]
+fn what_sets_a_container_apart_is_checked_in_dockers_words() {
+    let refused = |host: Value| create(json!({"Image": "x", "HostConfig": host})).unwrap_err().text;
+    for (host, text) in [
+        (json!({"PidMode": "container:"}), "invalid PID mode: container:"),
+        (json!({"IpcMode": "mine"}), "invalid IPC mode: mine"),
+        (json!({"UTSMode": "container:x"}), "invalid UTS mode: container:x"),
+        (json!({"CapAdd": ["fly"]}), "invalid CapAdd: unknown capability: \"CAP_FLY\""),
+        (json!({"CapDrop": ["CAP_X"]}), "invalid CapDrop: unknown capability: \"CAP_X\""),
+        (json!({"ShmSize": -1}), "SHM size can not be less than 0"),
+        (json!({"OomScoreAdj": 1001}), "Invalid value 1001, range for oom score adj is [-1000, 1000]"),
+        (json!({"Runtime": "kata"}), "unknown or invalid runtime name: kata"),
+        (json!({"SecurityOpt": ["x"]}), "invalid --security-opt 1: \"x\""),
+        (json!({"DeviceCgroupRules": ["c 1"]}), "invalid device cgroup rule format: 'c 1'"),
+        (
+            json!({"DeviceRequests": [{"Count": -1, "Capabilities": [["gpu", "nvidia"]]}]}),
+            "could not select device driver \"\" with capabilities: [[gpu nvidia]]",
+        ),
+        (json!({"Isolation": "hyperv"}), "invalid isolation (hyperv): linux only supports 'default'"),
+    ] {
+        assert_eq!(refused(host), text);
+    }
+    let both = json!({"Image": "x", "Hostname": "h", "HostConfig": {"UTSMode": "host"}});
+    assert_eq!(create(both).unwrap_err().text, "conflicting options: hostname and the UTS mode");
 }
 
 #[test]

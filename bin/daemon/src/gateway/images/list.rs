@@ -27,7 +27,7 @@ fn invalid(text: String) -> PortError {
 }
 
 /// Docker's one boolean filter.
-fn dangling(values: &[String]) -> Result<bool, PortError> {
+pub fn dangling(values: &[String]) -> Result<bool, PortError> {
     match values {
         [one] if matches!(one.as_str(), "1" | "true") => Ok(true),
         [one] if matches!(one.as_str(), "0" | "false") => Ok(false),
@@ -76,7 +76,7 @@ fn referenced(patterns: &[String], name: &str) -> Result<bool, PortError> {
 }
 
 /// Bytes of an image's layers that another image has too.
-fn shared(image: &ImageSummary, all: &[ImageSummary]) -> u64 {
+pub fn shared(image: &ImageSummary, all: &[ImageSummary]) -> u64 {
     let elsewhere = |layer: &String| all.iter().any(|o| o.id != image.id && o.layers.contains(layer));
     image.layers.iter().zip(&image.sizes).filter(|(layer, _)| elsewhere(layer)).map(|(_, size)| size).sum()
 }
@@ -101,7 +101,11 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
     choice.filters = filters;
     let all = gateway.engine.images().await?;
     let mut lines = Vec::new();
-    for mut image in all.iter().cloned() {
+    // One without a name that others were made from is theirs.
+    let inner = |i: &ImageSummary| {
+        i.tags.is_empty() && i.digests.is_empty() && all.iter().any(|other| other.parent == i.id)
+    };
+    for mut image in all.iter().filter(|i| query.flag("all") || !inner(i)).cloned() {
         if choice.keep(&mut image)? {
             let size = query.flag("shared-size").then(|| shared(&image, &all));
             lines.push(show::summary(&image, size));

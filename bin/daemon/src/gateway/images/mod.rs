@@ -3,11 +3,14 @@
 mod archive;
 mod list;
 mod pattern;
+mod prune;
 mod pull;
 mod show;
 
 pub use archive::load;
-pub use list::list;
+pub use list::{list, shared};
+pub use prune::prune;
+pub use show::summary;
 
 use super::query::Query;
 use super::status::{Answer, Failure};
@@ -18,7 +21,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use contract::PortError;
 use contract::id::ImageId;
-use contract::image::{Progress, Removed};
+use contract::image::Progress;
 use futures::{Stream, StreamExt};
 use serde_json::{Value, json as object};
 use std::future::Future;
@@ -62,11 +65,7 @@ pub async fn named(
         (&Method::DELETE, _) => {
             refuse(&query, &["platforms"])?;
             let removed = engine.remove_image(&rest, query.flag("force")).await?;
-            let lines = removed.into_iter().map(|one| match one {
-                Removed::Untagged(name) => object!({ "Untagged": name }),
-                Removed::Deleted(id) => object!({ "Deleted": id }),
-            });
-            Ok(json(&lines.collect::<Vec<Value>>()))
+            Ok(json(&removed.iter().map(prune::line).collect::<Vec<Value>>()))
         }
         _ => Err(super::create::unsupported(&format!("{method} /images/{rest}")).into()),
     }

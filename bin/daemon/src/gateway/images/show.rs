@@ -28,7 +28,7 @@ const CONFIG: [&str; 13] = [
 pub fn summary(image: &ImageSummary, shared_size: Option<u64>) -> Value {
     json!({
         "Containers": -1, "Created": image.created_ns.div_euclid(SECOND), "Id": image.id,
-        "Labels": image.config.pointer("/config/Labels"), "ParentId": "", "RepoDigests": image.digests,
+        "Labels": image.config.pointer("/config/Labels"), "ParentId": image.parent, "RepoDigests": image.digests,
         "RepoTags": image.tags, "SharedSize": shared_size.map_or(Value::from(-1), Value::from), "Size": image.size,
     })
 }
@@ -58,7 +58,7 @@ pub fn inspect(image: &ImageSummary) -> Value {
     let created =
         if image.created_ns == 0 { text(image, "created").to_owned() } else { time(image.created_ns) };
     let mut out = json!({
-        "Id": image.id, "RepoTags": image.tags, "RepoDigests": image.digests, "Parent": "", "Comment": comment,
+        "Id": image.id, "RepoTags": image.tags, "RepoDigests": image.digests, "Parent": image.parent, "Comment": comment,
         "Created": created, "DockerVersion": text(image, "docker_version"), "Author": text(image, "author"),
         "Config": config, "Architecture": text(image, "architecture"), "Os": text(image, "os"), "Size": image.size,
         "GraphDriver": { "Data": graph(image), "Name": "overlay2" },
@@ -66,10 +66,13 @@ pub fn inspect(image: &ImageSummary) -> Value {
         "Metadata": { "LastTagTime": time(image.tagged_ns) },
     });
     if let Some(map) = out.as_object_mut() {
-        for (key, from) in [("Variant", "variant"), ("OsVersion", "os.version")] {
+        for (key, from) in [("Variant", "variant"), ("OsVersion", "os.version"), ("Container", "container")] {
             if !text(image, from).is_empty() {
                 map.insert(key.into(), text(image, from).into());
             }
+        }
+        if let Some(config) = image.config.get("container_config").filter(|c| c.is_object()) {
+            map.insert("ContainerConfig".into(), config.clone());
         }
     }
     out

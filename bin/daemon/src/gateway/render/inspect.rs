@@ -1,6 +1,6 @@
 //! `GET /containers/{id}/json`.
 
-use super::{port_map, time};
+use super::{isolation, port_map, time};
 use actors::Snapshot;
 use contract::record::ContainerSpec;
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -
     let status = snapshot.status.as_str();
     let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
     let mut args = spec.args.iter();
-    json!({
+    let mut out = json!({
         "Id": spec.id,
         "Created": time(spec.created_ns),
         "Path": args.next(),
@@ -52,7 +52,12 @@ pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -
         })).collect::<Vec<_>>(),
         "Config": config(spec),
         "NetworkSettings": network(snapshot),
-    })
+    });
+    if let (Some(health), Some(state)) = (&state.health, out.get_mut("State").and_then(Value::as_object_mut))
+    {
+        state.insert("Health".into(), super::health::state(health));
+    }
+    out
 }
 
 /// What the request said, with the resolved values in place of what it left open.
@@ -65,10 +70,16 @@ fn host_config(spec: &ContainerSpec) -> Value {
     set("NetworkMode", spec.network_mode.clone().into());
     set("RestartPolicy", json!({ "Name": spec.restart.0, "MaximumRetryCount": spec.restart.1 }));
     set("ShmSize", spec.shm_size.into());
-    set("Runtime", "gantry".into());
     set("AutoRemove", spec.auto_remove.into());
-    set("Privileged", spec.privileged.into());
+    out.extend(isolation::host_config(spec));
     Value::Object(out)
+}
+
+/// The environment, and the names that were asked to be absent from it, as Docker shows them.
+fn env(spec: &ContainerSpec) -> Vec<&str> {
+    let asked = spec.request.get("Env").and_then(Value::as_array).into_iter().flatten();
+    let absent = asked.filter_map(Value::as_str).filter(|e| !e.contains('='));
+    spec.env.iter().map(String::as_str).chain(absent).collect()
 }
 
 /// A container's configuration, as `docker inspect` has it under `Config`.
@@ -85,7 +96,7 @@ pub fn config(spec: &ContainerSpec) -> Value {
         "Tty": spec.tty,
         "OpenStdin": spec.open_stdin,
         "StdinOnce": spec.stdin_once,
-        "Env": spec.env,
+        "Env": env(spec),
         "Cmd": or_null(command),
         "Image": spec.image_name,
         "Volumes": null,
@@ -101,6 +112,9 @@ pub fn config(spec: &ContainerSpec) -> Value {
         }
         if !spec.stop_signal.is_empty() {
             map.insert("StopSignal".into(), spec.stop_signal.clone().into());
+        }
+        if let Some(health) = &spec.health {
+            map.insert("Healthcheck".into(), super::health::config(health));
         }
         if let Some(seconds) = spec.stop_timeout {
             map.insert("StopTimeout".into(), seconds.into());

@@ -1,10 +1,12 @@
 //! Containers as Docker's API words them.
 
+pub mod health;
 mod inspect;
+mod isolation;
 mod summary;
 
 pub use inspect::{config, inspect, network_id};
-pub use summary::summary;
+pub use summary::{Port, ports, summary};
 
 use contract::network::{PortBinding, Protocol};
 use jiff::Timestamp;

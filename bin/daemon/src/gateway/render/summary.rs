@@ -2,31 +2,17 @@
 
 use super::{protocol, time};
 use actors::Snapshot;
+use contract::network::Protocol;
+use contract::record::Wellbeing;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 
 /// The object; `now_ns` is the present, for the status text.
 pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
     let spec = &*snapshot.spec;
     let state = &snapshot.state;
     let status = snapshot.status.as_str();
-    let mut ports: Vec<Value> = Vec::new();
-    if snapshot.pid != 0
-        && let Some(endpoint) = &state.endpoint
-    {
-        for port in &endpoint.ports {
-            ports.push(json!({
-                "IP": port.host_ip.to_string(), "PrivatePort": port.container_port,
-                "PublicPort": port.host_port, "Type": protocol(port.protocol),
-            }));
-        }
-        for exposed in &spec.exposed {
-            let (number, kind) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
-            let published = endpoint.ports.iter().any(|p| super::port_key(p) == *exposed);
-            if let (false, Ok(number)) = (published, number.parse::<u16>()) {
-                ports.push(json!({ "PrivatePort": number, "Type": kind }));
-            }
-        }
-    }
+    let ports: Vec<Value> = ports(snapshot).iter().map(Port::shown).collect();
     let mut networks = serde_json::Map::new();
     let address = state.endpoint.as_ref().filter(|_| snapshot.pid != 0);
     networks.insert(
@@ -57,6 +43,48 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
     })
 }
 
+/// A port of a running container.
+#[derive(Debug, Clone)]
+pub struct Port {
+    /// Inside.
+    pub private: u16,
+    /// Where it is published.
+    pub public: Option<(IpAddr, u16)>,
+    /// Protocol.
+    pub protocol: Protocol,
+}
+
+impl Port {
+    fn shown(&self) -> Value {
+        let mut out = json!({ "PrivatePort": self.private, "Type": protocol(self.protocol) });
+        if let (Some((address, number)), Some(map)) = (self.public, out.as_object_mut()) {
+            map.insert("IP".into(), address.to_string().into());
+            map.insert("PublicPort".into(), number.into());
+        }
+        out
+    }
+}
+
+/// The published ports, and those that are only exposed.
+pub fn ports(snapshot: &Snapshot) -> Vec<Port> {
+    let Some(endpoint) = snapshot.state.endpoint.as_ref().filter(|_| snapshot.pid != 0) else {
+        return Vec::new();
+    };
+    let published = endpoint.ports.iter().map(|p| Port {
+        private: p.container_port,
+        public: Some((p.host_ip, p.host_port)),
+        protocol: p.protocol,
+    });
+    let exposed = snapshot.spec.exposed.iter().filter_map(|exposed| {
+        let (number, kind) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
+        let known = endpoint.ports.iter().any(|p| super::port_key(p) == *exposed);
+        let protocol = if kind == "udp" { Protocol::Udp } else { Protocol::Tcp };
+        let private = number.parse().ok().filter(|_| !known)?;
+        Some(Port { private, public: None, protocol })
+    });
+    published.chain(exposed).collect()
+}
+
 /// Arguments joined by blanks, those with blanks in them quoted, as Docker shows them.
 fn command(args: &[String]) -> String {
     let shown: Vec<String> =
@@ -69,7 +97,13 @@ pub fn status_text(snapshot: &Snapshot, now_ns: i64) -> String {
     let state = &snapshot.state;
     let since = |ns: i64| duration((now_ns - ns) / 1_000_000_000);
     match snapshot.status.as_str() {
-        "running" => format!("Up {}", since(state.started_ns)),
+        "running" => match &state.health {
+            None => format!("Up {}", since(state.started_ns)),
+            Some(health) => {
+                let starting = if health.status == Wellbeing::Starting { "health: " } else { "" };
+                format!("Up {} ({starting}{})", since(state.started_ns), super::health::word(health.status))
+            }
+        },
         "paused" => format!("Up {} (Paused)", since(state.started_ns)),
         "restarting" => format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_ns)),
         "removing" => "Removal In Progress".to_owned(),

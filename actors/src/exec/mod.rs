@@ -3,11 +3,13 @@
 
 use contract::runtime::ExecSpec;
 use contract::{ExecId, Kind, PortError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 use crate::shared::lock;
+
+mod session;
 
 /// Finished sessions kept of one container. Docker forgets finished ones after some minutes; health checks make many.
 const FINISHED: usize = 64;
@@ -33,6 +35,18 @@ pub struct ExecInfo {
 struct Table {
     sessions: HashMap<String, (u64, ExecInfo)>,
     made: u64,
+    /// Containers being probed.
+    probed: HashSet<String>,
+}
+
+/// The only probe of a container, while this lives.
+#[must_use]
+pub(crate) struct ProbePlace(Execs, String);
+
+impl Drop for ProbePlace {
+    fn drop(&mut self) {
+        lock(&self.0.table).probed.remove(&self.1);
+    }
 }
 
 /// All sessions.
@@ -94,6 +108,12 @@ impl Execs {
                 Ok(info.clone())
             }
         }
+    }
+
+    /// Takes the place of a container's only probe.
+    pub(crate) fn probe(&self, container: &str) -> Option<ProbePlace> {
+        let free = lock(&self.table).probed.insert(container.to_owned());
+        free.then(|| ProbePlace(self.clone(), container.to_owned()))
     }
 
     /// Sessions that run in a container, the oldest first.

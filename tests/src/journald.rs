@@ -1,0 +1,72 @@
+//! A real systemd-journald: a journal namespace of a test's own.
+
+use crate::place::Place;
+use crate::process::{Running, eventually};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Stopped and taken away when dropped.
+#[derive(Debug)]
+pub struct Journald {
+    running: Option<Running>,
+    place: Arc<Place>,
+    name: String,
+}
+
+impl Journald {
+    /// Starts it.
+    #[track_caller]
+    pub fn start(place: &Arc<Place>) -> Self {
+        let name = place.cgroup().trim_start_matches('/').replace('.', "-");
+        let mut journald = Self { running: None, place: Arc::clone(place), name };
+        journald.start_again();
+        journald
+    }
+
+    /// Starts it after [`Journald::stop`].
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        std::fs::create_dir_all("/run/systemd").expect("make the folder of the journal's sockets");
+        let mut running = self.place.spawn("/lib/systemd/systemd-journald", [&self.name]);
+        eventually("the journal listens", || {
+            if running.ended() {
+                panic!("systemd-journald ended at once:\n{}", running.stderr());
+            }
+            self.sockets().join("socket").exists().then_some(())
+        });
+        self.running = Some(running);
+    }
+
+    /// Ends it; what it has stays.
+    pub fn stop(&mut self) {
+        self.running = None;
+        let _gone = std::fs::remove_dir_all(self.sockets());
+    }
+
+    /// The namespace's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sockets(&self) -> PathBuf {
+        Path::new("/run/systemd").join(format!("journal.{}", self.name))
+    }
+
+    /// What `journalctl` shows for a match.
+    pub fn entries(&self, wanted: &str) -> Vec<Map<String, Value>> {
+        let namespace = format!("--namespace={}", self.name);
+        let shown = self.place.run("journalctl", [&namespace, "-q", "--all", "-o", "json", wanted]);
+        shown.stdout.lines().map(|l| serde_json::from_str(l).expect("journalctl shows JSON")).collect()
+    }
+}
+
+impl Drop for Journald {
+    fn drop(&mut self) {
+        self.stop();
+        let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        for kind in ["/run/log/journal", "/var/log/journal"] {
+            let _gone = std::fs::remove_dir_all(format!("{kind}/{}.{}", machine.trim(), self.name));
+        }
+    }
+}
