@@ -150,3 +150,15 @@ fn a_record_that_cannot_be_read_is_told_and_kept_and_the_others_live() {
     assert!(aside.join("spec.json").exists());
     std::fs::remove_dir_all(aside).expect("remove what was set aside");
 }
+
+#[test]
+fn what_the_daemon_makes_is_for_containers_and_not_for_the_machines_users() {
+    use std::os::unix::fs::MetadataExt;
+    let strict = ["sh", "-c", "umask 077; exec \"$@\"", "sh"];
+    let daemon = Builder::new().through(&strict).start();
+    let said =
+        daemon.docker(["run", "--rm", "-u", "1000", "busybox", "cat", "/etc/hosts", "/etc/resolv.conf"]);
+    assert!(said.ok().contains("localhost"), "{said}");
+    let mode = |name: &str| std::fs::metadata(daemon.place().path(name)).expect("a folder").mode() & 0o777;
+    assert_eq!((mode("data"), mode("run")), (0o710, 0o700));
+}

@@ -161,3 +161,43 @@ fn registries_are_reached_through_the_proxy_that_is_configured() {
     assert_ne!(daemon.docker(["pull", "near.lan:5000/some/image"]).code, 0);
     assert!(!proxy.stdout().contains("near.lan"), "{}", proxy.stdout());
 }
+
+#[test]
+fn namespaces_init_and_a_policy_of_calls_come_from_the_daemon_too() {
+    let place = Place::new();
+    let profile = place.path("profile.json");
+    let policy = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["sethostname"], "action": "SCMP_ACT_ERRNO"}]});
+    std::fs::write(&profile, policy.to_string()).expect("write the policy");
+    let config = json!({
+        "init": true, "default-ipc-mode": "shareable", "default-cgroupns-mode": "host", "seccomp-profile": profile,
+    });
+    let daemon = Builder::at(&place).config(&config).start();
+    daemon.docker(["run", "-d", "--name", "first", "busybox", "sleep", "1000"]).ok();
+    assert_ne!(daemon.docker(["exec", "first", "cat", "/proc/1/comm"]).ok(), "sleep");
+    let modes = "{{.HostConfig.IpcMode}} {{.HostConfig.CgroupnsMode}}";
+    assert_eq!(daemon.inspect("first", modes), "shareable host");
+    let ipc = daemon.docker([
+        "run",
+        "--rm",
+        "--ipc",
+        "container:first",
+        "busybox",
+        "readlink",
+        "/proc/self/ns/ipc",
+    ]);
+    assert_eq!(ipc.ok(), daemon.docker(["exec", "first", "readlink", "/proc/self/ns/ipc"]).ok());
+    let renamed = daemon.docker([
+        "run",
+        "--rm",
+        "--privileged=false",
+        "--cap-add",
+        "SYS_ADMIN",
+        "busybox",
+        "hostname",
+        "x",
+    ]);
+    assert!(renamed.code != 0 && renamed.stderr.contains("sethostname"), "{renamed}");
+    let own = daemon.docker(["run", "--rm", "--init=false", "busybox", "cat", "/proc/1/comm"]);
+    assert_eq!(own.ok(), "cat");
+    assert!(daemon.docker(["info"]).ok().contains(&format!("Profile: {}", profile.display())));
+}
