@@ -162,3 +162,16 @@ fn what_the_daemon_makes_is_for_containers_and_not_for_the_machines_users() {
     let mode = |name: &str| std::fs::metadata(daemon.place().path(name)).expect("a folder").mode() & 0o777;
     assert_eq!((mode("data"), mode("run")), (0o710, 0o700));
 }
+
+#[test]
+fn the_daemon_may_open_many_files_and_containers_as_many_as_it_was_started_with() {
+    let few = ["sh", "-c", "ulimit -Sn 100; ulimit -Hn 2000; exec \"$@\"", "sh"];
+    let daemon = Builder::new().through(&few).start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("a process");
+    let files = limits.lines().find(|l| l.starts_with("Max open files")).expect("a line");
+    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["2000", "2000"]);
+    let look = "ulimit -Sn; ulimit -Hn";
+    assert_eq!(daemon.docker(["run", "--rm", "busybox", "sh", "-c", look]).lines(), ["100", "2000"]);
+    let own = daemon.docker(["run", "--rm", "--ulimit", "nofile=200:300", "busybox", "sh", "-c", look]);
+    assert_eq!(own.lines(), ["200", "300"]);
+}
