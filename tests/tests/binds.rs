@@ -127,16 +127,6 @@ fn wrong_specifications_are_refused() {
 }
 
 #[test]
-fn named_volumes_are_refused_by_name_until_they_are_built() {
-    let gantry = Daemon::start();
-    for args in [["-v", "name:/data"], ["-v", "/data"]] {
-        let said = gantry.docker(["run", "--rm", args[0], args[1], "busybox", "true"]);
-        assert!(said.fails(125).to_lowercase().contains("volume"), "{said}");
-    }
-    assert_eq!(gantry.docker(["ps", "-aq"]).ok(), "");
-}
-
-#[test]
 fn tmpfs_has_its_size_and_is_gone_after_a_restart() {
     let gantry = Daemon::start();
     let said = gantry.docker([

@@ -39,23 +39,23 @@ fn a_name_is_free_as_soon_as_its_container_is_removed() {
 #[test]
 fn several_are_answered_each_on_its_own_line() {
     let gantry = Daemon::start();
-    for name in ["a", "b", "c"] {
+    for name in ["aa", "bb", "cc"] {
         gantry.docker(["create", "--stop-timeout", "0", "--name", name, "busybox", "sleep", "1000"]).ok();
     }
     for verb in ["start", "restart", "pause", "unpause", "stop"] {
-        let said = gantry.docker([verb, "a", "nosuch", "b", "c"]);
+        let said = gantry.docker([verb, "aa", "nosuch", "bb", "cc"]);
         assert_eq!(said.code, 1, "{said}");
-        assert_eq!(said.lines(), ["a", "b", "c"], "{verb}");
+        assert_eq!(said.stdout.lines().collect::<Vec<_>>(), ["aa", "bb", "cc"], "{verb}");
         assert!(said.stderr.contains("No such container: nosuch"), "{said}");
     }
-    let waited = gantry.docker(["wait", "a", "b"]);
+    let waited = gantry.docker(["wait", "aa", "bb"]);
     assert_eq!(waited.lines(), ["137", "137"]);
-    gantry.docker(["start", "b"]).ok();
-    let said = gantry.docker(["rm", "a", "b", "nosuch", "c"]);
-    assert_eq!((said.code, said.lines()), (1, vec!["a", "c"]), "{said}");
-    assert!(said.stderr.contains("cannot remove container \"/b\": container is running"), "{said}");
+    gantry.docker(["start", "bb"]).ok();
+    let said = gantry.docker(["rm", "aa", "bb", "nosuch", "cc"]);
+    assert_eq!((said.code, said.stdout.lines().collect::<Vec<_>>()), (1, vec!["aa", "cc"]), "{said}");
+    assert!(said.stderr.contains("cannot remove container \"/bb\": container is running"), "{said}");
     assert!(said.stderr.contains("No such container: nosuch"), "{said}");
-    gantry.docker(["pause", "b"]).ok();
-    gantry.docker(["restart", "b"]).ok();
-    assert_eq!(gantry.inspect("b", "{{.State.Status}}"), "running");
+    gantry.docker(["pause", "bb"]).ok();
+    gantry.docker(["restart", "bb"]).ok();
+    assert_eq!(gantry.inspect("bb", "{{.State.Status}}"), "running");
 }

@@ -92,21 +92,21 @@ fn changes_and_a_given_configuration_are_honoured_and_nonsense_refused() {
 #[test]
 fn it_stands_still_meanwhile_unless_told_otherwise() {
     let gantry = Daemon::start();
-    sleeping(&gantry);
-    let since = gantry.docker(["events", "--since", "1", "--until", "2"]).ok().len().to_string();
-    assert_eq!(since, "0");
+    gantry.docker(["run", "-d", "--name", "web", "busybox", "sleep", "1000"]).ok();
     gantry.docker(["commit", "web", "one"]).ok();
     gantry.docker(["commit", "--pause=false", "web", "two"]).ok();
     gantry.docker(["pause", "web"]).ok();
-    gantry.docker(["commit", "web", "three"]).ok();
+    gantry.docker(["commit", "-m", "still", "web", "three"]).ok();
     assert_eq!(gantry.inspect("web", "{{.State.Status}}"), "paused");
     gantry.docker(["unpause", "web"]).ok();
-    let answer = gantry.api(
-        "GET",
-        "/events?since=1&until=4000000000&filters=%7B%22container%22%3A%5B%22web%22%5D%7D",
-        None,
-    );
-    drop(answer);
+    let filter = ["--filter", "container=web", "--format", "{{.Action}}"];
+    let told = gantry.docker([&["events", "--since", "1", "--until", "0s"][..], &filter].concat());
+    let expected = ["create", "start", "pause", "unpause", "commit", "commit", "pause", "commit", "unpause"];
+    assert_eq!(told.lines(), expected);
+    let format = "{{.Actor.Attributes.imageRef}} {{.Actor.Attributes.comment}}";
+    let filter = ["--filter", "event=commit", "--format", format];
+    let told = gantry.docker([&["events", "--since", "1", "--until", "0s"][..], &filter].concat());
+    assert_eq!(told.lines()[2], "three:latest still");
 }
 
 #[test]

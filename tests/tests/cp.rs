@@ -85,8 +85,11 @@ fn a_folder_goes_in_and_comes_out_the_same_whatever_the_container_does() {
         let (tool, twin) = (to.join("tool").metadata().unwrap(), to.join("twin").metadata().unwrap());
         assert_eq!((tool.mode() & 0o7777, tool.nlink(), tool.ino()), (0o4751, 2, twin.ino()), "{state}");
         assert_eq!(std::fs::read_link(to.join("link")).unwrap(), Path::new("/nowhere/at all"), "{state}");
-        let empty = to.join("empty").metadata().unwrap();
-        assert_eq!((empty.uid(), empty.gid()), (70_000, 4_000_000_000), "{state}");
+        // Docker's CLI gives nothing away on the host: the stream itself knows the owners.
+        let tar = bytes(&gantry, ["cp", &inside, "-"]);
+        for owner in [&b"0210560"[..], b"18 gid=4000000000\n"] {
+            assert!(tar.windows(owner.len()).any(|w| w == owner), "{state}");
+        }
         let mtime = |folder: &Path| folder.join("tool").metadata().unwrap().mtime();
         assert_eq!(mtime(&to), mtime(&from), "{state}");
         assert!(to.join("empty/below").is_dir(), "{state}");
@@ -107,7 +110,7 @@ fn what_is_missing_or_the_wrong_kind_is_told_in_dockers_words() {
         (["/", "web:/etc/passwd"], "cannot copy directory"),
     ] {
         let said = gantry.docker(["cp", args[0], args[1]]);
-        assert!(said.fails(1).starts_with(text), "{said}");
+        assert!(said.fails(1).ends_with(text), "{said}");
     }
     let gone = gantry.api("PUT", "/containers/web/archive?path=%2Fnope", None);
     assert_eq!(gone.error(404), "Could not find the file /nope in container web");
@@ -145,7 +148,7 @@ fn a_paths_stat_is_in_the_header_as_go_would_have_it() {
         (Some(0x0800_01ff), Some("/etc/passwd"))
     );
     assert_eq!(stat("/broken")["linkTarget"], "/x");
-    assert_eq!(stat("/etc/group")["size"], 55);
+    assert_eq!(stat("/etc/group")["size"], 56);
 }
 
 #[test]
@@ -328,7 +331,7 @@ fn inside(gantry: &Daemon) -> Vec<String> {
 fn a_client_that_leaves_takes_its_process_along_and_holds_no_container_up() {
     let gantry = Daemon::start();
     sleeping(&gantry, "web", &[]);
-    gantry.docker(["exec", "web", "truncate", "-s", "1T", "/huge"]).ok();
+    gantry.docker(["exec", "web", "truncate", "-s", "100G", "/huge"]).ok();
     for stopped in [false, true] {
         if stopped {
             gantry.docker(["stop", "-t", "0", "web"]).ok();

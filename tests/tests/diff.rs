@@ -9,20 +9,6 @@ fn additions_changes_and_deletions_are_listed_and_what_the_engine_made_is_not() 
     let change = "echo more >> /etc/passwd; rm /etc/group; mkdir -p /new/folder; touch /new/folder/file; chmod 750 /home; \
                   echo x > '/with
 newline'; echo gone > /tmp/gone; rm /tmp/gone; ln -s /etc /link; cat /bin/busybox > /dev/null; cat /etc/hosts > /dev/null";
-    gantry.docker([
-        "run",
-        "--name",
-        "web",
-        "-v",
-        "/data-of-nobody:/data",
-        "--tmpfs",
-        "/memory",
-        "busybox",
-        "sh",
-        "-c",
-        change,
-    ]);
-    gantry.docker(["rm", "web"]);
     gantry.docker(["run", "--name", "web", "busybox", "sh", "-c", change]).ok();
     let expected = [
         "C /etc",

@@ -156,3 +156,101 @@ fn exec_has_events() {
     assert_eq!(actions, ["exec_create: sh -c exit 4", "exec_start: sh -c exit 4", "exec_die"]);
     assert_eq!(events[2]["Actor"]["Attributes"]["exitCode"], "4");
 }
+
+/// The actions of everything that happened to a container, from one time to now.
+fn actions(gantry: &Daemon, name: &str, since: &str) -> Vec<String> {
+    let filter = format!("container={name}");
+    let args =
+        ["events", "--since", since, "--until", &now(), "--filter", &filter, "--format", "{{.Action}}"];
+    gantry.docker(args).lines().iter().map(|l| (*l).to_owned()).collect()
+}
+
+#[test]
+fn every_action_on_a_container_is_told() {
+    let gantry = Daemon::start();
+    let since = now();
+    gantry.docker(["create", "--name", "told", "--stop-timeout", "0", "busybox", "sleep", "1000"]).ok();
+    for args in [&["start", "told"][..], &["top", "told"], &["pause", "told"], &["unpause", "told"]] {
+        gantry.docker(args).ok();
+    }
+    gantry.api("POST", "/containers/told/resize?h=10&w=20", None);
+    gantry.docker(["kill", "-s", "USR1", "told"]).ok();
+    gantry.docker(["start", "told"]).ok();
+    gantry.docker(["restart", "told"]).ok();
+    gantry.docker(["stop", "told"]).ok();
+    gantry.docker(["rm", "told"]).ok();
+    let wanted = [
+        "create", "start", "top", "pause", "unpause", "resize", "kill", "die", "start", "kill", "kill",
+        "die", "stop", "start", "restart", "kill", "kill", "die", "stop", "destroy",
+    ];
+    // A process without a handler ends by USR1; its end may be told only after the start that found it running.
+    let told = actions(&gantry, "told", &since);
+    let sorted = |mut list: Vec<String>| {
+        list.sort();
+        list.dedup();
+        list
+    };
+    assert_eq!(sorted(told), sorted(wanted.map(str::to_owned).into()));
+}
+
+#[test]
+fn the_past_is_told_in_every_form_of_time() {
+    let gantry = Daemon::start();
+    let before = jiff::Timestamp::now();
+    gantry.docker(["create", "--name", "told", "busybox"]).ok();
+    let forms = [
+        "10m".to_owned(),
+        before.as_second().to_string(),
+        format!("{}.{:09}", before.as_second(), before.subsec_nanosecond()),
+        before.to_string(),
+        before.strftime("%Y-%m-%d").to_string(),
+    ];
+    for since in &forms {
+        assert_eq!(actions(&gantry, "told", since), ["create"], "{since}");
+    }
+    let until = ["events", "--until", &now(), "--filter", "container=told", "--format", "{{.Action}}"];
+    assert_eq!(gantry.docker(until).ok(), "create", "an end in the past asks for the past");
+    let reversed = gantry.docker(["events", "--since", "1s", "--until", "1h"]);
+    assert!(reversed.fails(1).contains("cannot be after `until` time"), "{reversed}");
+    let wrong = gantry.docker(["events", "--since", "0s", "--until", "0s", "--filter", "colour=red"]);
+    assert!(wrong.fails(1).contains("invalid filter 'colour'"));
+}
+
+#[test]
+fn leaving_by_the_detach_keys_is_told() {
+    let gantry = Daemon::start();
+    gantry.docker(["run", "-dit", "--name", "told", "busybox", "sh"]).ok();
+    let since = now();
+    let mut session = gantry.docker_pty(["attach", "told"]);
+    // Its terminal is raw by the time that it shows what was typed.
+    session.send("echo r$((1+1))\n");
+    session.expect("r2");
+    session.send("\x10\x11");
+    gantry_tests::eventually("detach", || {
+        actions(&gantry, "told", &since).contains(&"detach".to_owned()).then_some(())
+    });
+}
+
+#[test]
+fn a_prune_is_told_with_what_it_gave_back() {
+    let gantry = Daemon::start();
+    gantry.docker(["run", "busybox", "sh", "-c", "head -c 700 /dev/zero > /file"]).ok();
+    let since = now();
+    gantry.docker(["container", "prune", "-f"]).ok();
+    let said = gantry.docker([
+        "events",
+        "--since",
+        &since,
+        "--until",
+        &now(),
+        "--filter",
+        "event=prune",
+        "--format",
+        "{{json .}}",
+    ]);
+    let prune = said.json();
+    assert_eq!(
+        (&prune["Type"], &prune["Actor"]["Attributes"]["reclaimed"]),
+        (&"container".into(), &"700".into())
+    );
+}

@@ -33,17 +33,17 @@ fn what_does_not_run_is_removed_and_its_space_told() {
 #[test]
 fn filters_spare_the_others() {
     let gantry = Daemon::start();
-    for (name, label) in [("a", "kind=x"), ("b", "kind=y"), ("c", "other")] {
+    for (name, label) in [("aa", "kind=x"), ("bb", "kind=y"), ("cc", "other")] {
         gantry.docker(["create", "--name", name, "-l", label, "busybox"]).ok();
     }
     let prune = |filter: &str| gantry.docker(["container", "prune", "-f", "--filter", filter]);
     prune("until=1h").ok();
     prune("label=kind=z").ok();
-    assert_eq!(names(&gantry), ["a", "b", "c"]);
+    assert_eq!(names(&gantry), ["aa", "bb", "cc"]);
     prune("label=kind=x").ok();
-    assert_eq!(names(&gantry), ["b", "c"]);
+    assert_eq!(names(&gantry), ["bb", "cc"]);
     prune("label!=other").ok();
-    assert_eq!(names(&gantry), ["c"]);
+    assert_eq!(names(&gantry), ["cc"]);
     prune("until=2200-01-01T00:00:00").ok();
     assert_eq!(names(&gantry), Vec::<String>::new());
     assert!(prune("status=exited").fails(1).contains("invalid filter 'status'"));

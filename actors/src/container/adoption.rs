@@ -2,6 +2,7 @@
 
 use super::actor::{Container, deliver};
 use super::effects;
+use super::lifecycle::Heard;
 use super::machine::{Force, Phase, Verdict};
 use super::messages::*;
 use crate::supervise::{Answer, Ctx, Member};
@@ -90,7 +91,7 @@ impl Answer<Adopted> for Container {
             }
             // It ended while no daemon was there to see it.
             TaskStatus::Exited(exit) if unrecorded_end && exit.at_ns >= self.state.started_ns => {
-                self.end(exit)
+                self.end(exit, if self.daemon_restarted() { Heard::Late } else { Heard::AtOnce });
             }
             TaskStatus::Absent if unrecorded_end => self.lost("the container's shim was lost"),
             _ if unrecorded_end => self.lost("the daemon ended while it started the container"),
@@ -104,7 +105,8 @@ impl Answer<Adopted> for Container {
 impl Container {
     fn lost(&mut self, why: &str) {
         self.state.error = why.into();
-        self.end(Exit { code: 137, at_ns: crate::now_ns(), oom_killed: false });
+        let exit = Exit { code: 137, at_ns: crate::now_ns(), oom_killed: false };
+        self.end(exit, if self.daemon_restarted() { Heard::Never } else { Heard::AtOnce });
     }
 
     /// What was due to a container that does not run.

@@ -14,6 +14,17 @@ use std::time::Duration;
 /// Pause before a shim that cannot be watched is looked at again.
 const WATCH_AGAIN: Duration = Duration::from_millis(200);
 
+/// When an end was heard of. What is only found when the daemon starts is restarted without a pause, as Docker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// As it came.
+    AtOnce,
+    /// It came while no daemon was there.
+    Late,
+    /// It left no trace, as when the host was restarted: the container is not to blame.
+    Never,
+}
+
 impl Container {
     pub(super) fn launch(&mut self) {
         let attempt = self.machine.attempt;
@@ -48,7 +59,7 @@ impl Container {
         });
     }
 
-    pub(super) fn end(&mut self, exit: Exit) {
+    pub(super) fn end(&mut self, exit: Exit, heard: Heard) {
         let ran = Duration::from_nanos(u64::try_from(exit.at_ns - self.state.started_ns).unwrap_or(0));
         let ended = Ended { code: exit.code, restarts: self.state.restart_count, ran };
         let Some(next) = self.machine.exited(self.machine.attempt, ended, &self.spec) else { return };
@@ -57,7 +68,7 @@ impl Container {
         self.state.finished_ns = exit.at_ns;
         self.state.oom_killed = exit.oom_killed;
         self.state.wanted = next != Next::Rest;
-        self.state.restart_count += i64::from(matches!(next, Next::After(_)));
+        self.state.restart_count += i64::from(matches!(next, Next::After(_)) && heard != Heard::Never);
         self.state.stopped = self.machine.stopped_by_user;
         self.state.ends += 1;
         self.state.ended_with = exit.code;
@@ -92,6 +103,7 @@ impl Container {
         answer_all(&mut self.killers, &Ok(()));
         match next {
             Next::After(pause) => {
+                let pause = if heard == Heard::AtOnce { pause } else { Duration::ZERO };
                 self.me.tell_after(pause, RestartDue { attempt: self.machine.attempt });
             }
             Next::Again => {
@@ -183,7 +195,7 @@ impl Container {
 impl Answer<Exited> for Container {
     fn answer(&mut self, message: Exited, _: &mut Ctx<Self>) {
         if message.attempt == self.machine.attempt {
-            self.end(message.exit);
+            self.end(message.exit, Heard::AtOnce);
         }
     }
 }

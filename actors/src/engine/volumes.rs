@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::containers::whole;
-use crate::container::machine::Force;
 use crate::events::Event;
 use crate::random_id;
 use contract::record::{ContainerRecord, ContainerSpec};
@@ -64,12 +63,12 @@ impl Engine {
     }
 
     /// Removes a volume that no container uses. With force a missing one is fine.
-    pub async fn remove_volume(&self, name: &str, force: Force) -> Result<(), PortError> {
+    pub async fn remove_volume(&self, name: &str, force: bool) -> Result<(), PortError> {
         let (shared, name) = (self.shared.clone(), name.to_owned());
         whole(async move {
             let _unused = shared.volumes_in_use.write().await;
             match shared.ports.volumes.get(&name).await {
-                Err(error) if error.kind == Kind::NotFound && force == Force::Kill => return Ok(()),
+                Err(error) if error.kind == Kind::NotFound && force => return Ok(()),
                 found => found?,
             };
             let users = shared.volume_users(&name);
@@ -120,7 +119,7 @@ impl Engine {
         let volumes = &self.shared.ports.volumes;
         for used in &mut spec.volumes {
             if used.borrowed {
-                used.source = volumes.get(&used.name).await?.mountpoint;
+                used.source = volumes.get(&used.name).await.map_err(not_the_image)?.mountpoint;
                 continue;
             }
             let mut wish = VolumeWish {
@@ -134,7 +133,7 @@ impl Engine {
                 name_it(&mut wish)?;
                 used.name.clone_from(&wish.name);
             }
-            let (volume, origin) = self.ensure_volume(&wish, purpose).await?;
+            let (volume, origin) = self.ensure_volume(&wish, purpose).await.map_err(not_the_image)?;
             used.source = volume.mountpoint;
             if origin == Origin::Made {
                 made.push(volume.name);
@@ -194,6 +193,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Clients take a 404 of a container's create to mean its image, and begin to pull.
+fn not_the_image(error: PortError) -> PortError {
+    let kind = if error.kind == Kind::NotFound { Kind::Invalid } else { error.kind };
+    PortError { kind, ..error }
 }
 
 /// Names what was given no name, as Docker does.

@@ -125,7 +125,13 @@ impl Shared {
 fn in_docker_words(error: PortError) -> (i32, PortError) {
     let cause = error.chain();
     // Docker resolves users itself, before it asks its runtime.
-    if ["unable to find user ", "unable to find group "].iter().any(|t| cause.starts_with(t)) {
+    let own = [
+        "unable to find user ",
+        "unable to find group ",
+        "Unable to find group ",
+        "uids and gids must be in range ",
+    ];
+    if own.iter().any(|t| cause.starts_with(t)) {
         return (126, error);
     }
     let code = match error.kind {

@@ -9,3 +9,4 @@ mod logs;
 mod panics;
 mod recovery;
 mod stage;
+mod volumes;

@@ -14,8 +14,13 @@ pub enum TemplateError {
     #[error("template parsing error: {0}")]
     Syntax(String),
     /// A field is not there.
-    #[error("template: executing \"\" at <.{0}>: map has no entry for key \"{0}\"")]
-    NoField(String),
+    #[error("template: executing \"\" at <.{path}>: map has no entry for key \"{key}\"")]
+    NoField {
+        /// The whole path.
+        path: String,
+        /// The part of it that is missing.
+        key: String,
+    },
     /// A function was called wrongly.
     #[error("template: executing \"\": error calling {function}: {why}")]
     Call {
@@ -174,7 +179,10 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        assert_eq!(render("{{.Nope}}"), Err(TemplateError::NoField("Nope".into())));
+        assert_eq!(
+            render("{{.Nope}}"),
+            Err(TemplateError::NoField { path: "Nope".into(), key: "Nope".into() })
+        );
         assert!(matches!(render("{{.Id"), Err(TemplateError::Syntax(_))));
         assert!(matches!(render("{{if .Id}}x"), Err(TemplateError::Syntax(_))));
         assert!(matches!(render("{{frobnicate .Id}}"), Err(TemplateError::Syntax(_))));

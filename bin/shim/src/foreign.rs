@@ -177,8 +177,9 @@ impl Foreign {
         }
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let errors = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let last = errors.filter(|line| line["level"] == "error").last();
-        let text = last.and_then(|line| line["msg"].as_str().map(str::to_owned));
+        let errors = errors.filter(|line| line.get("level").is_some_and(|level| level == "error"));
+        let texts = errors.filter_map(|line| Some(line.get("msg")?.as_str()?.to_owned()));
+        let text = texts.reduce(|_, later| later);
         let text = text.unwrap_or_else(|| format!("{name} ended with {status}"));
         Err((reason(&text), text))
     }

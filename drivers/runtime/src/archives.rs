@@ -152,7 +152,13 @@ impl AsyncRead for Guarded {
 }
 
 async fn ended(mut child: Child) -> io::Result<()> {
-    if child.wait().await?.success() { Ok(()) } else { Err(io::Error::other(last_words(&mut child).await)) }
+    if child.wait().await?.success() {
+        return Ok(());
+    }
+    // Whoever reads a stream sees only that it breaks off.
+    let text = last_words(&mut child).await;
+    tracing::warn!("a stream out of a container broke off: {text}");
+    Err(io::Error::other(text))
 }
 
 fn layers(of: &Subject) -> Layers {

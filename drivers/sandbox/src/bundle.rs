@@ -47,6 +47,13 @@ fn share_memory(pid: &str, folder: &Path) -> Result<(), LaunchError> {
     rootfs::attach(&copy, &target.step(format!("open {}", folder.display()))?)
 }
 
+/// Sets a member of the object at `pointer`.
+fn set(whole: &mut Value, pointer: &str, key: &str, value: Value) {
+    if let Some(object) = whole.pointer_mut(pointer).and_then(Value::as_object_mut) {
+        object.insert(key.to_owned(), value);
+    }
+}
+
 /// Finishes a configuration for a runtime that knows nothing of gantry; `folder` is for what has to lie somewhere.
 pub fn finish(whole: &mut Value, config: &Config, folder: &Path) -> Result<(), LaunchError> {
     let annotation = |key: &str| config.annotations.get(key).map(String::as_str).unwrap_or_default();
@@ -55,8 +62,9 @@ pub fn finish(whole: &mut Value, config: &Config, folder: &Path) -> Result<(), L
         let shared = folder.join("shm");
         share_memory(pid, &shared)?;
         let mounts = whole.pointer_mut("/mounts").and_then(Value::as_array_mut);
-        for mount in mounts.into_iter().flatten().filter(|m| m["destination"] == "/dev/shm") {
-            mount["source"] = json!(shared);
+        let mounts = mounts.into_iter().flatten().filter_map(Value::as_object_mut);
+        for mount in mounts.filter(|m| m.get("destination").is_some_and(|d| d == "/dev/shm")) {
+            mount.insert("source".to_owned(), json!(shared));
         }
     }
     if let Some(annotations) = whole.pointer_mut("/annotations").and_then(Value::as_object_mut) {
@@ -66,12 +74,12 @@ pub fn finish(whole: &mut Value, config: &Config, folder: &Path) -> Result<(), L
         && domain != ""
     {
         // Runtimes of the specification's version 1.0 do not know the field.
-        whole["linux"]["sysctl"]["kernel.domainname"] = domain;
+        set(whole, "/linux/sysctl", "kernel.domainname", domain);
     }
     let mut env = config.process.env.clone();
     home(&mut env, &identity);
-    whole["process"]["env"] = json!(env);
-    whole["process"]["user"] = user(&identity);
+    set(whole, "/process", "env", json!(env));
+    set(whole, "/process", "user", user(&identity));
     Ok(())
 }
 

@@ -108,6 +108,8 @@ pub struct Mount {
     pub source: String,
     /// Options.
     pub options: Vec<String>,
+    /// Ours: a folder that a bind's source must not lead out of, whatever links are on its way; empty = any.
+    pub beneath: String,
 }
 
 /// `linux`.

@@ -47,10 +47,10 @@ pub fn look_up(user: &str, extra: &str, passwd: &str, group: &str) -> Result<Ide
             }
         }
     } else {
-        gid = group_id(named_group, group)?;
+        gid = group_id(named_group, group, "unable to find group")?;
     }
     for name in extra.split(',').filter(|n| !n.is_empty()) {
-        groups.push(group_id(name, group)?);
+        groups.push(group_id(name, group, "Unable to find group")?);
     }
     // A process without its own group among the others could give it up to pass a rule that denies the group
     // (CVE-2022-36109).
@@ -75,14 +75,15 @@ fn number(text: &str) -> Result<Option<u32>, LaunchError> {
     }
 }
 
-fn group_id(name: &str, group: &str) -> Result<u32, LaunchError> {
+/// A group by name or number; `missing` is how Docker begins when there is none of the name.
+fn group_id(name: &str, group: &str, missing: &str) -> Result<u32, LaunchError> {
     if let Some(id) = number(name)? {
         return Ok(id);
     }
     let found = group.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| f.first() == Some(&name));
-    found.and_then(|f| f.get(2)?.parse().ok()).ok_or_else(|| {
-        LaunchError::new(format!("unable to find group {name}"), "no matching entries in group file")
-    })
+    found
+        .and_then(|f| f.get(2)?.parse().ok())
+        .ok_or_else(|| LaunchError::new(format!("{missing} {name}"), "no matching entries in group file"))
 }
 
 /// Gives stdio to the user, who could not open /dev/stdout anew otherwise.

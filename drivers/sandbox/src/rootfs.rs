@@ -115,8 +115,11 @@ fn source(config: &Config, entry: &Mount) -> Result<(OwnedFd, Shape), LaunchErro
         return Ok((foreign::shared_memory(pid)?, Shape::Folder));
     }
     let step = || format!("bind source path {}", entry.source);
-    let file =
-        rustix::fs::open(entry.source.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step(step())?;
+    let file = match entry.beneath.as_str() {
+        "" => rustix::fs::open(entry.source.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .step(step())?,
+        base => tree::beneath(base, &entry.source)?,
+    };
     let shape = if tree::kind_of(&file)? == SFlag::S_IFDIR { Shape::Folder } else { Shape::File };
     let reach = if entry.options.iter().any(|o| o == "bind") { Reach::One } else { Reach::Tree };
     let copy = detached::copy(&file, reach).map_err(|e| LaunchError::new(step(), e.cause))?;
@@ -129,7 +132,12 @@ fn bind(root: &OwnedFd, entry: &Mount, (copy, shape): (OwnedFd, Shape)) -> Resul
     refuse_proc(&target, &entry.destination)?;
     let named =
         |e: LaunchError| LaunchError::new(format!("bind {} at {}", entry.source, entry.destination), e.cause);
-    detached::change(&copy, Reach::Tree, options.tree_flags, Some(options.propagation)).map_err(named)?;
+    if options.reach == Reach::Tree {
+        detached::change(&copy, Reach::Tree, options.tree_flags, Some(options.propagation)).map_err(named)?;
+    } else {
+        detached::change(&copy, Reach::Tree, options.tree_flags, None).map_err(named)?;
+        detached::change(&copy, Reach::One, Flags::empty(), Some(options.propagation)).map_err(named)?;
+    }
     if !options.flags.is_empty() {
         detached::change(&copy, Reach::One, options.flags, None).map_err(named)?;
     }
@@ -162,6 +170,9 @@ fn mount_kernel(root: &OwnedFd, entry: &Mount, own: &mut Own) -> Result<(), Laun
     refuse_proc(&target, &entry.destination)?;
     let named = |e: LaunchError| LaunchError::new(format!("{} at {}", e.step, entry.destination), e.cause);
     let made = detached::filesystem(&entry.kind, &entry.source, &data, options.flags).map_err(named)?;
+    if options.propagation != Propagation::Private {
+        detached::change(&made, Reach::One, Flags::empty(), Some(options.propagation)).map_err(named)?;
+    }
     detached::attach(&made, &target).map_err(named)?;
     match entry.destination.as_str() {
         "/proc" if entry.kind == "proc" => own.proc = Some(made),

@@ -167,7 +167,7 @@ impl Place {
                 word(is),
                 shown.trim_end_matches('/'),
                 word(comes),
-                format!("/{base}"),
+                format!("/{}", base.trim_start_matches('/')),
             );
             return Err(io::Error::other(text));
         }

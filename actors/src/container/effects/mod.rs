@@ -161,9 +161,11 @@ async fn steps(
 }
 
 /// What Docker finds out itself, before it has a task made.
-const DOCKERS_OWN: [&str; 6] = [
+const DOCKERS_OWN: [&str; 8] = [
     "unable to find user ",
     "unable to find group ",
+    "Unable to find group ",
+    "uids and gids must be in range ",
     "error gathering device information ",
     "Decoding seccomp profile failed",
     "both '",

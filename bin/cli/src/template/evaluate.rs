@@ -55,7 +55,7 @@ fn walk(start: &Value, path: &[String]) -> Result<Value, TemplateError> {
             None if at.is_object() && !key.starts_with(|c: char| c.is_ascii_uppercase()) => {
                 return Ok(Value::Null);
             }
-            None => return Err(TemplateError::NoField(key.clone())),
+            None => return Err(TemplateError::NoField { path: path.join("."), key: key.clone() }),
         }
     }
     Ok(at.clone())
@@ -151,7 +151,9 @@ impl Scope<'_> {
                         let last = name.rsplit('.').next().unwrap_or_default();
                         Ok(Value::from(last.replace(['-', '_'], " ")))
                     }
-                    Methods::None => Err(TemplateError::NoField("Label".to_owned())),
+                    Methods::None => {
+                        Err(TemplateError::NoField { path: "Label".to_owned(), key: "Label".to_owned() })
+                    }
                 }
             }
             _ => Err(TemplateError::Syntax("can't give argument to non-function".to_owned())),

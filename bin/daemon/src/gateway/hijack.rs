@@ -137,12 +137,15 @@ async fn run<C, F>(
     let (mut from_client, mut to_client) = tokio::io::split(connection);
     let Attachment { input, mut output } = attachment;
     let keys = shape.detach.clone();
+    let client = peer.clone();
     let typed = async move {
-        match pump_input(&mut from_client, input, keys).await {
-            End::Detached => End::Detached,
-            // A half-closed client still reads: only output or a failed write ends the session.
-            _ => std::future::pending().await,
+        match (pump_input(&mut from_client, input, keys).await, client) {
+            (End::Detached, _) => return End::Detached,
+            // A half-closed client still reads. docker's own leaves so when its user types the detach sequence.
+            (_, Some(client)) => client.left().await,
+            (_, None) => std::future::pending().await,
         }
+        End::ClientLeft
     };
     let shown = async {
         let mut head_unread = peer;

@@ -20,6 +20,7 @@ mod system;
 mod unbuilt;
 mod usage;
 mod version;
+mod volumes;
 
 use crate::host::Host;
 use crate::live::Live;
@@ -107,6 +108,10 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/{*rest}", any(images::named))
         .route("/networks", get(networks::list))
         .route("/networks/{id}", get(networks::inspect))
+        .route("/volumes", get(volumes::list))
+        .route("/volumes/create", post(volumes::create))
+        .route("/volumes/prune", post(volumes::prune))
+        .route("/volumes/{name}", get(volumes::inspect).delete(volumes::remove))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .with_state(Arc::new(gateway))

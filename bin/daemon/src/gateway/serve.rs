@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -164,7 +165,8 @@ async fn greet(
     tls.accept(socket).await.map(Some)
 }
 
-/// The connection a request came on, if it is a unix socket: what the client has not read yet can be asked of it.
+/// The connection a request came on, if it is a unix socket: what the client has not read yet, and whether it is still
+/// there, can be asked of it.
 #[derive(Debug, Clone)]
 pub struct Peer(Option<Arc<OwnedFd>>);
 
@@ -181,8 +183,29 @@ impl Peer {
     }
 }
 
+/// How often a client that sends no more is looked for.
+const LOOK: Duration = Duration::from_millis(250);
+
+impl Peer {
+    /// Resolves once the client has closed both directions of the connection; never, where that cannot be seen.
+    pub async fn left(&self) {
+        let Some(socket) = &self.0 else { return std::future::pending().await };
+        loop {
+            let mut look = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+            let looked = poll(&mut look, PollTimeout::ZERO);
+            let [look] = look;
+            if looked.is_ok() && look.revents().is_some_and(|r| r.contains(PollFlags::POLLHUP)) {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
 async fn route(mut router: Router, mut request: Request) -> axum::response::Response {
     tracing::debug!("Calling {} {}", request.method(), request.uri().path());
+    let minor = version::ApiMinor::of(request.uri().path());
+    request.extensions_mut().insert(minor);
     match version::strip(request.uri()) {
         Ok(uri) => *request.uri_mut() = uri,
         Err(error) => return super::stamp(Failure::from(error).into_response(), "false").await,

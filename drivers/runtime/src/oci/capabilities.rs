@@ -1,6 +1,7 @@
 //! Docker's default capabilities and the effect of `--cap-add`, `--cap-drop`, `--privileged`.
 
 use contract::record::ContainerSpec;
+use std::sync::LazyLock;
 
 /// Docker's default set (moby `oci/caps/defaults.go`).
 const DEFAULT: [&str; 14] = [
@@ -72,6 +73,18 @@ pub fn canonical(name: &str) -> Option<&'static str> {
     ALL.into_iter().find(|known| known.strip_prefix("CAP_") == Some(bare))
 }
 
+/// Whether this daemon holds a capability by the kernel's spelling, and so may pass it on: the kernel may lack it, or whoever
+/// started the daemon.
+pub fn available(name: &str) -> bool {
+    static HELD: LazyLock<u64> = LazyLock::new(|| {
+        let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let permitted =
+            text.lines().find_map(|l| u64::from_str_radix(l.strip_prefix("CapPrm:")?.trim(), 16).ok());
+        permitted.unwrap_or(u64::MAX)
+    });
+    ALL.iter().position(|known| *known == name).is_some_and(|number| *HELD & 1 << number != 0)
+}
+
 /// The set a container runs with.
 pub fn effective(spec: &ContainerSpec) -> Vec<&'static str> {
     let is_all = |names: &[String]| names.iter().any(|n| n.eq_ignore_ascii_case("ALL"));
@@ -86,6 +99,7 @@ pub fn effective(spec: &ContainerSpec) -> Vec<&'static str> {
     let dropped: Vec<_> = spec.cap_drop.iter().filter_map(|n| canonical(n)).collect();
     ALL.into_iter()
         .filter(|cap| (base.contains(cap) && !dropped.contains(cap)) || added.contains(cap))
+        .filter(|cap| available(cap))
         .collect()
 }
 

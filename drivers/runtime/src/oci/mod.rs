@@ -6,12 +6,15 @@ mod linux;
 mod mounts;
 pub mod seccomp;
 mod security;
+mod user_mounts;
 
 pub use devices::{GivenDevice, HostDevice, check_rules as check_device_rules};
 pub use linux::{READ_ONLY as READ_ONLY_PATHS, masked as masked_paths};
 pub use security::{Policy, Security, policy};
 
-pub use capabilities::{canonical as canonical_capability, effective as effective_capabilities};
+pub use capabilities::{
+    available as capability_available, canonical as canonical_capability, effective as effective_capabilities,
+};
 
 use contract::record::ContainerSpec;
 use contract::runtime::SandboxSpec;

@@ -1,6 +1,7 @@
-//! The mounts of a container: the kernel's file systems, the engine's files, the user's binds.
+//! The mounts of a container: the kernel's file systems, and what the user mounts.
 
 use super::Security;
+use super::user_mounts;
 use contract::runtime::SandboxSpec;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -44,26 +45,14 @@ pub fn list(spec: &SandboxSpec, init: Option<&Path>) -> Vec<Value> {
     if let Some(program) = init {
         out.push(mount(sandbox::init::PATH, "bind", &program.to_string_lossy(), &["bind", "ro", "rprivate"]));
     }
-    for (target, options) in &c.tmpfs {
-        let mut all = vec!["nosuid", "nodev", "noexec"];
-        all.extend(options.split(',').filter(|o| !o.is_empty()));
-        out.push(mount(target, "tmpfs", "tmpfs", &all));
-    }
-    for name in ["resolv.conf", "hostname", "hosts"] {
-        let target = format!("/etc/{name}");
-        if !c.binds.iter().any(|b| b.target == target) {
-            let source = spec.directory.join(name);
-            let access = if c.read_only { "ro" } else { "rw" };
-            out.push(mount(&target, "bind", &source.to_string_lossy(), &["rbind", access, "rprivate"]));
-        }
-    }
-    let mut binds: Vec<_> = c.binds.iter().collect();
-    binds.sort_by_key(|b| b.target.split('/').count());
-    for bind in binds {
-        let propagation = if bind.propagation.is_empty() { "rprivate" } else { &bind.propagation };
-        // What is mounted below a read-only bind is read-only too (Docker 25 and later).
-        let access = if bind.read_only { "rro" } else { "rw" };
-        out.push(mount(&bind.target, "bind", &bind.source, &["rbind", access, propagation]));
-    }
+    // What the user mounts takes the place of ours, but for /proc, which the sandbox lets nothing stand in front of; his
+    // own /dev has nothing of ours in it.
+    let taken = |at: &str| at != "/proc" && user_mounts::taken(spec).any(|t| t == at);
+    let own_dev = taken("/dev");
+    out.retain(|m| {
+        let at = m.get("destination").and_then(Value::as_str).unwrap_or_default();
+        !taken(at) && !(own_dev && at.starts_with("/dev/"))
+    });
+    out.extend(user_mounts::list(spec));
     out
 }

@@ -37,11 +37,11 @@ pub fn check_sysctls(linux: &Linux) -> Result<(), LaunchError> {
                 continue;
             }
             return Err(LaunchError::new(
-                format!("sysctl \"{key}\""),
-                "not allowed in host network namespace",
+                "",
+                format!("sysctl \"{key}\" not allowed in host network namespace"),
             ));
         }
-        return Err(LaunchError::new(format!("sysctl \"{key}\""), "is not in a separate kernel namespace"));
+        return Err(LaunchError::new("", format!("sysctl \"{key}\" is not in a separate kernel namespace")));
     }
     Ok(())
 }
@@ -120,6 +120,6 @@ mod tests {
             assert!(check_sysctls(&linux(key, &["mount"])).is_err(), "{key}");
         }
         let error = check_sysctls(&linux("kernel.panic", &all)).unwrap_err();
-        assert_eq!(error.to_string(), "sysctl \"kernel.panic\": is not in a separate kernel namespace");
+        assert_eq!(error.to_string(), "sysctl \"kernel.panic\" is not in a separate kernel namespace");
     }
 }

@@ -1,6 +1,7 @@
 //! Mount options in their text form (mount(8), runtime-spec).
 
 use super::Propagation;
+use super::detached::Reach;
 use rustix::mount::MountAttrFlags as Flags;
 
 /// What the words mean.
@@ -12,6 +13,8 @@ pub struct Options {
     pub tree_flags: Flags,
     /// Its propagation.
     pub propagation: Propagation,
+    /// Which mounts of a tree have that propagation.
+    pub reach: Reach,
     /// The rest, for the file system.
     pub data: String,
 }
@@ -20,7 +23,7 @@ impl Options {
     /// Reads them; later words win.
     pub fn parse(words: &[String]) -> Self {
         let (mut flags, mut tree_flags) = (Flags::empty(), Flags::empty());
-        let mut propagation = Propagation::Private;
+        let (mut propagation, mut reach) = (Propagation::Private, Reach::Tree);
         let mut data: Vec<&str> = Vec::new();
         for word in words {
             match word.as_str() {
@@ -33,18 +36,26 @@ impl Options {
                 "dev" => flags &= !Flags::MOUNT_ATTR_NODEV,
                 "noexec" => flags |= Flags::MOUNT_ATTR_NOEXEC,
                 "exec" => flags &= !Flags::MOUNT_ATTR_NOEXEC,
-                "noatime" => flags |= Flags::MOUNT_ATTR_NOATIME,
-                "strictatime" => flags |= Flags::MOUNT_ATTR_STRICTATIME,
+                "noatime" => flags = (flags - Flags::MOUNT_ATTR_STRICTATIME) | Flags::MOUNT_ATTR_NOATIME,
+                "strictatime" => flags = (flags - Flags::MOUNT_ATTR_NOATIME) | Flags::MOUNT_ATTR_STRICTATIME,
+                "atime" => flags &= !Flags::MOUNT_ATTR_NOATIME,
+                "nostrictatime" => flags &= !Flags::MOUNT_ATTR_STRICTATIME,
                 "nodiratime" => flags |= Flags::MOUNT_ATTR_NODIRATIME,
+                "diratime" => flags &= !Flags::MOUNT_ATTR_NODIRATIME,
                 // The kernel's default, and what `bind` mounts are by their type.
-                "relatime" | "bind" | "rbind" => {}
-                "private" | "rprivate" => propagation = Propagation::Private,
-                "slave" | "rslave" => propagation = Propagation::Slave,
-                "shared" | "rshared" => propagation = Propagation::Shared,
+                "defaults" | "relatime" | "norelatime" | "bind" | "rbind" => {}
+                "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" => {
+                    propagation = match word.trim_start_matches('r') {
+                        "slave" => Propagation::Slave,
+                        "shared" => Propagation::Shared,
+                        _ => Propagation::Private,
+                    };
+                    reach = if word.starts_with('r') { Reach::Tree } else { Reach::One };
+                }
                 other => data.push(other),
             }
         }
-        Self { flags, tree_flags, propagation, data: data.join(",") }
+        Self { flags, tree_flags, propagation, reach, data: data.join(",") }
     }
 }
 
@@ -57,7 +68,7 @@ mod tests {
         let words = ["nosuid", "noexec", "exec", "size=1m", "rslave", "mode=1777"].map(str::to_owned);
         let options = Options::parse(&words);
         assert_eq!(options.flags, Flags::MOUNT_ATTR_NOSUID);
-        assert_eq!(options.propagation, Propagation::Slave);
+        assert_eq!((options.propagation, options.reach), (Propagation::Slave, Reach::Tree));
         assert_eq!(options.data, "size=1m,mode=1777");
     }
 }

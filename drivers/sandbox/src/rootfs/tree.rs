@@ -49,6 +49,22 @@ pub fn within(mount: &impl AsFd, path: &str, flags: OFlags) -> rustix::io::Resul
     rustix::fs::openat2(mount, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, RMode::empty(), how)
 }
 
+/// The file at `path`, which lies in the folder `base`: links may lead elsewhere in it, not out of it.
+pub fn beneath(base: &str, path: &str) -> Result<OwnedFd, LaunchError> {
+    let step = || format!("cannot access path {path}");
+    let folder = rustix::fs::open(base, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, RMode::empty())
+        .step(step())?;
+    let inner = path.strip_prefix(base).unwrap_or_default().trim_start_matches('/');
+    let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(&folder, inner, OFlags::PATH | OFlags::CLOEXEC, RMode::empty(), how) {
+        Err(rustix::io::Errno::XDEV) => Err(LaunchError::new(
+            "path concatenation escapes the base directory",
+            format!("base: {base}, subpath: {inner}"),
+        )),
+        other => other.step(step()),
+    }
+}
+
 /// The file at `path`, made with its parents when missing. A link into nowhere is made to lead somewhere, inside the
 /// root, as Docker does.
 pub fn ensure(root: &OwnedFd, path: &str, shape: Shape) -> Result<OwnedFd, LaunchError> {

@@ -88,8 +88,9 @@ pub fn enter(view: &View) -> Result<Entered, LaunchError> {
     let root = match view {
         View::Running(namespace) => join(namespace)?,
         View::RunningRoot(namespace) => {
-            let root = join(namespace)?;
-            detached::copy(&root, Reach::One)?
+            let copy = detached::copy(&join(namespace)?, Reach::One)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::openat(&copy, ".", flags, Mode::empty()).step("open the container's root")?
         }
         View::Stopped { root, mounts } => {
             alone()?;

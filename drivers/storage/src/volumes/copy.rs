@@ -157,24 +157,23 @@ fn outside(from: &OwnedFd, to: &OwnedFd, name: &OsStr, is: &rfs::Stat) -> io::Re
     Ok(rfs::utimensat(to, name, &times(is), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-/// Asks for the length, then for the bytes; file systems without attributes have none.
+/// Asks for attributes, with more room if there are more; file systems without them have none.
 fn listed(ask: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec<u8>> {
-    loop {
-        let length = match ask(&mut []) {
-            Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let mut buffer = vec![0; length];
+    /// The kernel's bounds of a list and of a value (include/uapi/linux/limits.h) are the second.
+    const ROOM: [usize; 2] = [256, 65536];
+    for room in ROOM {
+        let mut buffer = vec![0; room];
         match ask(&mut buffer) {
-            // It grew meanwhile.
-            Err(Errno::RANGE) => {}
             Ok(length) => {
                 buffer.truncate(length);
                 return Ok(buffer);
             }
+            Err(Errno::OPNOTSUPP | Errno::NODATA) => return Ok(Vec::new()),
+            Err(Errno::RANGE) => {}
             Err(e) => return Err(e.into()),
         }
     }
+    Err(Errno::RANGE.into())
 }
 
 /// Names that end in zero bytes, but for those that steer overlayfs.

@@ -61,6 +61,11 @@ async fn an_images_content_comes_in_with_everything_that_belongs_to_it() {
     std::fs::hard_link(low.join("srv/sub/file"), low.join("srv/twin")).unwrap();
     std::fs::write(low.join("srv/gone"), "x").unwrap();
     symlink("/etc/passwd", low.join("srv/link")).unwrap();
+    let set = |value: &[u8]| {
+        rustix::fs::setxattr(low.join("srv/sub/file"), "user.note", value, rustix::fs::XattrFlags::empty())
+    };
+    // Not every file system has them.
+    let noted = set(b"kept").is_ok();
     std::os::unix::fs::chown(low.join("srv/sub/file"), Some(1000), Some(2000)).unwrap();
     std::fs::set_permissions(low.join("srv"), std::fs::Permissions::from_mode(0o1770)).unwrap();
     std::fs::create_dir_all(top.join("srv")).unwrap();
@@ -85,6 +90,9 @@ async fn an_images_content_comes_in_with_everything_that_belongs_to_it() {
         assert_eq!(std::fs::metadata(data.join("twin")).unwrap().ino(), file.ino());
         assert_eq!(std::fs::metadata(&data).unwrap().mode() & 0o7777, 0o1770);
         assert_eq!(std::fs::read_link(data.join("link")).unwrap(), PathBuf::from("/etc/passwd"));
+        let mut note = [0; 8];
+        let read = rustix::fs::getxattr(data.join("sub/file"), "user.note", &mut note[..]);
+        assert_eq!(read.ok(), noted.then_some(4));
         assert!(!data.join("gone").exists());
         assert!(!data.parent().unwrap().join("filling").exists());
         assert_eq!(volumes.size(name).await.unwrap(), 3 + "/etc/passwd".len() as u64);

@@ -14,7 +14,7 @@ pub use prune::prune;
 pub use streams::*;
 pub use top::top;
 
-use crate::gateway::create::{Defaults, fill, resolve};
+use crate::gateway::create::{self, Defaults, Sources};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
@@ -80,16 +80,21 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
 pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
     let query = Query::parse(query.as_deref());
     let raw = body_json(request).await?;
-    crate::gateway::create::known_restart_policy(&raw)?;
-    let body: ContainerCreateBody = serde_json::from_value(raw.clone())
+    create::known_restart_policy(&raw)?;
+    let body: ContainerCreateBody = serde_json::from_value(create::without_mounts(&raw))
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
-    let warnings = crate::gateway::create::warnings(&body);
+    let warnings = create::warnings(&body);
     let config = gateway.live.get();
-    let mut spec = resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
-    fill(&mut spec, &config)?;
+    let mut spec = create::resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
+    create::fill(&mut spec, &config)?;
     let id = |name: &str| gateway.engine.find(name).ok().map(|other| other.spec.id.clone());
-    crate::gateway::create::settle_namespaces(&mut spec.namespaces, id);
+    create::settle_namespaces(&mut spec.namespaces, id);
+    {
+        let find = |name: &str| gateway.engine.find(name);
+        let sources = Sources { image: &image.config, find: &find, data_root: &gateway.data_root };
+        create::mount(&mut spec, &sources)?;
+    }
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))

@@ -77,7 +77,8 @@ pub async fn attach(
     let attachment = gateway.engine.attach(&id, wanted).await?;
     let engine = gateway.engine.clone();
     hijack::answer(request, attachment, shape, move |end| {
-        if end == hijack::End::Detached {
+        // Docker tells both so.
+        if matches!(end, hijack::End::Detached | hijack::End::ClientLeft) {
             engine.detached(&id);
         }
     })

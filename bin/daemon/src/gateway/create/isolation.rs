@@ -33,11 +33,18 @@ impl Runtimes {
 /// Names of capabilities, known ones; `option` is the field they stand in.
 fn capabilities(names: Option<Vec<String>>, option: &str) -> Result<Vec<String>, PortError> {
     let names = names.unwrap_or_default();
-    for name in &names {
-        if !name.eq_ignore_ascii_case("ALL") && runtime::oci::canonical_capability(name).is_none() {
-            let upper = name.to_uppercase();
-            let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-            return Err(invalid(format!("invalid {option}: unknown capability: {full:?}")));
+    for name in names.iter().filter(|n| !n.eq_ignore_ascii_case("ALL")) {
+        let upper = name.to_uppercase();
+        let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+        let wrong = |what: &str| Err(invalid(format!("invalid {option}: {what}: {full:?}")));
+        match runtime::oci::canonical_capability(name) {
+            None => return wrong("unknown capability"),
+            Some(known) if !runtime::oci::capability_available(known) => {
+                return wrong(
+                    "capability not supported by your kernel or not available in the current environment",
+                );
+            }
+            Some(_) => {}
         }
     }
     Ok(names)

@@ -14,6 +14,7 @@ mod restart;
 
 pub use defaults::{Defaults, fill};
 pub use isolation::{Runtimes, settle as settle_namespaces};
+pub use mounts::{Sources, fill as mount, without_mounts};
 pub use refuse::option as unsupported;
 pub use restart::known as known_restart_policy;
 
@@ -28,7 +29,7 @@ pub(super) fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
 }
 
-/// Builds the specification; `id` and `created_ns` are the caller's.
+/// Builds the specification but for its mounts; `id` and `created_ns` are the caller's.
 pub fn resolve(
     body: ContainerCreateBody,
     request: Value,
@@ -103,8 +104,6 @@ pub fn resolve(
         ],
         stop_signal: non_empty(body.stop_signal.clone()).unwrap_or(from_image.stop_signal),
         stop_timeout: body.stop_timeout,
-        binds: mounts::parse(&host)?,
-        tmpfs: host.tmpfs.clone().unwrap_or_default().into_iter().collect(),
         ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,

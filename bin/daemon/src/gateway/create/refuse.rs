@@ -19,8 +19,6 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
     let positive = |n: Option<i64>| n.unwrap_or(0) > 0;
     let network = host.network_mode.as_deref().unwrap_or("default");
     let table = [
-        ("Volumes", some(&body.volumes)),
-        ("VolumesFrom", some(&host.volumes_from)),
         ("BlkioWeight", host.blkio_weight.unwrap_or(0) > 0),
         ("BlkioWeightDevice", some(&host.blkio_weight_device)),
         ("BlkioDeviceReadBps", some(&host.blkio_device_read_bps)),
@@ -34,7 +32,6 @@ pub fn unsupported(body: &ContainerCreateBody, host: &HostConfig) -> Result<(), 
         ("Cgroup", mode(&host.cgroup, &[])),
         ("CgroupParent", mode(&host.cgroup_parent, &[])),
         ("StorageOpt", host.storage_opt.as_ref().is_some_and(|m| !m.is_empty())),
-        ("VolumeDriver", mode(&host.volume_driver, &["local"])),
         ("CpuCount", positive(host.cpu_count)),
         ("CpuPercent", positive(host.cpu_percent)),
         ("IOMaximumIOps", positive(host.io_maximum_iops)),

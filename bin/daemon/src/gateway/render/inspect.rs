@@ -46,10 +46,7 @@ pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -
         "ExecIDs": if snapshot.execs.is_empty() { Value::Null } else { json!(snapshot.execs) },
         "HostConfig": host_config(spec),
         "GraphDriver": { "Name": "overlay2", "Data": {} },
-        "Mounts": spec.binds.iter().map(|b| json!({
-            "Type": "bind", "Source": b.source, "Destination": b.target, "Mode": if b.read_only { "ro" } else { "" },
-            "RW": !b.read_only, "Propagation": if b.propagation.is_empty() { "rprivate" } else { &b.propagation },
-        })).collect::<Vec<_>>(),
+        "Mounts": super::mounts::mounts(spec),
         "Config": config(spec),
         "NetworkSettings": network(snapshot),
     });
@@ -99,7 +96,7 @@ pub fn config(spec: &ContainerSpec) -> Value {
         "Env": env(spec),
         "Cmd": or_null(command),
         "Image": spec.image_name,
-        "Volumes": null,
+        "Volumes": super::mounts::declared(spec),
         "WorkingDir": spec.working_dir,
         "Entrypoint": or_null(entrypoint),
         "OnBuild": null,

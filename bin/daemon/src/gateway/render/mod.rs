@@ -3,6 +3,7 @@
 pub mod health;
 mod inspect;
 mod isolation;
+mod mounts;
 mod summary;
 
 pub use inspect::{config, inspect, network_id};

@@ -36,10 +36,7 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
         "Status": status_text(snapshot, now_ns),
         "HostConfig": { "NetworkMode": spec.network_mode },
         "NetworkSettings": { "Networks": networks },
-        "Mounts": spec.binds.iter().map(|b| json!({
-            "Type": "bind", "Source": b.source, "Destination": b.target, "Mode": "", "RW": !b.read_only,
-            "Propagation": "rprivate",
-        })).collect::<Vec<_>>(),
+        "Mounts": super::mounts::mounts(spec),
     })
 }
 
