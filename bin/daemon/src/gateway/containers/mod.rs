@@ -98,7 +98,7 @@ pub async fn create(
     let defaults = Defaults::of(&config, &gateway.host);
     let mut warnings = create::warnings(&body, &raw, &defaults);
     let mut spec = create::resolve(body, raw, &image, &defaults)?;
-    create::fill(&mut spec, &config);
+    create::fill(&mut spec, &config)?;
     let id = |name: &str| gateway.engine.find(name).ok().map(|other| other.spec.id.clone());
     create::settle_namespaces(&mut spec.namespaces, id);
     {
