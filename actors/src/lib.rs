@@ -23,6 +23,7 @@ mod links;
 pub mod log;
 pub mod network;
 mod shared;
+mod stats;
 pub mod supervise;
 pub mod volume;
 
@@ -31,10 +32,12 @@ mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
+pub use container::update::Changes;
 pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
 pub use shared::Ports;
+pub use stats::Sample;
 pub use supervise::ActorInfo;
 
 /// 64 random hex digits.

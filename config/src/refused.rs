@@ -21,7 +21,6 @@ pub(crate) const SECTION: Section = Section {
     heading: HIDDEN,
     keys: &[
         text("storage-driver").short('s'),
-        list("storage-opts", "storage-opt"),
         list("exec-opts", "exec-opt"),
         list("default-address-pools", "default-address-pool"),
         list("default-network-opts", "default-network-opt"),
@@ -63,8 +62,7 @@ pub(crate) const SECTION: Section = Section {
 };
 
 /// Why each is refused. Those that stand elsewhere have a value that is fine.
-const REASONS: [(&str, &str); 36] = [
-    ("storage-opts", "overlay2 is used without options"),
+const REASONS: [(&str, &str); 35] = [
     ("default-address-pools", "the only network is the default bridge: set bip"),
     ("default-network-opts", "the only network is the default bridge: set mtu"),
     ("fixed-cidr", "containers get the addresses of the bridge's whole subnet: set bip"),

@@ -15,9 +15,11 @@ pub mod messages;
 pub mod names;
 mod quitting;
 mod removal;
+mod shortage;
 pub mod signals;
 pub mod snapshot;
 mod stopping;
+pub mod update;
 mod waiting;
 
 use crate::shared::{Shared, lock};

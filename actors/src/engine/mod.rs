@@ -8,6 +8,7 @@ mod exec;
 mod images;
 mod links;
 mod logs;
+mod stats;
 mod volumes;
 
 pub use commit::CommitRequest;

@@ -16,6 +16,7 @@ mod limits;
 mod making;
 mod place;
 mod pull;
+mod quota;
 mod records;
 mod reference;
 mod removal;
@@ -27,6 +28,7 @@ mod unpack;
 mod volumes;
 
 pub use limits::Limits;
+pub use quota::sizes_supported;
 pub use records::FileRecords;
 pub use reference::Reference;
 pub use roots::OverlayRoots;

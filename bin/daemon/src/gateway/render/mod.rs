@@ -4,9 +4,12 @@ pub mod health;
 mod inspect;
 mod isolation;
 mod mounts;
+mod resources;
+mod stats;
 mod summary;
 
 pub use inspect::{config, inspect, network_id};
+pub use stats::stats;
 pub use summary::{Port, ports, summary};
 
 use contract::network::{PortBinding, Protocol};
