@@ -91,8 +91,11 @@ mod tests {
             root,
             directory: "/d".into(),
             address: None,
+            hosts: Vec::new(),
+            environment: Vec::new(),
             gateway: None,
             netns: None,
+            joined: Default::default(),
         };
         let list = list(&spec);
         let shown: Vec<_> = list
