@@ -95,6 +95,7 @@ mod tests {
             files_of: None,
             gateway: None,
             netns: None,
+            joined: Default::default(),
         };
         let list = list(&spec);
         let shown: Vec<_> = list
