@@ -23,6 +23,13 @@ pub type Sample = Option<Arc<Usage>>;
 #[derive(Default)]
 pub struct Samplers(Mutex<HashMap<String, broadcast::Sender<Sample>>>);
 
+#[cfg(test)]
+impl Samplers {
+    pub(crate) fn runs(&self, id: &str) -> bool {
+        lock(&self.0).contains_key(id)
+    }
+}
+
 /// Samples to come, the first at once or within a period; ends when the container is removed.
 pub fn subscribe(shared: &Arc<Shared>, id: &str) -> broadcast::Receiver<Sample> {
     let mut samplers = lock(&shared.samplers.0);

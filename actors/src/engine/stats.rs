@@ -11,6 +11,11 @@ impl Engine {
         stats::sample(&self.shared, snapshot).await
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_sampled(&self, id: &contract::ContainerId) -> bool {
+        self.shared.samplers.runs(id.as_str())
+    }
+
     /// A sample a second, until the container is removed.
     pub fn samples(&self, snapshot: &Snapshot) -> broadcast::Receiver<Sample> {
         stats::subscribe(&self.shared, &snapshot.spec.id)
