@@ -243,7 +243,8 @@ impl Engine {
 
     /// Bytes of a container's own layer.
     pub async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError> {
-        self.shared.ports.roots.own_size(id).await
+        let sizes = self.sizes(&[self.find(id.as_str())?]).await?;
+        Ok(sizes.first().copied().unwrap_or_default())
     }
 
     /// Unused objects of a kind were removed, and so many bytes are free again.

@@ -1,5 +1,6 @@
 //! The whole engine over in-memory ports: what Docker's users see, and what is left of it when actors panic.
 
+mod archives;
 mod attach;
 mod docker;
 mod events;
@@ -9,5 +10,6 @@ mod limits;
 mod logs;
 mod panics;
 mod recovery;
+mod restart;
 mod stage;
 mod volumes;

@@ -64,8 +64,6 @@ pub trait Roots: Send + Sync {
     fn own_layer(&self, id: &ContainerId) -> PathBuf;
     /// Removes them (unmounting what is still mounted).
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError>;
-    /// Bytes of the container's own layer; 0 before it has one.
-    async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError>;
     /// Finishes what a killed daemon was removing.
     async fn sweep(&self) -> Result<(), PortError>;
 }

@@ -80,25 +80,6 @@ fn remove(folder: &Path) -> Result<(), PortError> {
     discard(folder).map_err(failed("removing", folder))
 }
 
-/// Bytes of the files below a folder, those with several names counted once. What cannot be read counts nothing: it may
-/// be going while this looks.
-fn size(top: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let (mut folders, mut bytes, mut seen) = (vec![top.to_owned()], 0, std::collections::HashSet::new());
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
-            let Ok(about) = entry.metadata() else { continue };
-            if about.is_dir() {
-                folders.push(entry.path());
-            } else if about.nlink() == 1 || seen.insert(about.ino()) {
-                bytes += about.len();
-            }
-        }
-    }
-    bytes
-}
-
 #[async_trait]
 impl Roots for OverlayRoots {
     async fn ensure_root(&self, id: &ContainerId, image: &str) -> Result<RootSpec, PortError> {
@@ -133,11 +114,6 @@ impl Roots for OverlayRoots {
             remove(&folder)
         })
         .await
-    }
-
-    async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError> {
-        let upper = self.folder(id)?.join("diff");
-        blocking(move || Ok(size(&upper))).await
     }
 
     async fn sweep(&self) -> Result<(), PortError> {

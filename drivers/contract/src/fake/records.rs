@@ -143,10 +143,6 @@ impl Roots for FakeRoots {
         Ok(())
     }
 
-    async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError> {
-        self.script.at("own_size", id.as_str()).await.map(|()| 0)
-    }
-
     async fn sweep(&self) -> Result<(), PortError> {
         Ok(())
     }
