@@ -92,6 +92,8 @@ mod tests {
             directory: "/d".into(),
             addresses: Vec::new(),
             answers: Default::default(),
+            hosts: Vec::new(),
+            environment: Vec::new(),
             files_of: None,
             gateway: None,
             netns: None,
