@@ -73,7 +73,7 @@ fn volume(volume: &VolumeUse) -> Value {
 mod tests {
     use super::*;
     use contract::record::ContainerSpec;
-    use contract::runtime::RootSpec;
+    use contract::runtime::{Joined, RootSpec};
 
     #[test]
     fn mounts_come_by_depth_and_the_engines_files_give_way() {
@@ -90,6 +90,9 @@ mod tests {
             container,
             root,
             directory: "/d".into(),
+            environment: Vec::new(),
+            hosts: Vec::new(),
+            joined: Joined::default(),
             address: None,
             gateway: None,
             netns: None,
