@@ -31,10 +31,10 @@ mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
-pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest};
+pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest, NetworkDefaults};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
-pub use network::plan::Wanted;
+pub use network::plan::{Pool, Wanted};
 pub use shared::Ports;
 pub use supervise::ActorInfo;
 
