@@ -8,7 +8,7 @@ PREFIX := /usr/local
 BUILT := target/release
 .PHONY: setup shim fault build demo test lint bench vm release install
 setup:
-	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd; do \
+	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd stress:stress mkfs.xfs:xfsprogs; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; fi
 	@[ -e /usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so ] || apt-get install -yq --no-install-recommends rsyslog-gnutls
@@ -41,7 +41,7 @@ bench: shim
 	cp target/$(SHIM_TARGET)/shim/gantry-shim target/release/
 	tests/bench/run
 vm: setup build
-	@for p in qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod; do \
+	@for p in qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod mkfs.xfs:xfsprogs; do \
 	  command -v $${p%%:*} >/dev/null || apt-get install -yq --no-install-recommends $${p##*:}; done
 	tests/vm/run target/debug
 release: shim

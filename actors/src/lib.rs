@@ -23,6 +23,7 @@ mod links;
 pub mod log;
 pub mod network;
 mod shared;
+mod stats;
 pub mod supervise;
 pub mod volume;
 
@@ -31,11 +32,13 @@ mod tests;
 
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
+pub use container::update::Changes;
 pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest, NetworkDefaults};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
 pub use network::plan::{Pool, Wanted};
 pub use shared::Ports;
+pub use stats::Sample;
 pub use supervise::ActorInfo;
 
 /// 64 random hex digits.

@@ -13,6 +13,7 @@ use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::directory::Planned;
 use crate::network::zone::Zone;
 use crate::network::{self, NetworkBoard};
+use crate::stats::Samplers;
 use crate::supervise::{Link, Registry};
 use crate::volume::{Holds, Volumes};
 use contract::archive::Archives;
@@ -106,6 +107,8 @@ pub struct Shared {
     pub live: broadcast::Sender<Event>,
     /// Read while a container is made of an image, written while an image is removed.
     pub images_in_use: tokio::sync::RwLock<()>,
+    /// Containers that somebody looks at.
+    pub samplers: Samplers,
     /// Read while a container is made with volumes, written while a volume is removed.
     pub volumes_in_use: tokio::sync::RwLock<()>,
     /// What is done to a volume, one after the other; by name.
@@ -191,6 +194,7 @@ impl Shared {
             volume_turns: Departures::default(),
             holds: Holds::default(),
             departures: Departures::default(),
+            samplers: Samplers::default(),
             links: Mutex::default(),
         }
     }

@@ -31,6 +31,7 @@ pub use pools::Pool;
 pub use proxies::{Proxies, mask};
 pub use registries::Registries;
 pub use runtimes::{OWN as OWN_RUNTIMES, Runtime};
+pub use size::bytes;
 pub use sockets::{Encryption, Group, Sockets, Tls};
 pub use ulimit::Ulimit;
 

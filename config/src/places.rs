@@ -33,6 +33,13 @@ pub(crate) const SECTION: Section = Section {
             "PATH",
             "cgroup under which containers get theirs [default: /gantry]",
         ),
+        Key::new(
+            "storage-opts",
+            Kind::List,
+            "KEY=VALUE",
+            "overlay2.size=10G: bytes a container's own layer may take, where data-root is XFS with pquota",
+        )
+        .flag("storage-opt"),
         Key::new("shim", Kind::Text, "FILE", "The gantry-shim program [default: beside gantryd]"),
         Key::new(
             "spool-budget",
@@ -98,6 +105,8 @@ pub struct Daemon {
     pub shim: Option<PathBuf>,
     /// Bytes of undelivered output kept for each container.
     pub spool_budget: u64,
+    /// Bytes that a container's own layer may take, if it asks for nothing else (`overlay2.size`).
+    pub storage_size: Option<u64>,
     /// The daemon's own; `None` = left alone.
     pub oom_score_adjust: Option<i32>,
     /// Containers live on while the daemon is away.
@@ -134,6 +143,7 @@ impl Daemon {
             cgroup_parent: cgroup_parent(source)?,
             shim: source.some_text("shim")?.map(PathBuf::from),
             spool_budget,
+            storage_size: storage_size(source)?,
             oom_score_adjust: score.and_then(|s| i32::try_from(s).ok()),
             live_restore: source.switch("live-restore")?.unwrap_or(true),
             shutdown_timeout: source.number("shutdown-timeout", i64::MIN)?.unwrap_or(15),
@@ -155,6 +165,25 @@ fn cgroup_parent(source: &Source) -> Result<String, ValueError> {
         return Err(source.wrong("cgroup-parent", format!("{path:?} leads outside")));
     }
     Ok(if path.starts_with('/') { path } else { format!("/{path}") })
+}
+
+/// The options of the storage driver; moby knows them as those of overlay2.
+fn storage_size(source: &Source) -> Result<Option<u64>, ValueError> {
+    let mut size = None;
+    for option in source.list("storage-opts")? {
+        let Some((key, value)) = option.split_once('=') else {
+            return Err(ValueError::Told(format!("Unable to parse storage-opt key/value: {option}")));
+        };
+        match key.trim().to_ascii_lowercase().as_str() {
+            "overlay2.size" => {
+                let bytes = crate::size::bytes(value.trim()).and_then(|n| u64::try_from(n).ok());
+                let wrong = || source.wrong("storage-opts", format!("invalid size: '{}'", value.trim()));
+                size = Some(bytes.ok_or_else(wrong)?);
+            }
+            key => return Err(ValueError::Told(format!("overlay2: unknown option {key}"))),
+        }
+    }
+    Ok(size.filter(|n| *n > 0))
 }
 
 /// Docker's rule: the same key may not have two values.

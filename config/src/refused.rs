@@ -21,7 +21,6 @@ pub(crate) const SECTION: Section = Section {
     heading: HIDDEN,
     keys: &[
         text("storage-driver").short('s'),
-        list("storage-opts", "storage-opt"),
         list("exec-opts", "exec-opt"),
         list("default-network-opts", "default-network-opt"),
         text("fixed-cidr"),
@@ -62,8 +61,7 @@ pub(crate) const SECTION: Section = Section {
 };
 
 /// Why each is refused. Those that stand elsewhere have a value that is fine.
-const REASONS: [(&str, &str); 35] = [
-    ("storage-opts", "overlay2 is used without options"),
+const REASONS: [(&str, &str); 34] = [
     (
         "default-network-opts",
         "set them as each network is made; those of the default bridge are mtu, icc and ip-masq",

@@ -199,3 +199,12 @@ fn every_option_has_one_name_and_a_line_of_help() {
     assert_eq!(names.len(), count);
     command::command(&SECTIONS).debug_assert();
 }
+
+#[test]
+fn options_of_the_storage_driver_are_read_and_unknown_ones_named() {
+    let config = load(&[], r#"{"storage-opts": ["overlay2.size=10G"]}"#).unwrap();
+    assert_eq!(config.daemon.storage_size, Some(10 << 30));
+    let text = refused(&["--storage-opt", "overlay2.colour=red"], "{}");
+    assert!(text.ends_with("overlay2: unknown option overlay2.colour"), "{text}");
+    assert!(refused(&["--storage-opt", "overlay2.size=big"], "{}").ends_with("invalid size: 'big'"));
+}

@@ -110,6 +110,28 @@ fn compiled(name: &str, source: &str) -> PathBuf {
     })
 }
 
+/// The same with programs of Debian packages: `dd` of coreutils, which tells its speed, and `stress`.
+pub fn tools_tar() -> PathBuf {
+    kept("tools.tar", |path| {
+        let mut bytes = root_tar();
+        // Without the two empty blocks at its end, so that more can follow.
+        bytes.truncate(bytes.len() - 1024);
+        let mut tar = tar::Builder::new(bytes);
+        let programs = ["dd", "stress"].map(find);
+        let listed = Command::new("ldd").args(&programs).output().expect("run ldd").stdout;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        let libraries = listed.split_whitespace().filter(|w| w.starts_with('/') && !w.ends_with(':'));
+        let mut files: Vec<PathBuf> = libraries.map(PathBuf::from).chain(programs).collect();
+        files.sort();
+        files.dedup();
+        for file in files {
+            let name = file.strip_prefix("/").expect("an absolute path");
+            tar.append_path_with_name(&file, name).expect("append to memory");
+        }
+        std::fs::write(path, tar.into_inner().expect("finish a tar")).expect("write the image's tar");
+    })
+}
+
 /// A tar for `docker import`.
 pub fn import_tar() -> PathBuf {
     kept("root.tar", |path| std::fs::write(path, root_tar()).expect("write the image's tar"))

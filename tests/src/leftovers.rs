@@ -47,7 +47,19 @@ pub fn leftovers(place: &Place) -> Vec<String> {
             }
         }
     }
+    found.extend(volumes(root));
     found
+}
+
+/// Volumes that nobody named, and those half made, half filled or half removed. Named ones are their users' business.
+fn volumes(root: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(root.join("data/volumes")).into_iter().flatten().flatten();
+    let left = entries.map(|e| e.path()).filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let unnamed = name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+        unnamed || name.starts_with('.') || ["pending", "filling"].iter().any(|mark| path.join(mark).exists())
+    });
+    left.map(|path| format!("volume {}", path.display())).collect()
 }
 
 /// Takes away the folders of test processes that were killed before they could do it themselves.

@@ -11,6 +11,7 @@
 //! Programs under test are taken from `target/debug`, or from the folder that `GANTRY_BIN` names.
 
 mod api;
+pub mod cgroup;
 mod daemon;
 mod fluentd;
 pub mod image;
@@ -24,6 +25,7 @@ mod pty;
 mod recorder;
 mod registry;
 mod syslog;
+pub mod two_tier;
 
 pub use api::Answer;
 pub use daemon::{Builder, Daemon};

@@ -158,9 +158,14 @@ impl Running {
 
     /// Closes its input and waits for its end; fails the test when it takes too long.
     #[track_caller]
-    pub fn finish(mut self) -> Output {
+    pub fn finish(self) -> Output {
+        self.finish_within(PATIENCE)
+    }
+
+    #[track_caller]
+    fn finish_within(mut self, patience: Duration) -> Output {
         self.stdin = None;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("ask for its end") {
                 break status;
@@ -203,6 +208,12 @@ fn text(shared: &Shared) -> String {
 #[track_caller]
 pub fn run(command: Command) -> Output {
     Running::spawn(command).finish()
+}
+
+/// The same for one that takes its time.
+#[track_caller]
+pub fn run_within(command: Command, patience: Duration) -> Output {
+    Running::spawn(command).finish_within(patience)
 }
 
 /// Runs a program to its end with `input` on its standard input.

@@ -93,11 +93,30 @@ fn a_container_can_be_changed_looked_into_and_kept() {
     assert_eq!(gantry.gantry(["run", "--rm", "kept:1"]).ok(), "new");
     assert!(gantry.gantry(["history", "--format", "{{.Comment}}", "kept:1"]).ok().starts_with("why"));
 
+    gantry.gantry(["rm", "-f", "box"]).ok();
+    gantry.gantry(["rmi", "kept:1"]).ok();
+}
+
+#[test]
+fn a_container_is_exported_whole_or_not_at_all() {
+    let gantry = Daemon::start();
+    sleeper(&gantry, "box");
+    gantry.gantry(["exec", "box", "sh", "-c", "echo new > /added"]).ok();
     let tar = gantry.write("box.tar", "");
     gantry.gantry(["export", "-o", tar.to_str().unwrap(), "box"]).ok();
     let mut names = tar::Archive::new(std::fs::File::open(&tar).unwrap());
     assert!(names.entries().unwrap().any(|entry| entry.unwrap().path().unwrap().ends_with("added")));
+    let said = gantry.gantry(["export", "-o", "/no/such/folder/box.tar", "box"]);
+    assert!(said.fails(1).contains("/no/such/folder"), "{said}");
+    let missing = tar.with_file_name("missing.tar");
+    gantry.gantry(["export", "-o", missing.to_str().unwrap(), "nosuch"]).fails(1);
+    assert!(!missing.exists());
+}
 
+#[test]
+fn limits_change_while_a_container_runs_and_figures_follow() {
+    let gantry = Daemon::start();
+    sleeper(&gantry, "box");
     assert_eq!(
         gantry
             .gantry(["update", "-m", "64m", "--memory-swap", "64m", "--restart", "on-failure:2", "box"])
@@ -114,8 +133,6 @@ fn a_container_can_be_changed_looked_into_and_kept() {
     assert_eq!(gantry.gantry(["pause", "box"]).ok(), "box");
     assert_eq!(gantry.inspect("box", "{{.State.Status}}"), "paused");
     assert_eq!(gantry.gantry(["unpause", "box"]).ok(), "box");
-    gantry.gantry(["rm", "-f", "box"]).ok();
-    gantry.gantry(["rmi", "kept:1"]).ok();
 }
 
 #[test]
@@ -149,6 +166,14 @@ fn what_is_no_longer_used_is_removed_after_a_question() {
         "{pruned}"
     );
     assert_eq!(gantry.gantry(["ps", "-a", "--format", "{{.Names}}"]).ok(), "on");
+}
+
+#[test]
+fn the_whole_system_is_cleared_of_what_nobody_uses() {
+    let gantry = Daemon::start();
+    gantry.gantry(["run", "--name", "done", "busybox", "true"]).ok();
+    let pruned = gantry.gantry(["system", "prune", "-f"]);
+    assert!(pruned.ok().starts_with("Deleted Containers:\n"), "{pruned}");
     let pruned = gantry.gantry(["system", "prune", "-f"]);
     assert!(pruned.ok().ends_with("Total reclaimed space: 0B"), "{pruned}");
 }

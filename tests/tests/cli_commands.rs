@@ -101,3 +101,56 @@ fn networks_print_as_dockers() {
     );
     assert_eq!(gantry.gantry(["network", "rm", "web"]).ok(), "web");
 }
+
+#[test]
+fn failures_read_as_dockers() {
+    let gantry = Daemon::start();
+    gantry.gantry(["run", "-d", "--name", "on", "busybox", "sleep", "1000"]).ok();
+    gantry.gantry(["create", "--name", "idle", "busybox"]).ok();
+    same(
+        &gantry,
+        &[
+            "stop nosuch",
+            "start nosuch",
+            "restart nosuch",
+            "kill nosuch idle",
+            "rm nosuch on",
+            "rm -f nosuch",
+            "pause idle nosuch",
+            "unpause on",
+            "wait nosuch",
+            "top idle",
+            "logs nosuch",
+            "port nosuch",
+            "port on 80",
+            "rename nosuch x",
+            "rename idle on",
+            "exec nosuch true",
+            "exec idle true",
+            "attach idle",
+            "attach nosuch",
+            "diff nosuch",
+            "commit nosuch",
+            "export nosuch",
+            "cp nosuch:/etc /tmp",
+            "cp on:/nosuch /tmp",
+            "cp /a /b",
+            "cp a:/a b:/b",
+            "create --name on busybox",
+            "create --pull never nosuch",
+            "run --name on busybox",
+            "run --rm busybox nosuch",
+            "run --rm busybox /etc",
+            "run --rm busybox sh -c exit~3",
+            "run --rm -it busybox sh",
+            "run -d -a stdout busybox",
+            "rmi nosuch",
+            "tag nosuch x",
+            "history nosuch",
+            "image inspect nosuch",
+            "inspect --type nosuch on",
+            "events --since nonsense",
+            "logs --since nonsense on",
+        ],
+    );
+}

@@ -99,13 +99,18 @@ fn it_stands_still_meanwhile_unless_told_otherwise() {
     gantry.docker(["commit", "-m", "still", "web", "three"]).ok();
     assert_eq!(gantry.inspect("web", "{{.State.Status}}"), "paused");
     gantry.docker(["unpause", "web"]).ok();
-    let filter = ["--filter", "container=web", "--format", "{{.Action}}"];
-    let told = gantry.docker([&["events", "--since", "1", "--until", "0s"][..], &filter].concat());
-    let expected = ["create", "start", "pause", "unpause", "commit", "commit", "pause", "commit", "unpause"];
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 1;
+    let span = ["events", "--since", "1", "--until", &now.to_string()].map(str::to_owned);
+    let events = |filter: &[&str]| {
+        let filter = filter.iter().map(|f| (*f).to_owned());
+        gantry.docker(span.iter().cloned().chain(filter))
+    };
+    let told =
+        events(&["--filter", "container=web", "--filter", "type=container", "--format", "{{.Action}}"]);
+    let expected = ["create", "start", "pause", "commit", "unpause", "commit", "pause", "commit", "unpause"];
     assert_eq!(told.lines(), expected);
     let format = "{{.Actor.Attributes.imageRef}} {{.Actor.Attributes.comment}}";
-    let filter = ["--filter", "event=commit", "--format", format];
-    let told = gantry.docker([&["events", "--since", "1", "--until", "0s"][..], &filter].concat());
+    let told = events(&["--filter", "event=commit", "--format", format]);
     assert_eq!(told.lines()[2], "three:latest still");
 }
 

@@ -363,3 +363,46 @@ fn a_container_starts_only_after_what_is_copied_into_it_is_there() {
     assert_eq!(gantry.docker(["diff", "web"]).ok(), "A /greeting");
     gantry.docker(["rm", "web"]).ok();
 }
+
+#[test]
+fn volumes_are_reached_whether_their_container_runs_or_not_and_not_left_mounted() {
+    let gantry = Daemon::start();
+    let file = gantry.write("file", "x");
+    let file = file.to_str().unwrap();
+    gantry
+        .docker([
+            "create",
+            "--name",
+            "web",
+            "-v",
+            "data:/data",
+            "-v",
+            "data:/kept:ro",
+            "busybox",
+            "sleep",
+            "1000",
+        ])
+        .ok();
+    gantry.docker(["cp", file, "web:/data/"]).ok();
+    let said = gantry.docker(["cp", file, "web:/kept/"]);
+    assert!(said.fails(1).ends_with("mounted volume is marked read-only"), "{said}");
+    let place = gantry.inspect("data", "{{.Mountpoint}}");
+    assert_eq!(std::fs::read(Path::new(&place).join("file")).unwrap(), b"x");
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    assert!(!mounts.contains(gantry.data().to_str().unwrap()), "{mounts}");
+    gantry.docker(["start", "web"]).ok();
+    assert_eq!(gantry.docker(["exec", "web", "cat", "/kept/file"]).ok(), "x");
+    assert_eq!(content(&bytes(&gantry, ["cp", "web:/kept/file", "-"])), "x");
+    gantry.docker(["rm", "-f", "web"]).ok();
+    gantry.docker(["volume", "rm", "data"]).ok();
+}
+
+#[test]
+fn the_kernels_own_file_systems_can_be_copied_without_waiting_for_any_file() {
+    let gantry = Daemon::start();
+    sleeping(&gantry, "web", &[]);
+    for folder in ["/proc/1", "/dev", "/sys/class"] {
+        let from = format!("web:{folder}");
+        assert!(members(&bytes(&gantry, ["cp", &from, "-"])).len() > 5, "{folder}");
+    }
+}

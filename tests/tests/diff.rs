@@ -68,7 +68,8 @@ fn a_tree_without_end_is_refused_and_harms_nobody() {
     gantry_tests::eventually("the tree is made", || {
         gantry.docker(["logs", "web"]).stdout.contains("done").then_some(())
     });
-    for command in [&["diff", "web"][..], &["commit", "web", "deep"], &["ps", "-s"]] {
+    gantry.docker(["ps", "-s"]).ok();
+    for command in [&["diff", "web"][..], &["commit", "web", "deep"]] {
         let said = gantry.docker(command);
         assert_ne!(said.code, 0, "{said}");
     }

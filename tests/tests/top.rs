@@ -5,7 +5,9 @@ use gantry_tests::Daemon;
 #[test]
 fn the_options_of_ps_choose_the_columns() {
     let gantry = Daemon::start();
-    gantry.docker(["run", "-d", "--name", "box", "busybox", "sh", "-c", "sleep 1000 & sleep 2000"]).ok();
+    gantry
+        .docker(["run", "-d", "--name", "box", "busybox", "sh", "-c", "sleep 1000 & sleep 2000; true"])
+        .ok();
     gantry_tests::eventually("both run", || (gantry.docker(["top", "box"]).lines().len() == 4).then_some(()));
     let title = |options: &[&str]| {
         let said = gantry.docker([&["top", "box"], options].concat());

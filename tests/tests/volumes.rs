@@ -447,3 +447,47 @@ fn inspect_and_ps_show_volumes_as_docker_does() {
         assert_eq!(!said.ok().is_empty(), found, "{filter}");
     }
 }
+
+#[test]
+fn creates_that_a_kill_cuts_short_leave_no_volume_of_theirs() {
+    let mut gantry = Daemon::start();
+    stocked(&gantry);
+    for round in 0..4 {
+        let making: Vec<_> = (0..8)
+            .map(|_| gantry.docker_running(["create", "-v", "/anonymous", "-v", "data:/srv", "stocked"]))
+            .collect();
+        std::thread::sleep(std::time::Duration::from_millis(40 + 60 * round));
+        gantry.kill();
+        drop(making);
+        gantry.start_again();
+        let made = docker(&gantry, "ps -aq").lines().len();
+        let anonymous = names(&gantry).into_iter().filter(|name| name != "data").count();
+        assert_eq!(anonymous, made, "each container that there is has its own");
+        let content = docker(&gantry, "run --rm -v data:/srv stocked cat /srv/link");
+        assert_eq!(content.ok(), "from the image", "what was cut short is begun anew");
+        for id in docker(&gantry, "ps -aq").lines() {
+            docker(&gantry, &format!("rm -v {id}")).ok();
+        }
+        docker(&gantry, "volume rm -f data").ok();
+        assert_eq!(names(&gantry), [""; 0]);
+    }
+}
+
+#[test]
+fn many_at_once_share_a_volume_and_leave_nothing_else() {
+    let gantry = Daemon::start();
+    docker(&gantry, "volume create -o type=tmpfs -o device=tmpfs mem").ok();
+    let runs: Vec<_> = (0..12)
+        .map(|n| {
+            let script = format!("touch /data/{n} /mem/x /own/x");
+            let args = ["run", "--rm", "-v", "data:/data", "-v", "mem:/mem", "-v", "/own", "busybox"];
+            gantry.docker_running(args.into_iter().chain(["sh", "-c", &script]))
+        })
+        .collect();
+    for run in runs {
+        run.finish().ok();
+    }
+    assert_eq!(std::fs::read_dir(data(&gantry, "data")).unwrap().count(), 12);
+    eventually("only the named ones are left", || (names(&gantry) == ["data", "mem"]).then_some(()));
+    eventually("it is unmounted", || (!is_mounted(&gantry, "mem")).then_some(()));
+}

@@ -10,6 +10,7 @@ use crate::supervise::{Answer, Ctx, Link, Reply};
 use contract::error::Kind;
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
 use contract::storage::Durability;
+use contract::usage::Shortage;
 use contract::{ContainerId, PortError};
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
@@ -44,6 +45,8 @@ pub struct Container {
     /// What goes with it once it is removed.
     pub(super) along: Along,
     pub(super) waiters: Vec<Waiter>,
+    /// What its present process's want of memory has led to, as far as told.
+    pub(super) told: Shortage,
     /// Why a container that removes itself was not started: told once it is gone.
     pub(super) unstarted: Option<PortError>,
     later: Vec<Later>,
@@ -79,6 +82,7 @@ impl Container {
             removers: Vec::new(),
             along: Along::Nothing,
             waiters: Vec::new(),
+            told: Shortage::default(),
             unstarted: None,
             later: Vec::new(),
             switching: false,

@@ -36,7 +36,8 @@ impl Container {
         });
     }
 
-    pub(super) fn watch(&self) {
+    pub(super) fn watch(&mut self) {
+        self.watch_memory();
         let (attempt, id) = (self.machine.attempt, self.id.clone());
         self.effect(|shared, me| async move {
             let runtime = &shared.ports.runtime;
@@ -66,7 +67,8 @@ impl Container {
         self.close_checks();
         self.state.exit_code = exit.code;
         self.state.finished_ns = exit.at_ns;
-        self.state.oom_killed = exit.oom_killed;
+        let oom_untold = exit.oom_killed && !self.state.oom_killed;
+        self.state.oom_killed |= exit.oom_killed;
         self.state.wanted = next != Next::Rest;
         self.state.restart_count += i64::from(matches!(next, Next::After(_)) && heard != Heard::Never);
         self.state.stopped = self.machine.stopped_by_user;
@@ -84,7 +86,8 @@ impl Container {
                 tracing::error!(container = id.short(), "saving the container's end: {}", error.chain());
             }
         });
-        if exit.oom_killed {
+        if oom_untold {
+            self.told.kills = self.told.kills.max(1);
             self.event("oom", &[]);
         }
         self.shared.network_events(&self.spec, &self.state, "disconnect");

@@ -1,10 +1,12 @@
 //! What a container's actor is asked and told.
 
 use super::machine::Force;
+use super::update::Changes;
 use crate::supervise::{Message, Reply};
 use contract::PortError;
 use contract::record::{Attachment, ContainerRecord, ContainerSpec, ContainerState, Probe};
 use contract::runtime::{Exit, TaskStatus};
+use contract::usage::Shortage;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -103,6 +105,21 @@ told! {
         force: Force, /// What goes with it.
         along: Along, /// Answer.
         reply: Reply<Result<(), PortError>> }
+    /// Change its limits or its restart policy.
+    Update { /// To what.
+        changes: Changes, /// Answer.
+        reply: Reply<Result<(), PortError>> }
+    /// A change came to its end.
+    Updated { /// What was in force before.
+        before: Arc<ContainerSpec>, /// What was to be.
+        after: Arc<ContainerSpec>, /// During which start it was begun.
+        attempt: u64, /// How it ended.
+        outcome: Result<(), PortError>, /// Whoever asked.
+        reply: Reply<Result<(), PortError>> }
+    /// Want of memory has led to something.
+    Short { /// Which start's.
+        attempt: u64, /// What.
+        news: Shortage }
     /// Reach into it: as it runs, or while it is kept from starting.
     Borrow { /// What is needed of it.
         part: Part, /// Answer.

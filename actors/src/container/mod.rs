@@ -16,9 +16,11 @@ pub mod names;
 mod networking;
 mod quitting;
 mod removal;
+mod shortage;
 pub mod signals;
 pub mod snapshot;
 mod stopping;
+pub mod update;
 mod waiting;
 
 use crate::shared::{Shared, lock};

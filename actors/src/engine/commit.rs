@@ -51,8 +51,6 @@ impl Engine {
         spec: CommitSpec,
     ) -> Result<ImageId, PortError> {
         let ports = &self.shared.ports;
-        // Its image must stay until the new one has its layers.
-        let _in_use = self.shared.images_in_use.read().await;
         let (layer, _borrowed) =
             self.reach(id, Part::Layers, |of| async move { ports.archives.layer(&of).await }).await?;
         let parent = ImageId::new(snapshot.spec.image.clone());

@@ -4,6 +4,7 @@ use super::{ASK, Engine, away};
 use crate::container::claims::Claim;
 use crate::container::machine::Force;
 use crate::container::messages::*;
+use crate::container::update::Changes;
 use crate::container::{Adopt, ClaimName, signals};
 use crate::supervise::{Unavailable, Why};
 use crate::{Status, random_id};
@@ -65,6 +66,9 @@ impl Engine {
         };
         let mut volumes = Vec::new();
         let made = async {
+            if let Some(bytes) = spec.storage_size {
+                ports.roots.limit_root(&id, bytes).await?;
+            }
             self.make_volumes(&mut spec, &image.folders, &mut volumes).await?;
             ports.records.create(&spec, &state).await?;
             let record = ContainerRecord { spec: spec.clone(), state: state.clone() };
@@ -72,8 +76,12 @@ impl Engine {
         };
         if let Err(error) = made.await {
             self.shared.forget(id.as_str());
-            if let Err(error) = ports.records.remove(&id).await {
-                tracing::warn!("undoing a create: {}", error.chain());
+            let limited = spec.storage_size.is_some();
+            let root = if limited { ports.roots.remove_root(&id).await } else { Ok(()) };
+            for undone in [root, ports.records.remove(&id).await] {
+                if let Err(error) = undone {
+                    tracing::warn!("undoing a create: {}", error.chain());
+                }
             }
             drop(in_use);
             self.unmake_volumes(volumes).await;
@@ -197,6 +205,11 @@ impl Engine {
         .await
     }
 
+    /// Changes limits and restart policy. Goes on to its end when whoever asked leaves.
+    pub async fn update(&self, id: &ContainerId, changes: Changes) -> Result<(), PortError> {
+        self.call(id, |reply| Update { changes, reply }).await
+    }
+
     /// Freezes.
     pub async fn pause(&self, id: &ContainerId) -> Result<(), PortError> {
         self.call(id, |reply| Freeze { frozen: true, reply }).await
@@ -239,7 +252,8 @@ impl Engine {
 
     /// Bytes of a container's own layer.
     pub async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError> {
-        self.shared.ports.roots.own_size(id).await
+        let sizes = self.sizes(&[self.find(id.as_str())?]).await?;
+        Ok(sizes.first().copied().unwrap_or_default())
     }
 
     /// Unused objects of a kind were removed, and so many bytes are free again.

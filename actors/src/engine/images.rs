@@ -95,10 +95,4 @@ impl Engine {
         }
         Ok(removed)
     }
-
-    /// Publishes that unused images were removed.
-    pub fn images_pruned(&self, reclaimed: u64) {
-        let attributes = BTreeMap::from([("reclaimed".to_owned(), reclaimed.to_string())]);
-        self.shared.event(crate::Event::now("image", "prune", "", attributes));
-    }
 }

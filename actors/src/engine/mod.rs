@@ -9,6 +9,7 @@ mod images;
 mod links;
 mod logs;
 mod networks;
+mod stats;
 mod volumes;
 
 pub use commit::CommitRequest;

@@ -1,12 +1,15 @@
 //! The whole engine over in-memory ports: what Docker's users see, and what is left of it when actors panic.
 
+mod archives;
 mod attach;
 mod docker;
 mod events;
 mod flight;
 mod health;
+mod limits;
 mod logs;
 mod panics;
 mod recovery;
+mod restart;
 mod stage;
 mod volumes;

@@ -15,7 +15,7 @@ pub enum UnitError {
     #[error("strconv.ParseFloat: parsing \"{0}\": invalid syntax")]
     Number(String),
     /// Neither a time nor a duration.
-    #[error("invalid value for time: failed to parse '{0}' as a time or duration")]
+    #[error("failed to parse value as time or duration: {0:?}")]
     Time(String),
     /// Not a duration such as `1m30s`.
     #[error("time: invalid duration \"{0}\"")]

@@ -57,6 +57,16 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
     let root = &config.daemon.data_root;
     let store = Store::open(root, Some(registry)).map_err(|e| anyhow::anyhow!(e.chain()))?;
     let store = Arc::new(store);
+    if config.daemon.storage_size.is_some() && !storage::sizes_supported(root) {
+        let found = crate::host::file_system(root);
+        anyhow::ensure!(
+            found == "xfs",
+            "Storage Option overlay2.size only supported for backingFS XFS. Found {found}"
+        );
+        anyhow::bail!(
+            "Storage option overlay2.size not supported. Filesystem does not support Project Quota"
+        );
+    }
     let signals = Signals::default();
     let runtime = RuntimeConfig {
         containers: root.join("containers"),

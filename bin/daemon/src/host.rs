@@ -1,5 +1,9 @@
 //! What the machine is, read once at start.
 
+mod limits;
+
+pub use limits::{Limits, Set};
+
 use std::fs;
 use std::path::Path;
 
@@ -23,52 +27,7 @@ pub struct Host {
     /// 1 (also hybrid) or 2.
     pub cgroup_version: u8,
     /// Limits that this kernel can set.
-    pub limits: Limits,
-}
-
-/// Which limits the mounted cgroup controllers offer.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Memory.
-    pub memory: bool,
-    /// Memory and swap together.
-    pub swap: bool,
-    /// CPU shares.
-    pub shares: bool,
-    /// CPU quota and period.
-    pub quota: bool,
-    /// CPU sets.
-    pub cpuset: bool,
-    /// Number of processes.
-    pub pids: bool,
-    /// Processes that wait for memory instead of being killed (v1 only).
-    pub oom_kill_disable: bool,
-}
-
-impl Limits {
-    fn read() -> Self {
-        const ROOT: &str = "/sys/fs/cgroup";
-        match fs::read_to_string(format!("{ROOT}/cgroup.controllers")) {
-            Ok(unified) => {
-                let has = |name: &str| unified.split_whitespace().any(|c| c == name);
-                let (memory, cpu) = (has("memory"), has("cpu"));
-                let (cpuset, pids) = (has("cpuset"), has("pids"));
-                Self { memory, swap: memory, shares: cpu, quota: cpu, cpuset, pids, oom_kill_disable: false }
-            }
-            Err(_) => {
-                let has = |file: &str| fs::exists(format!("{ROOT}/{file}")).unwrap_or(false);
-                Self {
-                    memory: has("memory/memory.limit_in_bytes"),
-                    swap: has("memory/memory.memsw.limit_in_bytes"),
-                    shares: has("cpu/cpu.shares"),
-                    quota: has("cpu/cpu.cfs_quota_us"),
-                    cpuset: has("cpuset/cpuset.cpus"),
-                    pids: has("pids/cgroup.procs"),
-                    oom_kill_disable: has("memory/memory.oom_control"),
-                }
-            }
-        }
-    }
+    pub limits: std::sync::Arc<Limits>,
 }
 
 /// Docker's name of the file system that holds a folder (moby `daemon/graphdriver`), else its magic number (statfs(2)).
@@ -134,7 +93,7 @@ impl Host {
             system_version: field("VERSION_ID"),
             memory: kib.unwrap_or(0) * 1024,
             cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            limits: Limits::read(),
+            limits: std::sync::Arc::new(Limits::read()),
             cgroup_version: if fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false) {
                 2
             } else {

@@ -14,6 +14,7 @@ pub mod network;
 pub mod record;
 pub mod runtime;
 pub mod storage;
+pub mod usage;
 pub mod volume;
 
 pub use error::{Kind, PortError};

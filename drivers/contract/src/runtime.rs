@@ -3,7 +3,8 @@
 use crate::error::PortError;
 use crate::id::{ContainerId, ExecId};
 use crate::log::{Cursor, Position, Stream};
-use crate::record::ContainerSpec;
+use crate::record::{ContainerSpec, Resources};
+use crate::usage::{Shortage, Usage};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -199,6 +200,17 @@ pub trait Runtime: Send + Sync {
     async fn rewrite_resolver(&self, container: &ContainerSpec) -> Result<(), PortError>;
     /// Host pids of all processes of the sandbox.
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError>;
+    /// Brings a running container's limits from one to the other: all of them, or none.
+    async fn change_limits(
+        &self,
+        id: &ContainerId,
+        from: &Resources,
+        to: &Resources,
+    ) -> Result<(), PortError>;
+    /// A running container's counters; `network` is the pid whose interfaces are told, if any are its own.
+    async fn usage(&self, id: &ContainerId, network: Option<i32>) -> Result<Usage, PortError>;
+    /// Resolves once want of memory has led to more than `told`; fails when the container has ended.
+    async fn shortage(&self, id: &ContainerId, told: Shortage) -> Result<Shortage, PortError>;
     /// Ends whatever remains (processes, shim, cgroup, socket), keeps the spool and the exit record.
     async fn remove(&self, id: &ContainerId) -> Result<(), PortError>;
 }

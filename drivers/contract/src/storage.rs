@@ -39,6 +39,13 @@ pub trait Records: Send + Sync {
         state: &ContainerState,
         durability: Durability,
     ) -> Result<(), PortError>;
+    /// Writes the wish anew.
+    async fn save_spec(
+        &self,
+        id: &ContainerId,
+        spec: &ContainerSpec,
+        durability: Durability,
+    ) -> Result<(), PortError>;
     /// The container's folder.
     fn directory(&self, id: &ContainerId) -> PathBuf;
     /// Removes the folder with all in it (logs, spool).
@@ -50,12 +57,13 @@ pub trait Records: Send + Sync {
 pub trait Roots: Send + Sync {
     /// Folders for a container on an image; makes upper and work, mounts nothing.
     async fn ensure_root(&self, id: &ContainerId, image: &str) -> Result<RootSpec, PortError>;
+    /// Lets a new container's own layer take only so many bytes; before [`Roots::ensure_root`]. Docker's refusal where the
+    /// file system cannot do that.
+    async fn limit_root(&self, id: &ContainerId, bytes: u64) -> Result<(), PortError>;
     /// The folder of the container's own layer; it need not be there.
     fn own_layer(&self, id: &ContainerId) -> PathBuf;
     /// Removes them (unmounting what is still mounted).
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError>;
-    /// Bytes of the container's own layer; 0 before it has one.
-    async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError>;
     /// Finishes what a killed daemon was removing.
     async fn sweep(&self) -> Result<(), PortError>;
 }

@@ -25,6 +25,8 @@ pub const VERB: &str = "inside";
 
 /// Bytes that a report may have.
 const REPORT: u64 = 1 << 20;
+/// Folders measured by one process: an argument has 128 KiB (Linux, `MAX_ARG_STRLEN`).
+const FOLDERS: usize = 128;
 /// Bytes of a refused stream that are still taken, so that its sender comes to read the answer.
 const UNREAD: u64 = 16 << 20;
 
@@ -173,12 +175,16 @@ fn lent(of: &Subject) -> Vec<Lent> {
         below: String::new(),
         target: b.target.clone(),
         read_only: b.read_only,
+        top_only: b.top_only,
+        writable_below: b.writable_below,
     });
     let volumes = of.spec.volumes.iter().map(|v| Lent {
         source: v.source.clone(),
         below: v.subpath.clone(),
         target: v.target.clone(),
         read_only: v.read_only,
+        top_only: false,
+        writable_below: false,
     });
     let mut all: Vec<Lent> = binds.chain(volumes).collect();
     all.sort_by_key(|lent| lent.target.split('/').count());
@@ -305,10 +311,14 @@ impl Archives for ShimRuntime {
     }
 
     async fn usage(&self, folders: Vec<PathBuf>) -> Result<Vec<u64>, PortError> {
-        let order = Order { view: View::Host, work: Work::Usage(folders) };
-        match Worker::start(&order, Stdio::null())?.report().await? {
-            Report::Sizes(sizes) => Ok(sizes),
-            other => Err(unexpected(&other)),
+        let mut all = Vec::with_capacity(folders.len());
+        for some in folders.chunks(FOLDERS) {
+            let order = Order { view: View::Host, work: Work::Usage(some.to_vec()) };
+            match Worker::start(&order, Stdio::null())?.report().await? {
+                Report::Sizes(sizes) => all.extend(sizes),
+                other => return Err(unexpected(&other)),
+            }
         }
+        Ok(all)
     }
 }

@@ -93,7 +93,8 @@ fn look_up(config: &RuntimeConfig, c: &ContainerSpec) -> Result<Given, PortError
         }
         Policy::Default | Policy::Unconfined => None,
     };
-    Ok(Given { devices, init, seccomp })
+    let block_io = oci::limits::block_io(&c.resources, crate::groups::device)?;
+    Ok(Given { devices, init, seccomp, block_io })
 }
 
 /// The init's program: a copy of the shim, so that nobody who gets the better of a container's mounts meets the shim's file.

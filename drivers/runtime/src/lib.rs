@@ -4,11 +4,14 @@ mod archives;
 mod attach;
 mod devices;
 pub mod files;
+mod groups;
 mod launch;
 mod link;
 pub mod oci;
 mod others;
+mod shortage;
 mod spool;
+mod usage;
 
 pub use archives::{Order, VERB};
 pub use launch::throttles;
@@ -18,8 +21,11 @@ pub use spool::FileSpools;
 
 use async_trait::async_trait;
 use contract::log::Position;
+use contract::record::Resources;
 use contract::runtime::{Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus};
+use contract::usage::{Shortage, Usage};
 use contract::{ContainerId, ExecId, Kind, PortError};
+use groups::Groups;
 use link::Task;
 use sandbox::protocol::{Answer, ExecProcess, Request, State};
 use std::collections::HashMap;
@@ -71,18 +77,54 @@ impl ShimRuntime {
         self.config.exec_root.join(format!("{}.sock", id.as_str().get(..32).unwrap_or(id.as_str())))
     }
 
+    /// The path of a container's groups: as its shim was told.
     fn cgroup(&self, id: &ContainerId) -> String {
-        format!("{}/{}", self.config.cgroup_parent.trim_end_matches('/'), id)
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = tasks.get(id.as_str()) {
+            return task.cgroup.clone();
+        }
+        drop(tasks);
+        let recorded = groups::recorded(&self.config.containers.join(id.as_str()));
+        recorded.unwrap_or_else(|| format!("{}/{}", self.config.cgroup_parent.trim_end_matches('/'), id))
     }
 
     /// The watched task of a container whose shim is (or was) there.
     fn task(&self, id: &ContainerId) -> Arc<Task> {
+        let cgroup = self.cgroup(id);
+        self.task_in(id, cgroup)
+    }
+
+    fn task_in(&self, id: &ContainerId, cgroup: String) -> Arc<Task> {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let task = tasks.entry(id.to_string()).or_insert_with(|| {
             let exit_file = self.config.containers.join(id.as_str()).join("exit.json");
-            Task::watch(id.to_string(), self.socket(id), exit_file, self.cgroup(id), self.signals.clone())
+            Task::watch(id.to_string(), self.socket(id), exit_file, cgroup, self.signals.clone())
         });
         Arc::clone(task)
+    }
+
+    /// The task of a container that has not been cleared away.
+    fn present(&self, id: &ContainerId) -> Result<Arc<Task>, PortError> {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tasks.get(id.as_str()).cloned();
+        drop(tasks);
+        match known {
+            Some(task) => Ok(task),
+            None if self.socket(id).exists() => Ok(self.task(id)),
+            None => Err(PortError::new(Kind::NotFound, format!("container {id} has ended"))),
+        }
+    }
+
+    /// Works on a container's groups where that may block.
+    async fn on_groups<T: Send + 'static>(
+        &self,
+        id: &ContainerId,
+        work: impl FnOnce(&Groups) -> T + Send + 'static,
+    ) -> Result<T, PortError> {
+        let task = self.present(id)?;
+        tokio::task::spawn_blocking(move || work(task.groups()))
+            .await
+            .map_err(|e| PortError::caused(Kind::Bug, "looking at a control group", e))
     }
 
     fn forget(&self, id: &ContainerId) {
@@ -124,7 +166,7 @@ impl Runtime for ShimRuntime {
         self.forget(&id);
         let program = self.program.get_or_try_init(|| launch::program(&self.config.shim)).await?;
         let pid = launch::shim(&self.config, &self.facts, spec, program, &self.socket(&id)).await?;
-        self.task(&id);
+        self.task_in(&id, oci::limits::group(&spec.container, &self.facts));
         Ok(Created { pid })
     }
 
@@ -233,11 +275,37 @@ impl Runtime for ShimRuntime {
         }
     }
 
+    async fn change_limits(
+        &self,
+        id: &ContainerId,
+        from: &Resources,
+        to: &Resources,
+    ) -> Result<(), PortError> {
+        let failed = |e: String| PortError::new(Kind::Exhausted, e);
+        let change =
+            serde_json::from_value(oci::limits::change(from, to)).map_err(|e| failed(e.to_string()))?;
+        let path = self.cgroup(id);
+        let work = move || sandbox::cgroup::Cgroup::existing(&path).change(&change);
+        let outcome = tokio::task::spawn_blocking(work).await;
+        outcome.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))
+    }
+
+    async fn usage(&self, id: &ContainerId, network: Option<i32>) -> Result<Usage, PortError> {
+        self.on_groups(id, move |groups| usage::read(groups, network)).await
+    }
+
+    async fn shortage(&self, id: &ContainerId, told: Shortage) -> Result<Shortage, PortError> {
+        let task = self.present(id)?;
+        shortage::next(task.groups(), told)
+            .await
+            .map_err(|e| PortError::caused(Kind::NotFound, format!("watch the memory of {id}"), e))
+    }
+
     async fn remove(&self, id: &ContainerId) -> Result<(), PortError> {
-        let socket = self.socket(id);
+        let (socket, cgroup) = (self.socket(id), self.cgroup(id));
         link::shut_down(&socket).await;
         self.forget(id);
-        launch::clear(&self.cgroup(id), &socket).await
+        launch::clear(&cgroup, &socket).await
     }
 }
 

@@ -1,12 +1,13 @@
 //! Requests to a shim, and the watcher that hears its events.
 
+use crate::groups::Groups;
 use contract::runtime::Exit;
 use contract::{Kind, PortError};
 use sandbox::protocol::{self, Answer, Reason, Request};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -123,6 +124,9 @@ struct Heard {
 /// A container's shim, watched.
 pub struct Task {
     heard: watch::Sender<Heard>,
+    /// The path of its groups.
+    pub cgroup: String,
+    groups: OnceLock<Groups>,
 }
 
 impl Task {
@@ -134,7 +138,11 @@ impl Task {
         cgroup: String,
         signals: Signals,
     ) -> Arc<Self> {
-        let task = Arc::new(Self { heard: watch::Sender::new(Heard::default()) });
+        let task = Arc::new(Self {
+            heard: watch::Sender::new(Heard::default()),
+            cgroup: cgroup.clone(),
+            groups: OnceLock::new(),
+        });
         let weak = Arc::downgrade(&task);
         tokio::spawn(async move {
             if let Ok(mut stream) = UnixStream::connect(&socket).await {
@@ -179,6 +187,11 @@ impl Task {
             signals.raise(&id);
         });
         task
+    }
+
+    /// Where its groups lie; found out at the first question.
+    pub fn groups(&self) -> &Groups {
+        self.groups.get_or_init(|| Groups::of(&self.cgroup))
     }
 
     /// Resolves once events are being heard, or never will be.

@@ -3,6 +3,8 @@
 //! Finding hierarchies, making groups, controllers, freezer and membership are `cgroups-rs`. Ours is what it lacks (device
 //! rules on v2, descendants), or does in a way a container's start and end cannot use; each place says why.
 
+mod block;
+mod change;
 mod host;
 mod limits;
 
@@ -164,6 +166,17 @@ impl Cgroup {
             return Ok(text.lines().any(|l| l == "frozen 1"));
         }
         Ok(matches!(freezer.state().step("read freezer.state")?, cgroups_rs::freezer::FreezerState::Frozen))
+    }
+
+    /// The folder of each controller, by the name it has on v1.
+    pub fn controllers(&self) -> std::collections::BTreeMap<String, PathBuf> {
+        let one = |s: &Subsystem| (s.controller_name(), s.to_controller().path().to_owned());
+        self.group.subsystems().iter().map(one).collect()
+    }
+
+    /// Whether v2 alone is mounted.
+    pub fn unified(&self) -> bool {
+        self.group.v2()
     }
 
     /// Kills all members. Those that make others meanwhile are met again until nobody is left.

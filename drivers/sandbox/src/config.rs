@@ -178,6 +178,9 @@ pub struct Resources {
     pub cpu: Cpu,
     /// Processes.
     pub pids: Pids,
+    /// Block devices.
+    #[serde(rename = "blockIO")]
+    pub block_io: BlockIo,
 }
 
 /// `linux.resources.devices[]`.
@@ -207,11 +210,16 @@ pub struct Memory {
     pub swap: Option<i64>,
     /// Soft limit.
     pub reservation: Option<i64>,
+    /// 0 to 100.
+    pub swappiness: Option<u64>,
+    /// Members wait instead of being killed.
+    #[serde(rename = "disableOOMKiller")]
+    pub disable_oom_killer: bool,
 }
 
 /// `linux.resources.cpu`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Cpu {
     /// Weight.
     pub shares: Option<u64>,
@@ -219,6 +227,10 @@ pub struct Cpu {
     pub quota: Option<i64>,
     /// Microseconds.
     pub period: Option<u64>,
+    /// Microseconds.
+    pub realtime_runtime: Option<i64>,
+    /// Microseconds.
+    pub realtime_period: Option<u64>,
     /// CPU list.
     pub cpus: String,
     /// Node list.
@@ -231,6 +243,50 @@ pub struct Cpu {
 pub struct Pids {
     /// Most processes.
     pub limit: Option<i64>,
+}
+
+/// `linux.resources.blockIO`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct BlockIo {
+    /// 10 to 1000.
+    pub weight: Option<u16>,
+    /// The same by device.
+    pub weight_device: Vec<WeightDevice>,
+    /// Bytes a second.
+    pub throttle_read_bps_device: Vec<ThrottleDevice>,
+    /// Bytes a second.
+    pub throttle_write_bps_device: Vec<ThrottleDevice>,
+    /// Operations a second.
+    #[serde(rename = "throttleReadIOPSDevice")]
+    pub throttle_read_iops_device: Vec<ThrottleDevice>,
+    /// Operations a second.
+    #[serde(rename = "throttleWriteIOPSDevice")]
+    pub throttle_write_iops_device: Vec<ThrottleDevice>,
+}
+
+/// A block device's share.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct WeightDevice {
+    /// Major.
+    pub major: u64,
+    /// Minor.
+    pub minor: u64,
+    /// 10 to 1000.
+    pub weight: u16,
+}
+
+/// A block device's throttle.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ThrottleDevice {
+    /// Major.
+    pub major: u64,
+    /// Minor.
+    pub minor: u64,
+    /// A second.
+    pub rate: u64,
 }
 
 /// The `gantry.overlay` annotation: the root is an overlay mounted inside the container's own mount namespace, so that

@@ -17,6 +17,7 @@ mod making;
 mod network_records;
 mod place;
 mod pull;
+mod quota;
 mod records;
 mod reference;
 mod removal;
@@ -29,6 +30,7 @@ mod volumes;
 
 pub use limits::Limits;
 pub use network_records::FileNetworkRecords;
+pub use quota::sizes_supported;
 pub use records::FileRecords;
 pub use reference::Reference;
 pub use roots::OverlayRoots;

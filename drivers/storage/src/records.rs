@@ -154,6 +154,16 @@ impl Records for FileRecords {
         blocking(move || write_json(&folder, "state.json", &state, content(durability))).await
     }
 
+    async fn save_spec(
+        &self,
+        id: &ContainerId,
+        spec: &ContainerSpec,
+        durability: Durability,
+    ) -> Result<(), PortError> {
+        let (folder, spec) = (self.folder(id.as_str())?, spec.clone());
+        blocking(move || write_json(&folder, "spec.json", &spec, content(durability))).await
+    }
+
     fn directory(&self, id: &ContainerId) -> PathBuf {
         self.base.join(id.as_str())
     }
@@ -182,6 +192,9 @@ mod tests {
         std::fs::write(root.path().join("containers/cd34/state.json"), b"{}").unwrap();
         let (good, bad) = records.load_all().await.unwrap();
         assert_eq!((good.len(), good[0].state.name.as_str(), bad.len()), (1, "web", 1));
+        let restarted = ContainerSpec { restart: ("always".into(), 0), ..spec };
+        records.save_spec(&id, &restarted, Durability::Disk).await.unwrap();
+        assert_eq!(records.load(&id).await.unwrap().spec, restarted);
         assert_eq!(records.load_all().await.unwrap().1.len(), 0);
         records.remove(&id).await.unwrap();
         assert_eq!(records.load(&id).await.unwrap_err().kind, Kind::NotFound);

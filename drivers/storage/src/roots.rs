@@ -1,6 +1,7 @@
 //! Container roots: overlay folders over image layers.
 
 use crate::file::{blocking, discard, failed, sweep_discarded};
+use crate::quota::Quota;
 use crate::store::Store;
 use async_trait::async_trait;
 use contract::runtime::RootSpec;
@@ -16,12 +17,15 @@ use std::sync::Arc;
 pub struct OverlayRoots {
     base: PathBuf,
     store: Arc<Store>,
+    quota: Arc<Quota>,
 }
 
 impl OverlayRoots {
     /// Roots of this data root over the store's layers.
     pub fn new(data_root: impl AsRef<Path>, store: Arc<Store>) -> Self {
-        Self { base: data_root.as_ref().join("overlay"), store }
+        let base = data_root.as_ref().join("overlay");
+        let quota = Arc::new(Quota::new(&base));
+        Self { base, store, quota }
     }
 
     fn folder(&self, id: &ContainerId) -> Result<PathBuf, PortError> {
@@ -35,14 +39,16 @@ impl OverlayRoots {
     }
 }
 
+fn make_folder(folder: &Path) -> Result<(), PortError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o711).create(folder).map_err(failed("making", folder))
+}
+
 fn make(folder: &Path, lower: Vec<PathBuf>) -> Result<RootSpec, PortError> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
     let [upper, work, target] = ["diff", "work", "merged"].map(|name| folder.join(name));
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o711)
-        .create(folder)
-        .map_err(failed("making", folder))?;
+    make_folder(folder)?;
     let mut lower = lower;
     if lower.is_empty() {
         // Overlay wants a lower folder even for an image without layers.
@@ -74,25 +80,6 @@ fn remove(folder: &Path) -> Result<(), PortError> {
     discard(folder).map_err(failed("removing", folder))
 }
 
-/// Bytes of the files below a folder, those with several names counted once. What cannot be read counts nothing: it may
-/// be going while this looks.
-fn size(top: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let (mut folders, mut bytes, mut seen) = (vec![top.to_owned()], 0, std::collections::HashSet::new());
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
-            let Ok(about) = entry.metadata() else { continue };
-            if about.is_dir() {
-                folders.push(entry.path());
-            } else if about.nlink() == 1 || seen.insert(about.ino()) {
-                bytes += about.len();
-            }
-        }
-    }
-    bytes
-}
-
 #[async_trait]
 impl Roots for OverlayRoots {
     async fn ensure_root(&self, id: &ContainerId, image: &str) -> Result<RootSpec, PortError> {
@@ -101,18 +88,32 @@ impl Roots for OverlayRoots {
         blocking(move || make(&folder, lower)).await
     }
 
+    async fn limit_root(&self, id: &ContainerId, bytes: u64) -> Result<(), PortError> {
+        let (folder, quota) = (self.folder(id)?, Arc::clone(&self.quota));
+        blocking(move || {
+            make_folder(&folder)?;
+            let outcome = quota.limit(&folder, bytes);
+            if outcome.is_err() {
+                // Nothing is in it; a folder that stays is removed with what else was made of the container.
+                let _left = std::fs::remove_dir(&folder);
+            }
+            outcome
+        })
+        .await
+    }
+
     fn own_layer(&self, id: &ContainerId) -> PathBuf {
         self.base.join(id.as_str()).join("diff")
     }
 
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError> {
         let folder = self.folder(id)?;
-        blocking(move || remove(&folder)).await
-    }
-
-    async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError> {
-        let upper = self.folder(id)?.join("diff");
-        blocking(move || Ok(size(&upper))).await
+        let quota = Arc::clone(&self.quota);
+        blocking(move || {
+            quota.lift(&folder).map_err(failed("taking the limit from", &folder))?;
+            remove(&folder)
+        })
+        .await
     }
 
     async fn sweep(&self) -> Result<(), PortError> {

@@ -157,7 +157,8 @@ async fn steps(
 }
 
 /// What Docker finds out itself, before it has a task made.
-const DOCKERS_OWN: [&str; 8] = [
+const DOCKERS_OWN: [&str; 9] = [
+    "stat ",
     "unable to find user ",
     "unable to find group ",
     "Unable to find group ",

@@ -63,6 +63,19 @@ fn a_daemon_that_ends_leaves_the_restart_to_the_next_one() {
 }
 
 #[test]
+fn a_containers_own_pauses_take_the_place_of_dockers() {
+    let mut spec = policy("always", 0);
+    let seconds = Duration::from_secs;
+    spec.backoff = contract::record::Backoff { min: seconds(5), max: seconds(12), reset: seconds(100) };
+    let mut m = machine(Phase::Running);
+    for (ran, pause) in [(1, 5), (99, 10), (1, 12), (1, 12), (100, 5), (1, 10)] {
+        m.phase = Phase::Running;
+        let ended = Ended { ran: seconds(ran), ..ended(0) };
+        assert_eq!(m.exited(0, ended, &spec), Some(Next::After(seconds(pause))), "{ran}");
+    }
+}
+
+#[test]
 fn a_stopped_container_is_not_restarted_by_its_policy() {
     let mut m = machine(Phase::Running);
     assert_eq!(m.stop(), Verdict::Proceed);

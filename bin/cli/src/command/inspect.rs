@@ -121,13 +121,13 @@ impl Inspect {
             }
             Some("") => {
                 return refuse(
-                    "type is empty: must be one of \"container\", \"image\", \"network\", \"volume\""
+                    "type is empty: must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\""
                         .to_owned(),
                 );
             }
             Some(other) => {
                 return refuse(format!(
-                    "unknown type: {other:?}: must be one of \"container\", \"image\", \"network\", \"volume\""
+                    "unknown type: {other:?}: must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\""
                 ));
             }
         };

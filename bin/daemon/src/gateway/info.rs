@@ -13,7 +13,7 @@ pub async fn info(State(gateway): State<Shared>) -> Answer {
     let containers = gateway.engine.list();
     let count = |status: &str| containers.iter().filter(|c| c.status.as_str() == status).count();
     let images = gateway.engine.images().await?.len();
-    let limits = host.limits;
+    let limits = &host.limits;
     let (running, paused) = (count("running") + count("restarting"), count("paused"));
     let (daemon, proxies) = (&config.daemon, &config.registries.proxies);
     let metrics = tokio::runtime::Handle::current().metrics();
@@ -86,22 +86,14 @@ fn security(config: &Config) -> Vec<String> {
 
 /// What does not work here, and what is dangerous, in Docker's words.
 fn warnings(host: &Host, config: &Config) -> Vec<String> {
-    let limits = host.limits;
-    let missing = [
-        (limits.memory, "WARNING: No memory limit support"),
-        (limits.swap, "WARNING: No swap limit support"),
-        (limits.oom_kill_disable || host.cgroup_version == 2, "WARNING: No oom kill disable support"),
-        (limits.quota, "WARNING: No cpu cfs quota support"),
-        (limits.quota, "WARNING: No cpu cfs period support"),
-        (limits.shares, "WARNING: No cpu shares support"),
-        (limits.cpuset, "WARNING: No cpuset support"),
-        (host::forwards(), "WARNING: IPv4 forwarding is disabled"),
-    ];
     let mut out: Vec<String> = api(config);
     if config.defaults.seccomp != Seccomp::Builtin {
         out.push("WARNING: daemon is not using the default seccomp profile".to_owned());
     }
-    out.extend(missing.iter().filter(|(there, _)| !there).map(|(_, text)| (*text).to_owned()));
+    out.extend(host.limits.lacking().into_iter().map(str::to_owned));
+    if !host::forwards() {
+        out.push("WARNING: IPv4 forwarding is disabled".to_owned());
+    }
     out
 }
 

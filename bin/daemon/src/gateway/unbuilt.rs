@@ -6,12 +6,12 @@ use axum::http::{Method, StatusCode};
 const FIRST: [&str; 5] = ["build", "plugins", "swarm", "session", "distribution"];
 
 /// Docker's operations on one container that are not built, by their last part.
-const OF_CONTAINER: [&str; 4] = ["stats", "update", "checkpoints", "ws"];
+const OF_CONTAINER: [&str; 2] = ["checkpoints", "ws"];
 
 /// Operations on one container that are built; they come here when a name has a slash in it, as names of images have.
-const BUILT: [&str; 17] = [
+const BUILT: [&str; 19] = [
     "json", "start", "stop", "restart", "kill", "wait", "rename", "pause", "unpause", "resize", "top",
-    "logs", "attach", "exec", "archive", "changes", "export",
+    "logs", "attach", "exec", "archive", "changes", "export", "stats", "update",
 ];
 
 /// Status and text for a request that no handler took.
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_names_itself_and_what_docker_has_not_is_no_page() {
-        for path in ["/build", "/session", "/containers/web/update"] {
+        for path in ["/build", "/session", "/containers/web/checkpoints"] {
             let wanted = (501, format!("gantry does not support POST {path} yet"));
             assert_eq!(told(Method::POST, path), wanted);
         }

@@ -9,7 +9,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use contract::PortError;
 use contract::image::ImageSummary;
-use contract::volume::{LOCAL, Volume};
+use contract::volume::Volume;
 use serde_json::{Value, json as object};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -98,12 +98,10 @@ fn images(all: &[ImageSummary], containers: &[Arc<Snapshot>]) -> Vec<Value> {
 }
 
 fn used(volume: &Volume, size: i64, users: usize) -> Value {
-    let seconds = jiff::Timestamp::from_second(volume.created_ns.div_euclid(1_000_000_000));
-    object!({
-        "CreatedAt": seconds.map_or_else(|_| String::new(), |t| t.to_string()), "Driver": LOCAL,
-        "Labels": volume.labels, "Mountpoint": volume.mountpoint, "Name": volume.name, "Options": volume.options,
-        "Scope": "local", "UsageData": { "Size": size, "RefCount": users },
-    })
+    let mut line = super::volumes::render(volume);
+    let usage = object!({ "Size": size, "RefCount": users });
+    line.as_object_mut().and_then(|m| m.insert("UsageData".into(), usage));
+    line
 }
 
 /// There is no build cache, so nothing of it is in the way.

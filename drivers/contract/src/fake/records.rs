@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// Container records. Verbs: `load_all`, `load`, `create`, `save_state`, `remove`.
+/// Container records. Verbs: `load_all`, `load`, `create`, `save_state`, `save_spec`, `remove`.
 pub struct FakeRecords {
     script: Script,
     spools: Arc<FakeSpools>,
@@ -68,6 +68,22 @@ impl Records for FakeRecords {
         }
     }
 
+    async fn save_spec(
+        &self,
+        id: &ContainerId,
+        spec: &ContainerSpec,
+        _: Durability,
+    ) -> Result<(), PortError> {
+        self.script.at("save_spec", id.as_str()).await?;
+        match lock(&self.map).get_mut(id.as_str()) {
+            Some(record) => {
+                record.spec = spec.clone();
+                Ok(())
+            }
+            None => Err(PortError::new(Kind::NotFound, format!("no folder of {id}"))),
+        }
+    }
+
     fn directory(&self, id: &ContainerId) -> PathBuf {
         PathBuf::from("/containers").join(id.as_str())
     }
@@ -80,7 +96,7 @@ impl Records for FakeRecords {
     }
 }
 
-/// Container roots. Verbs: `ensure_root`, `remove_root`.
+/// Container roots. Verbs: `limit_root`, `ensure_root`, `remove_root`.
 pub struct FakeRoots {
     script: Script,
     made: Mutex<BTreeSet<String>>,
@@ -111,6 +127,12 @@ impl Roots for FakeRoots {
         })
     }
 
+    async fn limit_root(&self, id: &ContainerId, _: u64) -> Result<(), PortError> {
+        self.script.at("limit_root", id.as_str()).await?;
+        lock(&self.made).insert(id.to_string());
+        Ok(())
+    }
+
     fn own_layer(&self, id: &ContainerId) -> PathBuf {
         PathBuf::from("/roots").join(id.as_str()).join("upper")
     }
@@ -119,10 +141,6 @@ impl Roots for FakeRoots {
         self.script.at("remove_root", id.as_str()).await?;
         lock(&self.made).remove(id.as_str());
         Ok(())
-    }
-
-    async fn own_size(&self, id: &ContainerId) -> Result<u64, PortError> {
-        self.script.at("own_size", id.as_str()).await.map(|()| 0)
     }
 
     async fn sweep(&self) -> Result<(), PortError> {

@@ -2,7 +2,9 @@ use super::{FakeSpools, Script, lock};
 use crate::error::{Kind, PortError};
 use crate::id::{ContainerId, ExecId};
 use crate::log::Stream;
+use crate::record::Resources;
 use crate::runtime::{Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus};
+use crate::usage::{Shortage, Usage};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -23,6 +25,8 @@ struct Sandbox {
     signals: Vec<i32>,
     ignores: Vec<i32>,
     execs: HashMap<String, Option<i32>>,
+    limits: Resources,
+    shortage: Shortage,
     /// Sessions that end with their client.
     bound: HashSet<String>,
 }
@@ -37,7 +41,7 @@ struct State {
 }
 
 /// Shims and what they leave. Verbs: `ensure_created`, `ensure_started`, `status`, `exited`, `signal`, `set_frozen`,
-/// `exec`, `runtime_remove`.
+/// `exec`, `change_limits`, `usage`, `runtime_remove`.
 ///
 /// A main process ends by [`FakeRuntime::exit`], or by a signal it does not ignore.
 pub struct FakeRuntime {
@@ -130,6 +134,20 @@ impl FakeRuntime {
         lock(&self.state).sandboxes.get(id).map(|s| s.signals.clone()).unwrap_or_default()
     }
 
+    /// The limits that are in force.
+    pub fn limits(&self, id: &str) -> Option<Resources> {
+        lock(&self.state).sandboxes.get(id).map(|s| s.limits.clone())
+    }
+
+    /// The kernel kills a member other than the main process for memory.
+    pub fn kill_member(&self, id: &str) {
+        self.change(|s| {
+            if let Some(sandbox) = s.sandboxes.get_mut(id) {
+                sandbox.shortage.kills += 1;
+            }
+        });
+    }
+
     async fn until<T>(&self, mut look: impl FnMut(&State) -> Option<T>) -> T {
         let mut changed = self.changed.subscribe();
         loop {
@@ -167,6 +185,8 @@ impl Runtime for FakeRuntime {
                 signals: Vec::new(),
                 ignores: Vec::new(),
                 execs: HashMap::new(),
+                limits: spec.container.resources.clone(),
+                shortage: Shortage::default(),
                 bound: HashSet::new(),
             };
             let sandbox = s.sandboxes.entry(id.clone()).or_insert(fresh);
@@ -178,6 +198,8 @@ impl Runtime for FakeRuntime {
                 Some(Shim::Ended) | None => {
                     (sandbox.shim, sandbox.pid, sandbox.ignores) = (Some(Shim::Gate), pid, ignores);
                     sandbox.signals.clear();
+                    (sandbox.limits, sandbox.shortage) =
+                        (spec.container.resources.clone(), Shortage::default());
                     s.exits.remove(id);
                 }
             }
@@ -324,6 +346,30 @@ impl Runtime for FakeRuntime {
 
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {
         self.living(id, |s| vec![s.pid])
+    }
+
+    async fn change_limits(
+        &self,
+        id: &ContainerId,
+        _from: &Resources,
+        to: &Resources,
+    ) -> Result<(), PortError> {
+        self.script.at("change_limits", id.as_str()).await?;
+        self.living(id, |s| s.limits = to.clone())
+    }
+
+    async fn usage(&self, id: &ContainerId, _: Option<i32>) -> Result<Usage, PortError> {
+        self.script.at("usage", id.as_str()).await?;
+        self.living(id, |_| Usage { at_ns: 1, ..Usage::default() })
+    }
+
+    async fn shortage(&self, id: &ContainerId, told: Shortage) -> Result<Shortage, PortError> {
+        let runs = |s: &Sandbox| matches!(s.shim, Some(Shim::Running | Shim::Paused));
+        self.until(|s| match s.sandboxes.get(id.as_str()).filter(|s| runs(s)) {
+            Some(sandbox) => (sandbox.shortage != told).then_some(Ok(sandbox.shortage)),
+            None => Some(Err(away(id))),
+        })
+        .await
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<(), PortError> {

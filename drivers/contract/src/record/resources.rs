@@ -24,12 +24,12 @@ pub struct Resources {
     pub cpuset_cpus: String,
     /// Memory node list.
     pub cpuset_mems: String,
-    /// Processes.
-    pub pids_limit: i64,
+    /// Most processes; 0 and less = no limit; `None` = not asked for.
+    pub pids_limit: Option<i64>,
     /// 0 to 100; `None` = the kernel's.
     pub swappiness: Option<i64>,
-    /// Processes wait instead of being killed for memory (v1 only).
-    pub oom_kill_disable: bool,
+    /// Processes wait instead of being killed for memory; `None` where the kernel cannot do that (cgroup v2).
+    pub oom_kill_disable: Option<bool>,
     /// Microseconds.
     pub rt_period: i64,
     /// Microseconds.

@@ -1,7 +1,7 @@
 //! The Linux section: namespaces, cgroup, devices, hidden paths.
 
 use super::{Given, HostFacts, devices};
-use contract::record::{Namespaces, Resources};
+use contract::record::Namespaces;
 use contract::runtime::SandboxSpec;
 use serde_json::{Map, Value, json};
 
@@ -24,7 +24,10 @@ pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/s
 /// The `linux` object.
 pub fn section(spec: &SandboxSpec, host: &HostFacts, given: &Given) -> Value {
     let c = &spec.container;
-    let mut resources = limits(&c.resources);
+    let mut resources = super::limits::resources(&c.resources);
+    if let Some(block_io) = &given.block_io {
+        resources.insert("blockIO".into(), block_io.clone());
+    }
     let rules = match c.privileged {
         true => json!([{ "allow": true, "access": "rwm" }]),
         false => devices::rules(&given.devices, &c.device_rules),
@@ -38,7 +41,7 @@ pub fn section(spec: &SandboxSpec, host: &HostFacts, given: &Given) -> Value {
     sysctl.extend(c.sysctls.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))));
     let mut out = json!({
         "namespaces": namespaces(spec),
-        "cgroupsPath": format!("{}/{}", host.cgroup_parent.trim_end_matches('/'), c.id),
+        "cgroupsPath": super::limits::group(c, host),
         "resources": resources,
         "sysctl": sysctl,
         "rootfsPropagation": "rprivate",
@@ -98,48 +101,4 @@ fn namespaces(spec: &SandboxSpec) -> Vec<Value> {
 pub fn masked(throttles: &[String]) -> Vec<&str> {
     let fixed = MASKED.iter().chain(&MASKED_SYS).copied();
     fixed.chain(throttles.iter().map(String::as_str)).collect()
-}
-
-fn limits(r: &Resources) -> Map<String, Value> {
-    let mut out = Map::new();
-    let mut memory = Map::new();
-    if r.memory > 0 {
-        memory.insert("limit".into(), r.memory.into());
-        // Docker's default: as much swap as memory.
-        let swap = if r.memory_swap == 0 { r.memory.saturating_mul(2) } else { r.memory_swap };
-        memory.insert("swap".into(), swap.into());
-    }
-    if r.memory_reservation > 0 {
-        memory.insert("reservation".into(), r.memory_reservation.into());
-    }
-    if !memory.is_empty() {
-        out.insert("memory".into(), memory.into());
-    }
-    let mut cpu = Map::new();
-    if r.cpu_shares > 0 {
-        cpu.insert("shares".into(), r.cpu_shares.into());
-    }
-    let (mut period, mut quota) = (r.cpu_period, r.cpu_quota);
-    if r.nano_cpus > 0 {
-        period = 100_000;
-        quota = r.nano_cpus / 10_000;
-    }
-    if period > 0 {
-        cpu.insert("period".into(), period.into());
-    }
-    if quota > 0 {
-        cpu.insert("quota".into(), quota.into());
-    }
-    for (key, value) in [("cpus", &r.cpuset_cpus), ("mems", &r.cpuset_mems)] {
-        if !value.is_empty() {
-            cpu.insert(key.into(), value.clone().into());
-        }
-    }
-    if !cpu.is_empty() {
-        out.insert("cpu".into(), cpu.into());
-    }
-    if r.pids_limit > 0 {
-        out.insert("pids".into(), json!({ "limit": r.pids_limit }));
-    }
-    out
 }

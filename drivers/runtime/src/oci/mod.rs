@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod devices;
+pub mod limits;
 mod linux;
 mod mounts;
 pub mod seccomp;
@@ -41,6 +42,8 @@ pub struct Given {
     pub init: Option<PathBuf>,
     /// `linux.seccomp`, where the engine's own policy does not serve.
     pub seccomp: Option<Value>,
+    /// `linux.resources.blockIO`, its devices by number.
+    pub block_io: Option<Value>,
 }
 
 /// Whether the container asked for no new privileges.

@@ -66,6 +66,12 @@ pub struct Lent {
     pub target: String,
     /// No writing.
     pub read_only: bool,
+    /// Without what is mounted below the source.
+    #[serde(default)]
+    pub top_only: bool,
+    /// Where it is read-only, what is mounted below stays writable.
+    #[serde(default)]
+    pub writable_below: bool,
 }
 
 /// What was entered.
@@ -193,12 +199,16 @@ fn source(lent: &Lent) -> Result<(OwnedFd, Shape), LaunchError> {
         file = tree::resolve(&file, &lent.below)?;
     }
     let shape = if tree::kind_of(&file)? == SFlag::S_IFDIR { Shape::Folder } else { Shape::File };
-    Ok((detached::copy(&file, Reach::Tree)?, shape))
+    let reach = if lent.top_only { Reach::One } else { Reach::Tree };
+    Ok((detached::copy(&file, reach)?, shape))
 }
 
 fn lend(root: &OwnedFd, lent: &Lent, copy: &OwnedFd, shape: Shape) -> Result<(), LaunchError> {
     let target = tree::ensure(root, &lent.target, shape)?;
-    let flags = if lent.read_only { Flags::MOUNT_ATTR_RDONLY } else { Flags::empty() };
-    detached::change(copy, Reach::Tree, flags, Some(Propagation::Private))?;
+    detached::change(copy, Reach::Tree, Flags::empty(), Some(Propagation::Private))?;
+    if lent.read_only {
+        let reach = if lent.writable_below { Reach::One } else { Reach::Tree };
+        detached::change(copy, reach, Flags::MOUNT_ATTR_RDONLY, None)?;
+    }
     detached::attach(copy, &target)
 }

@@ -132,3 +132,25 @@ pub const X32: &[(&str, u32)] = &[
     ("setsockopt", 541), ("getsockopt", 542), ("io_setup", 543), ("io_submit", 544), ("execveat", 545),
     ("preadv2", 546), ("pwritev2", 547),
 ];
+
+/// 32-bit calls that stand for many by their first argument (include/uapi/linux/{net,ipc}.h): number of the one, and names
+/// with their argument.
+#[rustfmt::skip]
+pub const MULTIPLEXED: [(u32, &[(&str, u64)]); 2] = [
+    (
+        102,
+        &[
+            ("socket", 1), ("bind", 2), ("connect", 3), ("listen", 4), ("accept", 5), ("getsockname", 6),
+            ("getpeername", 7), ("socketpair", 8), ("send", 9), ("recv", 10), ("sendto", 11), ("recvfrom", 12),
+            ("shutdown", 13), ("setsockopt", 14), ("getsockopt", 15), ("sendmsg", 16), ("recvmsg", 17),
+            ("accept4", 18), ("recvmmsg", 19), ("sendmmsg", 20),
+        ],
+    ),
+    (
+        117,
+        &[
+            ("semop", 1), ("semget", 2), ("semctl", 3), ("semtimedop", 4), ("msgsnd", 11), ("msgrcv", 12),
+            ("msgget", 13), ("msgctl", 14), ("shmat", 21), ("shmdt", 22), ("shmget", 23), ("shmctl", 24),
+        ],
+    ),
+];

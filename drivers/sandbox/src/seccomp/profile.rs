@@ -20,52 +20,6 @@ const LOG: u32 = 0x7ffc_0000;
 /// The kernel's limit on a program (BPF_MAXINSNS).
 const MOST: usize = 4096;
 
-/// 32-bit calls that stand for many by their first argument: number of the one, and names with their argument.
-const MULTIPLEXED: [(u32, &[(&str, u64)]); 2] = [
-    (
-        102,
-        &[
-            ("socket", 1),
-            ("bind", 2),
-            ("connect", 3),
-            ("listen", 4),
-            ("accept", 5),
-            ("getsockname", 6),
-            ("getpeername", 7),
-            ("socketpair", 8),
-            ("send", 9),
-            ("recv", 10),
-            ("sendto", 11),
-            ("recvfrom", 12),
-            ("shutdown", 13),
-            ("setsockopt", 14),
-            ("getsockopt", 15),
-            ("sendmsg", 16),
-            ("recvmsg", 17),
-            ("accept4", 18),
-            ("recvmmsg", 19),
-            ("sendmmsg", 20),
-        ],
-    ),
-    (
-        117,
-        &[
-            ("semop", 1),
-            ("semget", 2),
-            ("semctl", 3),
-            ("semtimedop", 4),
-            ("msgsnd", 11),
-            ("msgrcv", 12),
-            ("msgget", 13),
-            ("msgctl", 14),
-            ("shmat", 21),
-            ("shmdt", 22),
-            ("shmget", 23),
-            ("shmctl", 24),
-        ],
-    ),
-];
-
 /// A compiled policy.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -184,7 +138,7 @@ fn rules(
                 }
             }
             if numbers == Numbers::Compat && conditions.is_empty() && answer != default {
-                for (number, which) in MULTIPLEXED {
+                for (number, which) in names::MULTIPLEXED {
                     for (_, value) in which.iter().filter(|(n, _)| n == name) {
                         let one =
                             Condition { argument: 0, comparison: Comparison::Masked(0xffff), value: *value };

@@ -151,8 +151,8 @@ impl Inside {
                 changes::layer(self, own, &mut packer).and_then(|()| packer.finish()).map_err(broken)
             }
             Work::Usage(folders) => {
-                let sizes = folders.iter().map(|f| usage::below(f)).collect::<io::Result<Vec<_>>>();
-                self.report(&mut output, &Report::Sizes(sizes.map_err(broken)?))
+                let sizes = folders.iter().map(|f| usage::below(f)).collect();
+                self.report(&mut output, &Report::Sizes(sizes))
             }
         }
     }
@@ -197,7 +197,13 @@ impl Inside {
             if member.kind.is_pax_global_extensions() {
                 continue;
             }
-            into.member(&member, &mut members.content())?;
+            into.member(&member, &mut members.content()).map_err(|e| {
+                let shown = String::from_utf8_lossy(&member.path);
+                match e.raw_os_error() {
+                    None => e,
+                    Some(_) => io::Error::new(e.kind(), format!("{shown}: {}", words(&e))),
+                }
+            })?;
         }
         into.finish()?;
         // A client that is still writing when nobody reads any more would report that.

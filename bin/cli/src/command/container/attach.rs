@@ -33,10 +33,10 @@ impl Attach {
         let found = client.get(&format!("/containers/{}/json", encode(&self.container))).await?;
         let is = |path: &str| found.pointer(path).and_then(Value::as_bool).unwrap_or_default();
         let refusal = match () {
-            () if !is("/State/Running") => Some("cannot attach to a stopped container, start it first"),
-            () if is("/State/Paused") => Some("cannot attach to a paused container, unpause it first"),
+            () if !is("/State/Running") => Some("You cannot attach to a stopped container, start it first"),
+            () if is("/State/Paused") => Some("You cannot attach to a paused container, unpause it first"),
             () if is("/State/Restarting") => {
-                Some("cannot attach to a restarting container, wait until it is running")
+                Some("You cannot attach to a restarting container, wait until it is running")
             }
             () => None,
         };

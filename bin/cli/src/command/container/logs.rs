@@ -43,14 +43,17 @@ impl Logs {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
         let now = Timestamp::now();
-        let time = |text: &Option<String>| text.as_deref().map(|text| units::api_time(text, now)).transpose();
+        let time = |name: &str, text: &Option<String>| {
+            let time = text.as_deref().map(|text| units::api_time(text, now)).transpose();
+            time.map_err(|error| CommandError::Refused(format!("invalid value for {name:?}: {error}")))
+        };
         let flag = |yes: bool| yes.then(|| "1".to_owned());
         let query = query(&[
             ("stdout", flag(true)),
             ("stderr", flag(true)),
             ("follow", flag(self.follow)),
-            ("since", time(&self.since)?),
-            ("until", time(&self.until)?),
+            ("since", time("since", &self.since)?),
+            ("until", time("until", &self.until)?),
             ("tail", Some(self.tail)),
             ("timestamps", flag(self.timestamps)),
             ("details", flag(self.details)),

@@ -49,9 +49,9 @@ impl Port {
             found.iter().for_each(|(port, host)| output::line(format!("{port} -> {host}")));
             return Ok(0);
         };
-        let wanted = if wanted.contains('/') { wanted } else { format!("{wanted}/tcp") };
+        let port = if wanted.contains('/') { wanted.clone() } else { format!("{wanted}/tcp") };
         let hosts: Vec<&String> =
-            found.iter().filter(|(port, _)| *port == wanted).map(|(_, host)| host).collect();
+            found.iter().filter(|(known, _)| *known == port).map(|(_, host)| host).collect();
         if hosts.is_empty() {
             let text = format!("Error: No public port '{wanted}' published for {}", self.container);
             return Err(CommandError::Refused(text));

@@ -3,7 +3,8 @@
 use bollard::query_parameters::RenameContainerOptions;
 use clap::Args;
 
-use crate::{client::Client, error::CommandError};
+use crate::client::{Client, ClientError};
+use crate::error::CommandError;
 
 /// Gives a container another name.
 #[derive(Debug, Args)]
@@ -18,7 +19,13 @@ impl Rename {
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
         let options = RenameContainerOptions { name: self.new_name };
         let renamed = client.docker()?.rename_container(&self.container, options).await;
-        renamed.map_err(|error| client.because(error))?;
-        Ok(0)
+        let Err(error) = renamed else { return Ok(0) };
+        match client.because(error) {
+            refusal @ ClientError::Daemon { .. } => Err(CommandError::Refused(format!(
+                "{refusal}\nError: failed to rename container named {}",
+                self.container
+            ))),
+            other => Err(other.into()),
+        }
     }
 }

@@ -3,8 +3,10 @@
 use super::super::OptionError;
 use crate::units;
 
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// The `key=value` lines of a file; a bare key takes the value `lookup` has, if there is a lookup.
-fn read(path: &str, lookup: Option<&dyn Fn(&str) -> Option<String>>) -> Result<Vec<String>, OptionError> {
+fn read(path: &str, lookup: Option<Lookup<'_>>) -> Result<Vec<String>, OptionError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| OptionError::File { path: path.to_owned(), why: units::errno(&error) })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

@@ -4,15 +4,19 @@ mod archive;
 mod commit;
 mod lifecycle;
 mod prune;
+mod stats;
 mod streams;
 mod top;
+mod update;
 
 pub use archive::*;
 pub use commit::commit;
 pub use lifecycle::*;
 pub use prune::prune;
+pub use stats::stats;
 pub use streams::*;
 pub use top::top;
+pub use update::update;
 
 use crate::gateway::create::{self, Defaults, Sources};
 use crate::gateway::filter::{Filter, KNOWN};
@@ -84,9 +88,10 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
     let body: ContainerCreateBody = serde_json::from_value(create::without_mounts(&raw))
         .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
-    let warnings = create::warnings(&body);
     let config = gateway.live.get();
-    let mut spec = create::resolve(body, raw, &image, &Defaults::of(&config, &gateway.host.name))?;
+    let defaults = Defaults::of(&config, &gateway.host);
+    let warnings = create::warnings(&body, &raw, &defaults);
+    let mut spec = create::resolve(body, raw, &image, &defaults)?;
     create::fill(&mut spec, &config);
     let id = |name: &str| gateway.engine.find(name).ok().map(|other| other.spec.id.clone());
     create::settle_namespaces(&mut spec.namespaces, id);

@@ -2,10 +2,12 @@
 //! options are.
 
 use super::Runtimes;
+use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
 use contract::record::ContainerSpec;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// Daemon-wide settings that a request falls back to.
 #[derive(Debug, Clone)]
@@ -20,6 +22,10 @@ pub struct Defaults {
     pub publish: Ipv4Addr,
     /// This machine's name, which containers on its network share.
     pub hostname: String,
+    /// What the kernel can limit.
+    pub limits: Arc<Limits>,
+    /// Bytes that a container's own layer may take.
+    pub storage_size: Option<u64>,
     /// Runtimes by name.
     pub runtimes: Runtimes,
     /// Who shares a container's System V IPC, in Docker's word.
@@ -32,13 +38,15 @@ pub struct Defaults {
 
 impl Defaults {
     /// Of a daemon on this machine.
-    pub fn of(config: &Config, hostname: &str) -> Self {
+    pub fn of(config: &Config, host: &Host) -> Self {
         Self {
             log_driver: config.defaults.log_driver.clone(),
             log_opts: config.defaults.log_opts.clone(),
             shm_size: config.defaults.shm_size,
             publish: config.bridge.ip,
-            hostname: hostname.to_owned(),
+            hostname: host.name.clone(),
+            limits: Arc::clone(&host.limits),
+            storage_size: config.daemon.storage_size,
             runtimes: Runtimes {
                 names: config.defaults.runtimes.keys().cloned().collect(),
                 default: config.defaults.default_runtime.clone(),

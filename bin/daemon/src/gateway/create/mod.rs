@@ -15,6 +15,7 @@ mod restart;
 pub use attachments::attachment;
 pub use defaults::{Defaults, fill};
 pub use isolation::{Runtimes, settle as settle_namespaces};
+pub use limits::{Limited, Purpose, resources};
 pub use mounts::{Sources, fill as mount, without_mounts};
 pub use refuse::option as unsupported;
 pub use restart::known as known_restart_policy;
@@ -113,7 +114,9 @@ pub fn resolve(
         dns_search: host.dns_search.clone().unwrap_or_default(),
         dns_options: host.dns_options.clone().unwrap_or_default(),
         shm_size: host.shm_size.filter(|n| *n > 0).unwrap_or(defaults.shm_size),
-        resources: limits::resources(&host)?,
+        resources: limited(&host, &request, defaults)?.0,
+        cgroup_parent: limits::cgroup_parent(&host),
+        storage_size: limits::storage_size(&host, defaults.storage_size)?,
         ulimits: host
             .ulimits
             .clone()
@@ -122,7 +125,7 @@ pub fn resolve(
             .map(|u| (u.name.unwrap_or_default(), u.soft.unwrap_or(0), u.hard.unwrap_or(0)))
             .collect(),
         sysctls: host.sysctls.clone().unwrap_or_default().into_iter().collect(),
-        oom_score_adj: i32::try_from(host.oom_score_adj.unwrap_or(0)).unwrap_or(0),
+        oom_score_adj: limits::oom_score_adj(&host)?,
         console_size: console_size(&host),
         auto_remove: host.auto_remove.unwrap_or(false),
         restart: restart::policy(&host)?,
@@ -148,14 +151,21 @@ fn console_size(host: &HostConfig) -> Option<(u16, u16)> {
     }
 }
 
+/// The limits of a whole request.
+fn limited(host: &HostConfig, request: &Value, defaults: &Defaults) -> Result<limits::Limited, PortError> {
+    let raw = request.get("HostConfig").unwrap_or(&Value::Null);
+    limits::resources(host, raw, &defaults.limits, Purpose::Create)
+}
+
 /// What a user should know of a request that is honoured all the same.
-pub fn warnings(body: &ContainerCreateBody) -> Vec<&'static str> {
-    let host = body.host_config.as_ref();
-    let on_host = host.and_then(|h| h.network_mode.as_deref()) == Some("host");
-    let mut out = host.map(isolation::warnings).unwrap_or_default();
-    let published = host.and_then(|h| h.port_bindings.as_ref()).is_some_and(|p| !p.is_empty());
-    if on_host && published {
-        out.push("Published ports are discarded when using host network mode");
+pub fn warnings(body: &ContainerCreateBody, request: &Value, defaults: &Defaults) -> Vec<String> {
+    let host = body.host_config.clone().unwrap_or_default();
+    // A request that is refused is told why by who resolves it.
+    let mut out = limited(&host, request, defaults).map(|(_, warnings)| warnings).unwrap_or_default();
+    out.extend(isolation::warnings(&host).into_iter().map(str::to_owned));
+    let on_host = host.network_mode.as_deref() == Some("host");
+    if on_host && host.port_bindings.as_ref().is_some_and(|p| !p.is_empty()) {
+        out.push("Published ports are discarded when using host network mode".into());
     }
     out
 }

@@ -16,6 +16,8 @@ fn create(body: Value) -> Result<ContainerSpec, PortError> {
         shm_size: 1 << 26,
         hostname: "box".into(),
         publish: std::net::Ipv4Addr::UNSPECIFIED,
+        limits: Default::default(),
+        storage_size: None,
         runtimes: Runtimes::default(),
         ipc: "private".into(),
         cgroupns: "private".into(),

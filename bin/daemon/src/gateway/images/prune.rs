@@ -72,7 +72,7 @@ pub async fn prune(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> 
         }
     }
     let reclaimed = freed(&all, &engine.images().await?);
-    engine.images_pruned(reclaimed);
+    engine.pruned("image", reclaimed);
     let lines: Vec<Value> = gone.iter().map(line).collect();
     let lines = if lines.is_empty() { Value::Null } else { lines.into() };
     Ok(json(&object!({ "ImagesDeleted": lines, "SpaceReclaimed": reclaimed })))

@@ -63,6 +63,9 @@ fn host_config(spec: &ContainerSpec) -> Value {
     let mut set = |key: &str, value: Value| {
         out.insert(key.to_owned(), value);
     };
+    for (key, value) in super::resources::resources(spec) {
+        set(key, value);
+    }
     set("LogConfig", json!({ "Type": spec.log_driver, "Config": spec.log_opts }));
     set("NetworkMode", spec.network_mode.clone().into());
     set("RestartPolicy", json!({ "Name": spec.restart.0, "MaximumRetryCount": spec.restart.1 }));

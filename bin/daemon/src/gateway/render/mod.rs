@@ -5,10 +5,13 @@ mod inspect;
 mod isolation;
 mod mounts;
 mod network;
+mod resources;
+mod stats;
 mod summary;
 
 pub use inspect::{config, inspect};
 pub use network::network_id;
+pub use stats::stats;
 pub use summary::{Port, ports, summary};
 
 use contract::network::{PortBinding, Protocol};

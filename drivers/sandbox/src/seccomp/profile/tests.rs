@@ -12,7 +12,7 @@ fn verdict(code: &[Filter], arch: u32, call: u32, arguments: [u64; 2]) -> u32 {
             LOAD if f.k == NUMBER => value = call,
             LOAD => {
                 let word = arguments[(f.k as usize - 16) / 8];
-                value = if f.k % 8 == 0 { word as u32 } else { (word >> 32) as u32 };
+                value = if f.k.is_multiple_of(8) { word as u32 } else { (word >> 32) as u32 };
             }
             AND => value &= f.k,
             RETURN => return f.k,
