@@ -256,7 +256,7 @@ fn networks_and_attachments_outlive_the_daemon() {
     gantry.docker(["network", "create", "own"]).ok();
     sleeper(&gantry, "aa", &["--network", "own"]);
     sleeper(&gantry, "bb", &["--network", "own"]);
-    gantry.docker(["network", "connect", "bridge", "b"]).ok();
+    gantry.docker(["network", "connect", "bridge", "bb"]).ok();
     gantry.crash();
     assert!(reaches(&gantry, "aa", &address(&gantry, "bb", "own")));
     assert!(reaches(&gantry, "aa", "bb"), "names are answered again");

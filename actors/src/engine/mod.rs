@@ -52,6 +52,15 @@ impl Member for Logs {
     fn started(&mut self, _: &mut Ctx<Self>) {}
 }
 
+/// What the daemon's configuration says of networks.
+#[derive(Debug, Clone)]
+pub struct NetworkDefaults {
+    /// The default bridge.
+    pub bridge: BridgeSpec,
+    /// Where new networks get their subnets from; none = Docker's pools.
+    pub pools: Vec<Pool>,
+}
+
 /// All operations.
 #[derive(Clone)]
 pub struct Engine {
@@ -70,7 +79,11 @@ fn away(error: Unavailable) -> PortError {
 
 impl Engine {
     /// Starts the tree. Containers found on disk are adopted by [`Engine::recover`].
-    pub fn launch(ports: Ports, bridge: BridgeSpec, registry: Registry) -> Self {
+    pub fn launch(ports: Ports, networks: NetworkDefaults, registry: Registry) -> Self {
+        let NetworkDefaults { bridge, mut pools } = networks;
+        if pools.is_empty() {
+            pools = default_pools();
+        }
         let shared = Arc::new(Shared::new(ports, bridge.clone(), registry.clone()));
         let intensity = Intensity { max_respawns: 5, window: Duration::from_secs(60) };
         let backoff = Backoff { min: Duration::from_millis(50), max: Duration::from_secs(2) };
@@ -91,7 +104,7 @@ impl Engine {
         shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
         open(&shared, Arc::new(default_spec(&bridge)));
-        Self { shared, events, images, networks, pools: Arc::new(default_pools()), containers, root }
+        Self { shared, events, images, networks, pools: Arc::new(pools), containers, root }
     }
 
     /// Resolves when the root gave up: the daemon is to exit and be restarted.

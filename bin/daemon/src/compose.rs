@@ -1,10 +1,10 @@
 //! The composition root: every driver is built here and handed to the actors as a port.
 
 use crate::live::Live;
-use actors::Ports;
+use actors::{NetworkDefaults, Pool, Ports};
 use anyhow::Context as _;
 use config::Config;
-use contract::network::{BridgePolicy, BridgeSpec};
+use contract::network::{BridgePolicy, BridgeSpec, Subnet};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
 use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
@@ -43,6 +43,12 @@ pub fn bridge(config: &Config) -> BridgeSpec {
     let policy =
         BridgePolicy { internal: false, icc: own.icc, masquerade: own.masquerade, forward: own.forward };
     BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu, policy }
+}
+
+/// What is configured of networks.
+pub fn networks(config: &Config) -> NetworkDefaults {
+    let pool = |p: &config::Pool| Pool { base: Subnet::around(p.base.0, p.base.1), size: p.size };
+    NetworkDefaults { bridge: bridge(config), pools: config.bridge.pools.iter().map(pool).collect() }
 }
 
 /// Every driver.

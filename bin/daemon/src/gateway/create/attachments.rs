@@ -54,8 +54,11 @@ fn is_user_made(mode: &str) -> bool {
 
 /// What is asked of one network.
 pub fn attachment(settings: &EndpointSettings) -> Result<Attachment, PortError> {
-    if settings.driver_opts.as_ref().is_some_and(|m| !m.is_empty()) {
-        return Err(refuse::option("DriverOpts of a network's attachment"));
+    let options: BTreeMap<String, String> =
+        settings.driver_opts.clone().unwrap_or_default().into_iter().collect();
+    // What is Docker's own has a meaning; what is not is the user's.
+    if let Some(known) = options.keys().find(|k| k.starts_with("com.docker.network.")) {
+        return Err(refuse::option(&format!("the attachment option {known}")));
     }
     let ipam = settings.ipam_config.clone().unwrap_or_default();
     if ipam.ipv6_address.as_deref().is_some_and(|a| !a.is_empty()) {
@@ -80,6 +83,7 @@ pub fn attachment(settings: &EndpointSettings) -> Result<Attachment, PortError> 
         mac: checked_mac(settings.mac_address.as_deref().unwrap_or_default())?,
         aliases: settings.aliases.clone().unwrap_or_default(),
         links: links?,
+        driver_options: options,
         gateway_priority: settings.gw_priority.unwrap_or(0),
     })
 }

@@ -57,7 +57,8 @@ fn one(snapshot: &Snapshot, name: &str, asked: &Attachment) -> Value {
     let gateway = endpoint.filter(|e| !e.bridge.policy.internal).map(|e| e.bridge.gateway.to_string());
     json!({
         "IPAMConfig": ipam, "Links": or_null(links), "Aliases": or_null(asked.aliases.clone()),
-        "MacAddress": endpoint.map(|e| e.mac.clone()).unwrap_or_default(), "DriverOpts": null,
+        "MacAddress": endpoint.map_or_else(|| asked.mac.clone(), |e| e.mac.clone()),
+        "DriverOpts": if asked.driver_options.is_empty() { Value::Null } else { json!(asked.driver_options) },
         "GwPriority": asked.gateway_priority, "NetworkID": id,
         "EndpointID": match endpoint {
             Some(endpoint) => endpoint.id(),
