@@ -88,6 +88,7 @@ pub struct ExecProcess {
     /// Output is wanted; else it goes to /dev/null.
     pub output: bool,
     /// It is killed with its process group when the client that was attached leaves.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bound: bool,
 }
 

@@ -97,7 +97,7 @@ mod tests {
             files_of: None,
             gateway: None,
             netns: None,
-            joined: Default::default(),
+            joined: Joined::default(),
         };
         let list = list(&spec);
         let shown: Vec<_> = list
