@@ -2,8 +2,8 @@
 
 use super::stage::*;
 use crate::{Changes, Status};
-use contract::record::{ContainerSpec, Resources};
 use contract::Kind;
+use contract::record::{ContainerSpec, Resources};
 use std::sync::Arc;
 
 fn limited() -> ContainerSpec {
