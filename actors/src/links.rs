@@ -20,7 +20,8 @@ pub struct Linked {
 impl Snapshot {
     /// Its address on the default bridge, while it runs.
     fn bridge_address(&self) -> Option<Ipv4Addr> {
-        self.state.endpoint.as_ref().filter(|_| self.pid != 0).map(|e| e.address)
+        let mut endpoints = self.state.endpoints.iter().filter(|_| self.pid != 0);
+        endpoints.find(|e| e.network_name == DEFAULT).map(|e| e.address)
     }
 }
 

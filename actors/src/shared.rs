@@ -10,17 +10,19 @@ use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
 use crate::log::held::HeldSpool;
 use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
-use crate::network::{Leases, Network};
+use crate::network::directory::Planned;
+use crate::network::zone::Zone;
+use crate::network::{self, NetworkBoard};
 use crate::stats::Samplers;
 use crate::supervise::{Link, Registry};
 use crate::volume::{Holds, Volumes};
 use contract::archive::Archives;
 use contract::image::Images;
 use contract::log::{LogDriverKind, LogSource, Options};
-use contract::network::{BridgeSpec, Networks};
-use contract::record::ContainerSpec;
+use contract::network::{BridgeSpec, Endpoint, Networks};
+use contract::record::{ContainerSpec, ContainerState};
 use contract::runtime::{Runtime, Spools};
-use contract::storage::{Records, Roots};
+use contract::storage::{NetworkRecords, Records, Roots};
 use contract::{ContainerId, PortError};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -46,6 +48,8 @@ pub struct Ports {
     pub archives: Arc<dyn Archives>,
     /// Images.
     pub images: Arc<dyn Images>,
+    /// Records of networks.
+    pub network_records: Arc<dyn NetworkRecords>,
     /// Bridges and endpoints.
     pub networks: Arc<dyn Networks>,
     /// Volumes.
@@ -87,8 +91,14 @@ pub struct Shared {
     pub logging: Mutex<HashMap<String, Logging>>,
     /// Names on their way to a container.
     pub claims: Claims,
-    /// Addresses handed out.
-    pub leases: Leases,
+    /// Bridge networks and their addresses.
+    pub networks: NetworkBoard,
+    /// Networks on their way to the board.
+    pub planned: Planned,
+    /// Names on networks that users made.
+    pub zone: Zone,
+    /// Attachments made to running containers that their records do not hold yet.
+    pub joining: Joining,
     /// Exec sessions.
     pub execs: Execs,
     /// Clients of main processes.
@@ -111,6 +121,34 @@ pub struct Shared {
     links: Mutex<Option<Links>>,
 }
 
+/// By container. An effect that joins writes here before it acts, so that a container that ends meanwhile is taken off
+/// again.
+#[derive(Debug, Default)]
+pub struct Joining(Mutex<HashMap<String, Vec<Endpoint>>>);
+
+impl Joining {
+    /// An attachment is about to be made.
+    pub fn note(&self, endpoint: &Endpoint) {
+        lock(&self.0).entry(endpoint.container.clone()).or_default().push(endpoint.clone());
+    }
+
+    /// It is recorded now, or undone.
+    pub fn forget(&self, endpoint: &Endpoint) {
+        let mut map = lock(&self.0);
+        if let Some(of_it) = map.get_mut(&endpoint.container) {
+            of_it.retain(|e| e.network != endpoint.network);
+            if of_it.is_empty() {
+                map.remove(&endpoint.container);
+            }
+        }
+    }
+
+    /// All of a container's, which are somebody else's to undo from now on.
+    pub fn take(&self, container: &str) -> Vec<Endpoint> {
+        lock(&self.0).remove(container).unwrap_or_default()
+    }
+}
+
 /// How long closing a removed container's log drivers may take.
 pub const CLOSE: Duration = Duration::from_millis(200);
 
@@ -122,8 +160,6 @@ const LIVE: usize = 1024;
 pub struct Links {
     /// Events.
     pub events: Link<Events>,
-    /// The default bridge's addresses.
-    pub network: Link<Network>,
     /// Who has which volume mounted.
     pub volumes: Link<Volumes>,
 }
@@ -136,15 +172,19 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// Nothing runs yet; links follow.
     pub fn new(ports: Ports, bridge: BridgeSpec, registry: Registry) -> Self {
+        let board = Board::default();
         Self {
             ports,
             bridge,
             registry,
-            board: Board::default(),
+            zone: Zone::new(board.clone()),
+            board,
             containers: Mutex::default(),
             logging: Mutex::default(),
             claims: Claims::default(),
-            leases: Leases::default(),
+            networks: NetworkBoard::default(),
+            planned: Planned::default(),
+            joining: Joining::default(),
             execs: Execs::default(),
             attachments: Attachments::default(),
             live: broadcast::channel(LIVE).0,
@@ -162,11 +202,6 @@ impl Shared {
     /// Makes the top actors known.
     pub fn connect(&self, links: Links) {
         *lock(&self.links) = Some(links);
-    }
-
-    /// The addresses' actor.
-    pub fn network(&self) -> Option<Link<Network>> {
-        lock(&self.links).as_ref().map(|l| l.network.clone())
     }
 
     /// The actor of mounted volumes.
@@ -197,14 +232,24 @@ impl Shared {
         self.container_event(&snapshot.spec, &snapshot.state.name, action, extra);
     }
 
-    /// Publishes that a container joined (`connect`) or left (`disconnect`) its network.
-    pub fn network_event(&self, spec: &ContainerSpec, action: &str) {
-        let name = spec.network_mode.as_str();
-        // Docker names the driver, and that of `none` is `null`.
-        let kind = if name == "none" { "null" } else { name };
-        let attributes = [("container", spec.id.as_str()), ("name", name), ("type", kind)];
+    /// Publishes that a container joined (`connect`) or left (`disconnect`) its networks.
+    pub fn network_events(&self, spec: &ContainerSpec, state: &ContainerState, action: &str) {
+        for name in state.networks.keys() {
+            let id = state.endpoints.iter().find(|e| e.network_name == *name).map(|e| e.network.clone());
+            let id =
+                id.unwrap_or_else(|| state.networks.get(name).map(|a| a.network.clone()).unwrap_or_default());
+            self.network_event(&spec.id, (name, &id), action);
+        }
+    }
+
+    /// The same of one network, given by name and id; that of a built-in one may be left out.
+    pub fn network_event(&self, container: &str, (name, id): (&str, &str), action: &str) {
+        let built_in = network::BUILT_IN.iter().find(|(known, _)| *known == name);
+        let kind = built_in.map_or("bridge", |(_, driver)| driver);
+        let id = if built_in.is_some() { network::id(name) } else { id.to_owned() };
+        let attributes = [("container", container), ("name", name), ("type", kind)];
         let attributes = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        self.event(Event::now("network", action, &crate::network::id(name), attributes));
+        self.event(Event::now("network", action, &id, attributes));
     }
 
     /// The order of a container's lifecycle effects, over respawns of its actor.

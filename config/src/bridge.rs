@@ -29,6 +29,13 @@ pub(crate) const SECTION: Section = Section {
             "ADDRESS",
             "Address ports are published on when none is named [default: 0.0.0.0]",
         ),
+        Key::new(
+            crate::pools::KEY,
+            Kind::List,
+            "base=SUBNET,size=PREFIX",
+            "Where new networks get their subnets from [default: Docker's]",
+        )
+        .flag("default-address-pool"),
         Key::new("ip-forward", Kind::Switch, "", "Switch the kernel's IPv4 forwarding on [default: true]"),
         Key::new("ip-masq", Kind::Switch, "", "Hide containers behind the host's address [default: true]"),
         Key::new(
@@ -60,6 +67,8 @@ pub struct Bridge {
     pub icc: bool,
     /// Where ports are published when nothing is said.
     pub ip: Ipv4Addr,
+    /// Where new networks get their subnets from; none = Docker's pools.
+    pub pools: Vec<crate::Pool>,
     /// The kernel is told to forward.
     pub forward: bool,
     /// Containers hide behind the host.
@@ -92,6 +101,7 @@ impl Bridge {
             mtu,
             icc: source.switch("icc")?.unwrap_or(true),
             ip: source.parsed("ip", "an IPv4 address")?.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            pools: crate::pools::read(source)?,
             forward: source.switch("ip-forward")?.unwrap_or(true),
             masquerade: source.switch("ip-masq")?.unwrap_or(true),
         })

@@ -10,6 +10,7 @@ mod host;
 mod key;
 mod logging;
 mod places;
+mod pools;
 mod proxies;
 mod refused;
 mod registries;
@@ -26,6 +27,7 @@ pub use file::DEFAULT_FILE;
 pub use host::Host;
 pub use logging::{Format, Logging};
 pub use places::Daemon;
+pub use pools::Pool;
 pub use proxies::{Proxies, mask};
 pub use registries::Registries;
 pub use runtimes::{OWN as OWN_RUNTIMES, Runtime};
@@ -110,7 +112,8 @@ impl Config {
         let source = Source { flags, file, keys: key };
         Self::read(&source, &path).map_err(|error| match error.origin() {
             Some(Origin::File) => ConfigError::File { path, source: error.into() },
-            _ => error.into(),
+            None if !source.file.is_empty() => ConfigError::File { path, source: FileError::Merged(error) },
+            Some(Origin::Flag) | None => error.into(),
         })
     }
 

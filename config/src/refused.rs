@@ -22,7 +22,6 @@ pub(crate) const SECTION: Section = Section {
     keys: &[
         text("storage-driver").short('s'),
         list("exec-opts", "exec-opt"),
-        list("default-address-pools", "default-address-pool"),
         list("default-network-opts", "default-network-opt"),
         text("fixed-cidr"),
         text("fixed-cidr-v6"),
@@ -62,9 +61,11 @@ pub(crate) const SECTION: Section = Section {
 };
 
 /// Why each is refused. Those that stand elsewhere have a value that is fine.
-const REASONS: [(&str, &str); 35] = [
-    ("default-address-pools", "the only network is the default bridge: set bip"),
-    ("default-network-opts", "the only network is the default bridge: set mtu"),
+const REASONS: [(&str, &str); 34] = [
+    (
+        "default-network-opts",
+        "set them as each network is made; those of the default bridge are mtu, icc and ip-masq",
+    ),
     ("fixed-cidr", "containers get the addresses of the bridge's whole subnet: set bip"),
     ("fixed-cidr-v6", "its networks have no IPv6"),
     ("default-gateway", "the bridge is its containers' gateway"),

@@ -390,6 +390,10 @@ impl Daemon {
         for id in ids.ok().lines() {
             self.docker(["rm", "-f", "-v", id]).ok();
         }
+        let networks = self.docker(["network", "ls", "-q", "--no-trunc", "--filter", "type=custom"]);
+        for id in networks.ok().lines() {
+            self.docker(["network", "rm", id]).ok();
+        }
     }
 }
 

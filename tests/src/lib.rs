@@ -35,7 +35,7 @@ pub use leftovers::leftovers;
 pub use load::{Load, Random, WRITERS, Writer, place_with_rsyslog};
 pub use other_host::OtherHost;
 pub use place::Place;
-pub use process::{Output, PATIENCE, Running, eventually};
+pub use process::{Output, PATIENCE, Running, eventually, run};
 pub use pty::Pty;
 pub use recorder::{Asked, Recorder};
 pub use registry::Registry;

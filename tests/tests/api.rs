@@ -125,19 +125,7 @@ fn unknown_routes_are_not_found() {
 fn what_is_not_built_names_itself() {
     let gantry = Daemon::start();
     gantry.docker(["run", "-d", "--name", "web", "busybox", "sleep", "1000"]).ok();
-    for (method, path) in [
-        ("POST", "/build"),
-        ("POST", "/commit?container=web"),
-        ("POST", "/volumes/create"),
-        ("POST", "/networks/create"),
-        ("POST", "/swarm/init"),
-        ("POST", "/session"),
-        ("GET", "/system/df"),
-        ("GET", "/containers/web/stats"),
-        ("GET", "/containers/web/archive?path=/etc"),
-        ("GET", "/containers/web/changes"),
-        ("POST", "/containers/web/update"),
-    ] {
+    for (method, path) in [("POST", "/build"), ("POST", "/swarm/init"), ("POST", "/session")] {
         let text = gantry.api(method, path, Some(&json!({}))).error(501);
         let bare = path.split('?').next().unwrap();
         assert!(text.contains("not support") && text.contains(bare), "{method} {path}: {text}");

@@ -50,6 +50,8 @@ pub struct Container {
     /// Why a container that removes itself was not started: told once it is gone.
     pub(super) unstarted: Option<PortError>,
     later: Vec<Later>,
+    /// Its networks are being changed.
+    pub(super) switching: bool,
     pub(super) seed: Option<ContainerRecord>,
     /// This incarnation was made with its container.
     pub(super) fresh: bool,
@@ -83,6 +85,7 @@ impl Container {
             told: Shortage::default(),
             unstarted: None,
             later: Vec::new(),
+            switching: false,
             seed,
             fresh: false,
         }
@@ -145,9 +148,13 @@ impl Container {
         answer(reply, Err(PortError::new(Kind::Conflict, text)));
     }
 
+    fn is_unsettled(&self) -> bool {
+        self.switching || self.machine.phase.is_unsettled()
+    }
+
     /// Runs now, or once what is under way has come to its end.
     pub(super) fn when_settled(&mut self, work: impl FnOnce(&mut Self) + Send + 'static) {
-        if self.machine.phase.is_unsettled() {
+        if self.is_unsettled() {
             self.later.push(Box::new(work));
         } else {
             work(self);
@@ -157,7 +164,7 @@ impl Container {
     /// What had to wait, in order; what one of them begins holds the others up again.
     pub(super) fn settled(&mut self) {
         for work in std::mem::take(&mut self.later) {
-            if self.machine.phase.is_unsettled() {
+            if self.is_unsettled() {
                 self.later.push(work);
             } else {
                 work(self);

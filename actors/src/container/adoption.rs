@@ -34,7 +34,7 @@ impl Container {
                 }
                 // Made and never let go, by a daemon that ended in between.
                 TaskStatus::Created { .. } => {
-                    effects::settle(&shared, &record.spec, record.state.endpoint.as_ref()).await;
+                    effects::settle(&shared, &record.spec, &record.state.endpoints).await;
                 }
                 TaskStatus::Absent | TaskStatus::Exited(_) => {}
             }

@@ -75,11 +75,11 @@ impl Container {
         self.state.ends += 1;
         self.state.ended_with = exit.code;
         self.pid = 0;
-        let endpoint = self.state.endpoint.take();
+        let endpoints = std::mem::take(&mut self.state.endpoints);
         let removal = next == Next::Rest && (!self.removers.is_empty() || self.spec.auto_remove);
         let (spec, id, state) = (Arc::clone(&self.spec), self.id.clone(), self.state.clone());
         self.in_lane(|shared, _| async move {
-            effects::settle(&shared, &spec, endpoint.as_ref()).await;
+            effects::settle(&shared, &spec, &endpoints).await;
             // A record that goes at once is not written before.
             let durability = Durability::of(&spec);
             if !removal && let Err(error) = shared.ports.records.save_state(&id, &state, durability).await {
@@ -90,7 +90,7 @@ impl Container {
             self.told.kills = self.told.kills.max(1);
             self.event("oom", &[]);
         }
-        self.shared.network_event(&self.spec, "disconnect");
+        self.shared.network_events(&self.spec, &self.state, "disconnect");
         self.shared.unmount_events(&self.spec);
         self.event(
             "die",

@@ -4,7 +4,7 @@ use super::machine::Force;
 use super::update::Changes;
 use crate::supervise::{Message, Reply};
 use contract::PortError;
-use contract::record::{ContainerRecord, ContainerSpec, ContainerState, Probe};
+use contract::record::{Attachment, ContainerRecord, ContainerSpec, ContainerState, Probe};
 use contract::runtime::{Exit, TaskStatus};
 use contract::usage::Shortage;
 use std::sync::Arc;
@@ -28,6 +28,15 @@ pub enum WaitCondition {
     NextExit,
     /// When it is removed.
     Removed,
+}
+
+/// A network more or less.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Its name.
+    pub name: String,
+    /// `connect`, `disconnect`.
+    pub action: &'static str,
 }
 
 /// What somebody who reaches into a container needs.
@@ -118,6 +127,21 @@ told! {
     /// Its name has changed.
     Renamed { /// New name.
         name: String, /// Answer.
+        reply: Reply<Result<(), PortError>> }
+    /// It is to be on one more network.
+    Connect { /// The network's name.
+        name: String, /// What is asked of it.
+        attachment: Attachment, /// Answer.
+        reply: Reply<Result<(), PortError>> }
+    /// It is to be on a network no more.
+    Disconnect { /// The network's name.
+        name: String, /// Answer.
+        reply: Reply<Result<(), PortError>> }
+    /// While it ran, its networks were changed.
+    Switched { /// Of which start.
+        attempt: u64, /// What was changed.
+        change: Change, /// Its networks now.
+        outcome: Result<Box<ContainerState>, PortError>, /// Whoever asked.
         reply: Reply<Result<(), PortError>> }
     /// A link of its is taken away.
     Unlink { /// The name under which it has the other.

@@ -13,6 +13,7 @@ mod linking;
 pub mod machine;
 pub mod messages;
 pub mod names;
+mod networking;
 mod quitting;
 mod removal;
 mod shortage;

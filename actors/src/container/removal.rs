@@ -14,10 +14,10 @@ impl Container {
     /// Removes everything, but for so long not what attached clients still read.
     pub(super) fn begin_removal(&mut self, patience: Duration) {
         self.publish();
-        let (spec, endpoint) = (Arc::clone(&self.spec), self.state.endpoint.take());
+        let (spec, endpoints) = (Arc::clone(&self.spec), std::mem::take(&mut self.state.endpoints));
         let along = if spec.auto_remove { Along::Volumes } else { self.along };
         self.in_lane(move |shared, me| async move {
-            let how = effects::Removal { endpoint: endpoint.as_ref(), patience, along };
+            let how = effects::Removal { endpoints: &endpoints, patience, along };
             let outcome = effects::remove(&shared, &spec, how).await;
             deliver(&me, RemoveDone { outcome }).await;
         });

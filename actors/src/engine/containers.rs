@@ -41,6 +41,15 @@ impl Engine {
         if crate::links::apply(&spec) {
             spec.links = crate::links::resolved(&self.shared.board, spec.links)?;
         }
+        if let Some(owner) = spec.network_mode.strip_prefix("container:")
+            && let Ok(owner) = self.find(owner)
+        {
+            // By its id, whatever it will be called.
+            spec.network_mode = format!("container:{}", owner.spec.id);
+            spec.hostname.clone_from(&owner.spec.hostname);
+            spec.domainname.clone_from(&owner.spec.domainname);
+        }
+        let networks = self.attachments(&spec.network_mode, &spec.attachments)?;
         let id = ContainerId::new(spec.id.clone());
         let name = match name {
             Some(name) => checked_name(name)?,
@@ -50,7 +59,7 @@ impl Engine {
         // It may have been removed since it was looked at.
         let image = ports.images.find(&spec.image).await?;
         let _claim = self.claim(&name, &spec.id).await?;
-        let state = ContainerState { name, ..ContainerState::default() };
+        let state = ContainerState { name, networks, ..ContainerState::default() };
         let in_use = match spec.volumes.as_slice() {
             [] => None,
             _ => Some(self.shared.volumes_in_use.read().await),

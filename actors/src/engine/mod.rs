@@ -8,6 +8,7 @@ mod exec;
 mod images;
 mod links;
 mod logs;
+mod networks;
 mod stats;
 mod volumes;
 
@@ -20,7 +21,10 @@ use crate::container::Containers;
 use crate::container::actor::Container;
 use crate::events::{Event, Events, Subscribe, Subscription};
 use crate::image::{ImagesActor, Pulls};
-use crate::network::{Network, Reserve};
+use crate::network::actor::{Reserve, Wish};
+use crate::network::default_spec;
+use crate::network::directory::{Networks, open};
+use crate::network::plan::{Pool, default_pools};
 use crate::shared::{Links, Ports, Shared, lock};
 use crate::supervise::{
     ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
@@ -48,13 +52,23 @@ impl Member for Logs {
     fn started(&mut self, _: &mut Ctx<Self>) {}
 }
 
+/// What the daemon's configuration says of networks.
+#[derive(Debug, Clone)]
+pub struct NetworkDefaults {
+    /// The default bridge.
+    pub bridge: BridgeSpec,
+    /// Where new networks get their subnets from; none = Docker's pools.
+    pub pools: Vec<Pool>,
+}
+
 /// All operations.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
     events: Link<Events>,
     images: Link<ImagesActor>,
-    network: Link<Network>,
+    networks: Link<Networks>,
+    pools: Arc<Vec<Pool>>,
     containers: Link<Containers>,
     root: Arc<RootHandle>,
 }
@@ -65,7 +79,11 @@ fn away(error: Unavailable) -> PortError {
 
 impl Engine {
     /// Starts the tree. Containers found on disk are adopted by [`Engine::recover`].
-    pub fn launch(ports: Ports, bridge: BridgeSpec, registry: Registry) -> Self {
+    pub fn launch(ports: Ports, networks: NetworkDefaults, registry: Registry) -> Self {
+        let NetworkDefaults { bridge, mut pools } = networks;
+        if pools.is_empty() {
+            pools = default_pools();
+        }
         let shared = Arc::new(Shared::new(ports, bridge.clone(), registry.clone()));
         let intensity = Intensity { max_respawns: 5, window: Duration::from_secs(60) };
         let backoff = Backoff { min: Duration::from_millis(50), max: Duration::from_secs(2) };
@@ -74,19 +92,19 @@ impl Engine {
         let events = root.add(ChildSpec::new("events", "events", move |_| Events::new(live.clone())));
         let pulls = Pulls::new(shared.ports.clone(), registry.clone());
         let images = root.add(ChildSpec::new("images", "images", move |_| ImagesActor::new(pulls.clone())));
-        let leases = shared.leases.clone();
-        let name = format!("network:{}", bridge.name);
-        let network =
-            root.add(ChildSpec::new(name, "network", move |_| Network::new(&bridge, leases.clone())));
+        let own = Arc::clone(&shared);
+        let networks =
+            root.add(ChildSpec::new("networks", "networks", move |_| Networks::new(Arc::clone(&own))));
         let holds = shared.holds.clone();
         let volumes = root.add(ChildSpec::new("volumes", "volumes", move |_| Volumes::new(holds.clone())));
         root.add(ChildSpec::new("logs", "logs", |_| Logs));
         let own = Arc::clone(&shared);
         let containers =
             root.add(ChildSpec::new("containers", "containers", move |_| Containers::new(Arc::clone(&own))));
-        shared.connect(Links { events: events.clone(), network: network.clone(), volumes });
+        shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
-        Self { shared, events, images, network, containers, root }
+        open(&shared, Arc::new(default_spec(&bridge)));
+        Self { shared, events, images, networks, pools: Arc::new(pools), containers, root }
     }
 
     /// Resolves when the root gave up: the daemon is to exit and be restarted.
@@ -106,18 +124,22 @@ impl Engine {
     pub async fn recover(&self) -> Result<(), PortError> {
         let ports = &self.shared.ports;
         ports.networks.ensure_bridge(&self.shared.bridge).await?;
+        self.recover_networks().await?;
         let (records, broken) = ports.records.load_all().await?;
         for error in broken {
             tracing::error!("a container's record is set aside: {}", error.chain());
         }
         self.sweep_volumes(&records).await?;
         // Before any of them is started again: what the others hold must not be handed out.
-        for record in &records {
-            let Some(endpoint) = &record.state.endpoint else { continue };
-            let reserve = Reserve { container: record.spec.id.clone(), known: Some(endpoint.address) };
-            let held = self.network.insist(|| reserve.clone(), ASK).await.map_err(away)?;
-            if let Err(error) = held {
-                tracing::error!(container = record.spec.id, "its address: {}", error.chain());
+        for endpoint in records.iter().flat_map(|r| &r.state.endpoints) {
+            let held = async {
+                let network = self.shared.networks.find(&endpoint.network)?;
+                let wish = Wish::Known(endpoint.address);
+                let reserve = Reserve { container: endpoint.container.clone(), wish };
+                network.link.insist(|| reserve.clone(), ASK).await.map_err(away)?
+            };
+            if let Err(error) = held.await {
+                tracing::error!(container = endpoint.container, "its address: {}", error.chain());
             }
         }
         let adopting = records.into_iter().map(|record| async move {
@@ -130,6 +152,22 @@ impl Engine {
         self.unmount_volumes().await?;
         ports.roots.sweep().await?;
         ports.images.sweep().await
+    }
+
+    /// The networks that users made. One that cannot be made again stays known, so that it can be removed.
+    async fn recover_networks(&self) -> Result<(), PortError> {
+        let ports = &self.shared.ports;
+        let (networks, broken) = ports.network_records.load_all().await?;
+        for error in broken {
+            tracing::error!("a network's record is set aside: {}", error.chain());
+        }
+        for network in networks {
+            if let Err(error) = ports.networks.ensure_bridge(&network.bridge).await {
+                tracing::error!(network = network.name, "its bridge: {}", error.chain());
+            }
+            open(&self.shared, Arc::new(network));
+        }
+        Ok(())
     }
 
     /// All containers.
@@ -215,6 +253,7 @@ impl Engine {
 #[cfg(test)]
 impl Engine {
     pub(crate) fn leases(&self) -> BTreeMap<String, std::net::Ipv4Addr> {
-        self.shared.leases.all()
+        let default = self.shared.networks.find(crate::network::DEFAULT).unwrap();
+        default.leases.all()
     }
 }

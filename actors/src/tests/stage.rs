@@ -1,5 +1,5 @@
 use crate::supervise::Registry;
-use crate::{Engine, Event, Ports, Snapshot, Status};
+use crate::{Engine, Event, NetworkDefaults, Ports, Snapshot, Status};
 use contract::fake::{FakeImages, FakeKind, Keeps, World};
 use contract::log::LogDriverKind;
 use contract::network::BridgeSpec;
@@ -54,6 +54,7 @@ impl Stage {
             roots: world.roots.clone(),
             archives: world.archives.clone(),
             images: world.images.clone(),
+            network_records: world.network_records.clone(),
             networks: world.networks.clone(),
             volumes: world.volumes.clone(),
             drivers: self.drivers,
@@ -76,7 +77,8 @@ impl Stage {
                 mtu: 1500,
                 policy: Default::default(),
             };
-            let engine = Engine::launch(self.ports(), bridge, registry.clone());
+            let engine =
+                Engine::launch(self.ports(), NetworkDefaults { bridge, pools: vec![] }, registry.clone());
             engine.recover().await.unwrap();
             let daemon = Arc::new(Daemon { engine, registry, stage: self.clone() });
             tokio::time::timeout(Duration::from_secs(50), test(daemon)).await.expect("test hangs");

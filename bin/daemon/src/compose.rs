@@ -1,17 +1,17 @@
 //! The composition root: every driver is built here and handed to the actors as a port.
 
 use crate::live::Live;
-use actors::Ports;
+use actors::{NetworkDefaults, Pool, Ports};
 use anyhow::Context as _;
 use config::Config;
-use contract::network::{BridgePolicy, BridgeSpec};
+use contract::network::{BridgePolicy, BridgeSpec, Subnet};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
 use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use storage::{FileRecords, LocalVolumes, OverlayRoots, Store};
+use storage::{FileNetworkRecords, FileRecords, LocalVolumes, OverlayRoots, Store};
 
 /// How registries are reached.
 pub fn registries(config: &Config) -> RegistryConfig {
@@ -40,8 +40,15 @@ pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
 /// The default bridge.
 pub fn bridge(config: &Config) -> BridgeSpec {
     let own = &config.bridge;
-    let policy = BridgePolicy { icc: own.icc, masquerade: own.masquerade, forward: own.forward };
+    let policy =
+        BridgePolicy { internal: false, icc: own.icc, masquerade: own.masquerade, forward: own.forward };
     BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu, policy }
+}
+
+/// What is configured of networks.
+pub fn networks(config: &Config) -> NetworkDefaults {
+    let pool = |p: &config::Pool| Pool { base: Subnet::around(p.base.0, p.base.1), size: p.size };
+    NetworkDefaults { bridge: bridge(config), pools: config.bridge.pools.iter().map(pool).collect() }
 }
 
 /// Every driver.
@@ -67,6 +74,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         shim: shim(config)?,
         cgroup_parent: config.daemon.cgroup_parent.clone(),
         spool_budget: config.daemon.spool_budget,
+        open_files: crate::host::raise_open_files(),
         runtimes: live.runtimes().clone(),
     };
     let runtime = Arc::new(ShimRuntime::new(runtime, signals.clone()));
@@ -77,6 +85,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         records: Arc::new(FileRecords::new(root)),
         roots: Arc::new(OverlayRoots::new(root, Arc::clone(&store))),
         images: store,
+        network_records: Arc::new(FileNetworkRecords::new(root)),
         volumes: Arc::new(LocalVolumes::new(root)),
         networks: Arc::new(Bridges::start().context("open netlink sockets")?),
         drivers: log_drivers::catalogue(),

@@ -34,14 +34,18 @@ pub struct SandboxSpec {
     pub root: RootSpec,
     /// The container's folder: spool, socket, exit record, hosts, hostname, resolv.conf.
     pub directory: PathBuf,
-    /// Address inside, for /etc/hosts; `None` without network.
-    pub address: Option<std::net::Ipv4Addr>,
+    /// Addresses inside, for /etc/hosts; none without network.
+    pub addresses: Vec<std::net::Ipv4Addr>,
     /// Further lines of /etc/hosts: an address and its names.
     pub hosts: Vec<(std::net::Ipv4Addr, String)>,
     /// Variables that come before the container's own.
     pub environment: Vec<String>,
-    /// The bridge's address, for `host-gateway`.
+    /// The default bridge's address, for `host-gateway`.
     pub gateway: Option<std::net::Ipv4Addr>,
+    /// Who answers its questions for names.
+    pub answers: Answers,
+    /// The folder of another container whose hosts, hostname and resolv.conf it shares.
+    pub files_of: Option<PathBuf>,
     /// The network namespace to join; `None` shares the host's.
     pub netns: Option<PathBuf>,
     /// Other containers whose namespaces it shares.
@@ -55,6 +59,16 @@ pub struct Joined {
     pub pid: Option<i32>,
     /// Whose System V IPC, message queues and /dev/shm it uses.
     pub ipc: Option<i32>,
+}
+
+/// Who answers a container's questions for names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// The servers its host asks, or those it was given.
+    #[default]
+    Servers,
+    /// The daemon, inside its namespace.
+    Daemon,
 }
 
 /// What creation yields.
@@ -182,6 +196,8 @@ pub trait Runtime: Send + Sync {
         name: &str,
         address: Option<std::net::Ipv4Addr>,
     ) -> Result<(), PortError>;
+    /// Has a container's names answered by the daemon from now on: its resolv.conf, in place.
+    async fn rewrite_resolver(&self, container: &ContainerSpec) -> Result<(), PortError>;
     /// Host pids of all processes of the sandbox.
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError>;
     /// Brings a running container's limits from one to the other: all of them, or none.

@@ -2,7 +2,7 @@
 
 use crate::error::PortError;
 use crate::id::ContainerId;
-use crate::record::{ContainerRecord, ContainerSpec, ContainerState};
+use crate::record::{ContainerRecord, ContainerSpec, ContainerState, NetworkSpec};
 use crate::runtime::RootSpec;
 use async_trait::async_trait;
 use std::path::PathBuf;
@@ -66,4 +66,15 @@ pub trait Roots: Send + Sync {
     async fn remove_root(&self, id: &ContainerId) -> Result<(), PortError>;
     /// Finishes what a killed daemon was removing.
     async fn sweep(&self) -> Result<(), PortError>;
+}
+
+/// Records of networks, one file each.
+#[async_trait]
+pub trait NetworkRecords: Send + Sync {
+    /// Every readable record, the oldest first; what is wrong with the others.
+    async fn load_all(&self) -> Result<(Vec<NetworkSpec>, Vec<PortError>), PortError>;
+    /// Writes a record.
+    async fn save(&self, network: &NetworkSpec) -> Result<(), PortError>;
+    /// Removes one; absent is fine.
+    async fn remove(&self, id: &str) -> Result<(), PortError>;
 }

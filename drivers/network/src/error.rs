@@ -88,6 +88,9 @@ pub enum NetworkError {
         /// The cause.
         reason: String,
     },
+    /// Names cannot be answered in a namespace.
+    #[error("answer names: {0}")]
+    Resolver(String),
     /// Netlink.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
@@ -112,6 +115,7 @@ impl NetworkError {
             Self::Ports(PortsError::Bind { errno, .. }) => of_errno(*errno),
             Self::Netlink(e) => of_errno(e.errno()),
             Self::Setting { source, .. } => of_errno(Errno::from_raw(source.raw_os_error().unwrap_or(0))),
+            Self::Resolver(_) => Kind::Bug,
             Self::ThreadGone => Kind::Unavailable,
         }
     }

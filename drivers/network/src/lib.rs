@@ -4,6 +4,7 @@
 //! the network namespace of the thread that called [`Bridges::start`].
 
 mod bridge;
+mod dns;
 mod error;
 mod link;
 mod message;
@@ -19,7 +20,8 @@ pub use veth::host_name;
 
 use async_trait::async_trait;
 use contract::error::PortError;
-use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Survey};
+use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Resolver, Survey, Taken};
+use dns::{Open, Serving};
 use netns::Namespace;
 use nft::elements::Published;
 use pool::{Departure, Pool};
@@ -29,16 +31,18 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use tokio::sync::oneshot;
 
 type Departed = oneshot::Receiver<Result<(), NetworkError>>;
 type Job = Box<dyn FnOnce(&mut Kernel) + Send>;
 
 /// The network driver.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Bridges {
     jobs: mpsc::Sender<Job>,
+    /// Containers whose questions for names are answered.
+    resolvers: Arc<Mutex<HashMap<String, Serving>>>,
 }
 
 impl Bridges {
@@ -60,7 +64,11 @@ impl Bridges {
                 }
             })
             .map_err(|_| NetworkError::ThreadGone)?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, resolvers: Arc::default() })
+    }
+
+    fn resolvers(&self) -> MutexGuard<'_, HashMap<String, Serving>> {
+        self.resolvers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run<T: Send + 'static>(
@@ -117,6 +125,13 @@ impl Kernel {
         Ok(nft::elements::ensure(&mut self.netfilter, &endpoint.bridge.name, &published(endpoint))?)
     }
 
+    fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
+        match self.sandboxes.get(container) {
+            Some(namespace) => Open::inside(&namespace.file),
+            None => Open::inside(&Namespace::open(netns)?.file),
+        }
+    }
+
     fn remove_ports(&mut self, endpoint: &Endpoint) -> Result<(), NetworkError> {
         let mut ours = published(endpoint);
         // Repeated after another container took port and address, this must not cut it off.
@@ -134,6 +149,11 @@ impl Kernel {
             self.pool.depart(Departure::Interface(found.index, done));
             gone
         }))
+    }
+
+    fn taken(&mut self) -> Result<Taken, NetworkError> {
+        let interfaces = link::all(&mut self.route)?.into_iter().map(|l| l.name).collect();
+        Ok(Taken { subnets: link::routes(&mut self.route)?, interfaces })
     }
 
     fn survey(&mut self, spec: &BridgeSpec) -> Result<Survey, NetworkError> {
@@ -179,7 +199,21 @@ impl Networks for Bridges {
         self.run(move |k| k.ensure_sandbox(&container)).await
     }
 
+    async fn ensure_resolver(&self, resolver: Resolver, netns: PathBuf) -> Result<(), PortError> {
+        if let Some(serving) = self.resolvers().get(&resolver.container) {
+            serving.change(resolver);
+            return Ok(());
+        }
+        let container = resolver.container.clone();
+        let open = self.run(move |k| k.open_resolver(&container, &netns)).await?;
+        let container = resolver.container.clone();
+        let serving = Serving::start(open, resolver)?;
+        self.resolvers().insert(container, serving);
+        Ok(())
+    }
+
     async fn remove_sandbox(&self, container: &str) -> Result<(), PortError> {
+        self.resolvers().remove(container);
         let container = container.to_owned();
         self.run(move |k| {
             k.remove_sandbox(&container);
@@ -206,6 +240,10 @@ impl Networks for Bridges {
             departed.await.map_err(|_| NetworkError::ThreadGone)??;
         }
         Ok(ports?)
+    }
+
+    async fn taken(&self) -> Result<Taken, PortError> {
+        self.run(Kernel::taken).await
     }
 
     async fn survey(&self, bridge: &BridgeSpec) -> Result<Survey, PortError> {

@@ -3,6 +3,7 @@
 use crate::error::NetlinkError;
 use crate::message::{Message, attribute, flag, string, u32_at};
 use crate::socket::{ACKED, Socket};
+use contract::network::Subnet;
 use nix::errno::Errno;
 use std::net::Ipv4Addr;
 
@@ -11,6 +12,7 @@ const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const NEWADDR: u16 = 20;
 const NEWROUTE: u16 = 24;
+const GETROUTE: u16 = 26;
 const AF_INET: u8 = 2;
 const IFF_UP: u32 = 1;
 
@@ -171,6 +173,25 @@ pub fn ports(socket: &mut Socket, master: u32) -> Result<Vec<Link>, NetlinkError
 pub fn all(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
     let message = Message::new(GETLINK, flag::REQUEST | flag::DUMP, &ifinfo(0, false), "listing interfaces");
     Ok(socket.dump(message)?.iter().filter_map(|r| parse(&r.body)).collect())
+}
+
+/// Subnets the namespace has IPv4 routes to, without default routes.
+pub fn routes(socket: &mut Socket) -> Result<Vec<Subnet>, NetlinkError> {
+    let message = Message::new(
+        GETROUTE,
+        flag::REQUEST | flag::DUMP,
+        &[AF_INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        "listing routes",
+    );
+    Ok(socket.dump(message)?.iter().filter_map(|r| routed(&r.body)).collect())
+}
+
+/// The destination in a `struct rtmsg` of family IPv4 and type unicast.
+fn routed(body: &[u8]) -> Option<Subnet> {
+    const UNICAST: u8 = 1;
+    let &[AF_INET, prefix, _, _, _, _, _, UNICAST, ..] = body else { return None };
+    let address: [u8; 4] = attribute(body.get(12..)?, 1)?.try_into().ok()?;
+    (prefix > 0).then(|| Subnet::around(address.into(), prefix))
 }
 
 /// Deletes a link; a missing one is fine.

@@ -8,9 +8,6 @@ use crate::socket::Socket;
 use contract::network::Endpoint;
 use std::os::fd::AsRawFd;
 
-/// The interface name inside the container.
-const INSIDE: &str = "eth0";
-
 /// The host side's name: `veth` and eleven hex digits of container and bridge.
 pub fn host_name(container: &str, bridge: &str) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -32,55 +29,65 @@ pub fn ensure(
         .ok_or_else(|| NetworkError::NoBridge(endpoint.bridge.name.clone()))?;
     let links = link::all(&mut namespace.route)?;
     let known = links.iter().find(|l| l.kind == "veth" && l.mac == mac);
-    let (name, index) = match known.map(|l| (l.name.clone(), l.index)) {
+    let index = match known.map(|l| l.index) {
         Some(found) if link::find(route, &host)?.is_some_and(|l| l.master == bridge.index) => found,
         _ => {
             // An old pair may lead into a namespace that is gone.
             link::delete(route, &host)?;
             let name = free_name(&links)?;
-            create(route, endpoint, &host, bridge.index, namespace, &name, mac)?;
+            let pair = Pair { host: &host, bridge: bridge.index, inside: &name, mac };
+            create(route, endpoint, namespace, &pair)?;
             let made = link::find(&mut namespace.route, &name)?;
             let made = made.ok_or_else(|| {
                 NetworkError::Invalid(format!("{name} did not appear in the network namespace"))
             })?;
-            (name, made.index)
+            made.index
         }
     };
     let mut requests =
         vec![link::up(1), link::up(index), link::address(index, endpoint.address, endpoint.bridge.prefix)];
-    // The first network attached gives the default route.
-    if name == INSIDE {
+    if endpoint.default_route {
         requests.push(link::default_route(index, endpoint.bridge.gateway));
     }
     namespace.route.transact(requests)?;
     Ok(())
 }
 
+/// What is to be made.
+struct Pair<'a> {
+    /// Name on the host.
+    host: &'a str,
+    /// Index of the bridge.
+    bridge: u32,
+    /// Name in the container.
+    inside: &'a str,
+    /// Address in the container.
+    mac: [u8; 6],
+}
+
 fn create(
     route: &mut Socket,
     endpoint: &Endpoint,
-    host: &str,
-    master: u32,
     namespace: &Namespace,
-    name: &str,
-    mac: [u8; 6],
+    pair: &Pair<'_>,
 ) -> Result<(), NetworkError> {
     let mtu = endpoint.bridge.mtu;
-    let mut message = link::create(host);
-    message.host32(ifla::MTU, mtu).host32(ifla::MASTER, master);
+    let mut message = link::create(pair.host);
+    message.host32(ifla::MTU, mtu).host32(ifla::MASTER, pair.bridge);
     message.nest(ifla::LINKINFO, |info| {
         info.text(ifla::INFO_KIND, "veth").nest(ifla::INFO_DATA, |data| {
             data.nest(ifla::VETH_PEER, |peer| {
                 // Set up later: the kernel joins the ends only after making both.
                 peer.raw(&link::ifinfo(0, false))
-                    .text(ifla::IFNAME, name)
+                    .text(ifla::IFNAME, pair.inside)
                     .host32(ifla::MTU, mtu)
-                    .bytes(ifla::ADDRESS, &mac)
+                    .bytes(ifla::ADDRESS, &pair.mac)
                     .host32(ifla::NET_NS_FD, namespace.file.as_raw_fd() as u32);
             });
         });
     });
-    route.transact(vec![message, link::port(host, bridge::isolates(&endpoint.bridge))])?;
+    let port = link::port(pair.host, bridge::isolates(&endpoint.bridge));
+    route.transact(vec![message, port])?;
     Ok(())
 }
 

@@ -122,7 +122,16 @@ fn bridge() -> BridgeSpec {
 
 fn endpoint(container: &str, last: u8, ports: Vec<PortBinding>) -> Endpoint {
     let address = Ipv4Addr::new(10, 99, 0, last);
-    Endpoint { container: container.into(), bridge: bridge(), address, mac: String::new(), ports }
+    Endpoint {
+        container: container.into(),
+        bridge: bridge(),
+        address,
+        mac: String::new(),
+        ports,
+        network: "gt0".into(),
+        network_name: "gt0".into(),
+        default_route: true,
+    }
 }
 
 fn port(protocol: Protocol, host_ip: &str, host_port: u16, container_port: u16) -> PortBinding {

@@ -1,6 +1,7 @@
 //! `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf` of a container, kept in its folder and bound into it.
 
-use contract::runtime::SandboxSpec;
+use contract::record::ContainerSpec;
+use contract::runtime::{Answers, SandboxSpec};
 use std::fmt::Write as _;
 use std::io;
 use std::net::Ipv4Addr;
@@ -10,6 +11,9 @@ const FALLBACK_DNS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
 
 /// Writes the three files in place, so that existing bind mounts see the change.
 pub fn write(spec: &SandboxSpec, host_resolv: &str) -> io::Result<()> {
+    if spec.files_of.is_some() {
+        return Ok(());
+    }
     let c = &spec.container;
     std::fs::write(spec.directory.join("hostname"), format!("{}\n", c.hostname))?;
     let hosts = if c.network_mode == "host" {
@@ -20,7 +24,7 @@ pub fn write(spec: &SandboxSpec, host_resolv: &str) -> io::Result<()> {
         hosts(spec)
     };
     std::fs::write(spec.directory.join("hosts"), hosts)?;
-    std::fs::write(spec.directory.join("resolv.conf"), resolv(spec, host_resolv))
+    std::fs::write(spec.directory.join("resolv.conf"), resolv(c, spec.answers, host_resolv))
 }
 
 fn hosts(spec: &SandboxSpec) -> String {
@@ -34,7 +38,7 @@ fn hosts(spec: &SandboxSpec) -> String {
     for (address, names) in &spec.hosts {
         let _infallible = writeln!(text, "{address}\t{names}");
     }
-    if let Some(address) = spec.address {
+    for address in &spec.addresses {
         let full = match c.domainname.as_str() {
             "" => c.hostname.clone(),
             domain => format!("{}.{domain}", c.hostname),
@@ -78,8 +82,11 @@ pub fn readdressed(hosts: &str, name: &str, address: Option<Ipv4Addr>) -> Option
     (out != hosts).then_some(out)
 }
 
-fn resolv(spec: &SandboxSpec, host: &str) -> String {
-    let c = &spec.container;
+/// Where the daemon answers inside a container's namespace (Docker's).
+const DAEMON: &str = "127.0.0.11";
+
+/// A container's resolv.conf.
+pub fn resolv(c: &ContainerSpec, answers: Answers, host: &str) -> String {
     if c.network_mode == "host" && c.dns.is_empty() && c.dns_search.is_empty() && c.dns_options.is_empty() {
         return host.to_owned();
     }
@@ -87,7 +94,10 @@ fn resolv(spec: &SandboxSpec, host: &str) -> String {
         let values = host.lines().filter_map(|l| l.trim().strip_prefix(key)?.strip_prefix([' ', '\t']));
         values.flat_map(str::split_whitespace).map(str::to_owned).collect()
     };
-    let mut servers = c.dns.clone();
+    let mut servers = match answers {
+        Answers::Servers => c.dns.clone(),
+        Answers::Daemon => vec![DAEMON.to_owned()],
+    };
     if servers.is_empty() {
         // A loopback resolver of the host cannot be reached from inside.
         servers =
@@ -97,7 +107,10 @@ fn resolv(spec: &SandboxSpec, host: &str) -> String {
         servers = FALLBACK_DNS.map(str::to_owned).to_vec();
     }
     let search = if c.dns_search.is_empty() { from_host("search") } else { c.dns_search.clone() };
-    let options = if c.dns_options.is_empty() { from_host("options") } else { c.dns_options.clone() };
+    let mut options = if c.dns_options.is_empty() { from_host("options") } else { c.dns_options.clone() };
+    if answers == Answers::Daemon && !options.iter().any(|o| o.starts_with("ndots:")) {
+        options.push("ndots:0".to_owned());
+    }
     let mut text: String = servers.iter().map(|s| format!("nameserver {s}\n")).collect();
     if !search.is_empty() && search != ["."] {
         let _infallible = writeln!(text, "search {}", search.join(" "));
@@ -111,31 +124,40 @@ fn resolv(spec: &SandboxSpec, host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::record::ContainerSpec;
     use contract::runtime::RootSpec;
 
     fn spec(container: ContainerSpec) -> SandboxSpec {
         let root = RootSpec { lower: vec![], upper: "".into(), work: "".into(), target: "".into() };
-        let address = Some(Ipv4Addr::new(172, 17, 0, 2));
+        let addresses = vec![Ipv4Addr::new(172, 17, 0, 2)];
         let gateway = Some(Ipv4Addr::new(172, 17, 0, 1));
-        let (hosts, environment) = (Vec::new(), Vec::new());
         SandboxSpec {
             container,
             root,
             directory: "".into(),
-            address,
+            addresses,
             gateway,
+            answers: Answers::Servers,
+            files_of: None,
             netns: None,
             joined: Default::default(),
-            hosts,
-            environment,
+            hosts: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
     #[test]
     fn loopback_resolvers_of_the_host_are_left_out() {
-        let text = resolv(&spec(ContainerSpec::default()), "nameserver 127.0.0.53\nsearch lan\n");
+        let text = resolv(&ContainerSpec::default(), Answers::Servers, "nameserver 127.0.0.53\nsearch lan\n");
         assert_eq!(text, "nameserver 8.8.8.8\nnameserver 8.8.4.4\nsearch lan\n");
+    }
+
+    #[test]
+    fn where_the_daemon_answers_no_other_server_is_named() {
+        let asked = ContainerSpec { dns: vec!["10.0.0.9".into()], ..ContainerSpec::default() };
+        let text = resolv(&asked, Answers::Daemon, "nameserver 127.0.0.53\nsearch lan\noptions edns0\n");
+        assert_eq!(text, "nameserver 127.0.0.11\nsearch lan\noptions edns0 ndots:0\n");
+        let asked = ContainerSpec { dns_options: vec!["ndots:2".into()], ..ContainerSpec::default() };
+        assert_eq!(resolv(&asked, Answers::Daemon, ""), "nameserver 127.0.0.11\noptions ndots:2\n");
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct RuntimeConfig {
     pub cgroup_parent: String,
     /// Bytes of unread output a container may have on disk.
     pub spool_budget: u64,
+    /// Files a container's processes may open unless it says otherwise; `None` = as many as the daemon.
+    pub open_files: Option<u64>,
     /// Other OCI runtimes that containers may name.
     pub runtimes: OtherRuntimes,
 }
@@ -258,6 +260,14 @@ impl Runtime for ShimRuntime {
             Some(changed) => tokio::fs::write(&file, changed).await.map_err(failed),
             None => Ok(()),
         }
+    }
+
+    async fn rewrite_resolver(&self, container: &contract::record::ContainerSpec) -> Result<(), PortError> {
+        let file = self.config.containers.join(&container.id).join("resolv.conf");
+        let host = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
+        let text = files::resolv(container, contract::runtime::Answers::Daemon, &host);
+        let written = tokio::fs::write(&file, text).await;
+        written.map_err(|e| PortError::caused(Kind::Bug, format!("rewrite {}", file.display()), e))
     }
 
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {

@@ -14,6 +14,7 @@ mod inside;
 mod layers;
 mod limits;
 mod making;
+mod network_records;
 mod place;
 mod pull;
 mod quota;
@@ -28,6 +29,7 @@ mod unpack;
 mod volumes;
 
 pub use limits::Limits;
+pub use network_records::FileNetworkRecords;
 pub use quota::sizes_supported;
 pub use records::FileRecords;
 pub use reference::Reference;

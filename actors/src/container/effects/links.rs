@@ -1,6 +1,7 @@
 //! Links between containers on the default bridge, when one of them starts.
 
 use crate::links::{Linked, apply, linkers, of_starting as linked};
+use crate::network::{DEFAULT, id as network_id};
 use crate::shared::Shared;
 use contract::record::{ContainerSpec, ContainerState};
 use contract::{ContainerId, PortError};
@@ -20,7 +21,7 @@ pub(super) fn of_starting(
 /// Linkers hear of a new address, and a linker of what has changed while it was made: whichever of two containers
 /// comes second sees what the first has written.
 pub(super) async fn follow(shared: &Shared, spec: &ContainerSpec, state: &ContainerState) {
-    if let Some(endpoint) = &state.endpoint {
+    if let Some(endpoint) = state.endpoints.iter().find(|e| e.network_name == DEFAULT) {
         for (linker, alias) in linkers(&shared.board, &spec.id) {
             // One that was never started has no file yet.
             if linker.state.started {
@@ -29,7 +30,7 @@ pub(super) async fn follow(shared: &Shared, spec: &ContainerSpec, state: &Contai
         }
     }
     if apply(spec) {
-        let leases = shared.leases.all();
+        let leases = shared.networks.get(&network_id(DEFAULT)).map(|n| n.leases.all()).unwrap_or_default();
         for link in spec.links.iter().filter(|l| !state.unlinked.contains(&l.alias)) {
             if let Some(address) = leases.get(&link.target) {
                 rewrite(shared, &spec.id, &link.alias, *address).await;

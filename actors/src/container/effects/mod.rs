@@ -6,19 +6,22 @@ mod links;
 mod namespaces;
 mod network;
 mod probe;
+mod sharing;
+mod switching;
 mod volumes;
 
 pub use lending::lend;
 pub use probe::probe;
+pub use switching::{connect, disconnect};
 
-use network::{NETWORKING, detach, lease, not_reachable};
+use network::{detach, is_answered, join, lease, namespace};
 
 use super::messages::Along;
 use crate::shared::{CLOSE, Shared, lock};
 use contract::error::Kind;
 use contract::network::Endpoint;
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
-use contract::runtime::{Created, SandboxSpec, Target};
+use contract::runtime::{Answers, Created, SandboxSpec, Target};
 use contract::storage::Durability;
 use contract::{ContainerId, PortError};
 use futures::FutureExt;
@@ -58,7 +61,7 @@ pub async fn start(
         error: String::new(),
         exit_code: 0,
         oom_killed: false,
-        endpoint: None,
+        endpoints: Vec::new(),
         health: super::health::at_start(before.health.as_ref(), spec.probe().is_some()),
         ..before.clone()
     };
@@ -72,7 +75,7 @@ pub async fn start(
     if let Err(error) = shared.ports.runtime.remove(&id).await {
         tracing::warn!(container = id.short(), "undoing a start: {}", error.chain());
     }
-    warn(spec, detach(shared, spec, state.endpoint.as_ref()).await);
+    warn(spec, detach(shared, spec, &state.endpoints).await);
     warn(spec, volumes::release(shared, spec).await);
     let state = ContainerState {
         wanted: false,
@@ -96,16 +99,10 @@ async fn steps(
 ) -> Result<i32, Failure> {
     let joined = namespaces::joined(shared, spec)?;
     let root = shared.ports.roots.ensure_root(id, &spec.image).await?;
+    let owner = sharing::owner(shared, spec)?;
     let mut container = spec.clone();
     volumes::mount(shared, &mut container).await?;
-    match spec.network_mode.as_str() {
-        "bridge" => state.endpoint = Some(lease(shared, spec, &state.name).await?),
-        "host" | "none" => {}
-        unknown => {
-            let text = format!("{NETWORKING}: network {unknown} not found");
-            return Err(PortError::new(Kind::NotFound, text).into());
-        }
-    }
+    lease(shared, spec, state).await?;
     shared.logging(spec, &state.name).map_err(|e| {
         PortError::new(
             e.kind,
@@ -116,44 +113,43 @@ async fn steps(
         )
     })?;
     let linked = links::of_starting(shared, spec, state)?;
-    let networks = &shared.ports.networks;
-    let netns = match spec.network_mode.as_str() {
-        "host" => None,
-        _ => Some(networks.ensure_sandbox(&spec.id).await?),
-    };
-    let endpoint = state.endpoint.as_ref();
+    let netns = namespace(shared, spec, owner.as_deref()).await?;
+    if let Some(owner) = &owner {
+        container.hostname.clone_from(&owner.spec.hostname);
+        container.domainname.clone_from(&owner.spec.domainname);
+    }
     let sandbox = SandboxSpec {
         container,
         root,
         directory: shared.directory(&spec.id),
-        address: endpoint.map(|e| e.address),
+        addresses: state.endpoints.iter().map(|e| e.address).collect(),
         hosts: linked.hosts,
         environment: linked.environment,
-        gateway: endpoint.map(|e| e.bridge.gateway),
-        netns,
+        gateway: Some(shared.bridge.gateway),
+        answers: if is_answered(&state.endpoints) { Answers::Daemon } else { Answers::Servers },
+        files_of: owner.map(|o| shared.directory(&o.spec.id)),
+        netns: netns.clone(),
         joined,
     };
     let runtime = &shared.ports.runtime;
-    let attached = async {
-        match (endpoint, &sandbox.netns) {
-            (Some(endpoint), Some(netns)) => networks.ensure_endpoint(endpoint, netns.clone()).await,
-            _ => Ok(()),
-        }
-    };
     // The namespace stands already: interfaces and processes are made side by side. The record is written before the
     // process is let go, so that a daemon that ends here leaves no container running that is not known to.
     let recorded = shared.ports.records.save_state(id, state, Durability::of(spec));
-    let (created, attached, recorded) = futures::join!(runtime.ensure_created(&sandbox), attached, recorded);
+    let (created, attached, recorded) = futures::join!(
+        runtime.ensure_created(&sandbox),
+        join(shared, spec, state, netns.as_deref()),
+        recorded
+    );
     let Created { pid } = created.map_err(in_docker_words)?;
-    attached.map_err(|e| not_reachable(&spec.id, &state.name, &e))?;
+    attached?;
     recorded?;
     links::follow(shared, spec, state).await;
     if let (true, Some((rows, cols))) = (spec.tty, spec.console_size) {
         runtime.resize(id, &Target::Main, rows, cols).await?;
     }
-    shared.network_event(spec, "connect");
+    shared.network_events(spec, state, "connect");
     if let Err(error) = runtime.ensure_started(id).await {
-        shared.network_event(spec, "disconnect");
+        shared.network_events(spec, state, "disconnect");
         return Err(in_docker_words(error));
     }
     shared.container_event(spec, &state.name, "start", &[]);
@@ -206,9 +202,9 @@ fn warn(spec: &ContainerSpec, errors: Vec<PortError>) {
 }
 
 /// Clears up after a process that has ended.
-pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option<&Endpoint>) {
+pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoints: &[Endpoint]) {
     let id = ContainerId::new(spec.id.clone());
-    let mut errors = detach(shared, spec, endpoint).await;
+    let mut errors = detach(shared, spec, endpoints).await;
     errors.extend(shared.ports.runtime.remove(&id).await.err());
     errors.extend(volumes::release(shared, spec).await);
     warn(spec, errors);
@@ -216,8 +212,8 @@ pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoint: Option
 
 /// How a container is removed.
 pub struct Removal<'a> {
-    /// Its last network attachment.
-    pub endpoint: Option<&'a Endpoint>,
+    /// Its last network attachments.
+    pub endpoints: &'a [Endpoint],
     /// How long attached clients are waited for.
     pub patience: Duration,
     /// What goes with it.
@@ -229,16 +225,16 @@ pub async fn readopt(shared: &Shared, pid: i32, record: &ContainerRecord) {
     if let Err(error) = volumes::hold(shared, &record.spec).await {
         tracing::warn!(container = record.spec.id, "its volumes: {}", error.chain());
     }
-    network::readopt(shared, pid, &record.state).await;
+    network::readopt(shared, &record.spec, pid, &record.state).await;
 }
 
 /// Removes all of a stopped container; goes on past errors and reports them together. Its record goes last and only
 /// when nothing else is left of it: without it nobody could try again.
 pub async fn remove(shared: &Arc<Shared>, spec: &ContainerSpec, how: Removal<'_>) -> Result<(), PortError> {
     let id = ContainerId::new(spec.id.clone());
-    let Removal { endpoint, patience, along } = how;
+    let Removal { endpoints, patience, along } = how;
     let steps = async {
-        let mut errors = detach(shared, spec, endpoint).await;
+        let mut errors = detach(shared, spec, endpoints).await;
         errors.extend(shared.ports.runtime.remove(&id).await.err());
         shared.attachments.drained(&spec.id, patience).await;
         let logging = lock(&shared.logging).remove(&spec.id);

@@ -1,13 +1,17 @@
-//! A container's attachment to its network: an address, ports, and their return.
+//! A container's attachment to its networks: addresses, ports, names, and their return.
 
+use crate::network::actor::{Release, Reserve, Wish};
 use crate::network::allocator::mac;
-use crate::network::{Release, Reserve};
+use crate::network::{DEFAULT, Known, is_built_in};
 use crate::shared::Shared;
 use contract::PortError;
 use contract::error::Kind;
-use contract::network::{Endpoint, PortBinding};
-use contract::record::{ContainerSpec, ContainerState};
+use contract::network::{Endpoint, PortBinding, Resolver};
+use contract::record::{Attachment, ContainerSpec, ContainerState};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +21,13 @@ const ASK: Duration = Duration::from_secs(10);
 /// Docker's frame around everything about the network.
 pub(super) const NETWORKING: &str = "failed to set up container networking";
 
-/// Docker's frame around what keeps a container from being reached; endpoints have their container's id.
-pub(super) fn not_reachable(id: &str, name: &str, error: &PortError) -> PortError {
+fn networking(error: &PortError) -> PortError {
+    PortError::new(error.kind, format!("{NETWORKING}: {}", error.chain()))
+}
+
+/// Docker's frame around what keeps a container from being reached.
+pub(super) fn not_reachable(endpoint: Option<&Endpoint>, name: &str, error: &PortError) -> PortError {
+    let id = endpoint.map(Endpoint::id).unwrap_or_default();
     let text = format!(
         "{NETWORKING}: driver failed programming external connectivity on endpoint {name} ({id}): {}",
         error.chain()
@@ -27,30 +36,97 @@ pub(super) fn not_reachable(id: &str, name: &str, error: &PortError) -> PortErro
     PortError::new(Kind::Exhausted, text)
 }
 
-/// An address and held host ports.
-pub(super) async fn lease(shared: &Shared, spec: &ContainerSpec, name: &str) -> Result<Endpoint, PortError> {
+/// Addresses in all of a container's networks, and held host ports. What was got stands in `state` also on failure.
+pub(super) async fn lease(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    state: &mut ContainerState,
+) -> Result<(), PortError> {
     shared.departures.over(&spec.id).await;
-    let network =
-        shared.network().ok_or_else(|| PortError::new(Kind::Unavailable, "networks are not up yet"))?;
-    let reserve = Reserve { container: spec.id.clone(), known: None };
-    let asked = network.insist(|| reserve.clone(), ASK).await;
-    let asked = asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))?;
-    let address = asked.map_err(|e| PortError::new(e.kind, format!("{NETWORKING}: {}", e.chain())))?;
-    let reserved = shared.ports.networks.reserve_ports(&spec.id, address, wanted_ports(spec)).await;
-    let ports = match reserved {
-        Ok(ports) => ports,
-        Err(error) => {
-            release(shared, &spec.id).await;
-            return Err(not_reachable(&spec.id, name, &error));
-        }
-    };
+    let mut names: Vec<String> = state.networks.keys().filter(|n| is_bridge(n)).cloned().collect();
+    // The first interface is that of the network the container was made on.
+    names.sort_by_key(|name| !is_mode(&spec.network_mode, name, state.networks.get(name)));
+    for name in names {
+        let Some(attachment) = state.networks.get_mut(&name) else { continue };
+        let endpoint = reserve(shared, &spec.id, &name, attachment).await.map_err(|e| networking(&e))?;
+        attachment.network.clone_from(&endpoint.network);
+        state.endpoints.push(endpoint);
+    }
+    route(&mut state.endpoints, &state.networks);
+    let reserved = publish(shared, spec, &mut state.endpoints).await;
+    reserved.map_err(|e| not_reachable(state.endpoints.iter().find(|e| e.default_route), &state.name, &e))
+}
+
+fn is_bridge(name: &str) -> bool {
+    name == DEFAULT || !is_built_in(name)
+}
+
+fn is_mode(mode: &str, name: &str, attachment: Option<&Attachment>) -> bool {
+    mode == name || attachment.is_some_and(|a| !a.network.is_empty() && a.network.starts_with(mode))
+}
+
+/// An address on one network.
+pub(super) async fn reserve(
+    shared: &Shared,
+    container: &str,
+    name: &str,
+    attachment: &Attachment,
+) -> Result<Endpoint, PortError> {
+    // By its id: another network of this name is not the one the container was attached to.
+    let term = if attachment.network.is_empty() { name } else { &attachment.network };
+    let network = shared.networks.find(term)?;
+    let wish = attachment.address.map_or(Wish::Any, Wish::This);
+    let address = ask(&network, container, wish).await?;
+    let spec = &network.spec;
     Ok(Endpoint {
-        container: spec.id.clone(),
-        bridge: shared.bridge.clone(),
+        container: container.to_owned(),
+        bridge: spec.bridge.clone(),
         address,
-        mac: mac(address),
-        ports,
+        mac: if attachment.mac.is_empty() { mac(address) } else { attachment.mac.clone() },
+        ports: Vec::new(),
+        network: spec.id.clone(),
+        network_name: spec.name.clone(),
+        default_route: false,
     })
+}
+
+async fn ask(network: &Known, container: &str, wish: Wish) -> Result<Ipv4Addr, PortError> {
+    let reserve = Reserve { container: container.to_owned(), wish };
+    let asked = network.link.insist(|| reserve.clone(), ASK).await;
+    asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))?
+}
+
+/// Chooses who gives the default route: the highest priority, then the first name, as Docker does; never an internal
+/// network. True when that is another one than before.
+pub(super) fn route(endpoints: &mut [Endpoint], networks: &BTreeMap<String, Attachment>) -> bool {
+    let priority = |e: &Endpoint| networks.get(&e.network_name).map_or(0, |a| a.gateway_priority);
+    let outward = endpoints.iter().filter(|e| !e.bridge.policy.internal);
+    let chosen = outward.max_by_key(|e| (priority(e), Reverse(e.network_name.clone())));
+    let chosen = chosen.map(|e| e.network.clone());
+    let mut changed = false;
+    for endpoint in endpoints {
+        let now = chosen.as_ref() == Some(&endpoint.network);
+        changed |= now != endpoint.default_route;
+        endpoint.default_route = now;
+    }
+    changed
+}
+
+/// Holds the published ports on the endpoint that has the default route.
+pub(super) async fn publish(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    endpoints: &mut [Endpoint],
+) -> Result<(), PortError> {
+    let Some(endpoint) = endpoints.iter_mut().find(|e| e.default_route) else { return Ok(()) };
+    let binding = shared.networks.get(&endpoint.network).and_then(|n| n.spec.host_binding);
+    let mut ports = wanted_ports(spec);
+    for port in ports.iter_mut().filter(|p| p.host_ip.is_unspecified()) {
+        port.host_ip = binding.map_or(port.host_ip, IpAddr::V4);
+    }
+    let networks = &shared.ports.networks;
+    endpoint.ports = networks.reserve_ports(&spec.id, endpoint.address, ports).await?;
+    Ok(())
 }
 
 /// The ports asked for; with `-P` every exposed one that is not, on an ephemeral host port.
@@ -71,35 +147,102 @@ fn wanted_ports(spec: &ContainerSpec) -> Vec<PortBinding> {
     ports
 }
 
+/// The namespace a container joins; `None` is the host's.
+pub(super) async fn namespace(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    owner: Option<&crate::Snapshot>,
+) -> Result<Option<PathBuf>, PortError> {
+    match owner {
+        Some(owner) => Ok(Some(format!("/proc/{}/ns/net", owner.pid).into())),
+        None if spec.network_mode == "host" => Ok(None),
+        None => Ok(Some(shared.ports.networks.ensure_sandbox(&spec.id).await?)),
+    }
+}
+
+/// Puts a container on its networks, with their names where users made them.
+pub(super) async fn join(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    state: &ContainerState,
+    netns: Option<&Path>,
+) -> Result<(), PortError> {
+    let (Some(netns), false) = (netns, state.endpoints.is_empty()) else { return Ok(()) };
+    let networks = &shared.ports.networks;
+    for endpoint in &state.endpoints {
+        let joined = networks.ensure_endpoint(endpoint, netns.to_owned()).await;
+        joined.map_err(|e| not_reachable(Some(endpoint), &state.name, &e))?;
+    }
+    answer(shared, spec, &state.endpoints, &state.networks, netns).await.map_err(|e| networking(&e))
+}
+
+/// Whether the daemon answers this container's questions for names.
+pub(super) fn is_answered(endpoints: &[Endpoint]) -> bool {
+    endpoints.iter().any(|e| e.network_name != DEFAULT)
+}
+
+/// Makes a container known to its neighbours, and them to it.
+pub(super) async fn answer(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    endpoints: &[Endpoint],
+    networks: &BTreeMap<String, Attachment>,
+    netns: &Path,
+) -> Result<(), PortError> {
+    if !is_answered(endpoints) {
+        shared.zone.leave(&spec.id);
+        return Ok(());
+    }
+    shared.zone.enter(&spec.id, endpoints, networks);
+    let resolver = Resolver {
+        container: spec.id.clone(),
+        servers: spec.dns.iter().filter_map(|s| s.parse().ok()).collect(),
+        forwards: endpoints.iter().any(|e| !e.bridge.policy.internal),
+        names: Arc::new(shared.zone.clone()),
+    };
+    shared.ports.networks.ensure_resolver(resolver, netns.to_owned()).await
+}
+
 /// Gives an address back. While its actor is being rebuilt this waits: a lease given up on would be lost for good.
-async fn release(shared: &Shared, container: &str) {
-    let Some(network) = shared.network() else { return };
-    let message = Release { container: container.to_owned() };
-    if let Err(error) = network.insist(|| message.clone(), ASK).await {
+pub(super) async fn release(shared: &Shared, endpoint: &Endpoint) {
+    let Some(network) = shared.networks.get(&endpoint.network) else { return };
+    let container = &endpoint.container;
+    let message = Release { container: container.clone() };
+    if let Err(error) = network.link.insist(|| message.clone(), ASK).await {
         tracing::warn!(%error, container, "an address was not given back");
     }
 }
 
-/// Takes a container off its network.
+/// Takes a container off its networks.
 pub(super) async fn detach(
     shared: &Arc<Shared>,
     spec: &ContainerSpec,
-    endpoint: Option<&Endpoint>,
+    endpoints: &[Endpoint],
 ) -> Vec<PortError> {
     let networks = &shared.ports.networks;
     let mut errors = Vec::new();
+    shared.zone.leave(&spec.id);
     errors.extend(networks.remove_sandbox(&spec.id).await.err());
-    let Some(endpoint) = endpoint.cloned() else { return errors };
-    errors.extend(networks.remove_ports(&endpoint).await.err());
+    let mut endpoints = endpoints.to_vec();
+    for unrecorded in shared.joining.take(&spec.id) {
+        if endpoints.iter().all(|e| e.network != unrecorded.network) {
+            endpoints.push(unrecorded);
+        }
+    }
+    if endpoints.is_empty() {
+        return errors;
+    }
+    for endpoint in &endpoints {
+        errors.extend(networks.remove_ports(endpoint).await.err());
+    }
     // Nobody waits for the kernel to delete an interface; only its address, and the container's next start, do.
     let departing = shared.departures.begin(&spec.id).await;
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let _departing = departing;
-        match shared.ports.networks.remove_endpoint(&endpoint).await {
-            Ok(()) => release(&shared, &endpoint.container).await,
-            // Its address stays held: an interface that answers for it may still be there.
-            Err(error) => {
+        let leaving = endpoints.iter().map(|endpoint| leave(&shared, endpoint));
+        for (endpoint, left) in endpoints.iter().zip(futures::future::join_all(leaving).await) {
+            if let Err(error) = left {
                 tracing::warn!(container = endpoint.container, "removing an endpoint: {}", error.chain());
             }
         }
@@ -107,21 +250,33 @@ pub(super) async fn detach(
     errors
 }
 
-/// Puts a running container back on its network, whose rules or held ports may have been lost with an earlier daemon.
-pub async fn readopt(shared: &Shared, pid: i32, state: &ContainerState) {
-    let Some(endpoint) = &state.endpoint else { return };
+/// Takes an interface away and gives its address back.
+pub(super) async fn leave(shared: &Shared, endpoint: &Endpoint) -> Result<(), PortError> {
+    // On an error its address stays held: an interface that answers for it may still be there.
+    shared.ports.networks.remove_endpoint(endpoint).await?;
+    release(shared, endpoint).await;
+    Ok(())
+}
+
+/// Puts a running container back on its networks, whose rules or held ports may have been lost with an earlier daemon.
+pub async fn readopt(shared: &Shared, spec: &ContainerSpec, pid: i32, state: &ContainerState) {
     let networks = &shared.ports.networks;
-    let known = Some(endpoint.address);
-    let outcome = async {
-        if let Some(network) = shared.network() {
-            let reserve = Reserve { container: endpoint.container.clone(), known };
-            let asked = network.insist(|| reserve.clone(), ASK).await;
-            asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))??;
-        }
-        networks.reserve_ports(&endpoint.container, endpoint.address, endpoint.ports.clone()).await?;
-        networks.ensure_endpoint(endpoint, format!("/proc/{pid}/ns/net").into()).await
+    let netns = PathBuf::from(format!("/proc/{pid}/ns/net"));
+    let told = |error: PortError| {
+        tracing::warn!(container = spec.id, "re-attaching to a network: {}", error.chain());
     };
-    if let Err(error) = outcome.await {
-        tracing::warn!(container = endpoint.container, "re-attaching to the network: {}", error.chain());
+    for endpoint in &state.endpoints {
+        let outcome = async {
+            let network = shared.networks.find(&endpoint.network)?;
+            ask(&network, &spec.id, Wish::Known(endpoint.address)).await?;
+            networks.reserve_ports(&spec.id, endpoint.address, endpoint.ports.clone()).await?;
+            networks.ensure_endpoint(endpoint, netns.clone()).await
+        };
+        if let Err(error) = outcome.await {
+            told(error);
+        }
+    }
+    if let Err(error) = answer(shared, spec, &state.endpoints, &state.networks, &netns).await {
+        told(error);
     }
 }

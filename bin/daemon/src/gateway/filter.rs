@@ -192,10 +192,13 @@ fn port_range(key: &str, text: &str) -> Result<Ports, PortError> {
     Ok((first..=last).map(|n| (n, protocol)).collect())
 }
 
+/// By the name or the id of a network it belongs to.
 fn on_network(snapshot: &Snapshot, wanted: &str) -> bool {
-    let spec = &snapshot.spec;
-    let mut names = std::iter::once(&spec.network_mode).chain(spec.attachments.keys());
-    names.any(|n| n == wanted || (!wanted.is_empty() && render::network_id(n).starts_with(wanted)))
+    snapshot.state.networks.iter().any(|(name, attachment)| {
+        let built_in = attachment.network.is_empty().then(|| render::network_id(name));
+        let id = built_in.as_ref().unwrap_or(&attachment.network);
+        name == wanted || (!wanted.is_empty() && id.starts_with(wanted))
+    })
 }
 
 /// By name or source, or by place.

@@ -4,6 +4,7 @@
 mod archives;
 mod images;
 mod logs;
+mod network_records;
 mod networks;
 mod records;
 mod runtime;
@@ -14,6 +15,7 @@ mod volumes;
 pub use archives::FakeArchives;
 pub use images::FakeImages;
 pub use logs::{FakeKind, Keeps};
+pub use network_records::FakeNetworkRecords;
 pub use networks::FakeNetworks;
 pub use records::{FakeRecords, FakeRoots};
 pub use runtime::FakeRuntime;
@@ -44,6 +46,8 @@ pub struct World {
     pub archives: Arc<FakeArchives>,
     /// Images.
     pub images: Arc<FakeImages>,
+    /// Records of networks.
+    pub network_records: Arc<FakeNetworkRecords>,
     /// Bridges and endpoints.
     pub networks: Arc<FakeNetworks>,
     /// Volumes.
@@ -61,6 +65,7 @@ impl World {
             roots: Arc::new(FakeRoots::new(script.clone())),
             archives: Arc::new(FakeArchives::new(script.clone())),
             images: Arc::new(FakeImages::new(script.clone())),
+            network_records: Arc::new(FakeNetworkRecords::new(script.clone())),
             networks: Arc::new(FakeNetworks::new(script.clone())),
             volumes: Arc::new(FakeVolumes::new(script.clone())),
             spools,

@@ -1,6 +1,6 @@
 use super::{Script, lock};
 use crate::error::{Kind, PortError};
-use crate::network::{BridgeSpec, Endpoint, Networks, PortBinding, Survey};
+use crate::network::{BridgeSpec, Endpoint, Networks, PortBinding, Resolver, Survey, Taken};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -9,7 +9,8 @@ use std::sync::Mutex;
 
 #[derive(Default)]
 struct Kernel {
-    endpoints: BTreeMap<String, Endpoint>,
+    /// By container and network.
+    endpoints: BTreeMap<(String, String), Endpoint>,
     ports: BTreeMap<String, Vec<PortBinding>>,
     sandboxes: BTreeSet<String>,
     next: u16,
@@ -29,7 +30,7 @@ impl FakeNetworks {
 
     /// Which container has which address in the kernel.
     pub fn addresses(&self) -> BTreeMap<String, Ipv4Addr> {
-        lock(&self.kernel).endpoints.iter().map(|(id, e)| (id.clone(), e.address)).collect()
+        lock(&self.kernel).endpoints.values().map(|e| (e.container.clone(), e.address)).collect()
     }
 
     /// Containers that have a namespace.
@@ -99,7 +100,7 @@ impl Networks for FakeNetworks {
             let text = format!("{} belongs to {} already", endpoint.address, other.container);
             return Err(PortError::new(Kind::Bug, text));
         }
-        kernel.endpoints.insert(endpoint.container.clone(), endpoint.clone());
+        kernel.endpoints.insert((endpoint.container.clone(), endpoint.network.clone()), endpoint.clone());
         Ok(())
     }
 
@@ -112,18 +113,31 @@ impl Networks for FakeNetworks {
     async fn remove_endpoint(&self, endpoint: &Endpoint) -> Result<(), PortError> {
         self.script.at("remove_endpoint", &endpoint.container).await?;
         let mut kernel = lock(&self.kernel);
-        kernel.endpoints.remove(&endpoint.container);
+        kernel.endpoints.remove(&(endpoint.container.clone(), endpoint.network.clone()));
         kernel.ports.remove(&endpoint.container);
         Ok(())
+    }
+
+    async fn ensure_resolver(&self, resolver: Resolver, _: PathBuf) -> Result<(), PortError> {
+        self.script.at("ensure_resolver", &resolver.container).await
+    }
+
+    async fn taken(&self) -> Result<Taken, PortError> {
+        self.script.at("taken", "").await?;
+        Ok(Taken::default())
     }
 
     async fn survey(&self, _: &BridgeSpec) -> Result<Survey, PortError> {
         let kernel = lock(&self.kernel);
         let ports = kernel.ports.iter().flat_map(|(id, ports)| {
-            let target = kernel.endpoints.get(id).map_or(Ipv4Addr::UNSPECIFIED, |e| e.address);
+            let found = kernel.endpoints.values().find(|e| e.container == *id);
+            let target = found.map_or(Ipv4Addr::UNSPECIFIED, |e| e.address);
             ports.iter().map(move |p| (p.clone(), target))
         });
-        Ok(Survey { interfaces: kernel.endpoints.keys().cloned().collect(), ports: ports.collect() })
+        Ok(Survey {
+            interfaces: kernel.endpoints.keys().map(|(c, _)| c.clone()).collect(),
+            ports: ports.collect(),
+        })
     }
 
     async fn remove_bridge(&self, _: &BridgeSpec) -> Result<(), PortError> {

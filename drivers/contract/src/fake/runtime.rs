@@ -340,6 +340,10 @@ impl Runtime for FakeRuntime {
         self.script.at("rewrite_hosts", id.as_str()).await
     }
 
+    async fn rewrite_resolver(&self, container: &crate::record::ContainerSpec) -> Result<(), PortError> {
+        self.script.at("rewrite_resolver", &container.id).await
+    }
+
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {
         self.living(id, |s| vec![s.pid])
     }

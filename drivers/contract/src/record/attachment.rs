@@ -1,12 +1,15 @@
 //! What a container asks of its networks.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// What was asked of one network's attachment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Attachment {
+    /// The network's id, once it is known.
+    pub network: String,
     /// The wanted address.
     pub address: Option<Ipv4Addr>,
     /// The wanted IPv6 address.
@@ -17,6 +20,8 @@ pub struct Attachment {
     pub aliases: Vec<String>,
     /// Names by which it finds others on this network.
     pub links: Vec<Link>,
+    /// Options that mean nothing to a bridge, kept for inspection.
+    pub driver_options: BTreeMap<String, String>,
     /// Which network's gateway it uses: the highest.
     pub gateway_priority: i64,
 }

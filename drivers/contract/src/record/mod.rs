@@ -4,6 +4,7 @@ mod attachment;
 mod health;
 mod isolation;
 mod mounts;
+mod network;
 mod resources;
 mod restart;
 
@@ -11,6 +12,7 @@ pub use attachment::{Attachment, Link};
 pub use health::{Health, HealthState, Probe, Wellbeing};
 pub use isolation::{Device, Namespaces};
 pub use mounts::{Bind, VolumeUse};
+pub use network::NetworkSpec;
 pub use resources::{DeviceRate, DeviceWeight, Resources};
 pub use restart::Backoff;
 
@@ -178,8 +180,10 @@ pub struct ContainerState {
     pub restart_count: i64,
     /// What its health check has found.
     pub health: Option<HealthState>,
-    /// Its last network attachment, while running.
-    pub endpoint: Option<crate::network::Endpoint>,
+    /// The networks it belongs to, by name.
+    pub networks: BTreeMap<String, Attachment>,
+    /// Its network attachments while running; the first has the first interface.
+    pub endpoints: Vec<crate::network::Endpoint>,
     /// Aliases of links that were taken away again.
     pub unlinked: Vec<String>,
     /// How many starts have come to an end, by an exit or by failing.

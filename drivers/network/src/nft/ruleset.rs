@@ -35,6 +35,22 @@ pub fn ensure(socket: &mut Socket, bridge: &BridgeSpec) -> Result<(), NetlinkErr
     commit(socket, batch)
 }
 
+/// A table that only leads connections made here to where its map says.
+pub fn ensure_redirect(socket: &mut Socket, name: &str) -> Result<(), NetlinkError> {
+    let table = table_name(name);
+    let batch = vec![
+        acked(verb::NEWTABLE, &table, "adding table"),
+        chain(&table, "output", "nat", OUTPUT, -100),
+        message(verb::DELRULE, ACKED, &table, "flushing rules"),
+        map(&table, ANY, 1, 0x30d, 8),
+        map(&table, ONE, 2, 0xc1cd, 12),
+        rule(&table, "output", |r| {
+            r.ipv4().redirect_by_address(ONE);
+        }),
+    ];
+    commit(socket, batch)
+}
+
 /// Deletes the table; a missing one is fine.
 pub fn remove(socket: &mut Socket, bridge: &str) -> Result<(), NetlinkError> {
     let table = table_name(bridge);
@@ -76,19 +92,26 @@ fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
         rule(table, "postrouting", |r| {
             r.ipv4().to(Is::Same, name).source(bridge.gateway, bridge.prefix).redirected().masquerade();
         }),
-        rule(table, "forward", |r| {
-            r.to(Is::Same, name).known().verdict(Verdict::Accept);
-        }),
-        rule(table, "forward", |r| {
-            r.to(Is::Same, name).redirected().verdict(Verdict::Accept);
-        }),
     ];
-    if bridge.policy.masquerade {
+    let policy = bridge.policy;
+    if policy.masquerade && !policy.internal {
         out.push(rule(table, "postrouting", |r| {
             r.ipv4().source(bridge.gateway, bridge.prefix).to(Is::Other, name).masquerade();
         }));
     }
-    if !bridge.policy.icc {
+    if policy.internal {
+        out.push(rule(table, "forward", |r| {
+            r.from(name).to(Is::Other, name).count().verdict(Verdict::Drop);
+        }));
+    } else {
+        out.push(rule(table, "forward", |r| {
+            r.to(Is::Same, name).known().verdict(Verdict::Accept);
+        }));
+        out.push(rule(table, "forward", |r| {
+            r.to(Is::Same, name).redirected().verdict(Verdict::Accept);
+        }));
+    }
+    if !policy.icc {
         // Also for isolated ports: a container could go by way of the bridge's own address.
         out.push(rule(table, "forward", |r| {
             r.from(name).to(Is::Same, name).count().verdict(Verdict::Drop);

@@ -24,7 +24,7 @@ pub fn list(spec: &SandboxSpec) -> Vec<Value> {
     {
         if !taken(spec).any(|t| t == target) {
             let access = if c.read_only { "ro" } else { "rw" };
-            let source = spec.directory.join(name);
+            let source = spec.files_of.as_ref().unwrap_or(&spec.directory).join(name);
             let options = ["rbind", access, "rprivate"];
             out.push((target, mount(target, "bind", &source.to_string_lossy(), &options)));
         }
@@ -73,7 +73,7 @@ fn volume(volume: &VolumeUse) -> Value {
 mod tests {
     use super::*;
     use contract::record::ContainerSpec;
-    use contract::runtime::RootSpec;
+    use contract::runtime::{Joined, RootSpec};
 
     #[test]
     fn mounts_come_by_depth_and_the_engines_files_give_way() {
@@ -90,9 +90,14 @@ mod tests {
             container,
             root,
             directory: "/d".into(),
-            address: None,
+            addresses: Vec::new(),
+            answers: Default::default(),
+            hosts: Vec::new(),
+            environment: Vec::new(),
+            files_of: None,
             gateway: None,
             netns: None,
+            joined: Default::default(),
         };
         let list = list(&spec);
         let shown: Vec<_> = list

@@ -1,25 +1,149 @@
 //! What a request asks of its networks: links, and what cannot go together.
 
-use super::invalid;
-use bollard_stubs::models::HostConfig;
+use super::{invalid, refuse};
+use bollard_stubs::models::{ContainerCreateBody, EndpointSettings, HostConfig};
 use contract::PortError;
-use contract::record::Link;
+use contract::record::{Attachment, Link};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// What is asked of each network by its name or id. `mode` is the network the container is made on.
+pub(super) fn attachments(
+    body: &ContainerCreateBody,
+    request: &Value,
+    mode: &str,
+) -> Result<BTreeMap<String, Attachment>, PortError> {
+    let mut out = BTreeMap::new();
+    let endpoints = body.networking_config.as_ref().and_then(|n| n.endpoints_config.as_ref());
+    for (name, settings) in endpoints.into_iter().flatten() {
+        let name = if name == "default" { "bridge" } else { name };
+        out.insert(name.to_owned(), attachment(settings)?);
+    }
+    // Where clients older than API 1.44 put it.
+    let mac = request.get("MacAddress").and_then(Value::as_str).unwrap_or_default();
+    if !mac.is_empty() {
+        if mode == "host" || mode == "none" || mode.starts_with("container:") {
+            return Err(invalid("conflicting options: mac-address and the network mode"));
+        }
+        let own = out.entry(mode.to_owned()).or_default();
+        if !own.mac.is_empty() && own.mac != mac {
+            return Err(invalid(
+                "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
+            ));
+        }
+        own.mac = checked_mac(mac)?;
+    }
+    // On networks that users made, links are the network's own.
+    let links = body.host_config.as_ref().and_then(|h| h.links.as_deref()).unwrap_or_default();
+    if is_user_made(mode) && !links.is_empty() {
+        let own = out.entry(mode.to_owned()).or_default();
+        for given in links {
+            let link = link(given)?;
+            if !own.links.contains(&link) {
+                own.links.push(link);
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn is_user_made(mode: &str) -> bool {
+    !matches!(mode, "bridge" | "host" | "none") && !mode.starts_with("container:")
+}
+
+/// What is asked of one network.
+pub fn attachment(settings: &EndpointSettings) -> Result<Attachment, PortError> {
+    let options: BTreeMap<String, String> =
+        settings.driver_opts.clone().unwrap_or_default().into_iter().collect();
+    // What is Docker's own has a meaning; what is not is the user's.
+    if let Some(known) = options.keys().find(|k| k.starts_with("com.docker.network.")) {
+        return Err(refuse::option(&format!("the attachment option {known}")));
+    }
+    let ipam = settings.ipam_config.clone().unwrap_or_default();
+    if ipam.ipv6_address.as_deref().is_some_and(|a| !a.is_empty()) {
+        return Err(refuse::option("IPv6 addresses"));
+    }
+    if ipam.link_local_ips.as_ref().is_some_and(|l| !l.is_empty()) {
+        return Err(refuse::option("link-local addresses"));
+    }
+    let text = ipam.ipv4_address.unwrap_or_default();
+    let address: Option<Ipv4Addr> = match text.as_str() {
+        "" => None,
+        text => Some(
+            text.parse()
+                .map_err(|_| invalid(format!("invalid endpoint settings:\ninvalid IPv4 address: {text}")))?,
+        ),
+    };
+    let links: Result<_, _> = settings.links.iter().flatten().map(|text| link(text)).collect();
+    Ok(Attachment {
+        network: String::new(),
+        address,
+        address6: None,
+        mac: checked_mac(settings.mac_address.as_deref().unwrap_or_default())?,
+        aliases: settings.aliases.clone().unwrap_or_default(),
+        links: links?,
+        driver_options: options,
+        gateway_priority: settings.gw_priority.unwrap_or(0),
+    })
+}
+
+/// Six pairs of hex digits, in lower case with colons; empty stays so.
+fn checked_mac(text: &str) -> Result<String, PortError> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let parts: Vec<&str> = text.split([':', '-']).collect();
+    let bytes: Vec<u8> = parts.iter().filter_map(|p| u8::from_str_radix(p, 16).ok()).collect();
+    if parts.len() != 6 || bytes.len() != 6 || parts.iter().any(|p| p.len() != 2) {
+        return Err(invalid(format!("invalid MAC address {text}")));
+    }
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":"))
+}
+
+/// What cannot go together with another container's network, in Docker's words.
+pub(super) fn in_anothers(
+    body: &ContainerCreateBody,
+    host: &HostConfig,
+    mode: &str,
+) -> Result<(), PortError> {
+    let Some(owner) = mode.strip_prefix("container:").or_else(|| (mode == "container").then_some("")) else {
+        return Ok(());
+    };
+    if owner.is_empty() {
+        return Err(invalid("invalid network mode: invalid container format container:<name|id>"));
+    }
+    fn some<T>(list: &Option<Vec<T>>) -> bool {
+        list.as_ref().is_some_and(|l| !l.is_empty())
+    }
+    let published = host.port_bindings.as_ref().is_some_and(|p| !p.is_empty());
+    let conflicts = [
+        (body.hostname.as_deref().is_some_and(|h| !h.is_empty()), "hostname and the network mode"),
+        (
+            some(&host.links),
+            "container type network can't be used with links. This would result in undefined behavior",
+        ),
+        (some(&host.dns), "dns and the network mode"),
+        (some(&host.extra_hosts), "custom host-to-IP mapping and the network mode"),
+        (
+            published || host.publish_all_ports == Some(true),
+            "port publishing and the container type network mode",
+        ),
+        (some(&body.exposed_ports), "port exposing and the container type network mode"),
+    ];
+    match conflicts.iter().find(|(given, _)| *given) {
+        Some((_, what)) => Err(invalid(format!("conflicting options: {what}"))),
+        None => Ok(()),
+    }
+}
 
 /// `target[:alias]`, on the default bridge alone.
 pub(super) fn links(host: &HostConfig, mode: &str) -> Result<Vec<Link>, PortError> {
     let given = host.links.as_deref().unwrap_or_default();
-    let undefined = |kind: &str| {
-        invalid(format!(
-            "conflicting options: {kind} type network{} can't be used with links. This would result in undefined behavior",
-            if kind == "host" { "ing" } else { "" }
-        ))
-    };
-    if !given.is_empty() {
-        match mode {
-            "host" => return Err(undefined("host")),
-            mode if mode.starts_with("container:") => return Err(undefined("container")),
-            _ => {}
-        }
+    if mode == "host" && !given.is_empty() {
+        return Err(invalid(
+            "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+        ));
     }
     given.iter().map(|text| link(text)).collect()
 }

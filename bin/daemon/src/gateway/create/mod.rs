@@ -12,6 +12,7 @@ mod ports;
 mod refuse;
 mod restart;
 
+pub use attachments::attachment;
 pub use defaults::{Defaults, fill};
 pub use isolation::{Runtimes, settle as settle_namespaces};
 pub use limits::{Limited, Purpose, resources};
@@ -38,11 +39,7 @@ pub fn resolve(
     defaults: &Defaults,
 ) -> Result<ContainerSpec, PortError> {
     let host = body.host_config.clone().unwrap_or_default();
-    refuse::unsupported(&body, &host)?;
-    // Where clients older than API 1.44 put it.
-    if request.get("MacAddress").and_then(Value::as_str).is_some_and(|m| !m.is_empty()) {
-        return Err(refuse::option("MacAddress"));
-    }
+    refuse::unsupported(&host)?;
     let from_image = image::ImageDefaults::read(&image.config);
     let entrypoint_given = body.entrypoint.is_some();
     let entrypoint = body.entrypoint.clone().filter(|e| !e.iter().all(String::is_empty) || e.is_empty());
@@ -72,6 +69,7 @@ pub fn resolve(
         "" | "default" | "bridge" => "bridge".to_owned(),
         other => other.to_owned(),
     };
+    attachments::in_anothers(&body, &host, &network_mode)?;
     if body.network_disabled == Some(true) {
         return Err(refuse::option("NetworkDisabled"));
     }
@@ -108,6 +106,7 @@ pub fn resolve(
         ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
         publish_all: host.publish_all_ports.unwrap_or(false),
         exposed,
+        attachments: attachments::attachments(&body, &request, &network_mode)?,
         links: attachments::links(&host, &network_mode)?,
         network_mode,
         extra_hosts: host.extra_hosts.clone().unwrap_or_default(),

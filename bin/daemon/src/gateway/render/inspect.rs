@@ -1,6 +1,6 @@
 //! `GET /containers/{id}/json`.
 
-use super::{isolation, port_map, time};
+use super::{isolation, time};
 use actors::Snapshot;
 use contract::record::ContainerSpec;
 use serde_json::{Map, Value, json};
@@ -48,7 +48,7 @@ pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -
         "GraphDriver": { "Name": "overlay2", "Data": {} },
         "Mounts": super::mounts::mounts(spec),
         "Config": config(spec),
-        "NetworkSettings": network(snapshot),
+        "NetworkSettings": super::network::settings(snapshot),
     });
     if let (Some(health), Some(state)) = (&state.health, out.get_mut("State").and_then(Value::as_object_mut))
     {
@@ -119,45 +119,6 @@ pub fn config(spec: &ContainerSpec) -> Value {
         if let Some(seconds) = spec.stop_timeout {
             map.insert("StopTimeout".into(), seconds.into());
         }
-    }
-    out
-}
-
-fn network(snapshot: &Snapshot) -> Value {
-    let spec = &*snapshot.spec;
-    let endpoint = snapshot.state.endpoint.as_ref().filter(|_| snapshot.pid != 0);
-    let (address, gateway, prefix, mac) = match endpoint {
-        Some(e) => (e.address.to_string(), e.bridge.gateway.to_string(), e.bridge.prefix, e.mac.clone()),
-        None => Default::default(),
-    };
-    let ports = match endpoint {
-        Some(e) => port_map(&e.ports, &spec.exposed),
-        None => json!({}),
-    };
-    let one = json!({
-        "IPAMConfig": null, "Links": null, "Aliases": null, "MacAddress": mac, "DriverOpts": null, "GwPriority": 0,
-        "NetworkID": network_id(&spec.network_mode), "EndpointID": if endpoint.is_some() { spec.id.clone() } else { String::new() },
-        "Gateway": gateway, "IPAddress": address, "IPPrefixLen": prefix, "IPv6Gateway": "",
-        "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": null,
-    });
-    let mut networks = Map::new();
-    networks.insert(spec.network_mode.clone(), one);
-    json!({
-        "Bridge": "", "SandboxID": if snapshot.pid == 0 { "" } else { spec.id.as_str() },
-        "SandboxKey": if snapshot.pid == 0 { String::new() } else { format!("/proc/{}/ns/net", snapshot.pid) },
-        "Ports": ports, "HairpinMode": false, "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null,
-        "EndpointID": if endpoint.is_some() { spec.id.clone() } else { String::new() },
-        "Gateway": gateway, "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPAddress": address,
-        "IPPrefixLen": prefix, "IPv6Gateway": "", "MacAddress": mac, "Networks": networks,
-    })
-}
-
-/// A stable 64-digit id for each of the built-in networks.
-pub fn network_id(name: &str) -> String {
-    let mut out = String::new();
-    for byte in name.bytes().cycle().take(32) {
-        out.push_str(&hex::encode([byte]));
     }
     out
 }

@@ -4,11 +4,13 @@ pub mod health;
 mod inspect;
 mod isolation;
 mod mounts;
+mod network;
 mod resources;
 mod stats;
 mod summary;
 
-pub use inspect::{config, inspect, network_id};
+pub use inspect::{config, inspect};
+pub use network::network_id;
 pub use stats::stats;
 pub use summary::{Port, ports, summary};
 

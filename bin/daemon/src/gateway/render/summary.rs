@@ -13,16 +13,6 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
     let state = &snapshot.state;
     let status = snapshot.status.as_str();
     let ports: Vec<Value> = ports(snapshot).iter().map(Port::shown).collect();
-    let mut networks = serde_json::Map::new();
-    let address = state.endpoint.as_ref().filter(|_| snapshot.pid != 0);
-    networks.insert(
-        spec.network_mode.clone(),
-        json!({
-            "IPAddress": address.map(|e| e.address.to_string()).unwrap_or_default(),
-            "Gateway": address.map(|e| e.bridge.gateway.to_string()).unwrap_or_default(),
-            "MacAddress": address.map(|e| e.mac.clone()).unwrap_or_default(),
-        }),
-    );
     json!({
         "Id": spec.id,
         "Names": [format!("/{}", state.name)],
@@ -35,7 +25,7 @@ pub fn summary(snapshot: &Snapshot, now_ns: i64) -> Value {
         "State": status,
         "Status": status_text(snapshot, now_ns),
         "HostConfig": { "NetworkMode": spec.network_mode },
-        "NetworkSettings": { "Networks": networks },
+        "NetworkSettings": { "Networks": super::network::all(snapshot) },
         "Mounts": super::mounts::mounts(spec),
     })
 }
@@ -64,7 +54,7 @@ impl Port {
 
 /// The published ports, and those that are only exposed.
 pub fn ports(snapshot: &Snapshot) -> Vec<Port> {
-    let Some(endpoint) = snapshot.state.endpoint.as_ref().filter(|_| snapshot.pid != 0) else {
+    let Some(endpoint) = super::network::published(&snapshot.state).filter(|_| snapshot.pid != 0) else {
         return Vec::new();
     };
     let published = endpoint.ports.iter().map(|p| Port {

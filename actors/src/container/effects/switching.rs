@@ -1,0 +1,86 @@
+//! A running container joins one more network, or leaves one.
+
+use super::network::{answer, is_answered, leave, publish, reserve, route};
+use crate::shared::Shared;
+use contract::PortError;
+use contract::record::{Attachment, ContainerSpec, ContainerState};
+use std::path::{Path, PathBuf};
+
+fn inside(pid: i32) -> PathBuf {
+    format!("/proc/{pid}/ns/net").into()
+}
+
+/// Joins a network; on failure all is as before. Answers the state that is to be recorded. The attachment stands among
+/// `shared.joining` until it is.
+pub async fn connect(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    pid: i32,
+    before: ContainerState,
+    (name, attachment): (String, Attachment),
+) -> Result<ContainerState, PortError> {
+    let endpoint = reserve(shared, &spec.id, &name, &attachment).await?;
+    shared.joining.note(&endpoint);
+    let mut state = before.clone();
+    state.networks.insert(name, Attachment { network: endpoint.network.clone(), ..attachment });
+    state.endpoints.push(endpoint.clone());
+    let netns = inside(pid);
+    let failed = match arranged(shared, spec, &mut state, &netns).await {
+        Ok(()) if is_answered(&state.endpoints) && !is_answered(&before.endpoints) => {
+            shared.ports.runtime.rewrite_resolver(spec).await.err()
+        }
+        outcome => outcome.err(),
+    };
+    let Some(error) = failed else { return Ok(state) };
+    let told = |what: &str, error: &PortError| {
+        tracing::warn!(container = spec.id, "undoing a connection, {what}: {}", error.chain());
+    };
+    if let Err(error) = leave(shared, &endpoint).await {
+        told("leaving", &error);
+    }
+    let mut restored = before;
+    if let Err(error) = arranged(shared, spec, &mut restored, &netns).await {
+        told("as before", &error);
+    }
+    shared.joining.forget(&endpoint);
+    Err(error)
+}
+
+/// Leaves a network. Answers the state that is to be recorded.
+pub async fn disconnect(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    pid: i32,
+    mut state: ContainerState,
+    name: &str,
+) -> Result<ContainerState, PortError> {
+    let place = state.endpoints.iter().position(|e| e.network_name == name);
+    if let Some(place) = place {
+        let endpoint = state.endpoints.remove(place);
+        leave(shared, &endpoint).await?;
+    }
+    state.networks.remove(name);
+    arranged(shared, spec, &mut state, &inside(pid)).await?;
+    Ok(state)
+}
+
+/// Brings default route, published ports and names to where they belong now.
+async fn arranged(
+    shared: &Shared,
+    spec: &ContainerSpec,
+    state: &mut ContainerState,
+    netns: &Path,
+) -> Result<(), PortError> {
+    let networks = &shared.ports.networks;
+    if route(&mut state.endpoints, &state.networks) {
+        for endpoint in state.endpoints.iter_mut().filter(|e| !e.default_route && !e.ports.is_empty()) {
+            networks.remove_ports(endpoint).await?;
+            endpoint.ports.clear();
+        }
+        publish(shared, spec, &mut state.endpoints).await?;
+    }
+    for endpoint in &state.endpoints {
+        networks.ensure_endpoint(endpoint, netns.to_owned()).await?;
+    }
+    answer(shared, spec, &state.endpoints, &state.networks, netns).await
+}

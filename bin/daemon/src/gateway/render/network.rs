@@ -1,0 +1,92 @@
+//! What is told of a container's networks.
+
+use super::port_map;
+use actors::Snapshot;
+use contract::network::Endpoint;
+use contract::record::{Attachment, ContainerState};
+use serde_json::{Map, Value, json};
+
+/// `NetworkSettings` of an inspected container.
+pub fn settings(snapshot: &Snapshot) -> Value {
+    let spec = &*snapshot.spec;
+    let running = snapshot.pid != 0;
+    let endpoints = snapshot.state.endpoints.iter().filter(|_| running);
+    // Docker tells the addresses of the default network at the top.
+    let default = endpoints.clone().find(|e| e.network_name == "bridge");
+    let ports = match published(&snapshot.state).filter(|_| running) {
+        Some(endpoint) => port_map(&endpoint.ports, &spec.exposed),
+        None if endpoints.clone().next().is_some() => port_map(&[], &spec.exposed),
+        None => json!({}),
+    };
+    let of = |text: fn(&Endpoint) -> String| default.map(text).unwrap_or_default();
+    json!({
+        "Bridge": "", "SandboxID": if running { spec.id.as_str() } else { "" },
+        "SandboxKey": if running { format!("/proc/{}/ns/net", snapshot.pid) } else { String::new() },
+        "Ports": ports, "HairpinMode": false, "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null, "EndpointID": of(Endpoint::id),
+        "Gateway": of(|e| e.bridge.gateway.to_string()), "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
+        "IPAddress": of(|e| e.address.to_string()), "IPPrefixLen": default.map_or(0, |e| e.bridge.prefix),
+        "IPv6Gateway": "", "MacAddress": of(|e| e.mac.clone()), "Networks": all(snapshot),
+    })
+}
+
+/// The endpoint that has the published ports.
+pub fn published(state: &ContainerState) -> Option<&Endpoint> {
+    state.endpoints.iter().find(|e| e.default_route)
+}
+
+/// A container's networks by name.
+pub fn all(snapshot: &Snapshot) -> Map<String, Value> {
+    let networks = snapshot.state.networks.iter();
+    networks.map(|(name, attachment)| (name.clone(), one(snapshot, name, attachment))).collect()
+}
+
+fn one(snapshot: &Snapshot, name: &str, asked: &Attachment) -> Value {
+    let built_in = matches!(name, "bridge" | "host" | "none");
+    let running = snapshot.pid != 0;
+    let endpoint = snapshot.state.endpoints.iter().filter(|_| running).find(|e| e.network_name == name);
+    let or_null = |list: Vec<String>| if list.is_empty() { Value::Null } else { json!(list) };
+    let links = asked.links.iter().map(|l| format!("{}:{}", l.target, l.alias)).collect();
+    let ipam = match asked.address {
+        Some(address) => json!({ "IPv4Address": address }),
+        None if built_in => Value::Null,
+        None => json!({}),
+    };
+    let id = if built_in { network_id(name) } else { asked.network.clone() };
+    let names = if built_in { Vec::new() } else { dns_names(snapshot, asked) };
+    let gateway = endpoint.filter(|e| !e.bridge.policy.internal).map(|e| e.bridge.gateway.to_string());
+    json!({
+        "IPAMConfig": ipam, "Links": or_null(links), "Aliases": or_null(asked.aliases.clone()),
+        "MacAddress": endpoint.map_or_else(|| asked.mac.clone(), |e| e.mac.clone()),
+        "DriverOpts": if asked.driver_options.is_empty() { Value::Null } else { json!(asked.driver_options) },
+        "GwPriority": asked.gateway_priority, "NetworkID": id,
+        "EndpointID": match endpoint {
+            Some(endpoint) => endpoint.id(),
+            // Networks without addresses have endpoints, too.
+            None if running && built_in => snapshot.spec.id.clone(),
+            None => String::new(),
+        },
+        "Gateway": gateway.unwrap_or_default(),
+        "IPAddress": endpoint.map(|e| e.address.to_string()).unwrap_or_default(),
+        "IPPrefixLen": endpoint.map_or(0, |e| e.bridge.prefix),
+        "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": or_null(names),
+    })
+}
+
+/// Its names on a network that a user made, its own first.
+fn dns_names(snapshot: &Snapshot, asked: &Attachment) -> Vec<String> {
+    let short = snapshot.spec.id.get(..12).unwrap_or_default().to_owned();
+    let own = std::iter::once(snapshot.state.name.clone()).chain(asked.aliases.iter().cloned());
+    let mut out: Vec<String> = Vec::new();
+    for name in own.chain([short, snapshot.spec.hostname.clone()]) {
+        if !name.is_empty() && !out.contains(&name) {
+            out.push(name);
+        }
+    }
+    out
+}
+
+/// A stable 64-digit id for each of the built-in networks.
+pub fn network_id(name: &str) -> String {
+    name.bytes().cycle().take(32).map(|byte| hex::encode([byte])).collect()
+}

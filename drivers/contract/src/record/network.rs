@@ -1,0 +1,35 @@
+//! A network's record.
+
+use crate::network::{BridgeSpec, Subnet};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// A bridge network that a user made, or the default one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkSpec {
+    /// 64 hex digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Creation, ns since the Unix epoch.
+    pub created_ns: i64,
+    /// What is made of it.
+    pub bridge: BridgeSpec,
+    /// The part of the subnet from which addresses are handed out, when not the whole.
+    pub range: Option<Subnet>,
+    /// Addresses that are never handed out, by what they are for.
+    pub auxiliary: BTreeMap<String, Ipv4Addr>,
+    /// The subnet, and the gateway, were asked for rather than chosen.
+    pub asked: [bool; 2],
+    /// Where ports are published that name no address.
+    pub host_binding: Option<Ipv4Addr>,
+    /// Kept for inspection.
+    pub attachable: bool,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Driver options as given.
+    pub options: BTreeMap<String, String>,
+    /// Options of the address management as given.
+    pub ipam_options: Option<BTreeMap<String, String>>,
+}
