@@ -126,7 +126,9 @@ fn capabilities_owners_holes_and_hard_links_survive() {
     let mut header = tar::Header::new_gnu();
     header.set_size(4);
     header.set_mode(0o755);
-    (header.set_uid(100_000), header.set_gid(100_001), header.set_mtime(7));
+    header.set_uid(100_000);
+    header.set_gid(100_001);
+    header.set_mtime(7);
     tar.append_data(&mut header, "new/tool", &b"tool"[..]).unwrap();
     gantry.docker_with_input(["cp", "-", "web:/"], &tar.into_inner().unwrap()).ok();
     gantry
