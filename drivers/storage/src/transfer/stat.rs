@@ -103,8 +103,8 @@ mod tests {
 
     #[test]
     fn modes_are_gos() {
-        assert_eq!(mode(0o040_1777), 0o777 | 1 << 31 | 1 << 20);
-        assert_eq!(mode(0o100_4755), 0o755 | 1 << 23);
+        assert_eq!(mode(0o041_777), 0o777 | 1 << 31 | 1 << 20);
+        assert_eq!(mode(0o104_755), 0o755 | 1 << 23);
         assert_eq!(mode(0o120_777), 0o777 | 1 << 27);
     }
 
