@@ -73,7 +73,7 @@ fn volume(volume: &VolumeUse) -> Value {
 mod tests {
     use super::*;
     use contract::record::ContainerSpec;
-    use contract::runtime::RootSpec;
+    use contract::runtime::{Joined, RootSpec};
 
     #[test]
     fn mounts_come_by_depth_and_the_engines_files_give_way() {
