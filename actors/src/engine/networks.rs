@@ -178,7 +178,7 @@ impl Engine {
             term == mode
                 || self.network_name(term).is_ok_and(|n| self.network_name(mode).is_ok_and(|m| m == n))
         };
-        if !asked.keys().any(|term| is_mode(term)) {
+        if !asked.keys().any(is_mode) {
             asked.insert(mode.to_owned(), Attachment::default());
         }
         for (term, mut attachment) in asked {
