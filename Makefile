@@ -53,3 +53,7 @@ install:
 	install -m 755 $(BUILT)/gantryd $(BUILT)/gantry $(BUILT)/gantry-shim $(DESTDIR)$(PREFIX)/bin
 	sed 's|@BINDIR@|$(PREFIX)/bin|' config/gantry.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/gantry.service
 	install -m 644 config/gantry.socket $(DESTDIR)$(PREFIX)/lib/systemd/system
+	@share=$(DESTDIR)$(PREFIX)/share; install -d $$share/bash-completion/completions $$share/zsh/site-functions $$share/fish/vendor_completions.d; \
+	$(BUILT)/gantry completion bash > $$share/bash-completion/completions/gantry && \
+	$(BUILT)/gantry completion zsh > $$share/zsh/site-functions/_gantry && \
+	$(BUILT)/gantry completion fish > $$share/fish/vendor_completions.d/gantry.fish

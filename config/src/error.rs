@@ -45,6 +45,9 @@ pub enum FileError {
     /// One of its values is wrong.
     #[error(transparent)]
     Value(#[from] ValueError),
+    /// Its values and the flags' together are wrong.
+    #[error("merged configuration validation from file and command line flags failed")]
+    Merged(#[source] ValueError),
 }
 
 /// Who gave a value.

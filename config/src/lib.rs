@@ -112,7 +112,8 @@ impl Config {
         let source = Source { flags, file, keys: key };
         Self::read(&source, &path).map_err(|error| match error.origin() {
             Some(Origin::File) => ConfigError::File { path, source: error.into() },
-            _ => error.into(),
+            None if !source.file.is_empty() => ConfigError::File { path, source: FileError::Merged(error) },
+            Some(Origin::Flag) | None => error.into(),
         })
     }
 

@@ -124,6 +124,11 @@ fn dockers_own_texts_are_kept() {
         assert_eq!(refused(&[&joined], ""), wanted);
     }
     assert_eq!(refused(&["--label=a=1", "--label=a=2"], ""), "conflict labels for a=2 and a=1");
+    let merged = "merged configuration validation from file and command line flags failed: ";
+    assert_eq!(
+        refused(&[], r#"{"log-level": "loud"}"#),
+        format!("{PREFIX}{merged}invalid logging level: loud")
+    );
 }
 
 #[test]

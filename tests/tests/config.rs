@@ -1,9 +1,7 @@
-//! The daemon's configuration: what is refused, and what reaches containers.
+//! The daemon's configuration: what is refused, and what the daemon takes hold of.
 
-use gantry_tests::{Builder, Daemon, Place, eventually};
+use gantry_tests::{Builder, Daemon, Place};
 use serde_json::json;
-
-const NETFILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
 #[test]
 fn a_wrong_configuration_is_refused_with_its_key_and_its_file() {
@@ -63,134 +61,6 @@ fn help_and_version_are_told_without_a_daemon() {
     }
     assert!(!help.ok().contains("--userns-remap"));
     assert!(Builder::new().args(["--version"]).run().ok().starts_with("gantryd "));
-}
-
-#[test]
-fn the_daemons_defaults_reach_containers_that_say_nothing() {
-    let config = json!({
-        "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 100, "Hard": 200}},
-        "default-shm-size": "8m", "dns": ["10.0.0.53"], "dns-search": ["lan"], "dns-opts": ["ndots:3"],
-        "no-new-privileges": true, "host-gateway-ip": "10.7.7.7", "log-opts": {"max-size": "1m"},
-    });
-    let daemon = Builder::new().config(&config).start();
-    let look = "ulimit -Sn; ulimit -Hn; cat /etc/resolv.conf; df -k /dev/shm | tail -1; grep NoNewPrivs /proc/self/status; grep up /etc/hosts; true";
-    let said = daemon.docker(["run", "--rm", "--add-host", "up:host-gateway", "busybox", "sh", "-c", look]);
-    let lines = said.lines();
-    assert_eq!(lines[..5], ["100", "200", "nameserver 10.0.0.53", "search lan", "options ndots:3"], "{said}");
-    assert!(lines[5].contains("8192") && lines[6].ends_with('1') && lines[7] == "10.7.7.7\tup", "{said}");
-    let own = [
-        "run",
-        "--rm",
-        "--ulimit",
-        "nofile=50",
-        "--dns",
-        "10.0.0.54",
-        "--dns-search",
-        ".",
-        "--shm-size",
-        "4m",
-    ];
-    let said = daemon.docker(own.iter().chain(&["busybox", "sh", "-c", look]));
-    let lines = said.lines();
-    assert_eq!(lines[..3], ["50", "50", "nameserver 10.0.0.54"], "{said}");
-    assert!(said.ok().contains("4096") && !said.ok().contains("search lan"), "{said}");
-    daemon.docker(["create", "--name", "cc", "busybox"]).ok();
-    assert_eq!(
-        daemon.inspect("cc", "{{.HostConfig.ShmSize}} {{.HostConfig.LogConfig.Config}}"),
-        "8388608 map[max-size:1m]"
-    );
-}
-
-#[test]
-fn a_seccomp_profile_of_none_lets_every_call_through() {
-    let daemon = Builder::new().args(["--seccomp-profile=unconfined"]).start();
-    let calls = ["busybox", "grep", "Seccomp:", "/proc/self/status"];
-    assert_eq!(daemon.docker(["run", "--rm"].iter().chain(&calls)).ok(), "Seccomp:\t0");
-    let own = ["run", "--rm", "--security-opt", "seccomp=builtin"];
-    assert_eq!(daemon.docker(own.iter().chain(&calls)).ok(), "Seccomp:\t2");
-    let warnings = daemon.api("GET", "/info", None).json()["Warnings"].to_string();
-    assert!(warnings.contains("WARNING: daemon is not using the default seccomp profile"), "{warnings}");
-}
-
-#[test]
-fn ports_are_published_on_the_daemons_address_unless_another_is_named() {
-    let daemon = Builder::new().args(["--ip=127.0.0.1"]).start();
-    daemon
-        .docker([
-            "run",
-            "-d",
-            "--name",
-            "web",
-            "-p",
-            "8080:80",
-            "-p",
-            "0.0.0.0:8081:80",
-            "busybox",
-            "sleep",
-            "1000",
-        ])
-        .ok();
-    let ports = daemon.docker(["port", "web"]);
-    assert_eq!(ports.lines(), ["80/tcp -> 0.0.0.0:8081", "80/tcp -> 127.0.0.1:8080"]);
-}
-
-#[test]
-fn without_icc_containers_reach_what_is_published_but_not_each_other() {
-    apart("1");
-}
-
-#[test]
-fn without_icc_they_do_not_either_where_the_bridge_does_not_pass_frames_through_netfilter() {
-    apart("0");
-}
-
-fn apart(netfilter: &str) {
-    let place = Place::new();
-    // Missing where the module is not loaded, which is as good as 0.
-    place.sh(&format!("! test -e {NETFILTER} || echo {netfilter} > {NETFILTER}")).ok();
-    let daemon = Builder::at(&place).args(["--icc=false"]).start();
-    daemon
-        .docker([
-            "run",
-            "-d",
-            "--name",
-            "web",
-            "-p",
-            "8080:80",
-            "busybox",
-            "sh",
-            "-c",
-            "echo hi >/index.html; httpd -f -h /",
-        ])
-        .ok();
-    let address = daemon.inspect("web", "{{.NetworkSettings.IPAddress}}");
-    // The shell is process 1, which no signal from inside ends.
-    let fetch = |url: &str| {
-        let script = format!("timeout 2 wget -q -O- {url}; exit $?");
-        daemon.docker(["run", "--rm", "busybox", "sh", "-c", &script])
-    };
-    eventually("what is published is reached", || {
-        (fetch("http://172.17.0.1:8080/").stdout == "hi\n").then_some(())
-    });
-    assert_ne!(fetch(&format!("http://{address}/")).code, 0);
-    // By way of the bridge's own address.
-    let around = format!(
-        "ip route add {address}/32 via 172.17.0.1 && timeout 2 wget -q -O- http://{address}/; exit $?"
-    );
-    let around = daemon.docker(["run", "--rm", "--cap-add", "NET_ADMIN", "busybox", "sh", "-c", &around]);
-    assert!(around.code != 0 && !around.stdout.contains("hi"), "{around}");
-}
-
-#[test]
-fn masquerading_and_forwarding_can_be_left_to_the_administrator() {
-    let place = Place::new();
-    place.sh("echo 0 > /proc/sys/net/ipv4/ip_forward").ok();
-    let daemon = Builder::at(&place).args(["--ip-masq=false", "--ip-forward=false"]).start();
-    assert_eq!(place.sh("cat /proc/sys/net/ipv4/ip_forward").ok(), "0");
-    let rules = place.sh("nft list chain inet gantry_gantry0 postrouting");
-    assert!(!rules.ok().contains("oifname != \"gantry0\" masquerade"), "{rules}");
-    let info = daemon.docker(["info"]);
-    assert!(info.stderr.contains("WARNING: IPv4 forwarding is disabled"), "{info}");
 }
 
 #[test]
@@ -279,4 +149,29 @@ fn a_record_that_cannot_be_read_is_told_and_kept_and_the_others_live() {
     let aside = folder.with_extension("broken");
     assert!(aside.join("spec.json").exists());
     std::fs::remove_dir_all(aside).expect("remove what was set aside");
+}
+
+#[test]
+fn what_the_daemon_makes_is_for_containers_and_not_for_the_machines_users() {
+    use std::os::unix::fs::MetadataExt;
+    let strict = ["sh", "-c", "umask 077; exec \"$@\"", "sh"];
+    let daemon = Builder::new().through(&strict).start();
+    let said =
+        daemon.docker(["run", "--rm", "-u", "1000", "busybox", "cat", "/etc/hosts", "/etc/resolv.conf"]);
+    assert!(said.ok().contains("localhost"), "{said}");
+    let mode = |name: &str| std::fs::metadata(daemon.place().path(name)).expect("a folder").mode() & 0o777;
+    assert_eq!((mode("data"), mode("run")), (0o710, 0o700));
+}
+
+#[test]
+fn the_daemon_may_open_many_files_and_containers_as_many_as_it_was_started_with() {
+    let few = ["sh", "-c", "ulimit -Sn 100; ulimit -Hn 2000; exec \"$@\"", "sh"];
+    let daemon = Builder::new().through(&few).start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("a process");
+    let files = limits.lines().find(|l| l.starts_with("Max open files")).expect("a line");
+    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["2000", "2000"]);
+    let look = "ulimit -Sn; ulimit -Hn";
+    assert_eq!(daemon.docker(["run", "--rm", "busybox", "sh", "-c", look]).lines(), ["100", "2000"]);
+    let own = daemon.docker(["run", "--rm", "--ulimit", "nofile=200:300", "busybox", "sh", "-c", look]);
+    assert_eq!(own.lines(), ["200", "300"]);
 }

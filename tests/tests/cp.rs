@@ -173,7 +173,9 @@ fn a_tar_stream_goes_in_and_kinds_do_not_take_each_others_place() {
     let mut header = tar::Header::new_gnu();
     header.set_size(2);
     header.set_mode(0o640);
-    (header.set_uid(5), header.set_gid(6), header.set_mtime(1));
+    header.set_uid(5);
+    header.set_gid(6);
+    header.set_mtime(1);
     tar.append_data(&mut header, "sub/folder/file", &b"hi"[..]).unwrap();
     let tar = tar.into_inner().unwrap();
     gantry.docker_with_input(["cp", "-", "web:/tmp"], &tar).ok();

@@ -134,6 +134,26 @@ fn cpus_are_a_quota_and_zero_processes_are_no_limit() {
 }
 
 #[test]
+fn a_real_time_budget_is_given_as_far_as_the_kernel_has_one() {
+    let gantry = Daemon::start();
+    let run = |name: &str| {
+        let options = ["--cpu-rt-period", "500000", "--cpu-rt-runtime", "5000", "--cap-add", "sys_nice"];
+        let head = ["run", "-d", "--name", name];
+        gantry.docker(head.iter().chain(&options).chain(&["busybox", "sleep", "1000"]))
+    };
+    if !legacy_has("cpu/cpu.rt_runtime_us") {
+        let text = run("none").fails(125).to_owned();
+        assert!(text.contains("kernel does not support CPU real-time scheduler"), "{text}");
+        return;
+    }
+    for name in ["one", "two"] {
+        run(name).ok();
+        assert_eq!(file(&gantry, name, "cpu/cpu.rt_runtime_us", ""), "5000");
+        assert_eq!(file(&gantry, name, "cpu/cpu.rt_period_us", ""), "500000");
+    }
+}
+
+#[test]
 fn values_that_cannot_be_are_refused_in_dockers_words_and_leave_nothing() {
     let gantry = Daemon::start();
     let cpus = std::thread::available_parallelism().unwrap().get();

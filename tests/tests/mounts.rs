@@ -237,3 +237,23 @@ fn a_missing_source_is_made_when_that_is_asked_for() {
     let said = docker(&gantry, &format!("run --rm -v {}:/x busybox true", blocked.display()));
     assert!(said.fails(125).contains("error while creating mount source path"), "{said}");
 }
+
+#[test]
+fn older_clients_keep_what_is_below_a_read_only_bind_writable() {
+    let gantry = Daemon::start();
+    let place = gantry.place();
+    let top = Shared::new(place);
+    std::fs::create_dir(format!("{}/below", top.1)).unwrap();
+    place.run("mount", ["-t", "tmpfs", "below", &format!("{}/below", top.1)]).ok();
+    for (version, code) in [("v1.43", 0), ("v1.44", 1)] {
+        let body = serde_json::json!({
+            "Image": "busybox", "Cmd": ["touch", "/in/below/x"], "HostConfig": {"Binds": [format!("{}:/in:ro", top.1)]},
+        });
+        let made = gantry.api("POST", &format!("/{version}/containers/create"), Some(&body)).json();
+        let id = made["Id"].as_str().unwrap();
+        docker(&gantry, &format!("start {id}")).ok();
+        gantry.until_exited(id);
+        assert_eq!(gantry.inspect(id, "{{.State.ExitCode}}"), code.to_string(), "{version}");
+        docker(&gantry, &format!("rm {id}")).ok();
+    }
+}

@@ -75,6 +75,13 @@ fn memory_and_message_queues_are_shared_as_far_as_both_agree() {
     assert!(said.lines()[0] == "shared" && said.lines()[1].contains("5120"), "{said}");
     assert_eq!(gantry.docker(["exec", "donor", "cat", "/dev/shm/answer"]).ok(), "back");
     assert_eq!(gantry.docker(["exec", "donor", "readlink", "/proc/self/ns/ipc"]).ok(), said.lines()[2]);
+    let own = inside(&gantry, "--ipc container:donor --tmpfs /dev/shm", "ls -A /dev/shm");
+    assert_eq!(own.ok(), "", "what the user mounts there goes before it");
+    let folder = gantry.place().path("memory");
+    std::fs::create_dir(&folder).unwrap();
+    let options = format!("--ipc container:donor -v {}:/dev/shm", folder.display());
+    inside(&gantry, &options, "touch /dev/shm/mine").ok();
+    assert!(folder.join("mine").exists());
     start(&gantry, "--name keeper", "sleep 1000");
     assert_eq!(gantry.inspect("keeper", "{{.HostConfig.IpcMode}}"), "private");
     let id = gantry.inspect("keeper", "{{.Id}}");

@@ -5,6 +5,7 @@ use super::containers::whole;
 use crate::events::Event;
 use crate::random_id;
 use contract::record::{ContainerRecord, ContainerSpec};
+use contract::storage::Durability;
 use contract::volume::{ANONYMOUS, Content, LOCAL, Origin, Purpose, Volume, VolumeWish};
 use contract::{Kind, PortError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,14 +87,18 @@ impl Engine {
     pub async fn prune_volumes(&self, chosen: Box<Choice>) -> Result<(Vec<String>, u64), PortError> {
         let shared = self.shared.clone();
         whole(async move {
-            let _unused = shared.volumes_in_use.write().await;
             let (mut removed, mut reclaimed) = (Vec::new(), 0);
             for volume in shared.ports.volumes.list().await? {
                 let name = volume.name.as_str();
                 if volume.is_mount() || !chosen(&volume) || !shared.volume_users(name).is_empty() {
                     continue;
                 }
+                // Measuring takes its time: others may use it meanwhile.
                 let size = shared.ports.volumes.size(name).await.unwrap_or_default();
+                let _unused = shared.volumes_in_use.write().await;
+                if !shared.volume_users(name).is_empty() {
+                    continue;
+                }
                 match shared.remove_volume(name).await {
                     Ok(()) => {
                         reclaimed += size;
@@ -117,6 +122,7 @@ impl Engine {
         made: &mut Vec<String>,
     ) -> Result<(), PortError> {
         let volumes = &self.shared.ports.volumes;
+        let durability = Durability::of(spec);
         for used in &mut spec.volumes {
             if used.borrowed {
                 used.source = volumes.get(&used.name).await.map_err(not_the_image)?.mountpoint;
@@ -128,7 +134,7 @@ impl Engine {
                 options: used.options.clone(),
                 labels: used.labels.clone(),
             };
-            let purpose = if used.anonymous { Purpose::Pending } else { Purpose::Keep };
+            let purpose = if used.anonymous { Purpose::Pending(durability) } else { Purpose::Keep };
             if wish.name.is_empty() {
                 name_it(&mut wish)?;
                 used.name.clone_from(&wish.name);

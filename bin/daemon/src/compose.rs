@@ -74,6 +74,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         shim: shim(config)?,
         cgroup_parent: config.daemon.cgroup_parent.clone(),
         spool_budget: config.daemon.spool_budget,
+        open_files: crate::host::raise_open_files(),
         runtimes: live.runtimes().clone(),
     };
     let runtime = Arc::new(ShimRuntime::new(runtime, signals.clone()));

@@ -64,6 +64,18 @@ pub fn metacopy() -> bool {
     fs::read_to_string("/sys/module/overlay/parameters/metacopy").is_ok_and(|text| text.trim() == "Y")
 }
 
+/// Lets this process open as many files as it may: each running container takes it some. Answers how many it might have
+/// opened before, if that were fewer.
+pub fn raise_open_files() -> Option<u64> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    if soft >= hard {
+        return None;
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok()?;
+    Some(soft)
+}
+
 /// Files this process has open.
 pub fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)

@@ -12,6 +12,8 @@ use actors::Engine;
 use actors::supervise::Registry;
 use anyhow::{Context as _, bail};
 use config::Config;
+use nix::sys::stat::Mode;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
@@ -29,8 +31,12 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let mut signals = Signals::hear()?;
     let daemon = &config.daemon;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %daemon.data_root.display(), "Starting up");
-    for folder in [&daemon.data_root, &daemon.exec_root] {
-        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    // What containers read, such as /etc/hosts, is for all of their users.
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+    // The programs of images are not for the users of this machine, whose owners do not look after them.
+    for (folder, mode) in [(&daemon.data_root, 0o710), (&daemon.exec_root, 0o700)] {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(folder);
+        made.with_context(|| format!("make {}", folder.display()))?;
     }
     let _root = DataRoot::take(&daemon.data_root)?;
     let _pidfile = daemon.pidfile.as_deref().map(PidFile::write).transpose()?;
@@ -62,7 +68,7 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
         tokio::spawn(traffic.clone().serve(listener, router.clone()));
         tracing::info!("API listen on {host}");
     }
-    tracing::info!("Daemon has completed initialization");
+    tracing::info!(containers = engine.list().len(), "Daemon has completed initialization");
     notify::ready();
     let outcome = loop {
         tokio::select! {

@@ -19,6 +19,15 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// What the daemon has raised for itself is not its containers'.
+fn open_files(count: Option<u64>) -> Result<(), String> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Some(soft) = count else { return Ok(()) };
+    getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard))
+        .map_err(|e| format!("limit open files: {e}"))
+}
+
 fn main() -> ExitCode {
     let name = std::env::args_os().next().unwrap_or_default();
     if Path::new(&name).file_name() == Path::new(init::PATH).file_name() {
@@ -28,9 +37,11 @@ fn main() -> ExitCode {
     }
     // Executed through a descriptor, the kernel would name this process by that number; ps shows it wrong if this fails.
     let _unnamed = nix::sys::prctl::set_name(c"gantry-shim");
-    let outcome = Options::parse(std::env::args().skip(1))
-        .map_err(|text| (Reason::Failed, text))
-        .and_then(|options| container::Container::create(&options));
+    let outcome =
+        Options::parse(std::env::args().skip(1)).map_err(|text| (Reason::Failed, text)).and_then(|options| {
+            open_files(options.open_files).map_err(|text| (Reason::Failed, text))?;
+            container::Container::create(&options)
+        });
     let (handshake, container) = match outcome {
         Ok(container) => (Handshake::Created { pid: container.pid() }, Some(container)),
         Err((reason, text)) => (Handshake::Failed { text, reason }, None),

@@ -13,6 +13,8 @@ pub struct Options {
     pub socket: PathBuf,
     /// Bytes of spool on disk.
     pub budget: u64,
+    /// Files its processes may open unless they raise it themselves.
+    pub open_files: Option<u64>,
     /// Drop output instead of blocking when the spool is full.
     pub drop_when_full: bool,
     /// Keep stdin open.
@@ -37,6 +39,9 @@ impl Options {
                 "--socket" => out.socket = value()?.into(),
                 "--spool-budget" => {
                     out.budget = value()?.parse().map_err(|e| format!("--spool-budget: {e}"))?
+                }
+                "--open-files" => {
+                    out.open_files = Some(value()?.parse().map_err(|e| format!("--open-files: {e}"))?)
                 }
                 "--runtime" => out.runtime = Some(value()?.into()),
                 "--runtime-arg" => out.runtime_args.push(value()?),

@@ -2,6 +2,7 @@
 
 use crate::error::{Kind, PortError};
 use crate::record::Bind;
+use crate::storage::Durability;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +72,7 @@ pub enum Purpose {
     Keep,
     /// For a container whose record is not written yet: one that a killed daemon never wrote takes an anonymous
     /// volume along. [`Volumes::keep`] ends this.
-    Pending,
+    Pending(Durability),
 }
 
 /// What an image has at a path is wanted in a volume.

@@ -41,6 +41,9 @@ pub async fn shim(
     command.arg0(&config.shim);
     command.arg("--dir").arg(&spec.directory).arg("--config").arg(&config_file).arg("--socket").arg(socket);
     command.arg("--spool-budget").arg(config.spool_budget.to_string());
+    if let Some(count) = config.open_files {
+        command.arg("--open-files").arg(count.to_string());
+    }
     if c.log_opts.get("mode").is_some_and(|m| m == "non-blocking") {
         command.arg("--drop-when-full");
     }

@@ -47,6 +47,8 @@ pub struct RuntimeConfig {
     pub cgroup_parent: String,
     /// Bytes of unread output a container may have on disk.
     pub spool_budget: u64,
+    /// Files a container's processes may open unless it says otherwise; `None` = as many as the daemon.
+    pub open_files: Option<u64>,
     /// Other OCI runtimes that containers may name.
     pub runtimes: OtherRuntimes,
 }

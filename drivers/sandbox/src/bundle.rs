@@ -58,7 +58,9 @@ fn set(whole: &mut Value, pointer: &str, key: &str, value: Value) {
 pub fn finish(whole: &mut Value, config: &Config, folder: &Path) -> Result<(), LaunchError> {
     let annotation = |key: &str| config.annotations.get(key).map(String::as_str).unwrap_or_default();
     let identity = who(&config.root.path, annotation("gantry.user"), annotation("gantry.groups"))?;
-    if let Some(pid) = config.annotations.get("gantry.shm") {
+    let memory = config.annotations.get("gantry.shm");
+    let memory = memory.filter(|pid| config.mounts.iter().any(|m| rootfs::is_theirs(pid, m)));
+    if let Some(pid) = memory {
         let shared = folder.join("shm");
         share_memory(pid, &shared)?;
         let mounts = whole.pointer_mut("/mounts").and_then(Value::as_array_mut);

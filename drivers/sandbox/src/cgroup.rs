@@ -7,6 +7,7 @@ mod block;
 mod change;
 mod host;
 mod limits;
+mod realtime;
 
 use crate::config::Resources;
 use crate::error::{LaunchError, Step};

@@ -11,7 +11,7 @@ mod tree;
 pub mod view;
 
 pub use detached::{Reach, attach, change};
-pub use foreign::shared_memory;
+pub use foreign::{is_theirs, shared_memory};
 pub use overlay::mount_root;
 pub use tree::lies_on;
 
@@ -111,7 +111,7 @@ pub fn prepare(
 
 /// A bind's source: a copy of what is mounted there, and what it is.
 fn source(config: &Config, entry: &Mount) -> Result<(OwnedFd, Shape), LaunchError> {
-    if let Some(pid) = config.annotations.get("gantry.shm").filter(|_| entry.destination == "/dev/shm") {
+    if let Some(pid) = config.annotations.get("gantry.shm").filter(|pid| foreign::is_theirs(pid, entry)) {
         return Ok((foreign::shared_memory(pid)?, Shape::Folder));
     }
     let step = || format!("bind source path {}", entry.source);

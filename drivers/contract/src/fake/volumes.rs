@@ -72,7 +72,7 @@ impl Volumes for FakeVolumes {
         let mountpoint = path(&name);
         let made = Volume { name, options, labels, mountpoint, ..Volume::default() };
         disk.volumes.insert(wish.name.clone(), made.clone());
-        if purpose == Purpose::Pending {
+        if matches!(purpose, Purpose::Pending(_)) {
             disk.pending.insert(wish.name.clone());
         }
         Ok((made, Origin::Made))

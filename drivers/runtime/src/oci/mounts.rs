@@ -51,7 +51,8 @@ pub fn list(spec: &SandboxSpec, init: Option<&Path>) -> Vec<Value> {
     let own_dev = taken("/dev");
     out.retain(|m| {
         let at = m.get("destination").and_then(Value::as_str).unwrap_or_default();
-        !taken(at) && !(own_dev && at.starts_with("/dev/"))
+        let covered = own_dev && at.starts_with("/dev/");
+        !(covered || taken(at))
     });
     out.extend(user_mounts::list(spec));
     out

@@ -73,7 +73,7 @@ fn volume(volume: &VolumeUse) -> Value {
 mod tests {
     use super::*;
     use contract::record::ContainerSpec;
-    use contract::runtime::RootSpec;
+    use contract::runtime::{Joined, RootSpec};
 
     #[test]
     fn mounts_come_by_depth_and_the_engines_files_give_way() {
@@ -92,9 +92,12 @@ mod tests {
             directory: "/d".into(),
             addresses: Vec::new(),
             answers: Default::default(),
+            hosts: Vec::new(),
+            environment: Vec::new(),
             files_of: None,
             gateway: None,
             netns: None,
+            joined: Default::default(),
         };
         let list = list(&spec);
         let shown: Vec<_> = list

@@ -92,6 +92,10 @@ impl Cgroup {
                 cpu.set_rt_period_us(period).step(format!("set the CPU real-time period to {period}"))?;
             }
             if let Some(runtime) = wish.realtime_runtime {
+                let period = number(&cpu.path().join("cpu.rt_period_us"));
+                let period = period.and_then(|p| u64::try_from(p).ok()).unwrap_or(0);
+                super::realtime::make_room(cpu.path(), runtime, period)
+                    .step(format!("make room for the CPU real-time runtime {runtime}"))?;
                 cpu.set_rt_runtime(runtime).step(format!("set the CPU real-time runtime to {runtime}"))?;
             }
             self.limit_bandwidth(cpu, wish)?;

@@ -3,11 +3,17 @@
 
 use super::detached::{self, Reach};
 use super::tree;
+use crate::config::Mount;
 use crate::error::{LaunchError, Step};
 use nix::sched::{CloneFlags, setns};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::fs::File;
 use std::os::fd::OwnedFd;
+
+/// Whether a mount is the memory of the container with the process `pid`, and nothing of the user's in its place.
+pub fn is_theirs(pid: &str, entry: &Mount) -> bool {
+    entry.destination == "/dev/shm" && entry.source == format!("/proc/{pid}/root/dev/shm")
+}
 
 /// A copy of the mount at /dev/shm of the container with the process `pid`.
 pub fn shared_memory(pid: &str) -> Result<OwnedFd, LaunchError> {

@@ -12,6 +12,7 @@ use crate::core::now_ns;
 use crate::file::{Sync, blocking, discard, failed, random_hex, replace, sync_folder};
 use async_trait::async_trait;
 use contract::record::Bind;
+use contract::storage::Durability;
 use contract::volume::{Content, Origin, Purpose, Volume, VolumeWish, Volumes, no_such_volume};
 use contract::{Kind, PortError};
 use serde::{Deserialize, Serialize};
@@ -138,13 +139,16 @@ impl LocalVolumes {
         let path = half.join(RECORD);
         let bytes = serde_json::to_vec(&record)
             .map_err(|e| PortError::caused(Kind::Bug, format!("encoding {}", path.display()), e))?;
-        replace(&path, &bytes, Sync::Name).map_err(failed("writing", &path))?;
-        if purpose == Purpose::Pending {
+        // One that goes with its container is not brought back by any reboot.
+        let brief = purpose == Purpose::Pending(Durability::Daemon);
+        let sync = if brief { Sync::None } else { Sync::Name };
+        replace(&path, &bytes, sync).map_err(failed("writing", &path))?;
+        if matches!(purpose, Purpose::Pending(_)) {
             let path = half.join(PENDING);
             std::fs::write(&path, "").map_err(failed("writing", &path))?;
         }
         std::fs::rename(half, &place.folder).map_err(failed("naming", &place.folder))?;
-        sync_folder(&self.base).map_err(failed("syncing", &self.base))
+        if brief { Ok(()) } else { sync_folder(&self.base).map_err(failed("syncing", &self.base)) }
     }
 }
 
@@ -173,14 +177,14 @@ fn remove(place: &Place) -> Result<(), PortError> {
 }
 
 /// Bytes of all files below, each counted once.
-fn size(data: &Path) -> io::Result<u64> {
+fn size(data: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let mut seen = BTreeSet::new();
     let (mut sum, mut folders) = (0, vec![data.to_owned()]);
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            let is = entry.metadata()?;
+        // What its users remove meanwhile counts no more.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(is) = entry.metadata() else { continue };
             if is.is_dir() {
                 folders.push(entry.path());
             } else if seen.insert((is.dev(), is.ino())) {
@@ -188,7 +192,7 @@ fn size(data: &Path) -> io::Result<u64> {
             }
         }
     }
-    Ok(sum)
+    sum
 }
 
 #[async_trait]
@@ -246,7 +250,7 @@ impl Volumes for LocalVolumes {
 
     async fn size(&self, name: &str) -> Result<u64, PortError> {
         let place = self.place(name)?;
-        blocking(move || size(&place.data()).map_err(failed("measuring", &place.data()))).await
+        blocking(move || Ok(size(&place.data()))).await
     }
 
     async fn remove(&self, name: &str) -> Result<(), PortError> {

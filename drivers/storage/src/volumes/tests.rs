@@ -29,7 +29,7 @@ async fn what_a_killed_daemon_left_half_made_goes_and_what_others_know_stays() {
     let root = tempfile::tempdir().unwrap();
     let volumes = LocalVolumes::new(root.path());
     for name in ["lost", "known"] {
-        volumes.create(&wish(name), Purpose::Pending).await.unwrap();
+        volumes.create(&wish(name), Purpose::Pending(Durability::Disk)).await.unwrap();
     }
     for name in ["kept", "filled", "running"] {
         volumes.create(&wish(name), Purpose::Keep).await.unwrap();

@@ -10,8 +10,11 @@ use axum::http::StatusCode;
 use contract::image::CommitSpec;
 use serde_json::{Map, Value, json as object};
 
+/// Whether a JSON value has the right type.
+type Fits = fn(&Value) -> bool;
+
 /// What a container's configuration has in Docker's API, and the JSON type it needs; the rest is not kept.
-const KEYS: [(&str, fn(&Value) -> bool); 19] = [
+const KEYS: [(&str, Fits); 19] = [
     ("Hostname", Value::is_string),
     ("Domainname", Value::is_string),
     ("User", Value::is_string),

@@ -22,8 +22,9 @@ use crate::gateway::create::{self, Defaults, Sources};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
+use crate::gateway::version::ApiMinor;
 use crate::gateway::{Shared, json, now_ns, render, status_json, usage};
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Extension, Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use bollard_stubs::models::ContainerCreateBody;
 use contract::{ContainerId, PortError};
@@ -81,7 +82,12 @@ pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> A
     Ok(json(&lines))
 }
 
-pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
+pub async fn create(
+    State(gateway): State<Shared>,
+    Extension(api): Extension<ApiMinor>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
     let query = Query::parse(query.as_deref());
     let raw = body_json(request).await?;
     create::known_restart_policy(&raw)?;
@@ -90,15 +96,15 @@ pub async fn create(State(gateway): State<Shared>, RawQuery(query): RawQuery, re
     let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
     let config = gateway.live.get();
     let defaults = Defaults::of(&config, &gateway.host);
-    let warnings = create::warnings(&body, &raw, &defaults);
+    let mut warnings = create::warnings(&body, &raw, &defaults);
     let mut spec = create::resolve(body, raw, &image, &defaults)?;
-    create::fill(&mut spec, &config);
+    create::fill(&mut spec, &config)?;
     let id = |name: &str| gateway.engine.find(name).ok().map(|other| other.spec.id.clone());
     create::settle_namespaces(&mut spec.namespaces, id);
     {
         let find = |name: &str| gateway.engine.find(name);
-        let sources = Sources { image: &image.config, find: &find, data_root: &gateway.data_root };
-        create::mount(&mut spec, &sources)?;
+        let sources = Sources { image: &image.config, find: &find, data_root: &gateway.data_root, api };
+        warnings.extend(create::mount(&mut spec, &sources)?);
     }
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;

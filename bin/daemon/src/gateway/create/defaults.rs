@@ -5,6 +5,7 @@ use super::Runtimes;
 use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
 use contract::record::ContainerSpec;
+use contract::{Kind, PortError};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -58,8 +59,12 @@ impl Defaults {
     }
 }
 
-/// Fills what a specification leaves open.
-pub fn fill(spec: &mut ContainerSpec, config: &Config) {
+/// Fills what a specification leaves open, and refuses what the daemon's configuration rules out.
+pub fn fill(spec: &mut ContainerSpec, config: &Config) -> Result<(), PortError> {
+    if !config.bridge.icc && !spec.links.is_empty() {
+        let text = "gantry does not support Links on a daemon with icc=false: use a user-defined network";
+        return Err(PortError::new(Kind::Unsupported, text));
+    }
     let own = &config.defaults;
     for limit in &own.ulimits {
         if !spec.ulimits.iter().any(|(name, ..)| *name == limit.name) {
@@ -92,6 +97,7 @@ pub fn fill(spec: &mut ContainerSpec, config: &Config) {
         Seccomp::File(_, text) if !calls => spec.security_opt.push(format!("seccomp={text}")),
         Seccomp::Builtin | Seccomp::Unconfined | Seccomp::File(..) => {}
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -117,7 +123,7 @@ mod tests {
         ]);
         let mut spec =
             ContainerSpec { extra_hosts: vec!["h:host-gateway".into()], ..ContainerSpec::default() };
-        fill(&mut spec, &config);
+        fill(&mut spec, &config).unwrap();
         assert_eq!((spec.dns, spec.dns_search), (vec!["10.0.0.1".to_owned()], vec!["lan".to_owned()]));
         assert_eq!(
             (spec.dns_options, spec.extra_hosts),
@@ -132,7 +138,7 @@ mod tests {
             ..ContainerSpec::default()
         };
         let mut spec = asked.clone();
-        fill(&mut spec, &config);
+        fill(&mut spec, &config).unwrap();
         assert_eq!((spec.dns, spec.security_opt), (asked.dns, asked.security_opt));
         assert_eq!(spec.ulimits, [("nofile".to_owned(), 7, 7), ("core".to_owned(), 0, 0)]);
     }

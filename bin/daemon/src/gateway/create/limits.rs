@@ -227,7 +227,8 @@ fn cpu(r: &mut Resources, can: &Limits, warnings: &mut Vec<String>) -> Result<()
 }
 
 fn sets(r: &mut Resources, can: &Limits, warnings: &mut Vec<String>) -> Result<(), PortError> {
-    if !(r.cpuset_cpus.is_empty() && r.cpuset_mems.is_empty()) && !can.cpuset {
+    let bound = !r.cpuset_cpus.is_empty() || !r.cpuset_mems.is_empty();
+    if bound && !can.cpuset {
         warnings.push(discarded("cpuset", "Cpuset discarded"));
         r.cpuset_cpus.clear();
         r.cpuset_mems.clear();

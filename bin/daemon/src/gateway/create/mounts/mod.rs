@@ -10,6 +10,7 @@ mod tmpfs;
 pub use asked::without_mounts;
 
 use super::invalid;
+use crate::gateway::version::ApiMinor;
 use actors::Snapshot;
 use asked::Asked;
 use contract::PortError;
@@ -30,7 +31,16 @@ pub struct Sources<'a> {
     pub find: Find<'a>,
     /// Where the daemon has its own data.
     pub data_root: &'a Path,
+    /// Which version of the API asks.
+    pub api: ApiMinor,
 }
+
+/// Docker's warning where two drivers could be meant.
+const DRIVER_IGNORED: &str = "WARNING: the container-wide volume-driver configuration is ignored for volumes specified via 'mount'. \
+     Use '--mount type=volume,volume-driver=...' instead";
+
+/// Before, what is mounted below a read-only bind stayed writable.
+const READ_ONLY_BELOW: u32 = 44;
 
 /// One place inside and what comes there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +51,8 @@ enum Point {
     Memory(String),
 }
 
-/// Fills the specification's mounts in.
-pub fn fill(spec: &mut ContainerSpec, sources: &Sources<'_>) -> Result<(), PortError> {
+/// Fills the specification's mounts in; answers what a user should know of them.
+pub fn fill(spec: &mut ContainerSpec, sources: &Sources<'_>) -> Result<Vec<String>, PortError> {
     let asked = Asked::read(&spec.request)?;
     let mut points: BTreeMap<String, Point> = BTreeMap::new();
     let mut taken: BTreeSet<String> = BTreeSet::new();
@@ -71,6 +81,7 @@ pub fn fill(spec: &mut ContainerSpec, sources: &Sources<'_>) -> Result<(), PortE
     for point in points.values_mut() {
         if let Point::Bind(bind) = point {
             protect_daemon(bind, sources.data_root)?;
+            bind.writable_below |= bind.read_only && sources.api.0 < READ_ONLY_BELOW;
         }
     }
     points.extend(tmpfs.into_iter().map(|(target, options)| (target, Point::Memory(options))));
@@ -92,7 +103,15 @@ pub fn fill(spec: &mut ContainerSpec, sources: &Sources<'_>) -> Result<(), PortE
             }
         }
     }
-    Ok(())
+    let of_no_driver = asked.mounts.iter().any(|m| {
+        let options = m.volume_options.as_ref().and_then(|v| v.driver_config.as_ref());
+        m.r#type == "volume" && options.is_none_or(|d| d.name.is_empty())
+    });
+    Ok(if of_no_driver && !asked.volume_driver.is_empty() {
+        vec![DRIVER_IGNORED.to_owned()]
+    } else {
+        Vec::new()
+    })
 }
 
 fn duplicate(target: &str) -> PortError {

@@ -24,9 +24,10 @@ fn filled(request: Value) -> Result<ContainerSpec, PortError> {
         "other" => Ok(other()),
         _ => Err(PortError::new(Kind::NotFound, format!("No such container: {name}"))),
     };
-    let sources = Sources { image: &image, find: &find, data_root: Path::new("/var/lib/gantry") };
+    let sources =
+        Sources { image: &image, find: &find, data_root: Path::new("/var/lib/gantry"), api: ApiMinor(51) };
     let mut spec = ContainerSpec { request, ..ContainerSpec::default() };
-    fill(&mut spec, &sources).map(|()| spec)
+    fill(&mut spec, &sources).map(|_| spec)
 }
 
 fn of_host(host: Value) -> Result<ContainerSpec, PortError> {
