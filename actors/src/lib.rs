@@ -4,13 +4,13 @@
 //! root (rest-for-one)
 //! ├─ events
 //! ├─ images ── pull:<reference>
-//! ├─ network:<bridge>
+//! ├─ networks ── network:<name>
 //! ├─ volumes
 //! ├─ logs ── router:<container> ── sink
 //! └─ containers ── container:<id>
 //! ```
 //!
-//! Pulls, routers and containers outlive the actor above them: its fault is not theirs.
+//! Pulls, networks, routers and containers outlive the actor above them: its fault is not theirs.
 
 mod attachments;
 pub mod container;

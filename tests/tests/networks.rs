@@ -1,6 +1,6 @@
 //! Networks that users make, and containers on them.
 
-use gantry_tests::{Daemon, eventually};
+use gantry_tests::{Builder, Daemon, eventually};
 use serde_json::json;
 
 fn sleeper(gantry: &Daemon, name: &str, options: &[&str]) {
@@ -383,4 +383,30 @@ fn a_container_shares_anothers_network() {
     assert!(said.fails(1).contains(text), "{said}");
     let said = gantry.docker(["run", "--network", "container:nosuch", "busybox", "true"]);
     assert!(said.fails(125).contains("No such container: nosuch"), "{said}");
+}
+
+#[test]
+fn subnets_come_from_the_pools_that_are_configured_until_they_are_used_up() {
+    let pool = ["--default-address-pool", "base=10.40.0.0/23,size=24"];
+    let gantry = Builder::new().args(pool).start();
+    for (name, wanted) in [("one", "10.40.0.0/24"), ("two", "10.40.1.0/24")] {
+        gantry.docker(["network", "create", name]).ok();
+        assert_eq!(gantry.inspect(name, "{{(index .IPAM.Config 0).Subnet}}"), wanted);
+    }
+    let said = gantry.docker(["network", "create", "three"]);
+    assert!(said.fails(1).contains("all predefined address pools have been fully subnetted"), "{said}");
+}
+
+#[test]
+fn a_burst_of_containers_leaves_its_network_free() {
+    let gantry = Daemon::start();
+    gantry.docker(["network", "create", "own"]).ok();
+    let running: Vec<_> = (0..20)
+        .map(|_| gantry.docker_running(["run", "--rm", "--network", "own", "busybox", "true"]))
+        .collect();
+    for one in running {
+        one.finish().ok();
+    }
+    gantry.docker(["network", "rm", "own"]).ok();
+    assert_eq!(leftovers(&gantry), "");
 }
