@@ -147,7 +147,7 @@ fn settings_of_the_host_are_refused() {
     let mut stage = Stage::new();
     stage.config["linux"]["sysctl"] = json!({ "kernel.panic": "0" });
     let text = stage.run(&["true"]).unwrap_err();
-    assert_eq!(text, "sysctl \"kernel.panic\": is not in a separate kernel namespace");
+    assert_eq!(text, "sysctl \"kernel.panic\" is not in a separate kernel namespace");
     stage.config["linux"]["sysctl"] = json!({ "kernel.shmmax": "8192" });
     assert_eq!(stage.shell("cat /proc/sys/kernel/shmmax"), "8192\n");
 }
