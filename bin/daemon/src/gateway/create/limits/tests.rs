@@ -100,7 +100,7 @@ fn what_the_kernel_cannot_do_is_discarded_with_a_warning() {
     });
     let (left, warnings) = ask(raw, &Limits { processors: 2, ..Limits::default() }, Purpose::Create).unwrap();
     assert_eq!(left, Resources { memory_swap: -1, ..Resources::default() });
-    assert_eq!(warnings.len(), 11, "{warnings:#?}");
+    assert_eq!(warnings.len(), 12, "{warnings:#?}");
     assert!(
         warnings.contains(&"Your kernel does not support OomKillDisable. OomKillDisable discarded.".into())
     );
