@@ -359,7 +359,8 @@ fn a_wrong_configuration_is_refused_in_dockers_words() {
     );
     refused(Builder::new().args(["--config-file", "/nosuch/daemon.json"]), "/nosuch/daemon.json");
     let valid = Builder::new().config(&json!({"log-driver": "local"})).args(["--validate"]).run();
-    assert_eq!((valid.code, valid.stdout.as_str()), (0, "configuration OK\n"), "{valid}");
+    // Docker says so on stderr.
+    assert_eq!((valid.code, valid.stderr.as_str()), (0, "configuration OK\n"), "{valid}");
 }
 
 #[test]
