@@ -234,6 +234,14 @@ fn it_can_be_the_default_and_info_tells_of_it() {
     assert_eq!(gantry.inspect("any", "{{.HostConfig.Runtime}}"), "other");
     gantry.docker(["run", "-d", "--name", "own", "--runtime", "gantry", "busybox", "sleep", "1000"]).ok();
     assert_eq!(gantry.inspect("own", "{{.HostConfig.Runtime}}"), "gantry");
+    // Docker's name for it, told back as it was asked for.
+    gantry
+        .docker(["create", "--name", "dockers", "--runtime", "runc", "--isolation", "default", "busybox"])
+        .ok();
+    assert_eq!(
+        gantry.inspect("dockers", "{{.HostConfig.Runtime}} {{.HostConfig.Isolation}}"),
+        "runc default"
+    );
     let info = gantry.docker(["info", "--format", "{{json .Runtimes}} {{.DefaultRuntime}}"]);
     assert!(
         info.ok().contains(&format!("\"other\":{{\"path\":\"{RUNC}\"}}")) && info.ok().ends_with(" other"),

@@ -27,14 +27,14 @@ pub fn host_config(spec: &ContainerSpec) -> Map<String, Value> {
         ("GroupAdd", or_null(&spec.groups)),
         ("Init", requested("Init").unwrap_or(if spec.init { Value::Bool(true) } else { Value::Null })),
         ("IpcMode", unset(&n.ipc, "private").into()),
-        ("Isolation", "".into()),
+        ("Isolation", requested("Isolation").filter(Value::is_string).unwrap_or("".into())),
         ("MaskedPaths", paths(&spec.masked_paths, &masked)),
         ("OomScoreAdj", spec.oom_score_adj.into()),
         ("PidMode", n.pid.clone().into()),
         ("Privileged", spec.privileged.into()),
         ("ReadonlyPaths", paths(&spec.readonly_paths, &runtime::oci::READ_ONLY_PATHS)),
         ("ReadonlyRootfs", spec.read_only.into()),
-        ("Runtime", unset(&spec.runtime, "gantry").into()),
+        ("Runtime", runtime_name(spec)),
         ("SecurityOpt", or_null(&spec.security_opt)),
         ("ShmSize", spec.shm_size.into()),
         ("UTSMode", n.uts.clone().into()),
@@ -47,6 +47,13 @@ pub fn host_config(spec: &ContainerSpec) -> Map<String, Value> {
         out.insert("Sysctls".into(), json!(spec.sysctls));
     }
     out
+}
+
+/// As asked for: the engine's own runtime answers to several names.
+fn runtime_name(spec: &ContainerSpec) -> Value {
+    let asked = spec.request.pointer("/HostConfig/Runtime").and_then(Value::as_str).unwrap_or_default();
+    let name = [spec.runtime.as_str(), asked].into_iter().find(|n| !n.is_empty());
+    name.unwrap_or("gantry").into()
 }
 
 fn device(device: &Device) -> Value {
