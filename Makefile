@@ -8,10 +8,10 @@ PREFIX := /usr/local
 BUILT := target/release
 .PHONY: setup shim fault build demo test lint bench vm release install
 setup:
-	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd stress:stress mkfs.xfs:xfsprogs; do \
+	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd stress:stress mkfs.xfs:xfsprogs docker-compose:docker-compose curl:curl perl:perl; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
+	ls /usr/lib/*/rsyslog/lmnsd_gtls.so > /dev/null 2>&1 || missing="$$missing rsyslog-gnutls"; \
 	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; fi
-	@[ -e /usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so ] || apt-get install -yq --no-install-recommends rsyslog-gnutls
 	@[ -d target/receivers/node_modules/@fluent-org/logger ] || npm install --silent --no-audit --no-fund --prefix target/receivers @fluent-org/logger@$(FLUENT_VERSION)
 shim:
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile shim -p gantry-shim --target $(SHIM_TARGET)
