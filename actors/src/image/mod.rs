@@ -103,8 +103,11 @@ impl Drop for Puller {
     }
 }
 
-impl Member for Puller {
-    fn started(&mut self, _: &mut Ctx<Self>) {
+impl Member for Puller {}
+
+impl Puller {
+    /// Begins with the first who asks: a pull that is over at once would else tell nobody.
+    fn begin(&mut self) {
         let (ports, request, me) = (self.ports.clone(), self.request.clone(), self.me.clone());
         let work = tokio::spawn(async move {
             let (sender, mut progress) = mpsc::channel(256);
@@ -141,6 +144,9 @@ impl Answer<Join> for Puller {
     fn answer(&mut self, message: Join, _: &mut Ctx<Self>) {
         self.watchers.push(message.progress);
         self.askers.push(message.reply);
+        if self.work.is_none() {
+            self.begin();
+        }
     }
 }
 
