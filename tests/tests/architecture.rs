@@ -62,6 +62,7 @@ fn the_arrows_are_those_of_the_architecture() {
         ("drivers/sandbox", &["drivers/contract"]),
         ("drivers/runtime", &["drivers/contract", "drivers/sandbox"]),
         ("actors", &["drivers/contract"]),
+        ("actors/build", &["actors", "drivers/contract"]),
         ("bin/wire", &[]),
         ("bin/shim", &["drivers/sandbox"]),
         ("bin/cli", &["bin/wire"]),

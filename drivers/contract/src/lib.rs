@@ -4,6 +4,7 @@
 //! Nothing here does I/O.
 
 pub mod archive;
+pub mod build;
 pub mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
