@@ -25,6 +25,8 @@ const OPAQUE: &str = "trusted.overlay.opaque";
 pub(crate) enum Makes {
     /// A layer: names may stand for deletions.
     Layer,
+    /// A build's files, all of them root's.
+    Context,
     /// Files of a container, seen from its root by a process that has one thread.
     Files {
         /// A folder and something else never take each other's place.
@@ -61,6 +63,11 @@ impl Place {
     pub(crate) fn new(root: File, limit: u64) -> Self {
         let (base, makes) = (Vec::new(), Makes::Layer);
         Self { root, base, makes, folders: Vec::new(), names: 0, size: 0, limit, buffer: vec![0; PIECE] }
+    }
+
+    /// A build's files into this folder; they may have `limit` bytes together.
+    pub(crate) fn context(root: File, limit: u64) -> Self {
+        Self { makes: Makes::Context, ..Self::new(root, limit) }
     }
 
     /// Whatever it makes, into a folder below this root.
@@ -173,7 +180,9 @@ impl Place {
         }
         match (is, comes) {
             (true, true) => return Ok(Before::Folder),
-            (true, false) if self.makes == Makes::Layer => remove_tree(&through(parent, name))?,
+            (true, false) if !matches!(self.makes, Makes::Files { .. }) => {
+                remove_tree(&through(parent, name))?
+            }
             (true, false) => clear_away(parent, name)?,
             (false, _) => rfs::unlinkat(parent, name, AtFlags::empty())?,
         }
@@ -309,6 +318,7 @@ fn tolerate(outcome: rustix::io::Result<()>) -> io::Result<()> {
 fn owner(member: &Member, makes: Makes) -> (Uid, Gid) {
     let (uid, gid) = match makes {
         Makes::Files { owner: Some(owner), .. } => owner,
+        Makes::Context => (0, 0),
         _ => (member.uid, member.gid),
     };
     (Uid::from_raw(uid), Gid::from_raw(gid))
@@ -332,7 +342,7 @@ fn dress(parent: &OwnedFd, name: &OsStr, member: &Member, makes: Makes) -> io::R
         rfs::chmodat(parent, name, mode(member)?, AtFlags::empty())?;
     }
     let path = match makes {
-        Makes::Layer => through(parent, name),
+        Makes::Layer | Makes::Context => through(parent, name),
         // The container's /proc is not to be trusted, and only this thread has a working folder.
         Makes::Files { .. } => {
             rustix::process::fchdir(parent)?;
