@@ -120,11 +120,7 @@ impl Place {
     }
 
     /// Places one member; answers the path of the file that got its content.
-    pub(crate) fn member(
-        &mut self,
-        member: &Member,
-        content: &mut impl Read,
-    ) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn member(&mut self, member: &Member, content: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
         let parts = components(&member.path)?;
         let Some((name, above)) = parts.split_last() else {
             if self.makes != Makes::Layer {

@@ -87,7 +87,10 @@ fn path(from: &mut impl Read) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod numbers {
     use super::*;
 
     #[test]
