@@ -49,25 +49,29 @@ pub(crate) fn existing_folder(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::
     open(root, path, OFlags::NOFOLLOW)
 }
 
-/// The same as [`folder_at`], and the folder's path with no links in it.
-pub(crate) fn located(root: BorrowedFd<'_>, parts: &[&[u8]]) -> io::Result<(OwnedFd, Vec<u8>)> {
+/// The same as [`folder_at`], and the folder's path with no links in it, `None` where that is longer than paths can be.
+pub(crate) fn located(root: BorrowedFd<'_>, parts: &[&[u8]]) -> io::Result<(OwnedFd, Option<Vec<u8>>)> {
     let path = parts.join(&b'/');
     match beneath(root, &path) {
         Err(Errno::NOENT | Errno::LOOP) => {}
-        other => return Ok((other?, path)),
+        other => return Ok((other?, Some(path))),
     }
     let folder = folder_at(root, parts)?;
     match beneath(root, &path) {
         Err(Errno::LOOP) => {}
-        other => return Ok((other?, path)),
+        other => return Ok((other?, Some(path))),
     }
     let whole = |fd: BorrowedFd<'_>| {
         rfs::readlinkat(rfs::CWD, format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())
     };
-    let (base, whole) = (whole(root)?, whole(folder.as_fd())?);
+    let (base, whole) = match (whole(root)?, whole(folder.as_fd())) {
+        (base, Ok(whole)) => (base, whole),
+        (_, Err(Errno::NAMETOOLONG)) => return Ok((folder, None)),
+        (_, Err(e)) => return Err(e.into()),
+    };
     let below = whole.to_bytes().strip_prefix(base.to_bytes());
     let path = below.ok_or_else(|| bad("path leads outside of the archive"))?;
-    Ok((folder, path.strip_prefix(b"/").unwrap_or(path).to_vec()))
+    Ok((folder, Some(path.strip_prefix(b"/").unwrap_or(path).to_vec())))
 }
 
 /// The folder at these components, links resolved inside the root, missing ones made.

@@ -90,12 +90,12 @@ impl Place {
     }
 
     /// The folder, and its path with no links in it where that is of use.
-    fn folder(&self, parts: &[&[u8]]) -> io::Result<(OwnedFd, Vec<u8>)> {
+    fn folder(&self, parts: &[&[u8]]) -> io::Result<(OwnedFd, Option<Vec<u8>>)> {
         let path = self.path(parts);
         let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|p| !p.is_empty()).collect();
         match self.kept {
             Some(_) => located(self.root.as_fd(), &parts),
-            None => Ok((folder_at(self.root.as_fd(), &parts)?, path)),
+            None => Ok((folder_at(self.root.as_fd(), &parts)?, None)),
         }
     }
 
@@ -148,12 +148,14 @@ impl Place {
         if let Some(gone) = name.strip_prefix(b".wh.").filter(|_| layer) {
             return whiteout(&parent, gone).map(|()| None);
         }
-        if !path.is_empty() {
-            path.push(b'/');
+        if let Some(path) = &mut path {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
         }
-        path.extend_from_slice(name);
         let name = OsStr::from_bytes(name);
-        let before = self.clear(&parent, name, &path, member)?;
+        let before = self.clear(&parent, name, path.as_deref(), member)?;
         if member.kind.is_dir() {
             folder(&parent, name, member, before, self.makes)?;
             self.remember(self.path(&parts), member)?;
@@ -161,7 +163,11 @@ impl Place {
             self.file(&parent, name, member, content)?;
             if member.size > 0 {
                 self.filled += 1;
-                return Ok(Some(path));
+                return match path {
+                    // What cannot be named again cannot be read again.
+                    None if self.kept.is_some() => Err(Errno::NAMETOOLONG.into()),
+                    path => Ok(path),
+                };
             }
         } else if member.kind.is_hard_link() {
             let target = components(&member.link)?;
@@ -179,7 +185,13 @@ impl Place {
     }
 
     /// Makes room for a member.
-    fn clear(&mut self, parent: &OwnedFd, name: &OsStr, path: &[u8], member: &Member) -> io::Result<Before> {
+    fn clear(
+        &mut self,
+        parent: &OwnedFd,
+        name: &OsStr,
+        path: Option<&[u8]>,
+        member: &Member,
+    ) -> io::Result<Before> {
         let stat = match rfs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(Before::Nothing),
             other => other?,
@@ -205,7 +217,7 @@ impl Place {
             (true, false) if self.kept.is_none() => clear_away(parent, name)?,
             _ => match &mut self.kept {
                 Some(kept) if is || has_content(&stat) => {
-                    kept.take(parent, name, path, self.filled)?;
+                    kept.take(parent, name, path.ok_or(Errno::NAMETOOLONG)?, self.filled)?;
                 }
                 _ => rfs::unlinkat(parent, name, AtFlags::empty())?,
             },
