@@ -167,3 +167,6 @@ impl Contexts for BuildContexts {
         blocking(move || if base.exists() { crate::file::clean(&base, |_, _| true) } else { Ok(()) }).await
     }
 }
+
+#[cfg(test)]
+mod tests;
