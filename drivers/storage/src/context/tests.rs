@@ -86,7 +86,9 @@ fn tar(members: &[(&str, &str, u32)]) -> Vec<u8> {
     for (path, content, mode) in members {
         let mut header = tar::Header::new_gnu();
         header.set_mode(*mode);
-        (header.set_uid(1234), header.set_gid(1234), header.set_mtime(1_000_000_000));
+        header.set_uid(1234);
+        header.set_gid(1234);
+        header.set_mtime(1_000_000_000);
         if let Some((path, target)) = path.split_once(" -> ") {
             header.set_entry_type(tar::EntryType::Symlink);
             header.set_size(0);
