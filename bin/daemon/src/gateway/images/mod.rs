@@ -19,9 +19,9 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use contract::PortError;
 use contract::id::ImageId;
-use contract::image::Progress;
+use contract::image::{Force, Parents, Progress};
+use contract::{Kind, PortError};
 use futures::{Stream, StreamExt};
 use serde_json::{Value, json as object};
 use std::future::Future;
@@ -64,7 +64,12 @@ pub async fn named(
         }
         (&Method::DELETE, _) => {
             refuse(&query, &["platforms"])?;
-            let removed = engine.remove_image(&rest, query.flag("force")).await?;
+            if rest.trim().is_empty() {
+                return Err(PortError::new(Kind::Invalid, "image name cannot be blank").into());
+            }
+            let force = if query.flag("force") { Force::Yes } else { Force::No };
+            let parents = if query.flag("noprune") { Parents::Keep } else { Parents::Prune };
+            let removed = engine.remove_image(&rest, force, parents).await?;
             Ok(json(&removed.iter().map(prune::line).collect::<Vec<Value>>()))
         }
         _ => Err(super::create::unsupported(&format!("{method} /images/{rest}")).into()),
