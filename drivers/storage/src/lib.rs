@@ -24,6 +24,7 @@ mod removal;
 mod reserve;
 mod roots;
 mod store;
+mod stream;
 mod tar;
 pub mod transfer;
 mod unpack;
