@@ -3,6 +3,7 @@
 mod archive;
 mod list;
 mod pattern;
+mod platform;
 mod prune;
 mod pull;
 mod show;
@@ -20,7 +21,7 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use contract::id::ImageId;
-use contract::image::{Force, Parents, Progress};
+use contract::image::{Force, ImageSummary, Parents, Progress};
 use contract::{Kind, PortError};
 use futures::{Stream, StreamExt};
 use serde_json::{Value, json as object};
@@ -48,10 +49,24 @@ pub async fn named(
     let (name, action) = rest.rsplit_once('/').unwrap_or((&rest, ""));
     match (&method, action) {
         (&Method::GET, "json") => {
-            refuse(&query, &["manifests"])?;
-            Ok(json(&show::inspect(&engine.find_image(name).await?)))
+            let platform = platform::asked(&query)?;
+            // Images are of one platform each, so there is no list of manifests to show.
+            if query.flag("manifests") && platform.is_some() {
+                let text = "conflicting options: manifests and platform options cannot both be set";
+                return Err(PortError::new(Kind::Invalid, text).into());
+            }
+            Ok(json(&show::inspect(&found(&gateway, name, platform).await?)))
         }
-        (&Method::GET, "history") => Ok(json(&show::history(&engine.find_image(name).await?)?)),
+        (&Method::GET, "history") => {
+            let image = found(&gateway, name, platform::asked(&query)?).await?;
+            let (mut parents, mut next) = (Vec::new(), image.parent.clone());
+            // As far as they are there.
+            while let Ok(parent) = engine.find_image(&next).await {
+                next.clone_from(&parent.parent);
+                parents.push(parent);
+            }
+            Ok(json(&show::history(&image, &parents)?))
+        }
         (&Method::POST, "tag") => {
             let image = engine.find_image(name).await?;
             let to = format!(
@@ -74,6 +89,17 @@ pub async fn named(
         }
         _ => Err(super::create::unsupported(&format!("{method} /images/{rest}")).into()),
     }
+}
+
+/// An image, which must be of the platform if one is named.
+async fn found(
+    gateway: &Shared,
+    name: &str,
+    platform: Option<platform::Platform>,
+) -> Result<ImageSummary, PortError> {
+    let image = gateway.engine.find_image(name).await?;
+    platform.map_or(Ok(()), |p| p.check(name, &image))?;
+    Ok(image)
 }
 
 /// Parameters that would change the answer, but are not built, are refused by name.
