@@ -50,10 +50,9 @@ impl Configuration {
         let Ok(text) = std::fs::read_to_string(&path) else { return (empty, None) };
         match serde_json::from_str::<Self>(&text) {
             Ok(found) => (Self { folder: folder.to_owned(), ..found }, None),
-            Err(error) => (
-                empty,
-                Some(format!("WARNING: Error loading config file: {}: {error}", path.display())),
-            ),
+            Err(error) => {
+                (empty, Some(format!("WARNING: Error loading config file: {}: {error}", path.display())))
+            }
         }
     }
 }

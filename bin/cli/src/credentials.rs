@@ -103,9 +103,8 @@ pub fn header(value: &impl Serialize) -> String {
 /// Asks a helper; `None` is one that does not know the name.
 fn ask(helper: &str, verb: &str, input: &str) -> Result<Option<Vec<u8>>, CommandError> {
     let program = format!("docker-credential-{helper}");
-    let failed = |text: String| {
-        CommandError::Refused(format!("error {verb} credentials - err: {text}, out: ``"))
-    };
+    let failed =
+        |text: String| CommandError::Refused(format!("error {verb} credentials - err: {text}, out: ``"));
     let mut command = Command::new(&program);
     command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command
@@ -163,7 +162,8 @@ impl Configuration {
         servers.extend(self.cred_helpers.keys().cloned());
         if let Some(store) = self.creds_store.as_deref().filter(|store| !store.is_empty()) {
             let listed = ask(store, "list", "").ok().flatten();
-            let listed = listed.and_then(|list| serde_json::from_slice::<BTreeMap<String, String>>(&list).ok());
+            let listed =
+                listed.and_then(|list| serde_json::from_slice::<BTreeMap<String, String>>(&list).ok());
             servers.extend(listed.unwrap_or_default().into_keys());
         }
         servers.sort();
@@ -209,9 +209,9 @@ impl Configuration {
         if let Some(helper) = self.helper(server) {
             ask(helper, "erase", server)?;
         }
-        let gone = |auths: &mut serde_json::Map<String, Value>| auths.retain(|key, _| {
-            key != server && (server == HUB || bare(key) != bare(server))
-        });
+        let gone = |auths: &mut serde_json::Map<String, Value>| {
+            auths.retain(|key, _| key != server && (server == HUB || bare(key) != bare(server)))
+        };
         edit(&self.folder, gone)
     }
 }
@@ -271,7 +271,11 @@ mod tests {
     fn what_is_kept_in_the_file_is_found_again_and_the_rest_of_it_stays() {
         let folder = std::env::temp_dir().join(format!("gantry-credentials-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("config.json"), r#"{"psFormat": "x", "auths": {"https://old:1/v1/": {"auth": "YTpi"}}}"#).unwrap();
+        std::fs::write(
+            folder.join("config.json"),
+            r#"{"psFormat": "x", "auths": {"https://old:1/v1/": {"auth": "YTpi"}}}"#,
+        )
+        .unwrap();
         let read = || Configuration::read(&folder).0;
         let old = read().credentials("old:1").unwrap();
         assert_eq!((old.username.as_str(), old.password.as_str()), ("a", "b"));

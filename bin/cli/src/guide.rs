@@ -16,7 +16,8 @@ Examples:
 'gantry COMMAND --help' explains a command.";
 
 /// What most people need on most days.
-const COMMON: &[&str] = &["run", "exec", "ps", "logs", "stop", "rm", "build", "pull", "images", "info", "version"];
+const COMMON: &[&str] =
+    &["run", "exec", "ps", "logs", "stop", "rm", "build", "pull", "images", "info", "version"];
 
 /// Where to read on.
 const SEE_ALSO: &[(&str, &str)] = &[

@@ -178,7 +178,10 @@ impl Build {
                 let _unseen = std::io::stderr().write_all(shown.as_bytes());
                 let code = line.pointer("/errorDetail/code").and_then(Value::as_u64);
                 output::error_line(text);
-                return Ok(code.and_then(|code| u8::try_from(code).ok()).filter(|code| *code > 0).unwrap_or(1));
+                return Ok(code
+                    .and_then(|code| u8::try_from(code).ok())
+                    .filter(|code| *code > 0)
+                    .unwrap_or(1));
             }
             if let Some(id) = line.pointer("/aux/ID").and_then(Value::as_str) {
                 image = Some(id.to_owned());

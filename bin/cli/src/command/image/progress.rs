@@ -68,6 +68,9 @@ impl Progress {
     /// Shows one line.
     pub fn update(&mut self, info: CreateImageInfo) {
         let status = info.status.unwrap_or_default();
+        if status.is_empty() {
+            return;
+        }
         let Some(layer) = info.id.filter(|id| !id.is_empty()) else { return self.line(&status) };
         let detail = info.progress_detail.unwrap_or_default();
         let total = detail.total.and_then(|total| u64::try_from(total).ok()).filter(|total| *total > 0);
@@ -91,7 +94,9 @@ impl Progress {
         }
         bar.set_style(style(total.is_some()));
         bar.set_message(status.clone());
-        if matches!(status.as_str(), "Pull complete" | "Already exists" | "Pushed" | "Layer already exists") || status.starts_with("Mounted from") {
+        if matches!(status.as_str(), "Pull complete" | "Already exists" | "Pushed" | "Layer already exists")
+            || status.starts_with("Mounted from")
+        {
             bar.abandon();
         } else {
             bar.tick();
@@ -117,12 +122,7 @@ pub fn failure(line: &Value) -> Option<String> {
 }
 
 /// Asks for something that takes its time, with what the registry is to know of the user, and shows how it goes.
-pub async fn follow(
-    client: &Client,
-    path: &str,
-    reference: &str,
-    show: Show,
-) -> Result<(), CommandError> {
+pub async fn follow(client: &Client, path: &str, reference: &str, show: Show) -> Result<(), CommandError> {
     let credentials = client.configuration().credentials(&crate::credentials::key(reference))?;
     let headers = [("X-Registry-Auth", credentials.header())];
     let answer = client.call_with(Method::POST, path, &headers, nothing()).await?;

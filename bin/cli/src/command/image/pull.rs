@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::progress::follow;
 pub use super::progress::Show;
+use super::progress::follow;
 use crate::client::{Client, query};
 use crate::{error::CommandError, output};
 
@@ -71,8 +71,9 @@ async fn download(
     platform: Option<&str>,
     show: Show,
 ) -> Result<(), CommandError> {
+    let name = full_name(repository, "");
     let pairs = [
-        ("fromImage", Some(repository.to_owned())),
+        ("fromImage", Some(name.trim_end_matches(':').to_owned())),
         ("platform", platform.map(str::to_owned)),
         ("tag", tag.map(str::to_owned)),
     ];

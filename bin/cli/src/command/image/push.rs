@@ -10,7 +10,9 @@ use crate::{error::CommandError, output};
 
 /// Uploads an image.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry push registry.local:5000/tools/busybox:1.36\n  gantry push -a registry.local:5000/web")]
+#[command(
+    after_help = "Examples:\n  gantry push registry.local:5000/tools/busybox:1.36\n  gantry push -a registry.local:5000/web"
+)]
 pub struct Push {
     /// Push all tags of an image to the repository
     #[arg(short, long)]

@@ -10,7 +10,9 @@ use crate::{download, error::CommandError};
 
 /// Writes images to an archive.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry save -o busybox.tar busybox\n  gantry save app:1 app:2 | gzip > app.tar.gz")]
+#[command(
+    after_help = "Examples:\n  gantry save -o busybox.tar busybox\n  gantry save app:1 app:2 | gzip > app.tar.gz"
+)]
 pub struct Save {
     /// Write to a file, instead of STDOUT
     #[arg(short, long, value_name = "FILE")]

@@ -72,7 +72,9 @@ impl Login {
     pub async fn execute(mut self, client: &Client) -> Result<u8, CommandError> {
         if self.password.is_some() {
             if self.password_stdin {
-                return Err(refused("conflicting options: cannot specify both --password and --password-stdin"));
+                return Err(refused(
+                    "conflicting options: cannot specify both --password and --password-stdin",
+                ));
             }
             output::error_line("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
         }

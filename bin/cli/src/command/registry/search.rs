@@ -12,7 +12,9 @@ use crate::{error::CommandError, output};
 
 /// Searches Docker Hub, or another registry that can be searched.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  gantry search busybox\n  gantry search --limit 5 --filter is-official=true redis")]
+#[command(
+    after_help = "Examples:\n  gantry search busybox\n  gantry search --limit 5 --filter is-official=true redis"
+)]
 pub struct Search {
     /// Filter output based on conditions provided
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = listing::filter)]

@@ -69,7 +69,13 @@ impl Context {
         let mut head = Vec::new();
         io::stdin().lock().take(HEAD).read_to_end(&mut head).map_err(failed)?;
         let archive = Header::from_byte_slice(&padded(&head)).cksum().is_ok_and(|sum| sum == summed(&head))
-            || matches!(head.as_slice(), [0x1f, 0x8b, ..] | [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', b'X', ..] | [0x28, 0xb5, 0x2f, 0xfd, ..]);
+            || matches!(
+                head.as_slice(),
+                [0x1f, 0x8b, ..]
+                    | [b'B', b'Z', b'h', ..]
+                    | [0xfd, b'7', b'z', b'X', ..]
+                    | [0x28, 0xb5, 0x2f, 0xfd, ..]
+            );
         let whole = io::Cursor::new(head).chain(io::stdin());
         if archive {
             let dockerfile = file.unwrap_or("Dockerfile").to_owned();
@@ -118,7 +124,7 @@ impl Context {
             }
             let counted = tar.into_inner()?;
             if walk.shown {
-                let size = units::human_size(i64::try_from(counted.passed).unwrap_or(i64::MAX));
+                let size = units::four_digits(i64::try_from(counted.passed).unwrap_or(i64::MAX));
                 output::line(format!("Sending build context to Docker daemon  {size}"));
             }
             Ok(())
@@ -162,13 +168,16 @@ fn dockerfile(root: &Path, file: Option<&str>) -> Result<(String, Option<Vec<u8>
     let place = folder.zip(path.file_name()).map(|(folder, name)| folder.join(name));
     let found = place.filter(|place| place.exists()).ok_or_else(|| {
         let clean = patterns::clean(&path.to_string_lossy());
-        unprepared(format!("unable to evaluate symlinks in Dockerfile path: lstat {clean}: no such file or directory"))
+        unprepared(format!(
+            "unable to evaluate symlinks in Dockerfile path: lstat {clean}: no such file or directory"
+        ))
     })?;
     match found.strip_prefix(root) {
         Ok(inside) => Ok((inside.to_string_lossy().into_owned(), None)),
         Err(_) => {
-            let text = std::fs::read(&found)
-                .map_err(|e| CommandError::Refused(format!("unable to open Dockerfile: {}", units::errno(&e))))?;
+            let text = std::fs::read(&found).map_err(|e| {
+                CommandError::Refused(format!("unable to open Dockerfile: {}", units::errno(&e)))
+            })?;
             Ok((random(), Some(text)))
         }
     }
