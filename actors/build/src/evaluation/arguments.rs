@@ -107,7 +107,7 @@ impl Arguments {
     }
 
     /// What is given counts over the default, and that over what was declared before the first `FROM`.
-    fn value(&self, key: &str, declared: &BTreeMap<String, Option<String>>) -> Option<&str> {
+    fn value<'a>(&'a self, key: &str, declared: &'a BTreeMap<String, Option<String>>) -> Option<&'a str> {
         let given = self.given.get(key).and_then(Option::as_deref);
         let default = || declared.get(key).and_then(Option::as_deref);
         let before = || self.meta.get(key).and_then(Option::as_deref);

@@ -27,7 +27,7 @@ pub struct Copy {
     /// `--chown` and `--chmod` in the history's text.
     flags: String,
     /// The image but for its text.
-    base: StateAtCopy,
+    base: Outcome,
 }
 
 /// Where files come from.
@@ -41,12 +41,8 @@ pub enum Source {
     Image(String),
 }
 
-/// What an outcome is made of once the digest of the files is known.
-#[derive(Debug, Clone, PartialEq)]
-struct StateAtCopy(Outcome);
-
 impl Copy {
-    pub(super) fn copy(
+    pub(super) fn of_copy(
         files: &Copying,
         state: &State,
         stages: &Stages,
@@ -63,7 +59,7 @@ impl Copy {
         Self::new(Verb::Copy, files, from, state, escape, variables)
     }
 
-    pub(super) fn add(
+    pub(super) fn of_add(
         files: &Copying,
         state: &State,
         escape: char,
@@ -113,7 +109,7 @@ impl Copy {
             absolute(folder, &target).trim_end_matches('/').to_owned() + slash
         };
         let path = if path.is_empty() { "/".to_owned() } else { path };
-        let base = StateAtCopy(state.outcome("", Mark::Together));
+        let base = state.outcome("", Mark::Together);
         let mode = mode.map(octal).transpose()?;
         Ok(Self { verb, sources, from, path, target, owner, mode, flags, base })
     }
@@ -121,7 +117,7 @@ impl Copy {
     /// The image, once the files' digest (`file:…`, `dir:…`, `multi:…`) is known.
     #[must_use]
     pub fn outcome(&self, digest: &str) -> Outcome {
-        let Self { verb, flags, target, base: StateAtCopy(base), .. } = self;
+        let Self { verb, flags, target, base, .. } = self;
         let verb = match verb {
             Verb::Copy => "COPY",
             Verb::Add => "ADD",

@@ -194,7 +194,7 @@ impl Evaluation {
                 self.announce(&stage.text);
                 self.state = State::default();
                 let base = self.base(&stage)?;
-                self.ready.push_back(Next::Act(Action::From(base)));
+                self.ready.push_back(Next::Act(Box::new(Action::From(base))));
             }
             Work::Instruction(located) => {
                 self.announce(&located.text);
@@ -242,9 +242,11 @@ impl Evaluation {
         let action = match instruction {
             Instruction::Run(run) => Action::Run(Run::new(&run, &self.state, &own, &self.arguments)?),
             Instruction::Copy(files) => {
-                Action::Copy(Copy::copy(&files, &self.state, &self.stages, self.escape, &variables)?)
+                Action::Copy(Copy::of_copy(&files, &self.state, &self.stages, self.escape, &variables)?)
             }
-            Instruction::Add(files) => Action::Copy(Copy::add(&files, &self.state, self.escape, &variables)?),
+            Instruction::Add(files) => {
+                Action::Copy(Copy::of_add(&files, &self.state, self.escape, &variables)?)
+            }
             Instruction::Arg(list) => {
                 let text = self.arguments.declare(list, self.escape, &variables)?;
                 Action::Commit(self.state.outcome(&text, Mark::Apart))
@@ -256,7 +258,7 @@ impl Evaluation {
             }
             other => self.configure(&other, &variables)?,
         };
-        self.ready.push_back(Next::Act(action));
+        self.ready.push_back(Next::Act(Box::new(action)));
         Ok(())
     }
 

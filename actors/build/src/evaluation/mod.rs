@@ -70,7 +70,7 @@ pub enum Next {
     /// A line for the client.
     Line(String),
     /// Something to carry out and to answer.
-    Act(Action),
+    Act(Box<Action>),
     /// A stage is complete: its image's id, which the client is told (`aux`); empty = nothing was made yet.
     Stage(String),
     /// All is done: the image's id.

@@ -32,7 +32,8 @@ impl Run {
             Form::Shell => [shell(&state.config), script(run)?].concat(),
         };
         let counted = own.iter().filter(|v| arguments.counts(v.split('=').next().unwrap_or_default()));
-        let counted: Vec<String> = counted.cloned().collect();
+        let mut counted: Vec<String> = counted.cloned().collect();
+        counted.sort();
         // No command begins with a bar, so this cannot be taken for one.
         let prefix =
             if own.is_empty() { Vec::new() } else { [vec![format!("|{}", counted.len())], counted].concat() };
