@@ -6,11 +6,13 @@ import subprocess
 import time
 from pathlib import Path
 
-from layers import Image
+from layers import Layers
 
 TAR = "tar -x"
 # The registry of each engine is on loopback in that engine's network namespace; they serve one folder.
 PORT = 5000
+# Seconds for which ext4 remembers deleted inodes (RECENTCY_MIN in fs/ext4/ialloc.c), and a little.
+FORGETTING = 65
 
 
 class Registry:
@@ -47,13 +49,6 @@ class Registry:
         self.process.wait()
 
 
-def _cold(engine, name):
-    """Takes the image away, and waits until the disk has nothing to do on anybody's account."""
-    subprocess.run(["docker", "-H", f"unix://{engine.socket}", "rmi", "-f", name], capture_output=True)
-    engine.docker("image", "prune", "-f")
-    os.sync()
-
-
 def _untar(layers, folder):
     """All layers at once, each into its own folder, as one command per layer would."""
     running = []
@@ -65,49 +60,81 @@ def _untar(layers, folder):
         raise RuntimeError("tar failed")
 
 
-def _compare(engines, rounds, folder, layers, name, bring):
-    """Seconds of `bring(engine)` and of tar, by turns; an engine that cannot (an old dockerd and zstd) has none."""
+class Figure:
+    """One way an image comes in: how a variant is made ready, and how an engine takes it."""
+
+    def __init__(self, what, kind, ready, bring):
+        self.what, self.kind, self.ready, self.bring = what, kind, ready, bring
+
+
+def _pull(registry, kind):
+    name = "127.0.0.1:%d/large:%s-%d"
+
+    def ready(image, number):
+        registry.fill(image.layout(kind), f"large:{kind}-{number}")
+
+    def bring(engine, number):
+        engine.docker("pull", "-q", name % (PORT, kind, number))
+
+    return Figure(f"pull, layers in {kind}", kind, ready, bring)
+
+
+def _load():
+    archives = {}
+
+    def ready(image, number):
+        archives[number] = image.saved(f"large:{number}")
+
+    def bring(engine, number):
+        engine.docker("load", "-qi", str(archives[number]))
+
+    return Figure("load of docker save's form", "plain", ready, bring)
+
+
+def _compare(engines, rounds, folder, layers, figure, first):
+    """Seconds of each engine and of tar, by turns; an engine that cannot (an old dockerd and zstd) has none.
+
+    Each round brings layers that nobody has, and nothing is removed before the last: ext4 looks through every inode
+    deleted within the last minute before it makes a file.
+    """
     samples = {engine.name: [] for engine in engines} | {TAR: []}
     able = list(engines)
     scratch = Path(folder) / "untarred"
-    for number in range(rounds + 1):
+    for number in range(first, first + rounds + 1):
+        image = layers.variant(number)
+        figure.ready(image, number)
         for who in [*able, None] if number % 2 else [None, *able[::-1]]:
-            if who:
-                _cold(who, name)
+            os.sync()
             begin = time.perf_counter()
             try:
-                bring(who) if who else _untar(layers, scratch)
+                figure.bring(who, number) if who else _untar(image.files[figure.kind], scratch / str(number))
             except subprocess.CalledProcessError as error:
                 print(f"({who.name}: {error.stderr.decode(errors='replace').strip()[:150]})")
                 able.remove(who)
                 continue
-            took = time.perf_counter() - begin
-            if who:
-                _cold(who, name)
-            else:
-                shutil.rmtree(scratch)
-                os.sync()
-            if number:  # the first one pays for caches
-                samples[who.name if who else TAR].append(took)
+            if number > first:  # the first one pays for caches
+                samples[who.name if who else TAR].append(time.perf_counter() - begin)
+    shutil.rmtree(scratch)
+    for number in range(first, first + rounds + 1):
+        shutil.rmtree(layers.folder / f"variant-{number}")
+    for engine in engines:
+        engine.docker("image", "prune", "-af")
     return samples
 
 
-def images(engines, rounds, folder, only=("gzip", "zstd", "load")):
-    image = Image(Path(folder) / "large")
-    print(f"({image.text})")
+def images(engines, rounds, folder, kinds):
+    layers = Layers(Path(folder) / "large")
+    print(f"({layers.text})")
     registries = []
     try:
         for engine in engines:
             registries.append(Registry(engine, Path(folder) / "registry"))
-        for kind in [k for k in only if k != "load"]:
-            name = f"127.0.0.1:{PORT}/large:{kind}"
-            registries[0].fill(image.layout(kind), f"large:{kind}")
-            samples = _compare(engines, rounds, folder, image.packed(kind), name, lambda e: e.docker("pull", "-q", name))
-            yield f"pull, layers in {kind}", "s", "low", samples
+        for turn, kind in enumerate(kinds):
+            if turn:
+                time.sleep(FORGETTING)
+            figure = _load() if kind == "load" else _pull(registries[0], kind)
+            samples = _compare(engines, rounds, folder, layers, figure, turn * (rounds + 1))
+            yield figure.what, "s", "low", samples
     finally:
         for registry in registries:
             registry.stop()
-    if "load" in only:
-        name, archive = "large:saved", image.saved("large:saved")
-        load = lambda engine: engine.docker("load", "-qi", str(archive))
-        yield "load of docker save's form", "s", "low", _compare(engines, rounds, folder, image.plain, name, load)

@@ -1,9 +1,10 @@
-"""A large image of realistic content, made of this machine's own /usr: as archives, as an OCI layout, as `docker save`."""
+"""A large image of realistic content, made of this machine's own /usr: as layers, as an OCI layout, as `docker save`."""
 
 import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -61,39 +62,61 @@ def _digest(data):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class Image:
-    """Layers in files `<number>.tar`, `.tar.gz` and `.tar.zst` of a folder."""
+def _marker(number):
+    """A member that makes a layer another one, as the beginning of a tar stream."""
+    member, content = tarfile.TarInfo(f".variant-{number}"), str(number).encode()
+    member.size = len(content)
+    return member.tobuf() + content.ljust(512, b"\0")
 
-    SUFFIXES = {"gzip": ".gz", "zstd": ".zst"}
+
+PACKERS = {"gzip": ["gzip", "-nc"], "zstd": ["zstd", "-qc"]}
+
+
+class Layers:
+    """What all variants have in common, packed once: compressors at their defaults, as Docker pushes layers."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True)
         taken, files, size = set(), 0, 0
-        self.plain = []
+        self.files = {"plain": []}
         for number, (budget, folders) in enumerate(PLAN):
             archive = self.folder / f"{number}.tar"
             count, bytes_ = _write(archive, budget, folders, taken)
-            self.plain.append(archive)
+            self.files["plain"].append(archive)
             files, size = files + count, size + bytes_
         self.text = f"{len(PLAN)} layers, {files} files, {size / 1e6:.0f} MB"
-        ids = [f"sha256:{_digest(layer)}" for layer in self.plain]
+        for kind, packer in PACKERS.items():
+            self.files[kind] = [Path(f"{layer}.{kind}") for layer in self.files["plain"]]
+            for plain, packed in zip(self.files["plain"], self.files[kind]):
+                with open(packed, "wb") as to:
+                    subprocess.run([*packer, str(plain)], check=True, stdout=to)
+
+    def variant(self, number):
+        return Image(self, self.folder / f"variant-{number}", _marker(number))
+
+
+class Image:
+    """One variant: the same layers, each with a small file before all others, so that no engine knows any of them."""
+
+    def __init__(self, layers, folder, marker):
+        self.folder = folder
+        folder.mkdir()
+        self.files = {}
+        for kind, sources in layers.files.items():
+            packer = PACKERS.get(kind)
+            # Compressed streams may follow one another.
+            head = subprocess.run(packer, check=True, input=marker, capture_output=True).stdout if packer else marker
+            self.files[kind] = [folder / source.name for source in sources]
+            for source, target in zip(sources, self.files[kind]):
+                with open(target, "wb") as to, open(source, "rb") as rest:
+                    to.write(head)
+                    shutil.copyfileobj(rest, to, 1 << 20)
+        ids = [f"sha256:{_digest(layer)}" for layer in self.files["plain"]]
         self.config = json.dumps({
             "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine], "os": "linux",
             "config": {"Cmd": ["/bin/sh"]}, "rootfs": {"type": "layers", "diff_ids": ids},
         }).encode()
-
-    def packed(self, kind):
-        """The layers compressed; `gzip` at its default, as Docker pushes them, `zstd` too."""
-        out = []
-        for layer in self.plain:
-            packed = Path(f"{layer}{self.SUFFIXES[kind]}")
-            if not packed.exists():
-                command = ["gzip", "-nc"] if kind == "gzip" else ["zstd", "-qc"]
-                with open(packed, "wb") as to:
-                    subprocess.run([*command, str(layer)], check=True, stdout=to)
-            out.append(packed)
-        return out
 
     def layout(self, kind):
         """An OCI layout of it, for skopeo."""
@@ -111,7 +134,7 @@ class Image:
                 size = data.stat().st_size
             return {"mediaType": f"application/vnd.oci.image.{media}", "digest": f"sha256:{digest}", "size": size}
 
-        layers = [described(layer, f"layer.v1.tar+{kind}") for layer in self.packed(kind)]
+        layers = [described(layer, f"layer.v1.tar+{kind}") for layer in self.files[kind]]
         manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
                     "config": described(self.config, "config.v1+json"), "layers": layers}
         entry = described(json.dumps(manifest).encode(), "manifest.v1+json")
@@ -136,7 +159,7 @@ class Image:
                         tar.addfile(member, file)
                 return path
 
-            layers = [add(f"blobs/sha256/{_digest(layer)}", layer) for layer in self.plain]
+            layers = [add(f"blobs/sha256/{_digest(layer)}", layer) for layer in self.files["plain"]]
             config = add(f"blobs/sha256/{_digest(self.config)}", self.config)
             item = {"Config": config, "RepoTags": [name], "Layers": layers}
             add("manifest.json", json.dumps([item]).encode())
