@@ -5,6 +5,8 @@ mod blob;
 mod client;
 mod endpoint;
 mod fault;
+mod follow;
+mod landing;
 mod layers;
 mod manifest;
 mod platform;

@@ -57,7 +57,11 @@ impl Layers {
         let diff = half.path.join("diff");
         std::fs::create_dir_all(&diff).map_err(failed("making", &diff))?;
         set_mode(&diff).map_err(failed("making", &diff))?;
-        let unpacked = unpack(Counted::new(reader, passed), &diff, self.limits()).map_err(|e| {
+        let mut reader = Counted::new(reader, passed);
+        let unpacked = unpack(&mut reader, &diff, self.limits());
+        // A decoder may be content before the end, but only there is the stream known to be good.
+        let unpacked = unpacked.and_then(|u| std::io::copy(&mut reader, &mut std::io::sink()).map(|_| u));
+        let unpacked = unpacked.map_err(|e| {
             let kind = match e.kind() {
                 std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::StorageFull => Kind::Exhausted,
                 _ => Kind::Invalid,
