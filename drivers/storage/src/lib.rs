@@ -23,6 +23,7 @@ mod reference;
 mod removal;
 mod roots;
 mod store;
+mod stream;
 mod tar;
 pub mod transfer;
 mod unpack;
