@@ -59,7 +59,23 @@ impl Core {
             Err(e) => return Err(failed("reading", &path)(e)),
         };
         let layers = Layers::open(data_root, limits)?;
-        Ok(Self { base, tmp, layers, state: Mutex::new(State { index, held: HashMap::new() }) })
+        let core = Self { base, tmp, layers, state: Mutex::new(State { index, held: HashMap::new() }) };
+        core.drop_broken()?;
+        Ok(core)
+    }
+
+    /// Forgets the images that a power cut has taken a part of, before anybody can use them.
+    fn drop_broken(&self) -> Result<(), PortError> {
+        for (layer, error) in self.layers.broken()? {
+            tracing::error!("layer {layer} did not survive the end of the machine: {}", error.chain());
+            let lost = self.edit(|index| Ok(index.forget_with(&layer)))?;
+            for (image, names) in lost {
+                let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+                tracing::error!("image {image} ({names}) needs it and is removed: pull or load it again");
+            }
+            drop(self.layers.take(&layer)?);
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -158,7 +174,6 @@ impl Core {
         if let Some(missing) = layers.iter().find(|l| !self.layers.has(l)) {
             return Err(PortError::new(Kind::Invalid, format!("image {id} lacks layer {missing}")));
         }
-        self.layers.sync()?;
         let path = self.config_path(&id);
         let mut state = self.lock();
         replace(&path, config, Sync::Name).map_err(failed("writing", &path))?;
@@ -175,6 +190,7 @@ impl Core {
             }
             Ok(taken)
         })?;
+        self.layers.settle();
         Ok((id, taken))
     }
 

@@ -22,6 +22,7 @@ mod records;
 mod reference;
 mod removal;
 mod roots;
+mod settle;
 mod store;
 mod stream;
 mod tar;
