@@ -1,4 +1,5 @@
 //! What a power cut leaves: layers whose names are on the disk and whose content may not be.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod common;
 use common::{Place, Tar, archive, place};
