@@ -21,6 +21,7 @@ mod quota;
 mod records;
 mod reference;
 mod removal;
+mod reserve;
 mod roots;
 mod settle;
 mod store;

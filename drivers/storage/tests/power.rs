@@ -17,7 +17,18 @@ async fn two_images(place: &Place) -> [PathBuf; 2] {
     place.load(&archive(&[&first], &["one:latest"])).await.unwrap();
     place.load(&archive(&[&first, &second], &["two:latest"])).await.unwrap();
     let folders = place.store.find("two").await.unwrap().folders;
-    [folders[0].parent().unwrap().to_owned(), folders[1].parent().unwrap().to_owned()]
+    let layers = [folders[0].parent().unwrap().to_owned(), folders[1].parent().unwrap().to_owned()];
+    for layer in &layers {
+        settled(layer).await;
+    }
+    layers
+}
+
+/// Waits until the layer is on the disk.
+async fn settled(layer: &std::path::Path) {
+    while layer.join("unsynced").exists() {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// As if it had been unpacked before the machine's last start.
@@ -73,7 +84,5 @@ async fn a_layer_that_nobody_doubts_is_not_read_again() {
     std::fs::File::create(second.join("stream")).unwrap();
     let store = Store::open(place.data(), None).unwrap();
     assert_eq!(store.list().await.unwrap().len(), 2);
-    while second.join("unsynced").exists() {
-        tokio::task::yield_now().await;
-    }
+    settled(&second).await;
 }
