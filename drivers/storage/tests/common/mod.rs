@@ -173,13 +173,13 @@ impl Place {
         outcome
     }
 
-    /// Every file of the data root, but for the empty index's and the marks that go by themselves.
+    /// Every file of the data root, but for the index's reserve and the marks that go by themselves.
     pub fn left(&self) -> Vec<String> {
         let mut out = Vec::new();
         let mut folders = vec![self.data()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().flatten() {
-                if entry.file_name() == "unsynced" {
+                if ["unsynced", "reserve"].iter().any(|own| entry.file_name() == *own) {
                     continue;
                 }
                 let kind = entry.file_type().unwrap();
