@@ -1,3 +1,1 @@
 //! `docker build`: Dockerfiles read, and carried out step by step in containers.
-
-pub mod evaluation;

@@ -3,8 +3,11 @@
 mod auth;
 mod blob;
 mod client;
+mod download;
 mod endpoint;
 mod fault;
+mod follow;
+mod landing;
 mod layers;
 mod manifest;
 mod platform;

@@ -5,6 +5,8 @@ use crate::erase::remove_tree;
 use crate::file::{failed, random_hex};
 use crate::limits::Limits;
 use crate::reference::is_digest;
+use crate::settle::{self, Settling};
+use crate::stream::{DIFF, Restored};
 use crate::unpack::{Unpacked, unpack};
 use contract::image::Passed;
 use contract::{Kind, PortError};
@@ -12,11 +14,12 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Layers under `<data_root>/layers`: `<hex>/diff` and `<hex>/size`.
+/// Layers under `<data_root>/layers`: `<hex>/diff`, `<hex>/size` and the record of its stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Layers {
     base: PathBuf,
     limits: Limits,
+    settling: Settling,
 }
 
 /// Prefix of what is being made or removed.
@@ -26,7 +29,8 @@ impl Layers {
     pub(crate) fn open(data_root: &Path, limits: Limits) -> Result<Self, PortError> {
         let base = data_root.join("layers");
         std::fs::create_dir_all(&base).map_err(failed("making", &base))?;
-        Ok(Self { base, limits })
+        let settling = Settling::new(&base);
+        Ok(Self { base, limits, settling })
     }
 
     /// Bounds of what an archive may unpack to now.
@@ -39,7 +43,7 @@ impl Layers {
     }
 
     pub(crate) fn diff(&self, diff_id: &str) -> PathBuf {
-        self.folder(diff_id).join("diff")
+        self.folder(diff_id).join(DIFF)
     }
 
     pub(crate) fn has(&self, diff_id: &str) -> bool {
@@ -51,13 +55,39 @@ impl Layers {
         text.ok().and_then(|s| s.trim().parse().ok()).unwrap_or(0)
     }
 
+    /// The layer's tar stream, byte for byte as its diff id was made.
+    pub(crate) fn stream(&self, diff_id: &str) -> Result<Restored, PortError> {
+        if !self.has(diff_id) {
+            return Err(PortError::new(Kind::NotFound, format!("layer {diff_id} does not exist")));
+        }
+        Restored::open(&self.folder(diff_id), diff_id).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                let text = format!(
+                    "layer {diff_id} was unpacked by an older gantry, which kept no record of its stream: remove the image, and pull or load it again"
+                );
+                PortError::new(Kind::Unsupported, text)
+            }
+            _ => PortError::caused(Kind::Bug, format!("reading layer {diff_id}"), e),
+        })
+    }
+
+    /// Reads the layer back; fails unless what is there makes up its diff id.
+    pub(crate) fn verify(&self, diff_id: &str) -> Result<(), PortError> {
+        let damaged = |e| PortError::caused(Kind::Bug, format!("verifying layer {diff_id}"), e);
+        self.stream(diff_id)?.verify().map_err(damaged)
+    }
+
     /// Unpacks a layer under a temporary name; nothing stays when that fails.
     pub(crate) fn make(&self, reader: impl Read + Send, passed: Option<Passed>) -> Result<Half, PortError> {
         let mut half = Half { path: self.base.join(format!("{HALF}{}", random_hex(8))), unpacked: None };
-        let diff = half.path.join("diff");
+        let diff = half.path.join(DIFF);
         std::fs::create_dir_all(&diff).map_err(failed("making", &diff))?;
         set_mode(&diff).map_err(failed("making", &diff))?;
-        let unpacked = unpack(Counted::new(reader, passed), &diff, self.limits()).map_err(|e| {
+        let mut reader = Counted::new(reader, passed);
+        let unpacked = unpack(&mut reader, &half.path, self.limits());
+        // A decoder may be content before the end, but only there is the stream known to be good.
+        let unpacked = unpacked.and_then(|u| std::io::copy(&mut reader, &mut std::io::sink()).map(|_| u));
+        let unpacked = unpacked.map_err(|e| {
             let kind = match e.kind() {
                 std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::StorageFull => Kind::Exhausted,
                 _ => Kind::Invalid,
@@ -66,6 +96,7 @@ impl Layers {
         })?;
         let size = half.path.join("size");
         std::fs::write(&size, unpacked.size.to_string()).map_err(failed("writing", &size))?;
+        self.settling.mark(&half.path)?;
         half.unpacked = Some(unpacked);
         Ok(half)
     }
@@ -83,17 +114,46 @@ impl Layers {
         }
         let target = self.folder(&unpacked.diff_id);
         match std::fs::rename(&half.path, &target) {
-            Ok(()) => Ok(unpacked),
+            Ok(()) => {
+                self.settling.named(&target);
+                Ok(unpacked)
+            }
             // Somebody else unpacked the same meanwhile.
             Err(_) if self.has(&unpacked.diff_id) => Ok(unpacked),
             Err(e) => Err(failed("naming", &target)(e)),
         }
     }
 
-    /// Writes everything down to the disk: an image that has a name must survive a power cut.
-    pub(crate) fn sync(&self) -> Result<(), PortError> {
-        let folder = std::fs::File::open(&self.base).map_err(failed("opening", &self.base))?;
-        rustix::fs::syncfs(&folder).map_err(|e| failed("syncing", &self.base)(e.into()))
+    /// Brings what is new to the disk, behind the caller's back.
+    pub(crate) fn settle(&self) {
+        self.settling.begin();
+    }
+
+    /// Reads back the layers of which a power cut may have taken a part; answers those that it has, and why.
+    pub(crate) fn broken(&self) -> Result<Vec<(String, PortError)>, PortError> {
+        let mut broken = Vec::new();
+        for id in self.all()? {
+            let folder = self.folder(&id);
+            if !self.settling.is_doubtful(&folder).map_err(failed("reading the mark in", &folder))? {
+                continue;
+            }
+            tracing::info!("the machine may have lost a part of layer {id}: it is read back");
+            match self.sound(&id) {
+                Ok(()) => settle::unmark(&folder).map_err(failed("unmarking", &folder))?,
+                Err(error) => broken.push((id, error)),
+            }
+        }
+        self.settle();
+        Ok(broken)
+    }
+
+    fn sound(&self, id: &str) -> Result<(), PortError> {
+        let size = self.folder(id).join("size");
+        let text = std::fs::read_to_string(&size).map_err(failed("reading", &size))?;
+        if text.parse::<u64>().is_err() {
+            return Err(PortError::new(Kind::Bug, format!("{} is empty", size.display())));
+        }
+        self.verify(id)
     }
 
     /// Takes a layer's name away; its content goes with the answer, so that a crash leaves no half layer under the name.

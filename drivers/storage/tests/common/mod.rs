@@ -2,11 +2,16 @@
 #![allow(dead_code)]
 
 use contract::PortError;
-use contract::image::Images;
+use contract::image::{Force, Images, Parents, Removal};
 use gantry_storage::{Limits, Store};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// A removal while no container uses anything.
+pub fn removal(force: Force) -> Removal {
+    Removal { force, parents: Parents::Prune, users: Vec::new() }
+}
 
 /// A tar stream with headers no honest writer makes.
 #[derive(Clone, Default)]
@@ -168,12 +173,15 @@ impl Place {
         outcome
     }
 
-    /// Every file of the data root, but for the empty index's.
+    /// Every file of the data root, but for the index's reserve and the marks that go by themselves.
     pub fn left(&self) -> Vec<String> {
         let mut out = Vec::new();
         let mut folders = vec![self.data()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                if ["unsynced", "reserve"].iter().any(|own| entry.file_name() == *own) {
+                    continue;
+                }
                 let kind = entry.file_type().unwrap();
                 let depth = entry.path().strip_prefix(self.data()).unwrap().components().count();
                 if !kind.is_dir() || depth > 2 || entry.path().parent().unwrap().ends_with("layers") {
