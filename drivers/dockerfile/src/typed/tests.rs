@@ -14,7 +14,8 @@ fn read(line: &str) -> Result<Instruction, String> {
 fn mistakes_in_instructions_have_dockers_words() {
     let on = |text: &str| format!("dockerfile parse error on line 2: {text}");
     for (line, error) in [
-        ("FOO x", "unknown instruction: FOO"),
+        ("FOO x", "unknown instruction: FOO (did you mean FROM?)"),
+        ("XYZZY x", "unknown instruction: XYZZY"),
         ("COPPY x", "unknown instruction: COPPY (did you mean COPY?)"),
         ("rn x", "unknown instruction: rn (did you mean run?)"),
         ("FROM a b", "FROM requires either one or three arguments"),
