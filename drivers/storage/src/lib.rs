@@ -4,6 +4,7 @@ mod archive;
 mod changes;
 mod commit;
 mod config;
+mod context;
 mod core;
 mod decompress;
 mod erase;
@@ -30,6 +31,7 @@ pub mod transfer;
 mod unpack;
 mod volumes;
 
+pub use context::BuildContexts;
 pub use limits::Limits;
 pub use network_records::FileNetworkRecords;
 pub use quota::sizes_supported;
