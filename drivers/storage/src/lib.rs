@@ -22,6 +22,7 @@ mod records;
 mod reference;
 mod removal;
 mod roots;
+mod step;
 mod store;
 mod tar;
 pub mod transfer;

@@ -44,7 +44,11 @@ impl Store {
         Ok(crate::layers::stack(layers.iter().rev().map(|layer| self.core.layers.diff(layer))))
     }
 
-    fn making(&self) -> Making {
+    pub(crate) fn core(&self) -> Arc<Core> {
+        self.core.clone()
+    }
+
+    pub(crate) fn making(&self) -> Making {
         Making::new(self.core.clone())
     }
 }
