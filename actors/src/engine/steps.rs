@@ -15,11 +15,7 @@ pub struct Stillness {
 impl Engine {
     /// Makes an image of a build's step; with a container, of the files that it has changed. Goes on to its end when
     /// whoever asked leaves.
-    pub async fn make_step(
-        &self,
-        of: Option<ContainerId>,
-        mut spec: StepSpec,
-    ) -> Result<ImageId, PortError> {
+    pub async fn make_step(&self, of: Option<ContainerId>, mut spec: StepSpec) -> Result<ImageId, PortError> {
         let this = self.clone();
         whole(async move {
             let ports = &this.shared.ports;

@@ -35,8 +35,11 @@ impl Store {
         Ok(Self { core: Arc::new(Core::open(data_root.as_ref(), limits)?), puller })
     }
 
-    /// Layer folders of an image, topmost first, each once.
+    /// Layer folders of an image, topmost first, each once; of none (from scratch) there are none.
     pub(crate) fn lower(&self, image: &str) -> Result<Vec<PathBuf>, PortError> {
+        if image.is_empty() {
+            return Ok(Vec::new());
+        }
         let layers = self.core.ask(|index| {
             let (id, _) = index.find(image)?;
             Ok::<_, PortError>(index.images.get(&id).cloned().unwrap_or_default())
