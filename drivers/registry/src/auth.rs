@@ -39,12 +39,17 @@ impl Challenge {
         self.fields.get(key).map(String::as_str)
     }
 
-    /// The `Authorization` header that answers.
+    /// Whether a token is asked for.
+    pub fn is_bearer(&self) -> bool {
+        self.scheme == "bearer"
+    }
+
+    /// The `Authorization` header that answers, for these scopes.
     pub async fn answer(
         &self,
         http: &Client,
         url: &str,
-        repository: &str,
+        scopes: &[String],
         credentials: Option<&Credentials>,
     ) -> Result<String, Fault> {
         match (self.scheme.as_str(), credentials) {
@@ -52,7 +57,7 @@ impl Challenge {
                 Ok(format!("Basic {}", STANDARD.encode(format!("{}:{}", c.username, c.password))))
             }
             ("basic", None) => Err(Fault::Denied(format!("Get \"{url}\": no basic auth credentials"))),
-            ("bearer", credentials) => self.token(http, repository, credentials).await,
+            ("bearer", credentials) => self.token(http, scopes, credentials).await,
             (other, _) => {
                 Err(Fault::Denied(format!("the registry asks for unsupported authentication {other:?}")))
             }
@@ -62,7 +67,7 @@ impl Challenge {
     async fn token(
         &self,
         http: &Client,
-        repository: &str,
+        scopes: &[String],
         credentials: Option<&Credentials>,
     ) -> Result<String, Fault> {
         let realm = self.field("realm").unwrap_or_default();
@@ -70,8 +75,8 @@ impl Challenge {
             .ok()
             .filter(|u| matches!(u.scheme(), "http" | "https"))
             .ok_or_else(|| Fault::Denied(format!("the registry names a wrong token server {realm:?}")))?;
-        let scope =
-            self.field("scope").map_or_else(|| format!("repository:{repository}:pull"), str::to_owned);
+        // As Docker, what this conversation is about, whatever the challenge says.
+        let scope = scopes.join(" ");
         let service = self.field("service").unwrap_or_default().to_owned();
         let shown = url.to_string();
         let identity = credentials.filter(|c| !c.identitytoken.is_empty());
@@ -86,7 +91,9 @@ impl Challenge {
             http.post(url).form(&form)
         } else {
             let mut pairs = url.query_pairs_mut();
-            pairs.append_pair("scope", &scope);
+            for scope in scopes {
+                pairs.append_pair("scope", scope);
+            }
             if !service.is_empty() {
                 pairs.append_pair("service", &service);
             }

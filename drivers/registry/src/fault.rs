@@ -1,15 +1,17 @@
 //! What can go wrong in a pull, in the words of Docker's client library (which are Go's).
 
 use contract::{Kind, PortError};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use std::error::Error as _;
 
 /// A failure on the way to an image.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The registry cannot be reached, or broke off.
-    #[error("Get \"{url}\": {cause}")]
+    #[error("{verb} \"{url}\": {cause}")]
     Transport {
+        /// The method, as Go writes it: `Get`.
+        verb: String,
         /// What was asked for.
         url: String,
         /// The innermost reason.
@@ -54,12 +56,19 @@ fn spoken(code: &str) -> String {
 impl Fault {
     /// The request failed before an answer, or while one came.
     pub fn transport(url: &str, error: &reqwest::Error) -> Self {
-        Self::Transport { url: url.to_owned(), cause: cause(url, error) }
+        Self::unsent(&Method::GET, url, error)
+    }
+
+    /// The same of any request.
+    pub fn unsent(method: &Method, url: &str, error: &reqwest::Error) -> Self {
+        let (first, rest) = method.as_str().split_at(1);
+        let verb = format!("{first}{}", rest.to_lowercase());
+        Self::Transport { verb, url: url.to_owned(), cause: cause(url, error) }
     }
 
     /// The registry broke off early.
     pub fn eof(url: &str) -> Self {
-        Self::Transport { url: url.to_owned(), cause: "unexpected EOF".into() }
+        Self::Transport { verb: "Get".into(), url: url.to_owned(), cause: "unexpected EOF".into() }
     }
 
     /// A failure to write at that place.

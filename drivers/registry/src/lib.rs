@@ -3,6 +3,7 @@
 mod auth;
 mod blob;
 mod client;
+mod download;
 mod endpoint;
 mod fault;
 mod layers;

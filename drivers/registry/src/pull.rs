@@ -8,7 +8,7 @@ use crate::layers::Pull;
 use crate::manifest::{self, Resolved};
 use crate::platform::Platform;
 use crate::progress::Lines;
-use crate::session::Session;
+use crate::session::{Access, Session};
 use async_trait::async_trait;
 use contract::PortError;
 use contract::image::{Credentials, LayerSink, ProgressSink, Pulled, Puller, RemoteName};
@@ -34,7 +34,7 @@ impl RegistryClient {
             // Docker Hub's password is none of a mirror's business.
             let mirror = name.host == "docker.io" && index + 1 < endpoints.len();
             let auth = auth.clone().filter(|_| !mirror);
-            let session = Session::new(http, endpoint.base.clone(), name, auth);
+            let session = Session::new(http, endpoint.base.clone(), name, Access::Pull, auth);
             let found = match session.ping().await {
                 Ok(()) => manifest::resolve(&session, wanted, platform).await,
                 Err(fault) => Err(fault),

@@ -35,6 +35,24 @@ impl Store {
         Ok(Self { core: Arc::new(Core::open(data_root.as_ref(), limits)?), puller })
     }
 
+    /// A layer's uncompressed tar stream, byte for byte as its diff id was made, and its length. It ends with an error, before its last
+    /// bytes, if the files on disk do not make up that diff id.
+    pub async fn layer(&self, diff_id: &str) -> Result<(BlockingStream, u64), PortError> {
+        let (core, diff_id) = (self.core.clone(), diff_id.to_owned());
+        blocking(move || {
+            let stream = core.layers.stream(&diff_id)?;
+            let length = stream.length();
+            Ok((Box::new(stream) as BlockingStream, length))
+        })
+        .await
+    }
+
+    /// Reads a layer back; fails unless its files make up its diff id.
+    pub async fn verify(&self, diff_id: &str) -> Result<(), PortError> {
+        let (core, diff_id) = (self.core.clone(), diff_id.to_owned());
+        blocking(move || core.layers.verify(&diff_id)).await
+    }
+
     /// Layer folders of an image, topmost first, each once; of none (from scratch) there are none.
     pub(crate) fn lower(&self, image: &str) -> Result<Vec<PathBuf>, PortError> {
         if image.is_empty() {
