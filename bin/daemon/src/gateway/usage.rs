@@ -104,11 +104,6 @@ fn used(volume: &Volume, size: i64, users: usize) -> Value {
     line
 }
 
-/// There is no build cache, so nothing of it is in the way.
-pub async fn prune_builds() -> Answer {
-    Ok(json(&object!({ "CachesDeleted": null, "SpaceReclaimed": 0 })))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
