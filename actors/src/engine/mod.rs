@@ -154,7 +154,7 @@ impl Engine {
         self.end_builds().await;
         self.unmount_volumes().await?;
         ports.roots.sweep().await?;
-        ports.images.sweep().await
+        ports.images.sweep(self.list().iter().map(|s| s.spec.image.clone()).collect()).await
     }
 
     /// The networks that users made. One that cannot be made again stays known, so that it can be removed.

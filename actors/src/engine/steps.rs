@@ -45,7 +45,7 @@ impl Engine {
     }
 
     /// The root of a container that does not run, to be written to from outside.
-    pub async fn root(&self, id: &ContainerId) -> Result<(RootSpec, Stillness), PortError> {
+    pub async fn still_root(&self, id: &ContainerId) -> Result<(RootSpec, Stillness), PortError> {
         let (of, borrowed) = self.borrow(id, Part::Layers).await?;
         Ok((of.root, Stillness { _borrowed: borrowed }))
     }

@@ -49,10 +49,10 @@ pub(crate) fn matches(steps: &[Step], path: &str) -> bool {
             match step {
                 Step::One(one) if here && *one == c => reach(&mut next, at + 1),
                 Step::Any if here && c != '/' => reach(&mut next, at + 1),
-                Step::Class { ranges, except } if here => {
-                    if ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *except {
-                        reach(&mut next, at + 1);
-                    }
+                Step::Class { ranges, except }
+                    if here && ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *except =>
+                {
+                    reach(&mut next, at + 1);
                 }
                 Step::Name if here && c != '/' => reach(&mut next, at),
                 Step::Rest if here => reach(&mut next, at),

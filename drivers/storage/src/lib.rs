@@ -22,6 +22,7 @@ mod quota;
 mod records;
 mod reference;
 mod removal;
+mod reserve;
 mod roots;
 mod step;
 mod store;

@@ -164,7 +164,7 @@ impl Work {
             // Volumes would be filled for nothing: what is copied goes into the image.
             config.insert("Volumes".into(), json!({}));
             let id = self.container(stage, &config).await?;
-            let (root, still) = self.ports.engine.root(&id).await?;
+            let (root, still) = self.ports.engine.still_root(&id).await?;
             self.ports.contexts.place(found, &root, target).await?;
             drop(still);
             self.commit(stage, Some(&id), carried).await

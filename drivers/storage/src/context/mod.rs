@@ -105,8 +105,8 @@ fn exclude(root: &OwnedFd, dockerfile: &str) -> Result<(), PortError> {
     // Bad ones are the sender's to refuse; to Docker's daemon they match nothing.
     let Ok(ignore) = Ignore::new(&patterns) else { return Ok(()) };
     let dockerfile = patterns::clean(dockerfile.trim_start_matches('/'));
-    let gone = [IGNORE, &dockerfile].into_iter().filter(|path| ignore.matches(path));
-    gone.map(|path| remove(root, path)).collect()
+    let mut gone = [IGNORE, &dockerfile].into_iter().filter(|path| ignore.matches(path));
+    gone.try_for_each(|path| remove(root, path))
 }
 
 #[async_trait]
@@ -167,3 +167,6 @@ impl Contexts for BuildContexts {
         blocking(move || if base.exists() { crate::file::clean(&base, |_, _| true) } else { Ok(()) }).await
     }
 }
+
+#[cfg(test)]
+mod tests;

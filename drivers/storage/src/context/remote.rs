@@ -129,7 +129,7 @@ fn usable(name: &str) -> Option<String> {
 fn name_of(url: &str) -> Option<String> {
     let path = url.split_once("://")?.1.split_once('/')?.1;
     let path = path.split(['?', '#']).next()?;
-    usable(&decoded(path)?.rsplit('/').next()?.to_owned())
+    usable(decoded(path)?.rsplit('/').next()?)
 }
 
 /// `%20` and the like.
