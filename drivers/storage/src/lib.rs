@@ -24,6 +24,7 @@ mod removal;
 mod reserve;
 mod roots;
 mod settle;
+mod step;
 mod store;
 mod stream;
 mod tar;
