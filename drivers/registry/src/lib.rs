@@ -6,6 +6,8 @@ mod client;
 mod download;
 mod endpoint;
 mod fault;
+mod follow;
+mod landing;
 mod layers;
 mod manifest;
 mod platform;
