@@ -165,7 +165,6 @@ fn every_other_command_asks_as_dockers() {
         "build --target t --no-cache --pull --force-rm --rm=false -m 64m --memory-swap -1 -c 5 --cpu-period 9 --cpu-quota 8 --cpuset-cpus 0 --cpuset-mems 0 --shm-size 1m --cgroup-parent /x folder",
         "build --ulimit nofile=5 --ulimit core=0:1 --add-host h:1.2.3.4 --add-host i=host-gateway --network none --platform linux/amd64 --cache-from q --security-opt label=disable folder",
         "build -f folder/Other folder",
-        "build https://github.com/me/app.git#main:sub",
         "system df",
         "exec -d web true",
         "exec -d -e A=1 --env-file env -u app -w /x --privileged web sh -c 'a b'",
@@ -273,6 +272,10 @@ fn mistakes_are_refused_in_dockers_words() {
         "network create --gateway 10.0.0.1 x",
         "network create --subnet 10.0.0.0/8 --gateway 11.0.0.1 x",
         "volume create --name a b",
+        "push -a h:5000/x:1",
+        "pull -a h:5000/x:1",
+        "login --password-stdin h:5000",
+        "login -u u -p p --password-stdin h:5000",
     ];
     none(lines.iter().filter_map(|line| refusal_difference(&recorder, line)).collect());
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::server;
 use crate::client::{Client, ClientError};
-use crate::credentials::{Credentials, HUB};
+use crate::credentials::Credentials;
 use crate::listing::text;
 use crate::{error::CommandError, output, terminal};
 
@@ -136,11 +136,7 @@ impl Login {
 }
 
 async fn answer(client: &Client, who: &Credentials) -> Result<(String, String), ClientError> {
-    let mut asked = json!(who);
-    if who.serveraddress == HUB {
-        asked["serveraddress"] = json!(HUB);
-    }
-    let answer = client.post("/auth", Some(&asked)).await?;
+    let answer = client.post("/auth", Some(&json!(who))).await?;
     let status = match text(&answer, "Status") {
         status if status.is_empty() => "Login Succeeded".to_owned(),
         status => status,

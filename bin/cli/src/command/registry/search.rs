@@ -79,7 +79,7 @@ fn filters(all: &[(String, String)]) -> String {
     let mut map = serde_json::Map::new();
     for (name, value) in all {
         let set = map.entry(name.clone()).or_insert_with(|| json!({}));
-        set[value] = json!(true);
+        set.as_object_mut().map(|set| set.insert(value.clone(), json!(true)));
     }
     Value::Object(map).to_string()
 }
