@@ -50,11 +50,12 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let (live, registry) = compose::live(config, level)?;
     let config = live.get();
     let tree = Registry::new(actix::System::current().arbiter().clone());
-    let engine = Engine::launch(compose::ports(&live, registry)?, compose::networks(&config), tree);
+    let engine = Engine::launch(compose::ports(&live, registry.clone())?, compose::networks(&config), tree);
     engine.recover().await.map_err(|e| anyhow::anyhow!(e.chain())).context("recover")?;
     let host = Host::read();
     let name = host.name.clone();
     let router = gateway::router(Gateway {
+        downloads: registry,
         engine: engine.clone(),
         host,
         live: Arc::clone(&live),
