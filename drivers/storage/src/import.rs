@@ -19,7 +19,7 @@ pub(crate) fn import(
     names: &[String],
     spec: &ImportSpec,
 ) -> Result<ImageId, PortError> {
-    let config = crate::changes::apply(&spec.changes)?;
+    let config = crate::commit::amended(serde_json::Map::new(), &spec.changes)?;
     let reader = File::open(path).map_err(failed("opening", path))?;
     let layer = making.unpack(reader, None, None)?;
     let now = jiff::Timestamp::now().to_string();

@@ -8,6 +8,7 @@ use super::{channel, joined, line, platform, progress_value, stream_response, st
 use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
+use contract::PortError;
 use contract::image::{ImportSpec, Progress};
 use futures::StreamExt;
 use serde_json::{Value, json as object};
@@ -49,8 +50,14 @@ async fn spooled(data_root: &Path, request: Request) -> Result<tempfile::TempPat
     Ok(path)
 }
 
-pub async fn import(gateway: Shared, query: &Query, request: Request) -> Answer {
-    let from = query.text("fromSrc").unwrap_or_default().to_owned();
+/// Refuses a request in a way that its client hears: that listens only once it has sent everything.
+async fn refused(request: Request, error: PortError) -> Answer {
+    let mut body = request.into_body().into_data_stream();
+    while let Some(Ok(_)) = body.next().await {}
+    Err(error.into())
+}
+
+fn described(query: &Query, from: &str) -> Result<ImportSpec, PortError> {
     let message = query.text("message").map_or_else(|| format!("Imported from {from}"), str::to_owned);
     let name = query.text("repo").map(|repo| match query.text("tag") {
         Some(digest) if digest.contains(':') => format!("{repo}@{digest}"),
@@ -61,7 +68,15 @@ pub async fn import(gateway: Shared, query: &Query, request: Request) -> Answer 
         storage::Reference::parse(name)?;
     }
     let architecture = query.text("platform").map(platform::machine).transpose()?.unwrap_or_default();
-    let spec = ImportSpec { name, message, changes: query.all("changes"), architecture };
+    Ok(ImportSpec { name, message, changes: query.all("changes"), architecture })
+}
+
+pub async fn import(gateway: Shared, query: &Query, request: Request) -> Answer {
+    let from = query.text("fromSrc").unwrap_or_default().to_owned();
+    let spec = match described(query, &from) {
+        Ok(spec) => spec,
+        Err(error) => return refused(request, error).await,
+    };
     if from != "-" {
         return import_from(gateway, from, spec).await;
     }
@@ -127,7 +142,7 @@ fn loaded(progress: &Progress) -> Value {
 pub async fn load(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
     let query = Query::parse(query.as_deref());
     if query.text("platform").is_some() {
-        return Err(unsupported("the load parameter platform").into());
+        return refused(request, unsupported("the load parameter platform")).await;
     }
     let quiet = query.flag_or("quiet", true);
     let archive = spooled(&gateway.data_root, request).await?;
