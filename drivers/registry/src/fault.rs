@@ -113,9 +113,9 @@ impl Fault {
         }
     }
 
-    /// Whether another of the host's addresses may do better.
-    pub fn elsewhere(&self) -> bool {
-        matches!(self, Self::Transport { .. } | Self::Status(_))
+    /// Whether the failure is this machine's: no other registry does better.
+    pub fn ours(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Port(_))
     }
 
     /// For the port, with the image's name where Docker says it.

@@ -2,6 +2,7 @@
 
 mod auth;
 mod blob;
+mod certificates;
 mod client;
 mod endpoint;
 mod fault;
@@ -11,5 +12,6 @@ mod platform;
 mod progress;
 mod pull;
 mod session;
+mod tls;
 
 pub use client::{Proxies, RegistryClient, RegistryConfig};
