@@ -5,6 +5,8 @@ use crate::endpoint::{Endpoint, Trust};
 use crate::fault::Fault;
 use crate::layers::Traffic;
 use crate::tls;
+use async_trait::async_trait;
+use contract::image::{Credentials, FoundImage, Registries, RemoteName};
 use contract::{Kind, PortError};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -140,5 +142,25 @@ impl RegistryClient {
         let http = pool.http.clone();
         pools().insert((host, trust), pool);
         Ok(http)
+    }
+}
+
+#[async_trait]
+impl Registries for RegistryClient {
+    async fn login(&self, credentials: Credentials) -> Result<Option<String>, PortError> {
+        self.show(credentials).await
+    }
+
+    async fn tags(&self, name: &RemoteName, auth: Option<Credentials>) -> Result<Vec<String>, PortError> {
+        self.list_tags(name, auth).await.map_err(|fault| fault.about(&name.familiar, &name.familiar))
+    }
+
+    async fn search(
+        &self,
+        term: &str,
+        limit: u32,
+        auth: Option<Credentials>,
+    ) -> Result<Vec<FoundImage>, PortError> {
+        self.find(term, limit, auth).await
     }
 }

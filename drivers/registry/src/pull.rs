@@ -8,7 +8,7 @@ use crate::layers::Pull;
 use crate::manifest;
 use crate::platform::Platform;
 use crate::progress::Lines;
-use crate::session::Session;
+use crate::session::{Access, Session};
 use async_trait::async_trait;
 use contract::PortError;
 use contract::image::{Credentials, LayerSink, ProgressSink, Pulled, Puller, RemoteName};
@@ -31,7 +31,7 @@ impl RegistryClient {
         for endpoint in self.endpoints(&order.name.host, Mirrors::First).await {
             let auth = order.auth.clone().filter(|_| !endpoint.mirror);
             let http = self.http(&endpoint).await?;
-            let session = Session::new(http, endpoint.base.clone(), order.name, auth);
+            let session = Session::new(http, endpoint.base.clone(), order.name, Access::Pull, auth);
             if let Err(fault) = session.ping().await {
                 last = fault;
                 continue;
