@@ -5,6 +5,7 @@ use crate::erase::remove_tree;
 use crate::file::{failed, random_hex};
 use crate::limits::Limits;
 use crate::reference::is_digest;
+use crate::stream::{DIFF, Restored};
 use crate::unpack::{Unpacked, unpack};
 use contract::image::Passed;
 use contract::{Kind, PortError};
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Layers under `<data_root>/layers`: `<hex>/diff` and `<hex>/size`.
+/// Layers under `<data_root>/layers`: `<hex>/diff`, `<hex>/size` and the record of its stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Layers {
     base: PathBuf,
@@ -39,7 +40,7 @@ impl Layers {
     }
 
     pub(crate) fn diff(&self, diff_id: &str) -> PathBuf {
-        self.folder(diff_id).join("diff")
+        self.folder(diff_id).join(DIFF)
     }
 
     pub(crate) fn has(&self, diff_id: &str) -> bool {
@@ -51,13 +52,35 @@ impl Layers {
         text.ok().and_then(|s| s.trim().parse().ok()).unwrap_or(0)
     }
 
+    /// The layer's tar stream, byte for byte as its diff id was made.
+    pub(crate) fn stream(&self, diff_id: &str) -> Result<Restored, PortError> {
+        if !self.has(diff_id) {
+            return Err(PortError::new(Kind::NotFound, format!("layer {diff_id} does not exist")));
+        }
+        Restored::open(&self.folder(diff_id), diff_id).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                let text = format!(
+                    "layer {diff_id} was unpacked by an older gantry, which kept no record of its stream: remove the image, and pull or load it again"
+                );
+                PortError::new(Kind::Unsupported, text)
+            }
+            _ => PortError::caused(Kind::Bug, format!("reading layer {diff_id}"), e),
+        })
+    }
+
+    /// Reads the layer back; fails unless what is there makes up its diff id.
+    pub(crate) fn verify(&self, diff_id: &str) -> Result<(), PortError> {
+        let damaged = |e| PortError::caused(Kind::Bug, format!("verifying layer {diff_id}"), e);
+        self.stream(diff_id)?.verify().map_err(damaged)
+    }
+
     /// Unpacks a layer under a temporary name; nothing stays when that fails.
     pub(crate) fn make(&self, reader: impl Read + Send, passed: Option<Passed>) -> Result<Half, PortError> {
         let mut half = Half { path: self.base.join(format!("{HALF}{}", random_hex(8))), unpacked: None };
-        let diff = half.path.join("diff");
+        let diff = half.path.join(DIFF);
         std::fs::create_dir_all(&diff).map_err(failed("making", &diff))?;
         set_mode(&diff).map_err(failed("making", &diff))?;
-        let unpacked = unpack(Counted::new(reader, passed), &diff, self.limits()).map_err(|e| {
+        let unpacked = unpack(Counted::new(reader, passed), &half.path, self.limits()).map_err(|e| {
             let kind = match e.kind() {
                 std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::StorageFull => Kind::Exhausted,
                 _ => Kind::Invalid,

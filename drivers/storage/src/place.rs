@@ -3,9 +3,10 @@
 //! A layer's form is overlayfs's (kernel documentation, "whiteouts and opaque directories"), the archive's that of the OCI
 //! image specification ("Representing Changes").
 
-use crate::erase::{clear_away, remove_tree};
-use crate::inside::{components, existing_folder, folder_at};
+use crate::erase::clear_away;
+use crate::inside::{components, existing_folder, folder_at, located};
 use crate::limits::{exceeded, remember};
+use crate::stream::kept::Kept;
 use crate::tar::{Member, bad};
 use rustix::fs::{self as rfs, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
@@ -25,6 +26,8 @@ const OPAQUE: &str = "trusted.overlay.opaque";
 pub(crate) enum Makes {
     /// A layer: names may stand for deletions.
     Layer,
+    /// A build's files, all of them root's.
+    Context,
     /// Files of a container, seen from its root by a process that has one thread.
     Files {
         /// A folder and something else never take each other's place.
@@ -46,6 +49,10 @@ pub(crate) struct Place {
     size: u64,
     limit: u64,
     buffer: Vec<u8>,
+    /// Where files go that another takes the place of; `None` lets them go.
+    kept: Option<Kept>,
+    /// Files that got content.
+    filled: u64,
 }
 
 /// What was there when a member came.
@@ -58,14 +65,29 @@ enum Before {
 
 impl Place {
     /// A layer into this folder; files may have `limit` bytes together, holes counted.
-    pub(crate) fn new(root: File, limit: u64) -> Self {
-        let (base, makes) = (Vec::new(), Makes::Layer);
-        Self { root, base, makes, folders: Vec::new(), names: 0, size: 0, limit, buffer: vec![0; PIECE] }
+    pub(crate) fn layer(root: File, limit: u64, kept: Kept) -> Self {
+        Self { kept: Some(kept), limit, ..Self::below(root, b"", Makes::Layer) }
+    }
+
+    /// A build's files into this folder; they may have `limit` bytes together.
+    pub(crate) fn context(root: File, limit: u64) -> Self {
+        Self { limit, ..Self::below(root, b"", Makes::Context) }
     }
 
     /// Whatever it makes, into a folder below this root.
     pub(crate) fn below(root: File, base: &[u8], makes: Makes) -> Self {
-        Self { base: base.to_vec(), makes, ..Self::new(root, u64::MAX) }
+        Self {
+            root,
+            base: base.to_vec(),
+            makes,
+            folders: Vec::new(),
+            names: 0,
+            size: 0,
+            limit: u64::MAX,
+            buffer: vec![0; PIECE],
+            kept: None,
+            filled: 0,
+        }
     }
 
     /// Path from the root.
@@ -74,10 +96,14 @@ impl Place {
         [base.as_slice(), parts].concat().join(&b'/')
     }
 
-    fn folder(&self, parts: &[&[u8]]) -> io::Result<OwnedFd> {
+    /// The folder, and its path with no links in it where that is of use.
+    fn folder(&self, parts: &[&[u8]]) -> io::Result<(OwnedFd, Option<Vec<u8>>)> {
         let path = self.path(parts);
         let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|p| !p.is_empty()).collect();
-        folder_at(self.root.as_fd(), &parts)
+        match self.kept {
+            Some(_) => located(self.root.as_fd(), &parts),
+            None => Ok((folder_at(self.root.as_fd(), &parts)?, None)),
+        }
     }
 
     /// Sets the folders' times, last because placing members inside changes them; answers the bytes of all files.
@@ -90,6 +116,7 @@ impl Place {
                 Err(e) => return Err(e.into()),
             }
         }
+        self.kept.map_or(Ok(()), Kept::finish)?;
         Ok(self.size)
     }
 
@@ -99,58 +126,79 @@ impl Place {
         Ok(())
     }
 
-    /// Places one member.
-    pub(crate) fn member(&mut self, member: &Member, content: &mut impl Read) -> io::Result<()> {
+    /// Places one member; answers the path of the file that got its content.
+    pub(crate) fn member(&mut self, member: &Member, content: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
         let parts = components(&member.path)?;
         let Some((name, above)) = parts.split_last() else {
             if self.makes != Makes::Layer {
                 // The folder that is copied into stays as it is.
-                return Ok(());
+                return Ok(None);
             }
             if !member.kind.is_dir() {
                 return Err(bad("the root is no folder"));
             }
             own(&self.root, member, self.makes)?;
-            return self.remember(Vec::new(), member);
+            return self.remember(Vec::new(), member).map(|()| None);
         };
         let layer = self.makes == Makes::Layer;
         if layer && parts.iter().any(|p| p.starts_with(b".wh..wh.") && *p != b".wh..wh..opq") {
             // Notes of aufs to itself.
-            return Ok(());
+            return Ok(None);
         }
         if layer && above.iter().any(|p| p.starts_with(b".wh.")) {
             return Err(bad("path leads through a whiteout"));
         }
-        let parent = self.folder(above)?;
+        let (parent, mut path) = self.folder(above)?;
         if layer && *name == b".wh..wh..opq" {
-            return opaque(&parent);
+            return opaque(&parent).map(|()| None);
         }
         if let Some(gone) = name.strip_prefix(b".wh.").filter(|_| layer) {
-            return whiteout(&parent, gone);
+            return whiteout(&parent, gone).map(|()| None);
+        }
+        if let Some(path) = &mut path {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
         }
         let name = OsStr::from_bytes(name);
-        let before = self.clear(&parent, name, member)?;
+        let before = self.clear(&parent, name, path.as_deref(), member)?;
         if member.kind.is_dir() {
             folder(&parent, name, member, before, self.makes)?;
-            self.remember(self.path(&parts), member)
+            self.remember(self.path(&parts), member)?;
         } else if member.kind.is_file() || member.kind.is_contiguous() {
-            self.file(&parent, name, member, content)
+            self.file(&parent, name, member, content)?;
+            if member.size > 0 {
+                self.filled += 1;
+                return match path {
+                    // What cannot be named again cannot be read again.
+                    None if self.kept.is_some() => Err(Errno::NAMETOOLONG.into()),
+                    path => Ok(path),
+                };
+            }
         } else if member.kind.is_hard_link() {
             let target = components(&member.link)?;
             let Some((target, above)) = target.split_last() else { return Err(bad("hard link to the root")) };
             // A link to a link is a link itself: its target is not followed.
-            let from = self.folder(above)?;
-            Ok(rfs::linkat(&from, OsStr::from_bytes(target), &parent, name, AtFlags::empty())?)
+            let (from, _) = self.folder(above)?;
+            rfs::linkat(&from, OsStr::from_bytes(target), &parent, name, AtFlags::empty())?;
         } else if member.kind.is_symlink() {
             rfs::symlinkat(OsStr::from_bytes(&member.link), &parent, name)?;
-            dress(&parent, name, member, self.makes)
+            dress(&parent, name, member, self.makes)?;
         } else {
-            node(&parent, name, member, self.makes)
+            node(&parent, name, member, self.makes)?;
         }
+        Ok(None)
     }
 
     /// Makes room for a member.
-    fn clear(&self, parent: &OwnedFd, name: &OsStr, member: &Member) -> io::Result<Before> {
+    fn clear(
+        &mut self,
+        parent: &OwnedFd,
+        name: &OsStr,
+        path: Option<&[u8]>,
+        member: &Member,
+    ) -> io::Result<Before> {
         let stat = match rfs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(Before::Nothing),
             other => other?,
@@ -173,9 +221,13 @@ impl Place {
         }
         match (is, comes) {
             (true, true) => return Ok(Before::Folder),
-            (true, false) if self.makes == Makes::Layer => remove_tree(&through(parent, name))?,
-            (true, false) => clear_away(parent, name)?,
-            (false, _) => rfs::unlinkat(parent, name, AtFlags::empty())?,
+            (true, false) if self.kept.is_none() => clear_away(parent, name)?,
+            _ => match &mut self.kept {
+                Some(kept) if is || has_content(&stat) => {
+                    kept.take(parent, name, path.ok_or(Errno::NAMETOOLONG)?, self.filled)?;
+                }
+                _ => rfs::unlinkat(parent, name, AtFlags::empty())?,
+            },
         }
         Ok(if is_whiteout(&stat) { Before::Whiteout } else { Before::Nothing })
     }
@@ -236,6 +288,10 @@ fn mode(member: &Member) -> io::Result<Mode> {
 /// those used here.
 fn through(parent: &OwnedFd, name: &OsStr) -> PathBuf {
     Path::new(&format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name)
+}
+
+fn has_content(stat: &rfs::Stat) -> bool {
+    stat.st_size > 0 && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 pub(crate) fn is_whiteout(stat: &rfs::Stat) -> bool {
@@ -309,6 +365,7 @@ fn tolerate(outcome: rustix::io::Result<()>) -> io::Result<()> {
 fn owner(member: &Member, makes: Makes) -> (Uid, Gid) {
     let (uid, gid) = match makes {
         Makes::Files { owner: Some(owner), .. } => owner,
+        Makes::Context => (0, 0),
         _ => (member.uid, member.gid),
     };
     (Uid::from_raw(uid), Gid::from_raw(gid))
@@ -332,7 +389,7 @@ fn dress(parent: &OwnedFd, name: &OsStr, member: &Member, makes: Makes) -> io::R
         rfs::chmodat(parent, name, mode(member)?, AtFlags::empty())?;
     }
     let path = match makes {
-        Makes::Layer => through(parent, name),
+        Makes::Layer | Makes::Context => through(parent, name),
         // The container's /proc is not to be trusted, and only this thread has a working folder.
         Makes::Files { .. } => {
             rustix::process::fchdir(parent)?;

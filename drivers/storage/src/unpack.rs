@@ -3,6 +3,8 @@
 use crate::decompress::decompress;
 use crate::limits::{Bounded, Limits, count};
 use crate::place::Place;
+use crate::stream::kept::Kept;
+use crate::stream::{DIFF, KEPT, Recorder, STREAM};
 use crate::tar::Members;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -32,22 +34,26 @@ pub(crate) struct Unpacked {
     pub(crate) size: u64,
 }
 
-/// Unpacks a (compressed) tar stream into the folder, in overlay's form.
-pub(crate) fn unpack(reader: impl Read + Send, folder: &Path, limits: Limits) -> io::Result<Unpacked> {
+/// Unpacks a (compressed) tar stream into a layer's folder, in overlay's form, and records the stream.
+pub(crate) fn unpack(reader: impl Read + Send, layer: &Path, limits: Limits) -> io::Result<Unpacked> {
     let bounded = Bounded { inner: decompress(reader)?, left: limits.bytes };
     // One buffer for headers and small files alike: a read of a block must not be a read of the decoder.
-    let digesting = Digesting { inner: bounded, sha: Sha256::new() };
-    let mut members = Members::new(io::BufReader::with_capacity(1 << 16, digesting));
-    let mut place = Place::new(File::open(folder)?, limits.bytes);
+    let buffered = io::BufReader::with_capacity(1 << 16, Digesting { inner: bounded, sha: Sha256::new() });
+    let mut members = Members::new(Recorder::new(buffered, &layer.join(STREAM))?);
+    let kept = Kept::new(layer.join(KEPT));
+    let mut place = Place::layer(File::open(layer.join(DIFF))?, limits.bytes, kept);
     let mut seen = 0u64;
     while let Some(member) = members.next()? {
         count(&mut seen, limits.members)?;
-        place.member(&member, &mut members.content()).map_err(|e| {
+        members.reader_mut().begin();
+        let file = place.member(&member, &mut members.content()).map_err(|e| {
             let shown: String = String::from_utf8_lossy(&member.path).chars().take(200).collect();
             io::Error::new(e.kind(), format!("{shown}: {e}"))
         })?;
+        let pieces = member.sparse.as_ref().map(|s| s.segments.as_slice());
+        members.reader_mut().end(file.as_deref(), pieces)?;
     }
     let size = place.finish()?;
-    let digest = members.finish()?.into_inner().sha.finalize();
+    let digest = members.finish()?.finish()?.into_inner().sha.finalize();
     Ok(Unpacked { diff_id: format!("sha256:{}", hex::encode(digest)), size })
 }

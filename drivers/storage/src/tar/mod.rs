@@ -60,6 +60,11 @@ impl<R: Read> Members<R> {
         &self.reader
     }
 
+    /// The same to be told something.
+    pub(crate) fn reader_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
     /// The current member's content.
     pub(crate) fn content(&mut self) -> Content<'_, R> {
         Content { members: self }

@@ -4,7 +4,7 @@ use super::super::Shared;
 use super::super::hijack::tokio_stream;
 use super::super::query::Query;
 use super::super::status::{Answer, Failure};
-use super::platform::mismatch;
+use super::mismatch::mismatch;
 use super::{channel, joined, progress_value, streamed};
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
