@@ -137,12 +137,12 @@ fn images_are_searched_for_by_name_and_chosen_by_their_stars() {
     });
     let gantry = daemon(&place);
     let names = |args: &[&str]| {
-        let mut all = vec!["search", "--format", "{{.Name}} {{.StarCount}} {{.IsOfficial}}"];
+        let mut all = vec!["search", "--format", "{{.Name}} {{.StarCount}}{{.IsOfficial}}"];
         all.extend(args);
         gantry.docker(all).ok().to_owned()
     };
-    assert_eq!(names(&["127.0.0.1:5006/my term"]), "first 10 [OK]\nsecond 3");
-    assert_eq!(names(&["-f", "stars=5", "127.0.0.1:5006/x"]), "first 10 [OK]");
+    assert_eq!(names(&["127.0.0.1:5006/my term"]), "first 10[OK]\nsecond 3");
+    assert_eq!(names(&["-f", "stars=5", "127.0.0.1:5006/x"]), "first 10[OK]");
     assert_eq!(names(&["-f", "is-official=false", "--limit", "7", "127.0.0.1:5006/x"]), "second 3");
     let asked: Vec<_> = web.seen().into_iter().map(|r| r.path).filter(|p| p.contains("search")).collect();
     assert_eq!(asked[0], "/v1/search?q=my+term&n=25");
