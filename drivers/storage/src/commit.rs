@@ -9,7 +9,7 @@ use contract::{ImageId, Kind, PortError};
 use serde_json::{Map, Value, json};
 
 /// Diff id of a layer in which nothing is: the digest of the two blocks that end an archive.
-const EMPTY: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+pub(crate) const EMPTY: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 
 /// Makes an image of a layer over the image the container runs on.
 pub(crate) fn commit(

@@ -25,6 +25,7 @@ mod removal;
 mod reserve;
 mod roots;
 mod settle;
+mod step;
 mod store;
 mod stream;
 mod tar;
