@@ -35,6 +35,7 @@ pub fn dockerfile(input: &[u8]) {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the corpus is files")]
 fn the_corpus_is_read_or_refused() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/dockerfile");
     let inputs: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
