@@ -2,14 +2,20 @@
 
 mod auth;
 mod blob;
+mod certificates;
 mod client;
 mod endpoint;
 mod fault;
+mod handshake;
 mod layers;
+mod login;
 mod manifest;
 mod platform;
 mod progress;
 mod pull;
+mod search;
 mod session;
+mod tags;
+mod tls;
 
 pub use client::{Proxies, RegistryClient, RegistryConfig};

@@ -10,9 +10,11 @@ use tokio::sync::mpsc;
 
 mod pull;
 mod push;
+mod registries;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
 pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, Pusher};
+pub use registries::{FoundImage, Registries};
 
 /// A progress line as Docker's CLI reads it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -94,6 +96,8 @@ pub struct Credentials {
     pub serveraddress: String,
     /// Identity token.
     pub identitytoken: String,
+    /// A token to be shown to the registry as it is.
+    pub registrytoken: String,
 }
 
 /// What an untag or delete did, as `DELETE /images` answers.
