@@ -20,6 +20,7 @@ pub fn registries(config: &Config) -> RegistryConfig {
         insecure: own.insecure.clone(),
         mirrors: own.mirrors.clone(),
         downloads: own.downloads,
+        uploads: own.uploads,
         attempts: own.attempts,
         proxies: Proxies {
             http: own.proxies.http.clone(),

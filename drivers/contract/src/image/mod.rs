@@ -13,7 +13,7 @@ mod push;
 mod registries;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
-pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, Pusher};
+pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, PushedLayer, Pusher};
 pub use registries::{FoundImage, Registries};
 
 /// A progress line as Docker's CLI reads it.
