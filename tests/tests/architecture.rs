@@ -57,7 +57,8 @@ fn the_arrows_are_those_of_the_architecture() {
         ("drivers/contract", &[]),
         ("drivers/log", &["drivers/contract"]),
         ("drivers/registry", &["drivers/contract"]),
-        ("drivers/storage", &["drivers/contract"]),
+        ("drivers/patterns", &[]),
+        ("drivers/storage", &["drivers/contract", "drivers/patterns"]),
         ("drivers/network", &["drivers/contract"]),
         ("drivers/sandbox", &["drivers/contract"]),
         ("drivers/runtime", &["drivers/contract", "drivers/sandbox"]),
@@ -65,7 +66,7 @@ fn the_arrows_are_those_of_the_architecture() {
         ("actors/build", &["actors", "drivers/contract"]),
         ("bin/wire", &[]),
         ("bin/shim", &["drivers/sandbox"]),
-        ("bin/cli", &["bin/wire"]),
+        ("bin/cli", &["bin/wire", "drivers/patterns"]),
         ("tests", &["bin/wire"]),
     ]);
     for (folder, uses) in arrows() {

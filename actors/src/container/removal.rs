@@ -6,7 +6,7 @@ use super::machine::{Phase, Verdict};
 use super::messages::*;
 use super::stopping::SIGKILL;
 use crate::supervise::{Answer, Ctx};
-use contract::PortError;
+use contract::{ImageId, PortError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,9 +30,24 @@ impl Container {
         answer_all(&mut self.killers, &Ok(()));
         answer_all(&mut self.removers, &Ok(()));
         self.shared.forget(self.id.as_str());
+        self.let_image_go();
         if let Some(error) = self.unstarted.take() {
             self.not_started(error);
         }
+    }
+
+    /// The last container of an image that was deleted meanwhile takes along what was kept of it.
+    fn let_image_go(&self) {
+        let image = self.spec.image.clone();
+        if self.shared.board.list().iter().any(|other| other.spec.image == image) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            if let Err(error) = shared.ports.images.disused(&ImageId::new(image)).await {
+                tracing::warn!("what was kept of an image: {}", error.chain());
+            }
+        });
     }
 }
 

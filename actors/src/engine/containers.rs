@@ -7,9 +7,9 @@ use crate::container::messages::*;
 use crate::container::update::Changes;
 use crate::container::{Adopt, ClaimName, signals};
 use crate::supervise::{Unavailable, Why};
-use crate::{Status, random_id};
+use crate::{Snapshot, Status, random_id};
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
-use contract::runtime::Target;
+use contract::runtime::{RootSpec, Target};
 use contract::{ContainerId, Kind, PortError};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -90,6 +90,12 @@ impl Engine {
         self.keep_volumes(&spec).await;
         self.shared.container_event(&spec, &state.name, "create", &[]);
         Ok(id)
+    }
+
+    /// Where the parts of a container's root are.
+    pub fn root(&self, container: &Snapshot) -> Result<RootSpec, PortError> {
+        let spec = &container.spec;
+        self.shared.ports.roots.root(&ContainerId::new(spec.id.clone()), &spec.image)
     }
 
     /// The claim is the answer itself: one that does not arrive is given back.

@@ -1,12 +1,14 @@
 //! What is done with images.
 
 use super::{ASK, Engine, away};
+use crate::Snapshot;
 use crate::image::{Join, PullRequest, PullerFor};
 use contract::PortError;
 use contract::id::ImageId;
-use contract::image::{Credentials, ImageSummary, ProgressSink, Removed};
+use contract::image::{Credentials, Force, ImageSummary, ImageUser, Parents, ProgressSink, Removal, Removed};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Engine {
@@ -74,25 +76,40 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes a name or an image that no container needs.
-    pub async fn remove_image(&self, name: &str, force: bool) -> Result<Vec<Removed>, PortError> {
+    /// Removes a name, or an image that no container needs.
+    pub async fn remove_image(
+        &self,
+        name: &str,
+        force: Force,
+        parents: Parents,
+    ) -> Result<Vec<Removed>, PortError> {
         let _unused = self.shared.images_in_use.write().await;
         let image = self.find_image(name).await?;
-        let users = self.list().into_iter().filter(|s| s.spec.image == image.id);
-        let used_by = users.map(|s| (s.spec.id.clone(), s.state.name.clone(), s.pid != 0)).collect();
-        let removed = self.shared.ports.images.remove(name, force, used_by).await?;
+        let user = |s: &Arc<Snapshot>| ImageUser {
+            image: s.spec.image.clone(),
+            container: s.spec.id.clone(),
+            running: s.pid != 0,
+        };
+        let how = Removal { force, parents, users: self.list().iter().map(user).collect() };
+        let removed = self.shared.ports.images.remove(name, how).await?;
         for one in &removed {
             match one {
+                // Parents that go along have none.
                 Removed::Untagged(_) => {
                     self.image_event("untag", &image.id, &image.id, image.labels.clone());
                 }
-                // Layers are deleted without an event of their own.
-                Removed::Deleted(id) if *id == image.id => {
-                    self.image_event("delete", id, id, image.labels.clone());
+                Removed::Deleted(id) => {
+                    let labels = if *id == image.id { image.labels.clone() } else { BTreeMap::new() };
+                    self.image_event("delete", id, id, labels);
                 }
-                Removed::Deleted(_) => {}
+                Removed::Layer(_) => {}
             }
         }
         Ok(removed)
+    }
+
+    /// Bytes of all layers.
+    pub async fn layers_size(&self) -> Result<u64, PortError> {
+        self.shared.ports.images.layers_size().await
     }
 }

@@ -151,7 +151,7 @@ impl Engine {
         futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
         self.unmount_volumes().await?;
         ports.roots.sweep().await?;
-        ports.images.sweep().await
+        ports.images.sweep(self.list().iter().map(|s| s.spec.image.clone()).collect()).await
     }
 
     /// The networks that users made. One that cannot be made again stays known, so that it can be removed.

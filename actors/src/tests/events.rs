@@ -2,6 +2,7 @@
 
 use super::stage::*;
 use crate::AttachRequest;
+use contract::image::{Force, Parents};
 use contract::runtime::ExecSpec;
 
 #[test]
@@ -81,7 +82,7 @@ fn events_carry_dockers_attributes() {
         d.comes_to(&id, crate::Status::Exited).await;
         let image = d.pull("localhost:5000/app", None, None, tokio::sync::mpsc::channel(8).0).await.unwrap();
         d.tag(&image, "app:2").await.unwrap();
-        d.remove_image(image.as_str(), false).await.unwrap();
+        d.remove_image(image.as_str(), Force::No, Parents::Prune).await.unwrap();
         let (past, _live) = d.subscribe().await.unwrap();
         let of = |kind: &str, action: &str| {
             let found = past.iter().find(|e| e.kind == kind && e.action == action);

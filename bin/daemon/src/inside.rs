@@ -35,7 +35,7 @@ fn carry_out(order: &str) -> Result<(), (PortError, bool)> {
     let bug = |e: &dyn std::fmt::Display| (PortError::new(Kind::Bug, e.to_string()), false);
     let order: Order = serde_json::from_str(order).map_err(|e| bug(&e))?;
     let entered = sandbox::view::enter(&order.view).map_err(|e| bug(&e))?;
-    let inside = Inside::new(entered.root, entered.below, entered.descriptors);
+    let inside = Inside::new(entered.root, entered.below, entered.descriptors).beside(entered.sources);
     let owner = owner(&inside, &order.work).map_err(|e| (e, false))?;
     inside.perform(&order.work, owner, stdin(), stdout()).map_err(|e| (e, inside.has_told()))
 }

@@ -3,6 +3,7 @@
 //! A container may change its files while they are read, and may do so with malice. So the work is done by a process of
 //! its own that has entered the container's root and dies with its client; what crosses to it are the types here.
 
+use crate::build::{Shape, Target};
 use crate::error::{Kind, PortError};
 use crate::record::ContainerSpec;
 use crate::runtime::RootSpec;
@@ -45,6 +46,54 @@ pub enum Work {
     Layer(Vec<String>),
     /// Adds up the bytes of files below folders.
     Usage(Vec<PathBuf>),
+    /// Sends what patterns name as a JSON list of [`Sighting`].
+    Survey(Vec<String>),
+    /// Copies the files that a JSON list of [`Placed`] names.
+    Place(Target),
+}
+
+/// A file or folder that a pattern named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Its path, links at its end not followed.
+    pub path: Vec<u8>,
+    /// What it, or what it leads to, is.
+    pub shape: Shape,
+    /// `file:…` or `dir:…` over its content.
+    pub digest: String,
+}
+
+/// Where files are copied from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Beside {
+    /// A folder of the host.
+    Folder(PathBuf),
+    /// An image's layers, topmost first.
+    Layers(Vec<PathBuf>),
+}
+
+/// A file or folder to be copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// Which of the places it is in.
+    pub source: usize,
+    /// Its path there.
+    pub path: Vec<u8>,
+    /// How it is copied.
+    pub shape: Shape,
+    /// It stays its owner's unless somebody else is to get it.
+    pub keeps_owner: bool,
+}
+
+/// Files to be copied into a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placing {
+    /// Where they are.
+    pub sources: Vec<Beside>,
+    /// What they are, in order.
+    pub pieces: Vec<Placed>,
+    /// Where they go.
+    pub target: Target,
 }
 
 /// How a tar stream is unpacked.
@@ -113,4 +162,8 @@ pub trait Archives: Send + Sync {
     async fn layer(&self, of: &Subject) -> Result<BlockingStream, PortError>;
     /// Bytes of the files below each of these folders of the host; a missing one has none.
     async fn usage(&self, folders: Vec<PathBuf>) -> Result<Vec<u64>, PortError>;
+    /// What patterns of a Dockerfile name in an image's layers, topmost first. One that names nothing is an error.
+    async fn survey(&self, layers: Vec<PathBuf>, patterns: Vec<String>) -> Result<Vec<Sighting>, PortError>;
+    /// Copies files into a root that nothing runs in, without what would be mounted there.
+    async fn place(&self, root: &RootSpec, placing: Placing) -> Result<(), PortError>;
 }

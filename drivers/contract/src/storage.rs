@@ -60,6 +60,8 @@ pub trait Roots: Send + Sync {
     /// Lets a new container's own layer take only so many bytes; before [`Roots::ensure_root`]. Docker's refusal where the
     /// file system cannot do that.
     async fn limit_root(&self, id: &ContainerId, bytes: u64) -> Result<(), PortError>;
+    /// Where the parts of a container's root are, made or not.
+    fn root(&self, id: &ContainerId, image: &str) -> Result<RootSpec, PortError>;
     /// The folder of the container's own layer; it need not be there.
     fn own_layer(&self, id: &ContainerId) -> PathBuf;
     /// Removes them (unmounting what is still mounted).

@@ -4,6 +4,7 @@ mod auth;
 mod blob;
 mod certificates;
 mod client;
+mod download;
 mod endpoint;
 mod fault;
 mod handshake;

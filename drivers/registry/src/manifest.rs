@@ -23,6 +23,8 @@ pub struct Descriptor {
     pub digest: String,
     /// Bytes.
     pub size: u64,
+    /// What the manifest says that it is, in lower case.
+    pub media_type: String,
 }
 
 /// `sha256:` and 64 lower-case hex digits.
@@ -48,7 +50,7 @@ impl Descriptor {
         if !known(&media) {
             return Err(Fault::Content(format!("unsupported media type {media}")));
         }
-        Ok(Self { digest, size })
+        Ok(Self { digest, size, media_type: media })
     }
 
     /// Twelve digits, as progress shows layers.

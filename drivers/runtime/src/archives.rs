@@ -3,10 +3,12 @@
 
 use crate::ShimRuntime;
 use async_trait::async_trait;
-use contract::archive::{Archives, BlockingStream, PathStat, Put, Report, Stream, Subject, Work};
-use contract::runtime::TaskStatus;
+use contract::archive::{
+    Archives, Beside, BlockingStream, PathStat, Placing, Put, Report, Sighting, Stream, Subject, Work,
+};
+use contract::runtime::{RootSpec, TaskStatus};
 use contract::{ContainerId, Kind, PortError};
-use sandbox::view::{Layers, Lent, View};
+use sandbox::view::{self, Layers, Lent, View};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::future::Future;
@@ -25,6 +27,8 @@ pub const VERB: &str = "inside";
 
 /// Bytes that a report may have.
 const REPORT: u64 = 1 << 20;
+/// Bytes that the list of what patterns name may have: a million names.
+const LIST: u64 = 256 << 20;
 /// Folders measured by one process: an argument has 128 KiB (Linux, `MAX_ARG_STRLEN`).
 const FOLDERS: usize = 128;
 /// Bytes of a refused stream that are still taken, so that its sender comes to read the answer.
@@ -163,8 +167,8 @@ async fn ended(mut child: Child) -> io::Result<()> {
     Err(io::Error::other(text))
 }
 
-fn layers(of: &Subject) -> Layers {
-    let root = of.root.clone();
+fn layers(root: &RootSpec) -> Layers {
+    let root = root.clone();
     Layers { lower: root.lower, upper: root.upper, work: root.work, target: root.target }
 }
 
@@ -231,14 +235,14 @@ impl ShimRuntime {
         Ok((
             None,
             match mounts {
-                Mounts::All => View::Stopped { root: layers(of), mounts: lent(of) },
-                Mounts::None => View::StoppedRoot(layers(of)),
+                Mounts::All => View::Stopped { root: layers(&of.root), mounts: lent(of) },
+                Mounts::None => View::StoppedRoot(layers(&of.root)),
             },
         ))
     }
 
     async fn compare(&self, of: &Subject, work: Work) -> Result<Guarded, PortError> {
-        let mut worker = Worker::start(&Order { view: View::Layers(layers(of)), work }, Stdio::null())?;
+        let mut worker = Worker::start(&Order { view: View::Layers(layers(&of.root)), work }, Stdio::null())?;
         worker.report().await?;
         Ok(worker.stream())
     }
@@ -320,5 +324,34 @@ impl Archives for ShimRuntime {
             }
         }
         Ok(all)
+    }
+
+    async fn survey(&self, layers: Vec<PathBuf>, patterns: Vec<String>) -> Result<Vec<Sighting>, PortError> {
+        let order = Order { view: View::Image(layers), work: Work::Survey(patterns) };
+        let mut worker = Worker::start(&order, Stdio::null())?;
+        worker.report().await?;
+        let mut list = Vec::new();
+        let read = worker.stream().take(LIST).read_to_end(&mut list).await;
+        read.map_err(|e| failed("hear what an image's layers have", e))?;
+        serde_json::from_slice(&list).map_err(|e| PortError::caused(Kind::Bug, "read what layers have", e))
+    }
+
+    async fn place(&self, root: &RootSpec, placing: Placing) -> Result<(), PortError> {
+        let list = serde_json::to_vec(&placing.pieces)
+            .map_err(|e| PortError::caused(Kind::Bug, "tell a process its work", e))?;
+        let sources = placing.sources.into_iter().map(|source| match source {
+            Beside::Folder(path) => view::Beside::Folder(path),
+            Beside::Layers(layers) => view::Beside::Layers(layers),
+        });
+        let view = View::Building { root: layers(root), sources: sources.collect() };
+        let mut worker = Worker::start(&Order { view, work: Work::Place(placing.target) }, Stdio::piped())?;
+        if let Some(mut stdin) = worker.child.stdin.take() {
+            match stdin.write_all(&list).await {
+                // It says why it takes no more.
+                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
+                other => other.map_err(|e| failed("tell a process its work", e))?,
+            }
+        }
+        worker.report().await.map(drop)
     }
 }

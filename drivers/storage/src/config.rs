@@ -36,6 +36,20 @@ pub(crate) fn diff_ids(config: &[u8]) -> Result<Vec<String>, PortError> {
         .ok_or_else(|| invalid("invalid image configuration: bad diff id"))
 }
 
+/// Ids of the layers together with all below them, by which Docker names layers (OCI image specification, "ChainID").
+pub(crate) fn chain_ids(layers: &[String]) -> Vec<String> {
+    let mut chain = String::new();
+    let mut out = Vec::new();
+    for layer in layers {
+        chain = match chain.is_empty() {
+            true => layer.clone(),
+            false => crate::core::digest_of(format!("{chain} {layer}").as_bytes()),
+        };
+        out.push(chain.clone());
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::diff_ids;

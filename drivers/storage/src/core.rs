@@ -5,6 +5,8 @@ use crate::file::{Sync, failed, replace};
 use crate::index::Index;
 use crate::layers::{Half, Layers};
 use crate::limits::Limits;
+use crate::removal::Gone;
+use crate::reserve::Reserve;
 use contract::image::{ImageSummary, Removed};
 use contract::{Kind, PortError};
 use sha2::{Digest, Sha256};
@@ -17,6 +19,8 @@ pub(crate) struct Core {
     base: PathBuf,
     tmp: PathBuf,
     pub(crate) layers: Layers,
+    /// Held by whoever changes the index, also while that is written: readers wait only for memory.
+    changing: Mutex<Reserve>,
     state: Mutex<State>,
 }
 
@@ -59,7 +63,14 @@ impl Core {
             Err(e) => return Err(failed("reading", &path)(e)),
         };
         let layers = Layers::open(data_root, limits)?;
-        Ok(Self { base, tmp, layers, state: Mutex::new(State { index, held: HashMap::new() }) })
+        let reserve = Mutex::new(Reserve::new(&base));
+        let state = Mutex::new(State { index, held: HashMap::new() });
+        Ok(Self { base, tmp, layers, changing: reserve, state })
+    }
+
+    /// One change of the index at a time.
+    fn begin(&self) -> MutexGuard<'_, Reserve> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -76,7 +87,7 @@ impl Core {
         &self.tmp
     }
 
-    fn config_path(&self, id: &str) -> PathBuf {
+    pub(crate) fn config_path(&self, id: &str) -> PathBuf {
         self.base.join("configs").join(id.strip_prefix("sha256:").unwrap_or(id))
     }
 
@@ -88,17 +99,22 @@ impl Core {
     /// Changes the index on disk first, then in memory.
     fn change<T>(
         &self,
-        state: &mut State,
+        reserve: &mut Reserve,
+        room: Room,
         edit: impl FnOnce(&mut Index) -> Result<T, PortError>,
     ) -> Result<T, PortError> {
-        let mut next = state.index.clone();
+        let mut next = self.ask(Index::clone);
         let answer = edit(&mut next)?;
-        if next != state.index {
+        if self.ask(|index| *index != next) {
             let path = self.base.join("index.json");
             let bytes = serde_json::to_vec(&next)
                 .map_err(|e| PortError::caused(Kind::Bug, "encoding image names", e))?;
-            replace(&path, &bytes, Sync::Name).map_err(failed("writing", &path))?;
-            state.index = next;
+            let mut written = replace(&path, &bytes, Sync::Name);
+            if matches!(&written, Err(e) if room == Room::Reserved && reserve.opens(e)) {
+                written = replace(&path, &bytes, Sync::Name);
+            }
+            written.map_err(failed("writing", &path))?;
+            self.lock().index = next;
         }
         Ok(answer)
     }
@@ -108,7 +124,7 @@ impl Core {
         &self,
         edit: impl FnOnce(&mut Index) -> Result<T, PortError>,
     ) -> Result<T, PortError> {
-        self.change(&mut self.lock(), edit)
+        self.change(&mut self.begin(), Room::Free, edit)
     }
 
     /// Keeps a layer from being collected; whether it is there.
@@ -160,9 +176,10 @@ impl Core {
         }
         self.layers.sync()?;
         let path = self.config_path(&id);
-        let mut state = self.lock();
+        let mut changing = self.begin();
+        let fresh = self.ask(|index| index.layers_below(&id).is_none());
         replace(&path, config, Sync::Name).map_err(failed("writing", &path))?;
-        let taken = self.change(&mut state, |index| {
+        let named = self.change(&mut changing, Room::Free, |index| {
             let taken = names.iter().map(|name| Taken {
                 name: name.clone(),
                 from: index.names.get(name).filter(|i| **i != id).cloned(),
@@ -174,35 +191,44 @@ impl Core {
                 index.parents.insert(id.clone(), parent.to_owned());
             }
             Ok(taken)
-        })?;
-        Ok((id, taken))
+        });
+        if named.is_err() && fresh {
+            self.remove_config(&id);
+        }
+        Ok((id, named?))
+    }
+
+    fn remove_config(&self, id: &str) {
+        let path = self.config_path(id);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!("removing {}: {error}", path.display());
+        }
     }
 
     /// Takes names and images away as `decide` says, and what only they used.
     pub(crate) fn remove(
         &self,
-        name: &str,
-        decide: impl FnOnce(&mut Index) -> Result<Vec<Removed>, PortError>,
+        decide: impl FnOnce(&mut Index) -> Result<Gone, PortError>,
     ) -> Result<Vec<Removed>, PortError> {
-        let mut state = self.lock();
-        let (id, _) = state.index.find(name)?;
-        let layers = state.index.images.get(&id).cloned().unwrap_or_default();
-        let mut removed = self.change(&mut state, decide)?;
-        if removed.contains(&Removed::Deleted(id.clone())) {
-            let path = self.config_path(&id);
-            if let Err(error) = std::fs::remove_file(&path) {
-                tracing::warn!("removing {}: {error}", path.display());
-            }
-            let unused = state.index.unused(&layers);
-            let chains = layers.iter().zip(chain_ids(&layers));
-            removed.extend(
-                chains.rev().filter(|(l, _)| unused.contains(l)).map(|(_, chain)| Removed::Deleted(chain)),
-            );
-            let content = self.take_unused(&state, &layers);
-            drop(state);
-            drop(content);
+        let mut changing = self.begin();
+        let gone = self.change(&mut changing, Room::Reserved, decide)?;
+        for id in &gone.configs {
+            self.remove_config(id);
         }
-        Ok(removed)
+        let content = self.take_unused(&self.lock(), &gone.layers);
+        drop(content);
+        changing.refill();
+        Ok(gone.lines)
+    }
+
+    /// Whether something is kept of an image that was deleted under a container.
+    pub(crate) fn keeps(&self, id: &str) -> bool {
+        self.ask(|index| index.kept.contains_key(id))
+    }
+
+    /// Lets go what was kept of deleted images, but for those that are used.
+    pub(crate) fn release_kept(&self, used: impl Fn(&str) -> bool) -> Result<(), PortError> {
+        self.remove(|index| Ok(index.release_kept(used))).map(|_| ())
     }
 
     /// What an image says of itself.
@@ -210,7 +236,7 @@ impl Core {
         let (names, layers, tagged_ns, parent) = self.ask(|index| {
             let tagged = index.tagged.get(id).copied().unwrap_or(0);
             let parent = index.parents.get(id).cloned().unwrap_or_default();
-            (index.names_of(id), index.images.get(id).cloned().unwrap_or_default(), tagged, parent)
+            (index.names_of(id), index.layers_below(id).cloned().unwrap_or_default(), tagged, parent)
         });
         let path = self.config_path(id);
         let bytes = std::fs::read(&path).map_err(failed("reading", &path))?;
@@ -237,32 +263,29 @@ impl Core {
         })
     }
 
-    /// Removes what a killed daemon left half made. What cannot be removed is told and stays.
-    pub(crate) fn sweep(&self) -> Result<(), PortError> {
+    /// Removes what a killed daemon left half made, and what was kept for containers that are gone; `used` are the images
+    /// of those that are not. What cannot be removed is told and stays.
+    pub(crate) fn sweep(&self, used: &[String]) -> Result<(), PortError> {
         self.layers.sweep()?;
+        self.release_kept(|id| used.iter().any(|u| u == id))?;
         let all: Vec<String> = self.layers.all()?.into_iter().collect();
         drop(self.take_unused(&self.lock(), &all));
         crate::file::clean(&self.tmp, |_, _| true)?;
         crate::file::clean(&self.base, |name, _| name.ends_with(".tmp"))?;
         crate::file::clean(&self.partial(), |_, age| age > PARTIAL_AGE)?;
-        let known = self.ask(|index| index.images.clone());
-        crate::file::clean(&self.base.join("configs"), |name, _| {
-            !known.contains_key(&format!("sha256:{name}"))
-        })
+        let known = |name: &str| self.ask(|index| index.layers_below(&format!("sha256:{name}")).is_some());
+        crate::file::clean(&self.base.join("configs"), |name, _| !known(name))
     }
+}
+
+/// Where a change of the index may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// Where there is room.
+    Free,
+    /// Also in the reserve: it is to make room.
+    Reserved,
 }
 
 /// Broken downloads older than this are not waited for any more: a pull that is tried again is tried soon.
 const PARTIAL_AGE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
-
-/// Ids of the layers together with all below them, by which Docker names layers (OCI image specification, "ChainID").
-fn chain_ids(layers: &[String]) -> Vec<String> {
-    let mut chain = String::new();
-    let mut out = Vec::new();
-    for layer in layers {
-        chain =
-            if chain.is_empty() { layer.clone() } else { digest_of(format!("{chain} {layer}").as_bytes()) };
-        out.push(chain.clone());
-    }
-    out
-}

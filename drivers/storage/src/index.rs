@@ -17,6 +17,8 @@ pub(crate) struct Index {
     pub(crate) tagged: BTreeMap<String, i64>,
     /// The image that an image was made from here.
     pub(crate) parents: BTreeMap<String, String>,
+    /// Images that were deleted while stopped containers stand on them, with their diff ids.
+    pub(crate) kept: BTreeMap<String, Vec<String>>,
 }
 
 impl Index {
@@ -48,6 +50,7 @@ impl Index {
 
     /// Adds an image, and gives it the names, taking them from whoever has them.
     pub(crate) fn add(&mut self, id: &str, layers: Vec<String>, names: &[String], now_ns: i64) {
+        self.kept.remove(id);
         self.images.insert(id.to_owned(), layers);
         for name in names {
             self.name(name, id, now_ns);
@@ -61,12 +64,17 @@ impl Index {
         }
     }
 
-    /// Forgets an image and what is left of its names.
-    pub(crate) fn forget(&mut self, id: &str) {
-        self.images.remove(id);
+    /// Forgets an image and what is left of its names; answers its layers.
+    pub(crate) fn forget(&mut self, id: &str) -> Vec<String> {
         self.tagged.remove(id);
         self.parents.remove(id);
         self.names.retain(|_, i| i != id);
+        self.images.remove(id).unwrap_or_default()
+    }
+
+    /// Layers of an image that a container stands on, lowest first.
+    pub(crate) fn layers_below(&self, id: &str) -> Option<&Vec<String>> {
+        self.images.get(id).or_else(|| self.kept.get(id))
     }
 
     /// Whether another image was made from it.
@@ -81,7 +89,13 @@ impl Index {
 
     /// Which of these layers no image uses any more.
     pub(crate) fn unused<'a>(&self, layers: impl IntoIterator<Item = &'a String>) -> Vec<String> {
-        let used: BTreeSet<&String> = self.images.values().flatten().collect();
-        layers.into_iter().filter(|l| !used.contains(l)).cloned().collect()
+        let mut asked: BTreeSet<&String> = layers.into_iter().collect();
+        for used in self.images.values().chain(self.kept.values()).flatten() {
+            if asked.is_empty() {
+                break;
+            }
+            asked.remove(used);
+        }
+        asked.into_iter().cloned().collect()
     }
 }

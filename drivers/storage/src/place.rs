@@ -26,6 +26,8 @@ const OPAQUE: &str = "trusted.overlay.opaque";
 pub(crate) enum Makes {
     /// A layer: names may stand for deletions.
     Layer,
+    /// A build's files, all of them root's.
+    Context,
     /// Files of a container, seen from its root by a process that has one thread.
     Files {
         /// A folder and something else never take each other's place.
@@ -65,6 +67,11 @@ impl Place {
     /// A layer into this folder; files may have `limit` bytes together, holes counted.
     pub(crate) fn layer(root: File, limit: u64, kept: Kept) -> Self {
         Self { kept: Some(kept), limit, ..Self::below(root, b"", Makes::Layer) }
+    }
+
+    /// A build's files into this folder; they may have `limit` bytes together.
+    pub(crate) fn context(root: File, limit: u64) -> Self {
+        Self { limit, ..Self::below(root, b"", Makes::Context) }
     }
 
     /// Whatever it makes, into a folder below this root.
@@ -358,6 +365,7 @@ fn tolerate(outcome: rustix::io::Result<()>) -> io::Result<()> {
 fn owner(member: &Member, makes: Makes) -> (Uid, Gid) {
     let (uid, gid) = match makes {
         Makes::Files { owner: Some(owner), .. } => owner,
+        Makes::Context => (0, 0),
         _ => (member.uid, member.gid),
     };
     (Uid::from_raw(uid), Gid::from_raw(gid))
@@ -381,7 +389,7 @@ fn dress(parent: &OwnedFd, name: &OsStr, member: &Member, makes: Makes) -> io::R
         rfs::chmodat(parent, name, mode(member)?, AtFlags::empty())?;
     }
     let path = match makes {
-        Makes::Layer => through(parent, name),
+        Makes::Layer | Makes::Context => through(parent, name),
         // The container's /proc is not to be trusted, and only this thread has a working folder.
         Makes::Files { .. } => {
             rustix::process::fchdir(parent)?;

@@ -2,24 +2,19 @@
 
 use crate::index::Index;
 use crate::reference::Reference;
-use contract::image::Removed;
+use contract::image::{Force, ImageUser, Parents, Removal, Removed};
 use contract::{ImageId, Kind, PortError};
 use std::collections::BTreeSet;
 
-/// How far a removal goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Force {
-    /// Conflicts stop it.
-    No,
-    /// Only running containers stop it.
-    Yes,
-}
-
-/// A container that uses the image.
-#[derive(Debug, Clone)]
-pub(crate) struct User {
-    pub(crate) container: String,
-    pub(crate) running: bool,
+/// What a removal did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gone {
+    /// Docker's answer.
+    pub(crate) lines: Vec<Removed>,
+    /// Configurations that nobody needs any more.
+    pub(crate) configs: Vec<String>,
+    /// Layers of the images that went; others may have them too.
+    pub(crate) layers: Vec<String>,
 }
 
 fn repository(name: &str) -> &str {
@@ -56,84 +51,105 @@ fn single(names: &[String]) -> bool {
     digests.len() == 1 && one.is_some_and(|r| digests.contains(r))
 }
 
-/// Other images were made from it.
+/// Whether an image's names keep it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Children {
-    No,
-    Some,
-}
-
-/// What keeps the image from being deleted.
-fn obstacle(
-    id: &str,
-    children: Children,
-    names: &[String],
-    users: &[User],
-    force: Force,
-) -> Option<PortError> {
-    let refuse =
-        |how: &str, why: String| Some(conflict(format!("unable to delete {} ({how}) - {why}", short(id))));
-    if children == Children::Some {
-        return refuse("cannot be forced", "image has dependent child images".into());
-    }
-    if let Some(user) = users.iter().find(|u| u.running) {
-        let why = format!("image is being used by running container {}", short(&user.container));
-        return refuse("cannot be forced", why);
-    }
-    if force == Force::Yes {
-        return None;
-    }
-    if !names.is_empty() {
-        return refuse("must be forced", "image is referenced in multiple repositories".into());
-    }
-    let user = users.first()?;
-    refuse("must be forced", format!("image is being used by stopped container {}", short(&user.container)))
+enum Names {
+    Keep,
+    Go,
 }
 
 impl Index {
-    /// Takes a name or an image away. `users` are the containers of the image.
-    pub(crate) fn remove(
-        &mut self,
-        text: &str,
-        force: Force,
-        users: &[User],
-    ) -> Result<Vec<Removed>, PortError> {
+    /// What keeps the image from being deleted.
+    fn obstacle(&self, id: &str, names: Names, users: &[ImageUser], force: Force) -> Option<PortError> {
+        let refuse = |how: &str, why: String| {
+            Some(conflict(format!("unable to delete {} ({how}) - {why}", short(id))))
+        };
+        if self.has_children(id) {
+            return refuse("cannot be forced", "image has dependent child images".into());
+        }
+        let mut of = users.iter().filter(|u| u.image == id);
+        if let Some(user) = of.clone().find(|u| u.running) {
+            let why = format!("image is being used by running container {}", short(&user.container));
+            return refuse("cannot be forced", why);
+        }
+        if force == Force::Yes {
+            return None;
+        }
+        if names == Names::Keep && !self.names_of(id).is_empty() {
+            return refuse("must be forced", "image is referenced in multiple repositories".into());
+        }
+        let user = of.next()?;
+        let why = format!("image is being used by stopped container {}", short(&user.container));
+        refuse("must be forced", why)
+    }
+
+    /// Takes a name or an image away.
+    pub(crate) fn remove(&mut self, text: &str, how: &Removal) -> Result<Gone, PortError> {
         let (id, by_id) = self.find(text)?;
         let names = self.names_of(&id);
-        let mut removed = Vec::new();
-        let children = if self.has_children(&id) { Children::Some } else { Children::No };
+        let Removal { force, parents, users } = how;
+        let mut gone = Gone::default();
         if by_id {
-            if single(&names) {
-                if let Some(error) = obstacle(&id, children, &[], users, force) {
-                    return Err(error);
-                }
-                self.untag(names, &mut removed);
-            }
-            if let Some(error) = obstacle(&id, children, &self.names_of(&id), users, force) {
+            let names_go = if single(&names) { Names::Go } else { Names::Keep };
+            if let Some(error) = self.obstacle(&id, names_go, users, *force) {
                 return Err(error);
             }
-            let rest = self.names_of(&id);
-            self.untag(rest, &mut removed);
         } else {
-            if let Some(user) = users.first().filter(|_| force == Force::No && single(&names)) {
+            let mut of = users.iter().filter(|u| u.image == id);
+            if let Some(user) = of.next().filter(|_| *force == Force::No && single(&names)) {
                 return Err(conflict(format!(
                     "unable to remove repository reference \"{text}\" (must force) - container {} is using its referenced image {}",
                     short(&user.container),
                     short(&id)
                 )));
             }
-            self.untag_with_digests(Reference::parse(text)?.key(), &id, &mut removed);
-            if !self.names_of(&id).is_empty() {
-                return Ok(removed);
+            self.untag_with_digests(Reference::parse(text)?.key(), &id, &mut gone.lines);
+            // What keeps an image that lost its last name is not the asker's concern.
+            if !self.names_of(&id).is_empty() || self.obstacle(&id, Names::Keep, users, *force).is_some() {
+                return Ok(gone);
             }
         }
-        // A stopped container's root still stands on the layers, and images made from this one name it: it stays as
-        // long, without a name.
-        if users.is_empty() && children == Children::No {
-            self.forget(&id);
-            removed.push(Removed::Deleted(id));
+        let mut next = self.delete(&id, users, &mut gone);
+        while let Some(parent) = next.filter(|_| *parents == Parents::Prune) {
+            let free = self.obstacle(&parent, Names::Keep, users, Force::No).is_none();
+            next = free.then(|| self.delete(&parent, users, &mut gone)).flatten();
         }
-        Ok(removed)
+        Ok(gone)
+    }
+
+    /// Deletes an image with what is left of its names; answers its parent.
+    fn delete(&mut self, id: &str, users: &[ImageUser], gone: &mut Gone) -> Option<String> {
+        self.untag(self.names_of(id), &mut gone.lines);
+        let parent = self.parents.get(id).filter(|p| self.images.contains_key(*p)).cloned();
+        let layers = self.forget(id);
+        gone.lines.push(Removed::Deleted(id.to_owned()));
+        // A stopped container's root still stands on the layers.
+        if users.iter().any(|u| u.image == id) {
+            self.kept.insert(id.to_owned(), layers);
+            return parent;
+        }
+        let others = self.images.values().chain(self.kept.values());
+        let shared = others.map(|other| other.iter().zip(&layers).take_while(|(a, b)| a == b).count());
+        let shared = shared.max().unwrap_or(0);
+        let chains = crate::config::chain_ids(&layers).into_iter().skip(shared);
+        gone.lines.extend(chains.rev().map(Removed::Layer));
+        gone.configs.push(id.to_owned());
+        gone.layers.extend(layers);
+        parent
+    }
+
+    /// Forgets what was kept of images that were deleted under containers, but for the images that `used` names.
+    pub(crate) fn release_kept(&mut self, used: impl Fn(&str) -> bool) -> Gone {
+        let mut gone = Gone::default();
+        self.kept.retain(|id, layers| {
+            let used = used(id);
+            if !used {
+                gone.configs.push(id.clone());
+                gone.layers.append(layers);
+            }
+            used
+        });
+        gone
     }
 
     /// With a repository's last tag of an image its digests go too.
@@ -164,26 +180,47 @@ mod tests {
         format!("sha256:{}", "ab".repeat(32))
     }
 
+    fn other(name: char) -> String {
+        format!("sha256:{}", name.to_string().repeat(64))
+    }
+
     fn index(names: &[&str]) -> Index {
         let mut index = Index::default();
         let names: Vec<String> = names.iter().map(|n| n.replace('@', &format!("@{}", id()))).collect();
-        index.add(&id(), vec!["l1".into()], &names, 7);
+        index.add(&id(), vec![other('1')], &names, 7);
         index
     }
 
-    fn users(running: bool) -> Vec<User> {
-        vec![User { container: "c".repeat(64), running }]
+    fn user(image: &str, running: bool) -> ImageUser {
+        ImageUser { image: image.into(), container: "c".repeat(64), running }
+    }
+
+    fn how(force: Force, users: &[ImageUser]) -> Removal {
+        Removal { force, parents: Parents::Prune, users: users.to_vec() }
+    }
+
+    fn removed(index: &mut Index, name: &str, force: Force, users: &[ImageUser]) -> Vec<String> {
+        let lines = index.remove(name, &how(force, users)).unwrap().lines;
+        let line = |line| match line {
+            Removed::Untagged(name) => format!("untagged {name}"),
+            Removed::Deleted(id) => format!("deleted {}", short(&id)),
+            Removed::Layer(chain) => format!("layer {}", short(&chain)),
+        };
+        lines.into_iter().map(line).collect()
+    }
+
+    fn refusal(index: &mut Index, name: &str, force: Force, users: &[ImageUser]) -> String {
+        index.remove(name, &how(force, users)).unwrap_err().text
     }
 
     #[test]
     fn a_name_in_use_goes_only_by_force_and_the_image_stays() {
-        let mut index = index(&["busybox:latest", "busybox@"]);
-        let refused = index.remove("busybox", Force::No, &users(RUNNING)).unwrap_err();
+        let (mut index, users) = (index(&["busybox:latest", "busybox@"]), [user(&id(), RUNNING)]);
         assert_eq!(
-            refused.text,
+            refusal(&mut index, "busybox", Force::No, &users),
             "conflict: unable to remove repository reference \"busybox\" (must force) - container cccccccccccc is using its referenced image abababababab"
         );
-        assert_eq!(index.remove("busybox", Force::Yes, &users(RUNNING)).unwrap().len(), 2);
+        assert_eq!(removed(&mut index, "busybox", Force::Yes, &users).len(), 2);
         assert_eq!(index.images.len(), 1);
     }
 
@@ -194,46 +231,106 @@ mod tests {
             (true, Force::No, "(cannot be forced) - image is being used by running container cccccccccccc"),
             (false, Force::No, "(must be forced) - image is being used by stopped container cccccccccccc"),
         ] {
-            let refused = index(&["busybox:latest"]).remove("abab", force, &users(running)).unwrap_err();
-            assert_eq!(refused.text, format!("conflict: unable to delete abababababab {text}"));
+            let refused = refusal(&mut index(&["busybox:latest"]), "abab", force, &[user(&id(), running)]);
+            assert_eq!(refused, format!("conflict: unable to delete abababababab {text}"));
         }
-        assert!(index(&["busybox:latest"]).remove("abab", Force::Yes, &users(false)).is_ok());
+    }
+
+    #[test]
+    fn what_is_deleted_under_a_stopped_container_is_kept_until_that_goes() {
+        for name in ["abab", "busybox"] {
+            let (mut index, users) = (index(&["busybox:latest"]), [user(&id(), false)]);
+            assert_eq!(
+                removed(&mut index, name, Force::Yes, &users),
+                ["untagged busybox:latest", "deleted abababababab"]
+            );
+            assert!(index.find("abab").is_err());
+            assert!(index.unused([&other('1')]).is_empty());
+            assert_eq!(index.release_kept(|_| true), Gone::default());
+            let gone = index.release_kept(|_| false);
+            assert_eq!((gone.configs, gone.layers), (vec![id()], vec![other('1')]));
+            assert_eq!(index.unused([&other('1')]), [other('1')]);
+        }
     }
 
     #[test]
     fn a_second_name_lets_the_first_go_even_while_in_use() {
-        let mut index = index(&["busybox:latest", "other:1"]);
-        assert_eq!(
-            index.remove("busybox", Force::No, &users(RUNNING)).unwrap(),
-            [Removed::Untagged("busybox:latest".into())]
-        );
+        let (mut index, users) = (index(&["busybox:latest", "other:1"]), [user(&id(), RUNNING)]);
+        assert_eq!(removed(&mut index, "busybox", Force::No, &users), ["untagged busybox:latest"]);
     }
 
     #[test]
     fn an_id_with_names_in_several_repositories_goes_only_by_force() {
         for names in [&["a:1", "b:1"][..], &["a:1", "a:2"], &["a:1", "b@"]] {
-            let refused = index(names).remove("abab", Force::No, &[]).unwrap_err();
             assert_eq!(
-                refused.text,
+                refusal(&mut index(names), "abab", Force::No, &[]),
                 "conflict: unable to delete abababababab (must be forced) - image is referenced in multiple repositories"
             );
-            let removed = index(names).remove("abab", Force::Yes, &[]).unwrap();
-            assert_eq!(removed.last(), Some(&Removed::Deleted(id())));
+            let lines = removed(&mut index(names), "abab", Force::Yes, &[]);
+            assert_eq!(lines.last().unwrap(), "layer 111111111111");
         }
         for names in [&[][..], &["a:1"], &["a@"], &["a:1", "a@"]] {
-            assert!(index(names).remove("abab", Force::No, &[]).is_ok(), "{names:?}");
+            assert!(index(names).remove("abab", &how(Force::No, &[])).is_ok(), "{names:?}");
         }
     }
 
     #[test]
     fn the_last_name_takes_the_image_along() {
         let mut index = index(&["busybox:latest", "busybox@", "other:1"]);
-        assert_eq!(index.remove("busybox:latest", Force::No, &[]).unwrap().len(), 2);
+        assert_eq!(removed(&mut index, "busybox:latest", Force::No, &[]).len(), 2);
         assert_eq!(
-            index.remove("other:1", Force::No, &[]).unwrap(),
-            [Removed::Untagged("other:1".into()), Removed::Deleted(id())]
+            removed(&mut index, "other:1", Force::No, &[]),
+            ["untagged other:1", "deleted abababababab", "layer 111111111111"]
         );
         assert_eq!(index.find("other:1").unwrap_err().text, "No such image: other:1");
         assert_eq!(index.find("gone").unwrap_err().text, "No such image: gone:latest");
+    }
+
+    /// `base` ← `d…` ← `e…`, the middle one without a name.
+    fn family() -> Index {
+        let mut index = index(&["base:1"]);
+        index.add(&other('d'), vec![other('1'), other('2')], &[], 7);
+        index.add(&other('e'), vec![other('1'), other('2'), other('3')], &["top:1".into()], 7);
+        index.parents.insert(other('d'), id());
+        index.parents.insert(other('e'), other('d'));
+        index
+    }
+
+    #[test]
+    fn nameless_parents_go_with_their_last_child_and_named_ones_stay() {
+        let mut index = family();
+        let chain = |n: usize| {
+            let all = crate::config::chain_ids(&[other('1'), other('2'), other('3')]);
+            format!("layer {}", short(&all[n]))
+        };
+        assert_eq!(
+            removed(&mut index, "top:1", Force::No, &[]),
+            ["untagged top:1", "deleted eeeeeeeeeeee", &chain(2), "deleted dddddddddddd", &chain(1)]
+        );
+        assert!(index.images.contains_key(&id()));
+        let mut index = family();
+        let keep = Removal { parents: Parents::Keep, ..how(Force::No, &[]) };
+        assert_eq!(index.remove("top:1", &keep).unwrap().configs, [other('e')]);
+        let mut index = family();
+        assert_eq!(
+            index.remove("top:1", &how(Force::No, &[user(&other('d'), false)])).unwrap().configs.len(),
+            1
+        );
+    }
+
+    #[test]
+    fn an_image_with_children_loses_its_name_and_nothing_else() {
+        let mut index = family();
+        for force in [Force::No, Force::Yes] {
+            for name in [id(), other('d')] {
+                let text = refusal(&mut index, &name, force, &[]);
+                assert!(text.ends_with(" (cannot be forced) - image has dependent child images"), "{text}");
+            }
+        }
+        assert_eq!(removed(&mut index, "base:1", Force::No, &[]), ["untagged base:1"]);
+        assert_eq!(index.images.len(), 3);
+        assert_eq!(index.remove("top:1", &how(Force::No, &[])).unwrap().configs.len(), 3);
+        assert_eq!(index, Index { tagged: index.tagged.clone(), ..Index::default() });
+        assert!(index.tagged.is_empty());
     }
 }

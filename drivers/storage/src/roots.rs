@@ -45,27 +45,32 @@ fn make_folder(folder: &Path) -> Result<(), PortError> {
     builder.recursive(true).mode(0o711).create(folder).map_err(failed("making", folder))
 }
 
-fn make(folder: &Path, lower: Vec<PathBuf>) -> Result<RootSpec, PortError> {
-    use std::os::unix::fs::PermissionsExt;
+/// The parts of the root in this folder.
+fn parts(folder: &Path, mut lower: Vec<PathBuf>) -> RootSpec {
     let [upper, work, target] = ["diff", "work", "merged"].map(|name| folder.join(name));
-    make_folder(folder)?;
-    let mut lower = lower;
     if lower.is_empty() {
         // Overlay wants a lower folder even for an image without layers.
-        let empty = folder.join("empty");
-        lower.push(empty);
+        lower.push(folder.join("empty"));
     }
-    for path in [&upper, &work, &target].into_iter().chain(lower.iter().filter(|l| l.starts_with(folder))) {
+    RootSpec { lower, upper, work, target }
+}
+
+fn make(folder: &Path, lower: Vec<PathBuf>) -> Result<RootSpec, PortError> {
+    use std::os::unix::fs::PermissionsExt;
+    let root = parts(folder, lower);
+    make_folder(folder)?;
+    let own = root.lower.iter().filter(|l| l.starts_with(folder));
+    for path in [&root.upper, &root.work, &root.target].into_iter().chain(own) {
         match std::fs::create_dir(path) {
             Ok(()) => {
-                let mode = std::fs::Permissions::from_mode(if path == &work { 0o700 } else { 0o755 });
+                let mode = std::fs::Permissions::from_mode(if path == &root.work { 0o700 } else { 0o755 });
                 std::fs::set_permissions(path, mode).map_err(failed("making", path))?;
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(failed("making", path)(e)),
         }
     }
-    Ok(RootSpec { lower, upper, work, target })
+    Ok(root)
 }
 
 fn remove(folder: &Path) -> Result<(), PortError> {
@@ -100,6 +105,10 @@ impl Roots for OverlayRoots {
             outcome
         })
         .await
+    }
+
+    fn root(&self, id: &ContainerId, image: &str) -> Result<RootSpec, PortError> {
+        Ok(parts(&self.folder(id)?, self.store.lower(image)?))
     }
 
     fn own_layer(&self, id: &ContainerId) -> PathBuf {

@@ -5,11 +5,12 @@ use crate::file::blocking;
 use crate::limits::Limits;
 use crate::making::Making;
 use crate::reference::Reference;
-use crate::removal::{Force, User};
-use crate::{archive, commit, import, pull};
+use crate::{archive, commit, import, pull, push};
 use async_trait::async_trait;
 use contract::archive::BlockingStream;
-use contract::image::{CommitSpec, Credentials, ImageSummary, Images, ProgressSink, Puller, Removed};
+use contract::image::{
+    CommitSpec, Credentials, ImageSummary, Images, ProgressSink, Puller, Pushed, Pusher, Removal, Removed,
+};
 use contract::{ImageId, Kind, PortError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub struct Store {
     core: Arc<Core>,
     puller: Option<Arc<dyn Puller>>,
+    pusher: Option<Arc<dyn Pusher>>,
 }
 
 impl Store {
@@ -32,7 +34,13 @@ impl Store {
         puller: Option<Arc<dyn Puller>>,
         limits: Limits,
     ) -> Result<Self, PortError> {
-        Ok(Self { core: Arc::new(Core::open(data_root.as_ref(), limits)?), puller })
+        Ok(Self { core: Arc::new(Core::open(data_root.as_ref(), limits)?), puller, pusher: None })
+    }
+
+    /// With a way to registries.
+    pub fn pushing(mut self, pusher: Arc<dyn Pusher>) -> Self {
+        self.pusher = Some(pusher);
+        self
     }
 
     /// A layer's uncompressed tar stream, byte for byte as its diff id was made, and its length. It ends with an error, before its last
@@ -55,9 +63,9 @@ impl Store {
 
     /// Layer folders of an image, topmost first, each once.
     pub(crate) fn lower(&self, image: &str) -> Result<Vec<PathBuf>, PortError> {
-        let layers = self.core.ask(|index| {
-            let (id, _) = index.find(image)?;
-            Ok::<_, PortError>(index.images.get(&id).cloned().unwrap_or_default())
+        let layers = self.core.ask(|index| match index.layers_below(image) {
+            Some(layers) => Ok(layers.clone()),
+            None => index.find(image).map(|(id, _)| index.images.get(&id).cloned().unwrap_or_default()),
         })?;
         Ok(crate::layers::stack(layers.iter().rev().map(|layer| self.core.layers.diff(layer))))
     }
@@ -113,17 +121,22 @@ impl Images for Store {
         .await
     }
 
-    async fn remove(
-        &self,
-        name: &str,
-        force: bool,
-        used_by: Vec<(String, String, bool)>,
-    ) -> Result<Vec<Removed>, PortError> {
+    async fn remove(&self, name: &str, how: Removal) -> Result<Vec<Removed>, PortError> {
         let (core, name) = (self.core.clone(), name.to_owned());
-        let force = if force { Force::Yes } else { Force::No };
-        let users = used_by.into_iter().map(|(container, _, running)| User { container, running });
-        let users: Vec<User> = users.collect();
-        blocking(move || core.remove(&name, |index| index.remove(&name, force, &users))).await
+        blocking(move || core.remove(|index| index.remove(&name, &how))).await
+    }
+
+    async fn disused(&self, image: &ImageId) -> Result<(), PortError> {
+        if !self.core.keeps(image.as_str()) {
+            return Ok(());
+        }
+        let (core, image) = (self.core.clone(), image.as_str().to_owned());
+        blocking(move || core.release_kept(|id| id != image)).await
+    }
+
+    async fn layers_size(&self) -> Result<u64, PortError> {
+        let core = self.core.clone();
+        blocking(move || Ok(core.layers.all()?.iter().map(|layer| core.layers.size(layer)).sum())).await
     }
 
     async fn load(&self, path: PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError> {
@@ -182,8 +195,26 @@ impl Images for Store {
         pull::pull(puller, self.making(), &reference, pull::Wanted { platform, auth, progress }).await
     }
 
-    async fn sweep(&self) -> Result<(), PortError> {
+    async fn pushed_names(&self, name: &str) -> Result<Vec<String>, PortError> {
+        let reference = Reference::parse(name)?;
+        self.core.ask(|index| push::names(index, &reference))
+    }
+
+    async fn push(
+        &self,
+        name: &str,
+        auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<Pushed, PortError> {
+        let reference = Reference::parse(name)?;
+        let Some(pusher) = self.pusher.clone() else {
+            return Err(PortError::new(Kind::Unsupported, "pushing to registries is not configured"));
+        };
+        push::push(pusher, self.making(), &reference, auth, progress).await
+    }
+
+    async fn sweep(&self, used: Vec<String>) -> Result<(), PortError> {
         let core = self.core.clone();
-        blocking(move || core.sweep()).await
+        blocking(move || core.sweep(&used)).await
     }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Tar, archive, config, digest, gzip, place, zstd};
 use contract::Kind;
-use contract::image::Images;
+use contract::image::{Force, Images};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -54,7 +54,7 @@ async fn what_skopeo_writes_is_loaded_plain_or_packed() {
             assert_eq!(image.layers, ids);
             assert_eq!(image.config["config"]["Cmd"][0], "x");
             assert_eq!(std::fs::read(image.folders[1].join("b")).unwrap().len(), 100_000);
-            place.store.remove(name, false, Vec::new()).await.unwrap();
+            place.store.remove(name, common::removal(Force::No)).await.unwrap();
         }
     }
 }
@@ -153,7 +153,7 @@ async fn a_sweep_removes_what_a_killed_daemon_left_and_nothing_else() {
     }
     let days = SystemTime::now() - Duration::from_secs(2 * 24 * 3600);
     std::fs::File::options().write(true).open(&old).unwrap().set_modified(days).unwrap();
-    place.store.sweep().await.unwrap();
+    place.store.sweep(Vec::new()).await.unwrap();
     // A fresh broken download is what the next pull goes on with.
     assert!(fresh.exists());
     std::fs::remove_file(fresh).unwrap();

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Tar, digest, gzip, place, zstd};
 use contract::ContainerId;
-use contract::image::Images;
+use contract::image::{Force, Images};
 use contract::storage::Roots;
 use gantry_storage::{OverlayRoots, Store};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -278,10 +278,10 @@ async fn images_share_layers_and_the_last_one_takes_them_along() {
     assert_eq!(second.folders[0], first.folders[0]);
     assert_eq!(std::fs::metadata(&second.folders[0]).unwrap().ino(), stamp);
     assert_eq!((second.size, second.sizes.clone()), (2, vec![1, 1]));
-    place.store.remove("one:1", false, Vec::new()).await.unwrap();
+    place.store.remove("one:1", common::removal(Force::No)).await.unwrap();
     assert!(second.folders[0].is_dir());
-    let refused = place.store.remove(&second.id, false, Vec::new()).await.unwrap_err();
+    let refused = place.store.remove(&second.id, common::removal(Force::No)).await.unwrap_err();
     assert!(refused.text.contains("must be forced"));
-    place.store.remove(&second.id, true, Vec::new()).await.unwrap();
+    place.store.remove(&second.id, common::removal(Force::Yes)).await.unwrap();
     assert_eq!(place.left().iter().filter(|l| !l.ends_with("index.json")).count(), 0, "{:?}", place.left());
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Place, Tar, archive, bounded, config, digest, gzip, header, place, sum, zstd};
 use contract::Kind;
-use contract::image::Images;
+use contract::image::{Force, Images};
 use gantry_storage::Limits;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
@@ -218,7 +218,7 @@ async fn a_layer_deeper_than_a_path_can_be_is_removed_again() {
     let place = place();
     place.import(&tar.end()).await.unwrap();
     let id = place.store.list().await.unwrap()[0].id.clone();
-    place.store.remove(&id, false, Vec::new()).await.unwrap();
+    place.store.remove(&id, common::removal(Force::No)).await.unwrap();
     assert_eq!(place.left().iter().filter(|l| !l.ends_with("index.json")).count(), 0, "{:?}", place.left());
 }
 

@@ -11,7 +11,7 @@ use contract::PortError;
 use contract::image::ImageSummary;
 use contract::volume::Volume;
 use serde_json::{Value, json as object};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Adds `SizeRw` and `SizeRootFs` to containers' objects.
@@ -48,7 +48,7 @@ pub async fn df(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Ans
     let mut set = |key: &str, value: Value| out.as_object_mut().and_then(|m| m.insert(key.into(), value));
     if wanted("image") {
         let all = engine.images().await?;
-        set("LayersSize", layers(&all).into());
+        set("LayersSize", engine.layers_size().await?.into());
         set("Images", images(&all, &engine.list()).into());
     }
     if wanted("container") {
@@ -77,12 +77,6 @@ pub async fn df(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Ans
     Ok(json(&out))
 }
 
-/// Bytes of all layers, each once.
-fn layers(images: &[ImageSummary]) -> u64 {
-    let each = images.iter().flat_map(|i| i.layers.iter().zip(i.sizes.iter().copied()));
-    each.collect::<BTreeMap<_, _>>().values().sum()
-}
-
 fn images(all: &[ImageSummary], containers: &[Arc<Snapshot>]) -> Vec<Value> {
     let parents: BTreeSet<&str> = all.iter().map(|i| i.parent.as_str()).collect();
     // An image without a name that others were made from is counted with them.
@@ -107,20 +101,4 @@ fn used(volume: &Volume, size: i64, users: usize) -> Value {
 /// There is no build cache, so nothing of it is in the way.
 pub async fn prune_builds() -> Answer {
     Ok(json(&object!({ "CachesDeleted": null, "SpaceReclaimed": 0 })))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_layer_of_two_images_is_counted_once() {
-        let image = |id: &str, layers: &[(&str, u64)]| ImageSummary {
-            id: id.into(),
-            layers: layers.iter().map(|(l, _)| (*l).to_owned()).collect(),
-            sizes: layers.iter().map(|(_, s)| *s).collect(),
-            ..ImageSummary::default()
-        };
-        assert_eq!(layers(&[image("a", &[("1", 5)]), image("b", &[("1", 5), ("2", 7)])]), 12);
-    }
 }

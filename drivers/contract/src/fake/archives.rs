@@ -1,12 +1,13 @@
 use super::Script;
-use crate::archive::{Archives, BlockingStream, PathStat, Put, Stream, Subject};
+use crate::archive::{Archives, BlockingStream, PathStat, Placing, Put, Sighting, Stream, Subject};
 use crate::error::PortError;
+use crate::runtime::RootSpec;
 use async_trait::async_trait;
 use std::path::PathBuf;
 use tokio::io::AsyncReadExt;
 
 /// Containers without any files. Verbs: `archive_stat`, `archive_read`, `archive_write`,
-/// `archive_export`, `archive_changes`, `archive_layer`, `archive_usage`.
+/// `archive_export`, `archive_changes`, `archive_layer`, `archive_usage`, `archive_survey`, `archive_place`.
 pub struct FakeArchives {
     script: Script,
 }
@@ -54,5 +55,14 @@ impl Archives for FakeArchives {
     async fn usage(&self, folders: Vec<PathBuf>) -> Result<Vec<u64>, PortError> {
         self.script.at("archive_usage", "").await?;
         Ok(vec![0; folders.len()])
+    }
+
+    async fn survey(&self, _: Vec<PathBuf>, _: Vec<String>) -> Result<Vec<Sighting>, PortError> {
+        self.script.at("archive_survey", "").await?;
+        Ok(Vec::new())
+    }
+
+    async fn place(&self, root: &RootSpec, _: Placing) -> Result<(), PortError> {
+        self.script.at("archive_place", &root.target.to_string_lossy()).await
     }
 }

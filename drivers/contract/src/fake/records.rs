@@ -133,6 +133,11 @@ impl Roots for FakeRoots {
         Ok(())
     }
 
+    fn root(&self, id: &ContainerId, _image: &str) -> Result<RootSpec, PortError> {
+        let part = |name: &str| PathBuf::from("/roots").join(id.as_str()).join(name);
+        Ok(RootSpec { lower: Vec::new(), upper: part("upper"), work: part("work"), target: part("merged") })
+    }
+
     fn own_layer(&self, id: &ContainerId) -> PathBuf {
         PathBuf::from("/roots").join(id.as_str()).join("upper")
     }

@@ -105,8 +105,50 @@ pub struct Credentials {
 pub enum Removed {
     /// A name was taken away.
     Untagged(String),
-    /// An image or layer is gone.
+    /// An image is gone.
     Deleted(String),
+    /// A layer is no image's any more; by its chain id (OCI image specification, "ChainID").
+    Layer(String),
+}
+
+/// What conflicts a removal passes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// None.
+    No,
+    /// All but running containers and images made from this one.
+    Yes,
+}
+
+/// What becomes of the nameless images that a deleted one was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parents {
+    /// They go too, as far as nothing else needs them.
+    Prune,
+    /// They stay.
+    Keep,
+}
+
+/// A container that uses an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageUser {
+    /// The image's id.
+    pub image: String,
+    /// The container's id.
+    pub container: String,
+    /// It has a process.
+    pub running: bool,
+}
+
+/// How an image is to be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// What it passes over.
+    pub force: Force,
+    /// How far it goes.
+    pub parents: Parents,
+    /// All containers that use images.
+    pub users: Vec<ImageUser>,
 }
 
 /// The image store: content, layers, names.
@@ -118,14 +160,13 @@ pub trait Images: Send + Sync {
     async fn find(&self, name: &str) -> Result<ImageSummary, PortError>;
     /// Gives an image another name.
     async fn tag(&self, image: &ImageId, name: &str) -> Result<(), PortError>;
-    /// Untags, or deletes when the last name goes (or `force`). `used_by`: containers holding the image
-    /// (id, running), for Docker's conflict texts.
-    async fn remove(
-        &self,
-        name: &str,
-        force: bool,
-        used_by: Vec<(String, String, bool)>,
-    ) -> Result<Vec<Removed>, PortError>;
+    /// Untags, or deletes when the last name goes. Conflicts come in Docker's words. An image deleted under a stopped
+    /// container is kept without being shown until [`Images::disused`].
+    async fn remove(&self, name: &str, how: Removal) -> Result<Vec<Removed>, PortError>;
+    /// No container uses the image any more: if it was deleted before, what was kept of it goes.
+    async fn disused(&self, image: &ImageId) -> Result<(), PortError>;
+    /// Bytes of all layers, each counted once, also of those that are only kept.
+    async fn layers_size(&self) -> Result<u64, PortError>;
     /// Reads a docker or OCI archive (plain, gzip or zstd tar) from the file; answers the loaded names (or ids).
     async fn load(
         &self,
@@ -155,6 +196,16 @@ pub trait Images: Send + Sync {
         auth: Option<Credentials>,
         progress: ProgressSink,
     ) -> Result<ImageId, PortError>;
-    /// Removes what a killed daemon left half made.
-    async fn sweep(&self) -> Result<(), PortError>;
+    /// The names (`name:tag`) that a push of this name is about: all tags of the repository if it has none. None at all
+    /// is an error in Docker's words.
+    async fn pushed_names(&self, name: &str) -> Result<Vec<String>, PortError>;
+    /// Brings what a `name:tag` stands for to its registry.
+    async fn push(
+        &self,
+        name: &str,
+        auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<Pushed, PortError>;
+    /// Removes what a killed daemon left half made. `used`: ids of the images that containers use.
+    async fn sweep(&self, used: Vec<String>) -> Result<(), PortError>;
 }

@@ -1,6 +1,6 @@
 //! Registries, seen from the store: names as they are asked for there, and what a pull brings in.
 
-use super::{Credentials, ProgressSink};
+use super::{Credentials, KnownBlob, ProgressSink};
 use crate::error::PortError;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,6 +27,8 @@ pub struct Pulled {
     pub config: Bytes,
     /// Digest of what the name stood for (index or manifest).
     pub digest: String,
+    /// The forms its layers have there, lowest first.
+    pub layers: Vec<KnownBlob>,
 }
 
 /// Told how many bytes of a compressed layer were read so far.

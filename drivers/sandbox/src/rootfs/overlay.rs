@@ -46,7 +46,10 @@ pub fn mount_layers(lower: &[&str], own: Option<Own<'_>>, target: &str) -> Resul
     let mut flags = MsFlags::MS_RDONLY;
     if let Some(own) = own {
         flags = MsFlags::empty();
-        options.push_str(&format!(",upperdir={},workdir={}", name(own.upper)?, name(own.work)?));
+        // A kernel may have redirects and copies of metadata alone on by default: layers made so would mean nothing to
+        // other hosts, nor to whoever reads them without the ones below.
+        let whole = "redirect_dir=off,metacopy=off";
+        options.push_str(&format!(",upperdir={},workdir={},{whole}", name(own.upper)?, name(own.work)?));
         // Without it the kernel syncs the whole file system that holds the layer when the container ends (measured: 40 ms
         // and more beside other writers). Its own mark of an unsynced layer would forbid mounting this one again.
         if own.volatile {

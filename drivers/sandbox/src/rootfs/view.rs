@@ -5,7 +5,7 @@ use super::detached::{self, Propagation, Reach};
 use super::overlay::{self, Own};
 use super::tree::{self, Shape};
 use crate::error::{LaunchError, Step};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::SFlag;
@@ -39,6 +39,24 @@ pub enum View {
     Layers(Layers),
     /// Nothing of a container: folders of the host.
     Host,
+    /// An image's layers for reading, topmost first.
+    Image(Vec<PathBuf>),
+    /// A root that nothing runs in, beside what is copied into it.
+    Building {
+        /// Its layers.
+        root: Layers,
+        /// Where the files are.
+        sources: Vec<Beside>,
+    },
+}
+
+/// Where files to be copied are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Beside {
+    /// A folder of the host.
+    Folder(PathBuf),
+    /// An image's layers, topmost first.
+    Layers(Vec<PathBuf>),
 }
 
 /// A root's layers.
@@ -81,6 +99,8 @@ pub struct Entered {
     pub root: OwnedFd,
     /// What lies below its own layer, if that was asked for.
     pub below: Option<OwnedFd>,
+    /// Where files to be copied into it are.
+    pub sources: Vec<OwnedFd>,
     /// `/proc/self/fd` of the host: what is open can be opened again there, and only there.
     pub descriptors: OwnedFd,
 }
@@ -91,6 +111,7 @@ pub fn enter(view: &View) -> Result<Entered, LaunchError> {
     bound()?;
     let descriptors = folder("/proc/self/fd")?;
     let mut below = None;
+    let mut beside = Vec::new();
     let root = match view {
         View::Running(namespace) => join(namespace)?,
         View::RunningRoot(namespace) => {
@@ -121,8 +142,24 @@ pub fn enter(view: &View) -> Result<Entered, LaunchError> {
             upper
         }
         View::Host => folder("/")?,
+        View::Image(layers) => {
+            alone()?;
+            image(layers)?
+        }
+        View::Building { root, sources } => {
+            alone()?;
+            for source in sources {
+                beside.push(match source {
+                    Beside::Folder(path) => folder(text(path)?)?,
+                    Beside::Layers(layers) => image(layers)?,
+                });
+            }
+            let target = layered(root, Writing::Yes)?;
+            super::pivot(&target)?;
+            target
+        }
     };
-    Ok(Entered { root, below, descriptors })
+    Ok(Entered { root, below, sources: beside, descriptors })
 }
 
 fn text(path: &Path) -> Result<&str, LaunchError> {
@@ -187,6 +224,23 @@ fn lower(root: &Layers) -> Result<OwnedFd, LaunchError> {
             let target = text(&root.target)?;
             overlay::mount_layers(several, None, target)?;
             folder(target)
+        }
+    }
+}
+
+/// An image's layers, mounted for as long as the answer is held.
+fn image(layers: &[PathBuf]) -> Result<OwnedFd, LaunchError> {
+    let layers = layers.iter().map(|l| text(l)).collect::<Result<Vec<_>, _>>()?;
+    match layers.as_slice() {
+        // Overlay wants two.
+        [one] => folder(one),
+        [] => Err(LaunchError::new("open an image's layers", "it has none")),
+        // Any folder would do; this one is there, and what is mounted on it goes from it again at once.
+        [top, ..] => {
+            overlay::mount_layers(&layers, None, top)?;
+            let mounted = folder(top)?;
+            umount2(*top, MntFlags::MNT_DETACH).step(format!("unmount {top}"))?;
+            Ok(mounted)
         }
     }
 }

@@ -5,14 +5,16 @@
 //! between, no device or pipe is ever opened, and no path leads out of the root.
 
 mod changes;
+mod lay;
 mod pack;
 mod stat;
+pub(crate) mod survey;
 mod usage;
 
 use crate::decompress::decompress;
 use crate::place::{Makes, Place};
 use crate::tar::Members;
-use contract::archive::{PathStat, Put, Report, Work};
+use contract::archive::{PathStat, Placed, Put, Report, Work};
 use contract::{Kind, PortError};
 use pack::{Attributes, Faults, Holes, Packer};
 use rustix::fs::{self as rfs, FileType, Mode, OFlags, ResolveFlags};
@@ -33,6 +35,8 @@ pub struct Inside {
     root: OwnedFd,
     /// What lies below that layer, for the kinds of work that compare.
     below: Option<OwnedFd>,
+    /// Where files to be copied into the root are.
+    sources: Vec<OwnedFd>,
     /// `/proc/self/fd` of the host.
     descriptors: OwnedFd,
     /// Something was written to the output: what goes wrong now can only break it off.
@@ -61,7 +65,12 @@ pub(crate) enum Link {
 impl Inside {
     /// In a root and, for comparisons, what lies below.
     pub fn new(root: OwnedFd, below: Option<OwnedFd>, descriptors: OwnedFd) -> Self {
-        Self { root, below, descriptors, told: Cell::new(false) }
+        Self { root, below, sources: Vec::new(), descriptors, told: Cell::new(false) }
+    }
+
+    /// With files beside it, to be copied into the root.
+    pub fn beside(self, sources: Vec<OwnedFd>) -> Self {
+        Self { sources, ..self }
     }
 
     /// Whether a report was made.
@@ -76,27 +85,7 @@ impl Inside {
 
     /// Takes hold of what a path leads to.
     pub(crate) fn hold(&self, path: &[u8], link: Link) -> rustix::io::Result<Held> {
-        let mut relative = path;
-        while let [b'/', rest @ ..] = relative {
-            relative = rest;
-        }
-        let relative = if relative.is_empty() { &b"."[..] } else { relative };
-        let mut flags = OFlags::PATH | OFlags::CLOEXEC;
-        if link == Link::Keep {
-            flags |= OFlags::NOFOLLOW;
-        }
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        loop {
-            match rfs::openat2(&self.root, OsStr::from_bytes(relative), flags, Mode::empty(), resolve) {
-                // Somebody renamed or mounted anywhere on the machine meanwhile.
-                Err(Errno::AGAIN | Errno::INTR) => std::thread::yield_now(),
-                other => {
-                    let file = other?;
-                    let stat = rfs::fstat(&file)?;
-                    return Ok(Held { file, stat });
-                }
-            }
-        }
+        hold_below(&self.root, path, link)
     }
 
     /// Where a held file is, seen from the root.
@@ -149,6 +138,18 @@ impl Inside {
                 let mut packer = Packer::new(&mut output, &self.descriptors, Faults::Tell);
                 (packer.attributes, packer.holes) = (Attributes::All, Holes::Keep);
                 changes::layer(self, own, &mut packer).and_then(|()| packer.finish()).map_err(broken)
+            }
+            Work::Survey(patterns) => {
+                let found = survey::survey(&self.root, &self.descriptors, patterns, survey::Owners::Count)?;
+                self.report(&mut output, &Report::Fine)?;
+                let list = serde_json::to_writer(&mut output, &found).map_err(io::Error::from);
+                list.and_then(|()| output.flush()).map_err(broken)
+            }
+            Work::Place(target) => {
+                let pieces: Vec<Placed> = serde_json::from_reader(input)
+                    .map_err(|e| PortError::caused(Kind::Bug, "read what is to be copied", e))?;
+                lay::all(self, &pieces, target)?;
+                self.report(&mut output, &Report::Fine)
             }
             Work::Usage(folders) => {
                 let sizes = folders.iter().map(|f| usage::below(f)).collect();
@@ -215,6 +216,31 @@ impl Inside {
     }
 }
 
+/// Takes hold of what a path below a folder leads to: a link's `/` is that folder.
+pub(crate) fn hold_below(root: &OwnedFd, path: &[u8], link: Link) -> rustix::io::Result<Held> {
+    let mut relative = path;
+    while let [b'/', rest @ ..] = relative {
+        relative = rest;
+    }
+    let relative = if relative.is_empty() { &b"."[..] } else { relative };
+    let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+    if link == Link::Keep {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match rfs::openat2(root, OsStr::from_bytes(relative), flags, Mode::empty(), resolve) {
+            // Somebody renamed or mounted anywhere on the machine meanwhile.
+            Err(Errno::AGAIN | Errno::INTR) => std::thread::yield_now(),
+            other => {
+                let file = other?;
+                let stat = rfs::fstat(&file)?;
+                return Ok(Held { file, stat });
+            }
+        }
+    }
+}
+
 /// Whether the mount that a path is in is read-only; `None` outside of all.
 fn innermost(mounts: &[(String, bool)], path: &[u8]) -> Option<bool> {
     let holds = |target: &str| {
@@ -264,7 +290,7 @@ pub fn report(output: &mut impl Write, report: &Report) -> Result<(), PortError>
     writeln!(output, "{line}").and_then(|()| output.flush()).map_err(broken)
 }
 
-fn broken(error: io::Error) -> PortError {
+pub(crate) fn broken(error: io::Error) -> PortError {
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Exhausted,
         _ => Kind::Bug,
@@ -273,7 +299,7 @@ fn broken(error: io::Error) -> PortError {
 }
 
 /// The system's own words, without Rust's number behind them.
-fn words(error: &io::Error) -> String {
+pub(crate) fn words(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
         Some((text, _)) => text.to_lowercase(),

@@ -2,11 +2,16 @@
 #![allow(dead_code)]
 
 use contract::PortError;
-use contract::image::Images;
+use contract::image::{Force, Images, Parents, Removal};
 use gantry_storage::{Limits, Store};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// A removal while no container uses anything.
+pub fn removal(force: Force) -> Removal {
+    Removal { force, parents: Parents::Prune, users: Vec::new() }
+}
 
 /// A tar stream with headers no honest writer makes.
 #[derive(Clone, Default)]

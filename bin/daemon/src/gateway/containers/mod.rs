@@ -132,7 +132,12 @@ pub async fn inspect(
     let snapshot = gateway.engine.find(&name)?;
     let directory = gateway.engine.directory(&ContainerId::new(snapshot.spec.id.clone()));
     let log_path = gateway.engine.log_path(&snapshot);
-    let mut shown = render::inspect(&snapshot, &directory, log_path.as_deref());
+    let mut shown = render::inspect(
+        &snapshot,
+        &directory,
+        log_path.as_deref(),
+        gateway.engine.root(&snapshot).ok().as_ref(),
+    );
     if let Some(host) = shown.get_mut("HostConfig").and_then(Value::as_object_mut) {
         let links = gateway.engine.links(&snapshot);
         host.insert("Links".into(), if links.is_empty() { Value::Null } else { object!(links) });

@@ -2,9 +2,9 @@
 
 use super::super::query::Query;
 use super::super::status::Answer;
-use super::super::{Shared, filter, json};
+use super::super::{Shared, filter, json, moment, now_ns};
 use super::pattern::matches;
-use super::{refuse, show};
+use super::show;
 use axum::extract::{RawQuery, State};
 use contract::image::ImageSummary;
 use contract::{Kind, PortError};
@@ -83,15 +83,16 @@ pub fn shared(image: &ImageSummary, all: &[ImageSummary]) -> u64 {
 
 pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref());
-    refuse(&query, &["manifests"])?;
+    // `manifests` adds nothing: images are of one platform each.
     let filters = query.filters(&["reference", "dangling", "label", "before", "since", "until"])?;
-    if filters.contains_key("until") {
-        return Err(super::super::create::unsupported("the image filter until").into());
-    }
     let mut choice =
         Choice { dangling: filters.get("dangling").map(|d| dangling(d)).transpose()?, ..Choice::default() };
     for name in filters.get("before").into_iter().flatten() {
         let at = gateway.engine.find_image(name).await?.created_ns;
+        choice.before_ns = Some(choice.before_ns.map_or(at, |t| t.min(at)));
+    }
+    for moment in filters.get("until").into_iter().flatten() {
+        let at = moment::parse(moment, now_ns())?;
         choice.before_ns = Some(choice.before_ns.map_or(at, |t| t.min(at)));
     }
     for name in filters.get("since").into_iter().flatten() {

@@ -3,6 +3,7 @@
 mod archive;
 mod list;
 mod pattern;
+mod platform;
 mod prune;
 mod pull;
 mod show;
@@ -19,9 +20,9 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use contract::PortError;
 use contract::id::ImageId;
-use contract::image::Progress;
+use contract::image::{Force, ImageSummary, Parents, Progress};
+use contract::{Kind, PortError};
 use futures::{Stream, StreamExt};
 use serde_json::{Value, json as object};
 use std::future::Future;
@@ -48,10 +49,24 @@ pub async fn named(
     let (name, action) = rest.rsplit_once('/').unwrap_or((&rest, ""));
     match (&method, action) {
         (&Method::GET, "json") => {
-            refuse(&query, &["manifests"])?;
-            Ok(json(&show::inspect(&engine.find_image(name).await?)))
+            let platform = platform::asked(&query)?;
+            // Images are of one platform each, so there is no list of manifests to show.
+            if query.flag("manifests") && platform.is_some() {
+                let text = "conflicting options: manifests and platform options cannot both be set";
+                return Err(PortError::new(Kind::Invalid, text).into());
+            }
+            Ok(json(&show::inspect(&found(&gateway, name, platform).await?)))
         }
-        (&Method::GET, "history") => Ok(json(&show::history(&engine.find_image(name).await?)?)),
+        (&Method::GET, "history") => {
+            let image = found(&gateway, name, platform::asked(&query)?).await?;
+            let (mut parents, mut next) = (Vec::new(), image.parent.clone());
+            // As far as they are there.
+            while let Ok(parent) = engine.find_image(&next).await {
+                next.clone_from(&parent.parent);
+                parents.push(parent);
+            }
+            Ok(json(&show::history(&image, &parents)?))
+        }
         (&Method::POST, "tag") => {
             let image = engine.find_image(name).await?;
             let to = format!(
@@ -64,11 +79,27 @@ pub async fn named(
         }
         (&Method::DELETE, _) => {
             refuse(&query, &["platforms"])?;
-            let removed = engine.remove_image(&rest, query.flag("force")).await?;
+            if rest.trim().is_empty() {
+                return Err(PortError::new(Kind::Invalid, "image name cannot be blank").into());
+            }
+            let force = if query.flag("force") { Force::Yes } else { Force::No };
+            let parents = if query.flag("noprune") { Parents::Keep } else { Parents::Prune };
+            let removed = engine.remove_image(&rest, force, parents).await?;
             Ok(json(&removed.iter().map(prune::line).collect::<Vec<Value>>()))
         }
         _ => Err(super::create::unsupported(&format!("{method} /images/{rest}")).into()),
     }
+}
+
+/// An image, which must be of the platform if one is named.
+async fn found(
+    gateway: &Shared,
+    name: &str,
+    platform: Option<platform::Platform>,
+) -> Result<ImageSummary, PortError> {
+    let image = gateway.engine.find_image(name).await?;
+    platform.map_or(Ok(()), |p| p.check(name, &image))?;
+    Ok(image)
 }
 
 /// Parameters that would change the answer, but are not built, are refused by name.

@@ -5,7 +5,7 @@ use super::super::status::Answer;
 use super::super::{Shared, filter, json, moment, now_ns};
 use super::list::dangling;
 use axum::extract::{RawQuery, State};
-use contract::image::{ImageSummary, Removed};
+use contract::image::{Force, ImageSummary, Parents, Removed};
 use contract::{Kind, PortError};
 use serde_json::{Value, json as object};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +63,7 @@ pub async fn prune(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> 
         let names: Vec<&String> = image.tags.iter().chain(&image.digests).collect();
         let names = if names.is_empty() { vec![&image.id] } else { names };
         for name in names {
-            match engine.remove_image(name, false).await {
+            match engine.remove_image(name, Force::No, Parents::Prune).await {
                 Ok(removed) => gone.extend(removed),
                 // With a tag its digests went too.
                 Err(error) if error.kind == Kind::NotFound => {}
@@ -82,7 +82,7 @@ pub async fn prune(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> 
 pub fn line(removed: &Removed) -> Value {
     match removed {
         Removed::Untagged(name) => object!({ "Untagged": name }),
-        Removed::Deleted(id) => object!({ "Deleted": id }),
+        Removed::Deleted(id) | Removed::Layer(id) => object!({ "Deleted": id }),
     }
 }
 

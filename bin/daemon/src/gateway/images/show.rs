@@ -78,7 +78,7 @@ pub fn inspect(image: &ImageSummary) -> Value {
     out
 }
 
-/// Where the layers are.
+/// Where the layers are. Nothing is ever mounted there, so what only a mount has is left out.
 fn graph(image: &ImageSummary) -> Value {
     let mut paths = image.folders.iter().rev().map(|f| f.to_string_lossy().into_owned());
     let mut out = Map::new();
@@ -92,30 +92,27 @@ fn graph(image: &ImageSummary) -> Value {
     out.into()
 }
 
-/// `GET /images/{name}/history`, newest first.
-pub fn history(image: &ImageSummary) -> Result<Vec<Value>, PortError> {
+/// `GET /images/{name}/history`, newest first. `parents` are the images that this one was made from here, nearest first.
+pub fn history(image: &ImageSummary, parents: &[ImageSummary]) -> Result<Vec<Value>, PortError> {
     let mut sizes = image.sizes.iter();
-    let mut out = Vec::new();
+    let mut steps = Vec::new();
     for step in past(image) {
+        let empty = step.get("empty_layer").and_then(Value::as_bool) == Some(true);
+        let missing = || PortError::new(Kind::Bug, "too many non-empty layers in History section");
+        steps.push((step, if empty { 0 } else { *sizes.next().ok_or_else(missing)? }));
+    }
+    // The newest steps are the image's and its parents', one each; of older ones nobody knows the image.
+    let known = std::iter::once(image).chain(parents).map(Some).chain(std::iter::repeat(None));
+    let line = |((step, size), of): (&(&Value, u64), Option<&ImageSummary>)| {
         let field = |key: &str| step.get(key).and_then(Value::as_str).unwrap_or_default();
-        let size = if step.get("empty_layer").and_then(Value::as_bool) == Some(true) {
-            0
-        } else {
-            let missing = || PortError::new(Kind::Bug, "too many non-empty layers in History section");
-            *sizes.next().ok_or_else(missing)?
-        };
         let created = field("created").parse::<jiff::Timestamp>().map_or(0, |t| t.as_second());
-        out.push(json!({
-            "Comment": field("comment"), "Created": created, "CreatedBy": field("created_by"), "Id": "<missing>",
-            "Size": size, "Tags": null,
-        }));
-    }
-    out.reverse();
-    if let Some(newest) = out.first_mut().and_then(Value::as_object_mut) {
-        newest.insert("Id".into(), image.id.clone().into());
-        newest.insert("Tags".into(), if image.tags.is_empty() { Value::Null } else { json!(image.tags) });
-    }
-    Ok(out)
+        let tags = of.map(|image| &image.tags).filter(|tags| !tags.is_empty());
+        json!({
+            "Comment": field("comment"), "Created": created, "CreatedBy": field("created_by"),
+            "Id": of.map_or("<missing>", |image| &image.id), "Size": size, "Tags": tags,
+        })
+    };
+    Ok(steps.iter().rev().zip(known).map(line).collect())
 }
 
 #[cfg(test)]
@@ -131,11 +128,14 @@ mod tests {
             sizes: vec![5, 7],
             ..ImageSummary::default()
         };
-        let shown = history(&image).unwrap();
+        let parent =
+            ImageSummary { id: "sha256:bb".into(), tags: vec!["b:1".into()], ..ImageSummary::default() };
+        let shown = history(&image, &[parent]).unwrap();
+        assert_eq!((&shown[1]["Tags"], &shown[2]["Tags"]), (&json!(["b:1"]), &Value::Null));
         let sizes: Vec<_> =
             shown.iter().map(|s| (s["Id"].as_str().unwrap(), s["Size"].as_u64().unwrap())).collect();
-        assert_eq!(sizes, [("sha256:aa", 7), ("<missing>", 0), ("<missing>", 5)]);
+        assert_eq!(sizes, [("sha256:aa", 7), ("sha256:bb", 0), ("<missing>", 5)]);
         image.sizes.pop();
-        assert!(history(&image).is_err());
+        assert!(history(&image, &[]).is_err());
     }
 }

@@ -3,11 +3,17 @@
 use super::{isolation, time};
 use actors::Snapshot;
 use contract::record::ContainerSpec;
+use contract::runtime::RootSpec;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// The whole object.
-pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -> Value {
+pub fn inspect(
+    snapshot: &Snapshot,
+    directory: &Path,
+    log_path: Option<&Path>,
+    root: Option<&RootSpec>,
+) -> Value {
     let spec = &*snapshot.spec;
     let state = &snapshot.state;
     let status = snapshot.status.as_str();
@@ -45,7 +51,7 @@ pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -
         "AppArmorProfile": "",
         "ExecIDs": if snapshot.execs.is_empty() { Value::Null } else { json!(snapshot.execs) },
         "HostConfig": host_config(spec),
-        "GraphDriver": { "Name": "overlay2", "Data": {} },
+        "GraphDriver": { "Name": "overlay2", "Data": root.map_or_else(|| json!({}), |root| graph(&spec.id, root)) },
         "Mounts": super::mounts::mounts(spec),
         "Config": config(spec),
         "NetworkSettings": super::network::settings(snapshot),
@@ -55,6 +61,14 @@ pub fn inspect(snapshot: &Snapshot, directory: &Path, log_path: Option<&Path>) -
         state.insert("Health".into(), super::health::state(health));
     }
     out
+}
+
+/// Where the root's parts are.
+fn graph(id: &str, root: &RootSpec) -> Value {
+    let lower: Vec<_> = root.lower.iter().map(|folder| folder.to_string_lossy()).collect();
+    json!({
+        "ID": id, "LowerDir": lower.join(":"), "MergedDir": root.target, "UpperDir": root.upper, "WorkDir": root.work,
+    })
 }
 
 /// What the request said, with the resolved values in place of what it left open.

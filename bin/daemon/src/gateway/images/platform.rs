@@ -1,0 +1,111 @@
+//! Platforms that requests name.
+
+use super::super::query::Query;
+use contract::image::ImageSummary;
+use contract::{Kind, PortError};
+use serde::Deserialize;
+
+/// A platform as the API's JSON has it (OCI image specification, "Platform").
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Platform {
+    os: String,
+    architecture: String,
+    variant: String,
+    #[serde(rename = "os.version")]
+    version: String,
+    #[serde(rename = "os.features")]
+    features: Vec<String>,
+}
+
+fn invalid(text: impl Into<String>) -> PortError {
+    PortError::new(Kind::Invalid, text)
+}
+
+/// The parameter `platform` of a request, if it has one.
+pub fn asked(query: &Query) -> Result<Option<Platform>, PortError> {
+    let Some(text) = query.text("platform") else { return Ok(None) };
+    let platform: Platform = serde_json::from_str(text)
+        .map_err(|error| PortError::caused(Kind::Invalid, "failed to parse platform", error))?;
+    let optional = [&platform.variant, &platform.version].iter().any(|t| !t.is_empty());
+    match (platform.os.is_empty(), platform.architecture.is_empty()) {
+        (false, false) => Ok(Some(platform)),
+        (true, true) if optional || !platform.features.is_empty() => {
+            Err(invalid("optional platform fields provided, but OS and Architecture are missing"))
+        }
+        _ => Err(invalid("both OS and Architecture must be provided")),
+    }
+}
+
+/// Names and machines' own words for one architecture, with the variant they imply.
+fn normal(architecture: &str, variant: &str) -> (String, String) {
+    let (architecture, implied) = match architecture {
+        "x86_64" | "x86-64" => ("amd64", ""),
+        "aarch64" => ("arm64", "v8"),
+        "armhf" => ("arm", "v7"),
+        "armel" => ("arm", "v6"),
+        "i386" => ("386", ""),
+        other => (other, ""),
+    };
+    let variant = if variant.is_empty() { implied } else { variant };
+    let variant = match (architecture, variant) {
+        ("arm64", "") => "v8",
+        ("arm", "") => "v7",
+        ("amd64", "v1") => "",
+        (_, variant) => variant,
+    };
+    (architecture.to_owned(), variant.to_owned())
+}
+
+fn shown(os: &str, architecture: &str, variant: &str) -> String {
+    let parts = [os, architecture, variant];
+    parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join("/")
+}
+
+impl Platform {
+    /// Refuses an image that is for another one, in Docker's words.
+    pub fn check(&self, name: &str, image: &ImageSummary) -> Result<(), PortError> {
+        let of = |key: &str| image.config.get(key).and_then(|v| v.as_str()).unwrap_or_default();
+        let (os, architecture, variant) = (of("os"), of("architecture"), of("variant"));
+        let (own, wanted) = (normal(architecture, variant), normal(&self.architecture, &self.variant));
+        // An image that does not tell its variant may be of any.
+        if (os.is_empty() || os == self.os) && own.0 == wanted.0 && (variant.is_empty() || own.1 == wanted.1)
+        {
+            return Ok(());
+        }
+        let text = format!(
+            "image with reference {name} was found but its platform ({}) does not match the specified platform ({})",
+            shown(os, architecture, variant),
+            shown(&self.os, &self.architecture, &self.variant)
+        );
+        Err(PortError::new(Kind::NotFound, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<Platform>, PortError> {
+        let encoded: String = text.bytes().map(|b| format!("%{b:02x}")).collect();
+        asked(&Query::parse(Some(&format!("platform={encoded}"))))
+    }
+
+    #[test]
+    fn platforms_are_whole_or_refused() {
+        assert_eq!(asked(&Query::parse(Some("x=1"))).unwrap(), None);
+        for text in ["linux/amd64", r#"{"os":"linux"}"#, r#"{"variant":"v7"}"#, "{}"] {
+            assert_eq!(read(text).unwrap_err().kind, Kind::Invalid, "{text}");
+        }
+        let platform = read(r#"{"os":"linux","architecture":"arm64"}"#).unwrap().unwrap();
+        let image = |architecture: &str| ImageSummary {
+            config: serde_json::json!({ "os": "linux", "architecture": architecture }),
+            ..ImageSummary::default()
+        };
+        platform.check("a:1", &image("arm64")).unwrap();
+        assert_eq!(
+            platform.check("a:1", &image("amd64")).unwrap_err().text,
+            "image with reference a:1 was found but its platform (linux/amd64) does not match the specified platform (linux/arm64)"
+        );
+    }
+}
