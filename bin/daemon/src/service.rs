@@ -50,13 +50,15 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let (live, registry) = compose::live(config, level)?;
     let config = live.get();
     let tree = Registry::new(actix::System::current().arbiter().clone());
-    let engine = Engine::launch(compose::ports(&live, registry)?, compose::networks(&config), tree);
+    let engine =
+        Engine::launch(compose::ports(&live, Arc::clone(&registry))?, compose::networks(&config), tree);
     engine.recover().await.map_err(|e| anyhow::anyhow!(e.chain())).context("recover")?;
     let host = Host::read();
     let name = host.name.clone();
     let router = gateway::router(Gateway {
         engine: engine.clone(),
         host,
+        registries: registry,
         live: Arc::clone(&live),
         data_root: config.daemon.data_root.clone(),
         id: id.clone(),

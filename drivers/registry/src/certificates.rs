@@ -66,7 +66,7 @@ impl Own {
     pub fn read(folders: &[PathBuf], host: &str) -> Result<Self, Fault> {
         let mut own = Self::default();
         // A host is part of a reference that was checked; this is for those of mirrors and redirects.
-        if host.contains('/') || host.starts_with('.') {
+        if host.is_empty() || host.contains('/') || host.starts_with('.') {
             return Ok(own);
         }
         for folder in folders.iter().map(|f| f.join(host)) {

@@ -130,6 +130,12 @@ impl RegistryClient {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Connections to whomever the system's authorities vouch for.
+    pub(crate) async fn plain(&self) -> Result<reqwest::Client, Fault> {
+        let endpoint = Endpoint { base: String::new(), trust: Trust::Authorities, mirror: false };
+        self.http(&endpoint).await
+    }
+
     /// Connections to an address, with the certificates laid down for its host by now.
     pub(crate) async fn http(&self, endpoint: &Endpoint) -> Result<reqwest::Client, Fault> {
         self.http_for(endpoint, Access::Pull).await

@@ -18,14 +18,21 @@ impl Failure {
         Self { status, text: text.into() }
     }
 
-    /// The HTTP status.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// Docker's text, for streams that already answered 200.
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+impl Failure {
+    /// A registry that is away or refuses is the daemon's failure to Docker's clients, not a daemon that is away.
+    pub fn of_registry(self) -> Self {
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN => {
+                Self { status: StatusCode::INTERNAL_SERVER_ERROR, ..self }
+            }
+            _ => self,
+        }
     }
 }
 
@@ -38,6 +45,7 @@ impl From<PortError> for Failure {
             Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Denied => StatusCode::FORBIDDEN,
+            Kind::Unauthorized => StatusCode::UNAUTHORIZED,
             Kind::Exhausted | Kind::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, text: error.chain() }

@@ -2,7 +2,9 @@ use super::{Script, lock};
 use crate::archive::BlockingStream;
 use crate::error::{Kind, PortError};
 use crate::id::ImageId;
-use crate::image::{CommitSpec, Credentials, ImageSummary, Images, Progress, ProgressSink, Pushed, Removal, Removed};
+use crate::image::{
+    CommitSpec, Credentials, ImageSummary, Images, Progress, ProgressSink, Pushed, Removal, Removed,
+};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Mutex;

@@ -85,7 +85,7 @@ pub struct CommitSpec {
 }
 
 /// Credentials from `X-Registry-Auth`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Credentials {
     /// User.
