@@ -9,11 +9,13 @@ mod images;
 mod links;
 mod logs;
 mod networks;
+mod push;
 mod stats;
 mod volumes;
 
 pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
+pub use push::PushNews;
 pub use volumes::Choice;
 
 use crate::Snapshot;

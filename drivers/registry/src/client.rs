@@ -3,12 +3,13 @@
 use crate::certificates::{FOLDERS, Own};
 use crate::endpoint::{Endpoint, Trust};
 use crate::fault::Fault;
+use crate::inspect;
 use crate::layers::Traffic;
 use crate::push::Slots;
 use crate::session::Access;
 use crate::tls;
 use async_trait::async_trait;
-use contract::image::{Credentials, FoundImage, Registries, RemoteName};
+use contract::image::{Credentials, FoundImage, Inspected, Registries, RemoteName};
 use contract::{Kind, PortError};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -188,5 +189,9 @@ impl Registries for RegistryClient {
         auth: Option<Credentials>,
     ) -> Result<Vec<FoundImage>, PortError> {
         self.find(term, limit, auth).await
+    }
+
+    async fn inspect(&self, name: &RemoteName, auth: Option<Credentials>) -> Result<Inspected, PortError> {
+        self.look_at(name, auth).await.map_err(inspect::told)
     }
 }

@@ -8,6 +8,7 @@ mod download;
 mod endpoint;
 mod fault;
 mod handshake;
+mod inspect;
 mod layers;
 mod login;
 mod manifest;

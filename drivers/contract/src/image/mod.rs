@@ -14,7 +14,7 @@ mod registries;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
 pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, PushedLayer, Pusher};
-pub use registries::{FoundImage, Registries};
+pub use registries::{FoundImage, Inspected, Registries};
 
 /// A progress line as Docker's CLI reads it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
