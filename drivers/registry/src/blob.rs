@@ -1,6 +1,8 @@
 //! Blobs, verified while they stream; a broken download goes on where it stopped.
 
 use crate::fault::Fault;
+use crate::follow::Growing;
+use crate::landing::Landing;
 use crate::manifest::Descriptor;
 use crate::progress::Lines;
 use crate::session::{Session, bounded};
@@ -8,10 +10,9 @@ use bytes::Bytes;
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 /// Largest configuration taken, bytes.
 const SMALL: usize = 4 << 20;
@@ -41,20 +42,24 @@ pub struct Tries {
     pub pause: Duration,
 }
 
-/// A layer, into a file under `folder` named by its digest.
+/// A layer, into this file. Whoever follows it reads the end only if this succeeds.
 pub async fn fetch(
     session: &Session,
     blob: &Descriptor,
-    folder: &Path,
+    path: &Path,
+    growing: Growing,
     lines: &Lines,
     tries: Tries,
-) -> Result<PathBuf, Fault> {
-    let mut download = Download::begin(blob, folder).await?;
+) -> Result<(), Fault> {
+    let mut download = Download::begin(blob, path, growing).await?;
     let mut failures = 0;
     loop {
         let (before, resumed) = (download.have, download.have > 0);
         match download.attempt(session, lines).await {
-            Ok(()) => return Ok(download.path),
+            Ok(()) => {
+                download.landing.take().into_iter().for_each(Landing::whole);
+                return Ok(());
+            }
             // What was there before was wrong, or what came does not fit it.
             Err(Fault::Blob(_)) if resumed => download.restart().await?,
             Err(fault) if fault.passing() => {
@@ -69,7 +74,7 @@ pub async fn fetch(
                 }
             }
             Err(fault) => {
-                discard(&download.path).await;
+                discard(path).await;
                 return Err(fault);
             }
         }
@@ -77,7 +82,7 @@ pub async fn fetch(
 }
 
 /// Where a blob is while it is on its way.
-fn place(blob: &Descriptor, folder: &Path) -> PathBuf {
+pub fn place(blob: &Descriptor, folder: &Path) -> PathBuf {
     folder.join(blob.digest.replace(':', "-"))
 }
 
@@ -91,37 +96,32 @@ pub async fn forget(blob: &Descriptor, folder: &Path) {
     discard(&place(blob, folder)).await;
 }
 
+/// Bytes that may wait for those before them to be written.
+const WAITING: usize = 4 << 20;
+
+/// Work on the file, done elsewhere; the file comes back with it.
+type Writing = tokio::task::JoinHandle<(Landing, io::Result<()>)>;
+type Ended = Result<(Landing, io::Result<()>), tokio::task::JoinError>;
+
 struct Download<'a> {
     blob: &'a Descriptor,
-    path: PathBuf,
-    file: File,
-    hasher: Sha256,
+    path: &'a Path,
+    /// `None` while work on it is under way, and when such work broke off.
+    landing: Option<Landing>,
     have: u64,
 }
 
 impl<'a> Download<'a> {
     /// Takes up what an earlier try left.
-    async fn begin(blob: &'a Descriptor, folder: &Path) -> Result<Self, Fault> {
-        let path = place(blob, folder);
-        let failed = |e| Fault::disk("writing", &path, e);
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(&path).await.map_err(failed)?;
-        let (mut hasher, mut have, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 17]);
-        loop {
-            let count = file.read(&mut buffer).await.map_err(failed)?;
-            if count == 0 {
-                break;
-            }
-            hasher.update(buffer.get(..count).unwrap_or_default());
-            have += count as u64;
-        }
-        let mut download = Self { blob, path, file, hasher, have };
-        if have > blob.size {
-            download.restart().await?;
-        }
+    async fn begin(blob: &'a Descriptor, path: &'a Path, growing: Growing) -> Result<Self, Fault> {
+        let (target, most) = (path.to_owned(), blob.size);
+        let begun = tokio::task::spawn_blocking(move || Landing::take_up(&target, most, growing)).await;
+        let failed = |e| Fault::disk("writing", path, e);
+        let landing = begun.map_err(|e| failed(e.into()))?.map_err(failed)?;
+        let have = landing.have();
+        let download = Self { blob, path, landing: Some(landing), have };
         if let Err(fault) = download.room() {
-            discard(&download.path).await;
+            discard(path).await;
             return Err(fault);
         }
         Ok(download)
@@ -130,19 +130,45 @@ impl<'a> Download<'a> {
     /// A registry may claim any size: what cannot fit is not begun.
     fn room(&self) -> Result<(), Fault> {
         let disk =
-            rustix::fs::statvfs(&self.path).map_err(|e| Fault::disk("measuring", &self.path, e.into()))?;
+            rustix::fs::statvfs(self.path).map_err(|e| Fault::disk("measuring", self.path, e.into()))?;
         if self.blob.size - self.have > disk.f_bavail.saturating_mul(disk.f_frsize) {
             return Err(Fault::Full(format!("downloading {} bytes of {}", self.blob.size, self.blob.digest)));
         }
         Ok(())
     }
 
+    fn failed(&self, error: io::Error) -> Fault {
+        Fault::disk("writing", self.path, error)
+    }
+
+    /// Begins work on the file.
+    fn work(
+        &mut self,
+        work: impl FnOnce(&mut Landing) -> io::Result<()> + Send + 'static,
+    ) -> Result<Writing, Fault> {
+        let mut landing = self.landing.take().ok_or_else(|| self.failed(io::ErrorKind::BrokenPipe.into()))?;
+        Ok(tokio::task::spawn_blocking(move || {
+            let outcome = work(&mut landing);
+            (landing, outcome)
+        }))
+    }
+
+    /// Takes the file back from it.
+    fn done(&mut self, ended: Ended) -> Result<(), Fault> {
+        let (landing, outcome) = ended.map_err(|e| self.failed(e.into()))?;
+        self.have = landing.have();
+        self.landing = Some(landing);
+        outcome.map_err(|e| self.failed(e))
+    }
+
     async fn restart(&mut self) -> Result<(), Fault> {
-        let failed = |e| Fault::disk("writing", &self.path, e);
-        self.file.set_len(0).await.map_err(failed)?;
-        self.file.rewind().await.map_err(failed)?;
-        (self.hasher, self.have) = (Sha256::new(), 0);
-        Ok(())
+        let work = self.work(Landing::restart)?;
+        self.done(work.await)
+    }
+
+    fn digest(&self) -> Result<String, Fault> {
+        let landing = self.landing.as_ref();
+        landing.map(Landing::digest).ok_or_else(|| self.failed(io::ErrorKind::BrokenPipe.into()))
     }
 
     async fn attempt(&mut self, session: &Session, lines: &Lines) -> Result<(), Fault> {
@@ -158,40 +184,71 @@ impl<'a> Download<'a> {
             self.receive(response, lines, &id).await?;
         }
         lines.state(&id, "Verifying Checksum").await;
-        if format!("sha256:{}", hex::encode(self.hasher.clone().finalize())) != self.blob.digest {
+        if self.digest()? != self.blob.digest {
             return Err(Fault::Blob(self.blob.digest.clone()));
         }
         lines.state(&id, "Download complete").await;
         Ok(())
     }
 
+    /// Takes the answer's body. While some of it is written, more is received; what came meanwhile is written together,
+    /// and what came before a failure too: the next try goes on there.
     async fn receive(&mut self, mut response: Response, lines: &Lines, id: &str) -> Result<(), Fault> {
         let url = response.url().to_string();
         let mut paced = lines.paced(id, "Downloading", self.blob.size);
+        let (mut came, mut end) = (self.have, None);
+        let mut waiting = Waiting::default();
+        let mut writing: Option<Writing> = None;
         loop {
-            let piece = match response.chunk().await {
-                Ok(Some(piece)) => piece,
-                Ok(None) if self.have < self.blob.size => return self.broken(Fault::eof(&url)).await,
-                Ok(None) => break,
-                Err(error) => return self.broken(Fault::transport(&url, &error)).await,
-            };
-            if self.have + piece.len() as u64 > self.blob.size {
-                // More than was announced: refused before it is written.
-                return Err(Fault::Blob(self.blob.digest.clone()));
+            if writing.is_none() && waiting.bytes > 0 {
+                let pieces = std::mem::take(&mut waiting).pieces;
+                writing = Some(self.work(move |landing| landing.write(&pieces))?);
             }
-            self.hasher.update(&piece);
-            let written = self.file.write_all(&piece).await;
-            written.map_err(|e| Fault::disk("writing", &self.path, e))?;
-            self.have += piece.len() as u64;
-            paced.at(self.have);
+            tokio::select! {
+                ended = ended(&mut writing), if writing.is_some() => {
+                    writing = None;
+                    self.done(ended)?;
+                    paced.at(self.have);
+                }
+                piece = response.chunk(), if end.is_none() && waiting.bytes < WAITING => match piece {
+                    Ok(Some(piece)) => {
+                        came += piece.len() as u64;
+                        if came > self.blob.size {
+                            // More than was announced: refused before it is written.
+                            end = Some(Err(Fault::Blob(self.blob.digest.clone())));
+                        } else {
+                            waiting.add(piece);
+                        }
+                    }
+                    Ok(None) if came < self.blob.size => end = Some(Err(Fault::eof(&url))),
+                    Ok(None) => end = Some(Ok(())),
+                    Err(error) => end = Some(Err(Fault::transport(&url, &error))),
+                },
+                else => return end.unwrap_or(Ok(())),
+            }
         }
-        self.file.flush().await.map_err(|e| Fault::disk("writing", &self.path, e))
     }
+}
 
-    /// What came so far is written down, for the next try goes on there.
-    async fn broken(&mut self, fault: Fault) -> Result<(), Fault> {
-        self.file.flush().await.map_err(|e| Fault::disk("writing", &self.path, e))?;
-        Err(fault)
+/// What came while the file was being written.
+#[derive(Default)]
+struct Waiting {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        self.pieces.push(piece);
+    }
+}
+
+/// The end of work that is under way.
+async fn ended(writing: &mut Option<Writing>) -> Ended {
+    match writing {
+        Some(writing) => writing.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,38 +1,55 @@
-//! All layers of an image: those that are missing downloaded a few at a time, each unpacked as soon as it is there.
+//! All layers of an image: those that are missing downloaded a few at a time, each unpacked while it comes.
 
 use crate::blob::{self, Tries};
 use crate::fault::Fault;
+use crate::follow::{Followed, follow};
 use crate::manifest::Descriptor;
 use crate::progress::Lines;
 use crate::session::Session;
+use contract::Kind;
 use contract::image::LayerSink;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Semaphore;
 
 /// What all pulls share: they must neither fetch one blob into one file together nor take all of the machine.
 pub struct Traffic {
-    downloads: Mutex<Arc<Semaphore>>,
-    extractions: Semaphore,
+    lanes: Mutex<Arc<Lanes>>,
     blobs: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+/// What may go on at once.
+struct Lanes {
+    downloads: Semaphore,
+    /// Each download is followed by one, which may have to wait for it; the cores are for those that need not.
+    extractions: Semaphore,
+}
+
+impl Lanes {
+    fn new(downloads: usize) -> Arc<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Arc::new(Self {
+            downloads: Semaphore::new(downloads),
+            extractions: Semaphore::new(downloads + cores),
+        })
+    }
 }
 
 impl Traffic {
     /// Nothing is under way; so many layers are fetched at once, over all pulls.
     pub fn new(downloads: usize) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let downloads = Mutex::new(Arc::new(Semaphore::new(downloads)));
-        Self { downloads, extractions: Semaphore::new(cores), blobs: Mutex::default() }
+        Self { lanes: Mutex::new(Lanes::new(downloads)), blobs: Mutex::default() }
     }
 
     /// Another number of downloads at once, beside those under way.
     pub fn allow(&self, downloads: usize) {
-        *self.downloads.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Semaphore::new(downloads));
+        *self.lanes.lock().unwrap_or_else(PoisonError::into_inner) = Lanes::new(downloads);
     }
 
-    fn downloads(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.downloads.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lanes(&self) -> Arc<Lanes> {
+        Arc::clone(&self.lanes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The lock of a blob.
@@ -81,6 +98,8 @@ impl Pull<'_> {
                 missing.push((layer, diff_id));
             }
         }
+        // The largest first: one that is begun last would be unpacked alone.
+        missing.sort_by_key(|(layer, _)| std::cmp::Reverse(layer.size));
         let work: FuturesUnordered<_> = missing.iter().map(|(l, d)| self.layer(l, d)).collect();
         let outcome = work.try_collect().await;
         if let Err(fault) = &outcome
@@ -97,7 +116,6 @@ impl Pull<'_> {
     }
 
     async fn layer(&self, layer: &Descriptor, diff_id: &str) -> Result<(), Fault> {
-        let ended = |_| Fault::Content("the registry client has ended".into());
         let lock = self.traffic.blob(&layer.digest);
         let _alone = lock.lock().await;
         // Another pull may have brought it in meanwhile.
@@ -105,26 +123,77 @@ impl Pull<'_> {
             self.lines.state(layer.short(), "Already exists").await;
             return Ok(());
         }
-        let downloads = self.traffic.downloads();
-        let slot = match downloads.try_acquire() {
+        let lanes = self.traffic.lanes();
+        let slot = match lanes.downloads.try_acquire() {
             Ok(slot) => slot,
             Err(_) => {
                 self.lines.state(layer.short(), "Waiting").await;
-                downloads.acquire().await.map_err(ended)?
+                lanes.downloads.acquire().await.map_err(ended)?
             }
         };
-        let folder = self.sink.partial();
-        let file = blob::fetch(self.session, layer, &folder, &self.lines, self.tries).await?;
-        drop(slot);
-        let core = self.traffic.extractions.acquire().await.map_err(ended)?;
-        let paced = Mutex::new(self.lines.paced(layer.short(), "Extracting", layer.size));
-        let passed = Arc::new(move |count| paced.lock().unwrap_or_else(PoisonError::into_inner).at(count));
-        let unpacked = self.sink.unpack(file.clone(), diff_id, passed).await;
-        drop(core);
-        let removed = tokio::fs::remove_file(&file).await;
-        unpacked?;
-        removed.map_err(|e| Fault::disk("removing", &file, e))?;
+        let path = blob::place(layer, &self.sink.partial());
+        let (growing, followed) = follow(&path);
+        let download = async {
+            let _slot = slot;
+            blob::fetch(self.session, layer, &path, growing, &self.lines, self.tries).await
+        };
+        let unpack = self.unpack(layer, diff_id, &lanes, &followed);
+        let (mut download, mut unpack) = (pin!(download), pin!(unpack));
+        tokio::select! {
+            // A broken download breaks its unpacking: its own reason is the one to tell.
+            biased;
+            fetched = &mut download => {
+                // Its thread is on its way out: nothing of it may be left when the pull has failed.
+                let unpacked = unpack.await;
+                fetched?;
+                unpacked?;
+            }
+            unpacked = &mut unpack => {
+                unpacked?;
+                download.await?;
+            }
+        }
+        let removed = tokio::fs::remove_file(&path).await;
+        removed.map_err(|e| Fault::disk("removing", &path, e))?;
         self.lines.state(layer.short(), "Pull complete").await;
         Ok(())
     }
+
+    /// Unpacks a layer while it comes, and again when it begins to come anew. Content that cannot be unpacked is an error
+    /// only once it is known to be what was asked for.
+    async fn unpack(
+        &self,
+        layer: &Descriptor,
+        diff_id: &str,
+        lanes: &Lanes,
+        followed: &Followed,
+    ) -> Result<(), Fault> {
+        let _lane = lanes.extractions.acquire().await.map_err(ended)?;
+        loop {
+            let paced = Mutex::new(self.lines.paced(layer.short(), "Extracting", layer.size));
+            let watched = followed.clone();
+            let passed = Arc::new(move |count| {
+                // Until then the line shows how much of it has come.
+                if watched.is_whole() {
+                    paced.lock().unwrap_or_else(PoisonError::into_inner).at(count);
+                }
+            });
+            let reader = followed.reader();
+            let round = reader.round();
+            match self.sink.unpack(Box::new(reader), diff_id, passed).await {
+                Err(error) if error.kind != Kind::Exhausted => {
+                    let watched = followed.clone();
+                    let again = tokio::task::spawn_blocking(move || watched.begins_after(round)).await;
+                    if !again.unwrap_or(false) {
+                        return Err(error.into());
+                    }
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+}
+
+fn ended(_: tokio::sync::AcquireError) -> Fault {
+    Fault::Content("the registry client has ended".into())
 }

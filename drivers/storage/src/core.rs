@@ -65,7 +65,23 @@ impl Core {
         let layers = Layers::open(data_root, limits)?;
         let reserve = Mutex::new(Reserve::new(&base));
         let state = Mutex::new(State { index, held: HashMap::new() });
-        Ok(Self { base, tmp, layers, changing: reserve, state })
+        let core = Self { base, tmp, layers, changing: reserve, state };
+        core.drop_broken()?;
+        Ok(core)
+    }
+
+    /// Forgets the images that a power cut has taken a part of, before anybody can use them.
+    fn drop_broken(&self) -> Result<(), PortError> {
+        for (layer, error) in self.layers.broken()? {
+            tracing::error!("layer {layer} did not survive the end of the machine: {}", error.chain());
+            let lost = self.edit(|index| Ok(index.forget_with(&layer)))?;
+            for (image, names) in lost {
+                let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+                tracing::error!("image {image} ({names}) needs it and is removed: pull or load it again");
+            }
+            drop(self.layers.take(&layer)?);
+        }
+        Ok(())
     }
 
     /// One change of the index at a time.
@@ -174,7 +190,6 @@ impl Core {
         if let Some(missing) = layers.iter().find(|l| !self.layers.has(l)) {
             return Err(PortError::new(Kind::Invalid, format!("image {id} lacks layer {missing}")));
         }
-        self.layers.sync()?;
         let path = self.config_path(&id);
         let mut changing = self.begin();
         let fresh = self.ask(|index| index.layers_below(&id).is_none());
@@ -195,6 +210,7 @@ impl Core {
         if named.is_err() && fresh {
             self.remove_config(&id);
         }
+        self.layers.settle();
         Ok((id, named?))
     }
 

@@ -77,6 +77,19 @@ impl Index {
         self.images.get(id).or_else(|| self.kept.get(id))
     }
 
+    /// Forgets every image that needs a layer; answers them with their names.
+    pub(crate) fn forget_with(&mut self, layer: &str) -> Vec<(String, Vec<String>)> {
+        let lost = self.images.iter().filter(|(_, layers)| layers.iter().any(|l| l == layer));
+        let lost: Vec<String> = lost.map(|(id, _)| id.clone()).collect();
+        lost.into_iter()
+            .map(|id| {
+                let names = self.names_of(&id);
+                self.forget(&id);
+                (id, names)
+            })
+            .collect()
+    }
+
     /// Whether another image was made from it.
     pub(crate) fn has_children(&self, id: &str) -> bool {
         self.parents.values().any(|parent| parent == id)

@@ -5,6 +5,7 @@ use crate::erase::remove_tree;
 use crate::file::{failed, random_hex};
 use crate::limits::Limits;
 use crate::reference::is_digest;
+use crate::settle::{self, Settling};
 use crate::stream::{DIFF, Restored};
 use crate::unpack::{Unpacked, unpack};
 use contract::image::{KnownBlob, Passed};
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Layers {
     base: PathBuf,
     limits: Limits,
+    settling: Settling,
 }
 
 /// Prefix of what is being made or removed.
@@ -27,7 +29,8 @@ impl Layers {
     pub(crate) fn open(data_root: &Path, limits: Limits) -> Result<Self, PortError> {
         let base = data_root.join("layers");
         std::fs::create_dir_all(&base).map_err(failed("making", &base))?;
-        Ok(Self { base, limits })
+        let settling = Settling::new(&base);
+        Ok(Self { base, limits, settling })
     }
 
     /// Bounds of what an archive may unpack to now.
@@ -90,7 +93,11 @@ impl Layers {
         let diff = half.path.join(DIFF);
         std::fs::create_dir_all(&diff).map_err(failed("making", &diff))?;
         set_mode(&diff).map_err(failed("making", &diff))?;
-        let unpacked = unpack(Counted::new(reader, passed), &half.path, self.limits()).map_err(|e| {
+        let mut reader = Counted::new(reader, passed);
+        let unpacked = unpack(&mut reader, &half.path, self.limits());
+        // A decoder may be content before the end, but only there is the stream known to be good.
+        let unpacked = unpacked.and_then(|u| std::io::copy(&mut reader, &mut std::io::sink()).map(|_| u));
+        let unpacked = unpacked.map_err(|e| {
             let kind = match e.kind() {
                 std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::StorageFull => Kind::Exhausted,
                 _ => Kind::Invalid,
@@ -99,6 +106,7 @@ impl Layers {
         })?;
         let size = half.path.join("size");
         std::fs::write(&size, unpacked.size.to_string()).map_err(failed("writing", &size))?;
+        self.settling.mark(&half.path)?;
         half.unpacked = Some(unpacked);
         Ok(half)
     }
@@ -116,17 +124,46 @@ impl Layers {
         }
         let target = self.folder(&unpacked.diff_id);
         match std::fs::rename(&half.path, &target) {
-            Ok(()) => Ok(unpacked),
+            Ok(()) => {
+                self.settling.named(&target);
+                Ok(unpacked)
+            }
             // Somebody else unpacked the same meanwhile.
             Err(_) if self.has(&unpacked.diff_id) => Ok(unpacked),
             Err(e) => Err(failed("naming", &target)(e)),
         }
     }
 
-    /// Writes everything down to the disk: an image that has a name must survive a power cut.
-    pub(crate) fn sync(&self) -> Result<(), PortError> {
-        let folder = std::fs::File::open(&self.base).map_err(failed("opening", &self.base))?;
-        rustix::fs::syncfs(&folder).map_err(|e| failed("syncing", &self.base)(e.into()))
+    /// Brings what is new to the disk, behind the caller's back.
+    pub(crate) fn settle(&self) {
+        self.settling.begin();
+    }
+
+    /// Reads back the layers of which a power cut may have taken a part; answers those that it has, and why.
+    pub(crate) fn broken(&self) -> Result<Vec<(String, PortError)>, PortError> {
+        let mut broken = Vec::new();
+        for id in self.all()? {
+            let folder = self.folder(&id);
+            if !self.settling.is_doubtful(&folder).map_err(failed("reading the mark in", &folder))? {
+                continue;
+            }
+            tracing::info!("the machine may have lost a part of layer {id}: it is read back");
+            match self.sound(&id) {
+                Ok(()) => settle::unmark(&folder).map_err(failed("unmarking", &folder))?,
+                Err(error) => broken.push((id, error)),
+            }
+        }
+        self.settle();
+        Ok(broken)
+    }
+
+    fn sound(&self, id: &str) -> Result<(), PortError> {
+        let size = self.folder(id).join("size");
+        let text = std::fs::read_to_string(&size).map_err(failed("reading", &size))?;
+        if text.parse::<u64>().is_err() {
+            return Err(PortError::new(Kind::Bug, format!("{} is empty", size.display())));
+        }
+        self.verify(id)
     }
 
     /// Takes a layer's name away; its content goes with the answer, so that a crash leaves no half layer under the name.

@@ -26,6 +26,7 @@ mod reference;
 mod removal;
 mod reserve;
 mod roots;
+mod settle;
 mod store;
 mod stream;
 mod tar;

@@ -1,9 +1,10 @@
 //! A pull, seen from the store: layers come in through the sink, the image is made when all are there.
 
-use crate::file::{blocking, failed};
+use crate::file::blocking;
 use crate::making::Making;
 use crate::reference::Reference;
 use async_trait::async_trait;
+use contract::archive::BlockingStream;
 use contract::image::{Credentials, LayerSink, Passed, Progress, ProgressSink, Puller};
 use contract::{ImageId, PortError};
 use std::path::PathBuf;
@@ -63,13 +64,9 @@ impl LayerSink for Sink {
         layers.is_some_and(|layers| layers.iter().all(|l| making.hold(l)))
     }
 
-    async fn unpack(&self, blob: PathBuf, diff_id: &str, passed: Passed) -> Result<(), PortError> {
+    async fn unpack(&self, blob: BlockingStream, diff_id: &str, passed: Passed) -> Result<(), PortError> {
         let (making, diff_id) = (self.share.get().ok_or_else(ended)?, diff_id.to_owned());
-        blocking(move || {
-            let file = std::fs::File::open(&blob).map_err(failed("opening", &blob))?;
-            making.unpack(file, Some(&diff_id), Some(passed)).map(|_| ())
-        })
-        .await
+        blocking(move || making.unpack(blob, Some(&diff_id), Some(passed)).map(|_| ())).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Registries, seen from the store: names as they are asked for there, and what a pull brings in.
 
 use super::{Credentials, KnownBlob, ProgressSink};
+use crate::archive::BlockingStream;
 use crate::error::PortError;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,8 +44,9 @@ pub trait LayerSink: Send + Sync {
     async fn has_layer(&self, diff_id: &str) -> bool;
     /// The image of that id (`sha256:…` of its configuration) is already whole; its layers stay as with `has_layer`.
     async fn has_image(&self, id: &str) -> bool;
-    /// Unpacks a (compressed) layer and verifies that it is `diff_id`; the file stays the caller's.
-    async fn unpack(&self, blob: std::path::PathBuf, diff_id: &str, passed: Passed) -> Result<(), PortError>;
+    /// Unpacks a (compressed) layer and verifies that it is `diff_id`. The stream may wait for what is still on its way;
+    /// the layer is there only if its end was reached without an error of the stream's own.
+    async fn unpack(&self, blob: BlockingStream, diff_id: &str, passed: Passed) -> Result<(), PortError>;
 }
 
 /// Fetches images from registries.

@@ -2,8 +2,9 @@
 #![allow(dead_code)]
 
 use async_trait::async_trait;
-use contract::PortError;
+use contract::archive::BlockingStream;
 use contract::image::{LayerSink, Passed, Progress, Pulled, Puller, RemoteName};
+use contract::{Kind, PortError};
 use gantry_registry::{RegistryClient, RegistryConfig};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -48,8 +49,10 @@ impl LayerSink for Kept {
         false
     }
 
-    async fn unpack(&self, blob: PathBuf, diff_id: &str, passed: Passed) -> Result<(), PortError> {
-        let bytes = std::fs::read(blob).unwrap();
+    async fn unpack(&self, mut blob: BlockingStream, diff_id: &str, passed: Passed) -> Result<(), PortError> {
+        let mut bytes = Vec::new();
+        let read = tokio::task::spawn_blocking(move || blob.read_to_end(&mut bytes).map(|_| bytes));
+        let bytes = read.await.unwrap().map_err(|e| PortError::new(Kind::Invalid, e.to_string()))?;
         passed(bytes.len() as u64);
         let mut plain = Vec::new();
         match bytes.as_slice() {

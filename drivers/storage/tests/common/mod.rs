@@ -173,12 +173,15 @@ impl Place {
         outcome
     }
 
-    /// Every file of the data root, but for the empty index's.
+    /// Every file of the data root, but for the index's reserve and the marks that go by themselves.
     pub fn left(&self) -> Vec<String> {
         let mut out = Vec::new();
         let mut folders = vec![self.data()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                if ["unsynced", "reserve"].iter().any(|own| entry.file_name() == *own) {
+                    continue;
+                }
                 let kind = entry.file_type().unwrap();
                 let depth = entry.path().strip_prefix(self.data()).unwrap().components().count();
                 if !kind.is_dir() || depth > 2 || entry.path().parent().unwrap().ends_with("layers") {
