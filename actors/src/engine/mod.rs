@@ -11,11 +11,13 @@ mod logs;
 mod networks;
 mod push;
 mod stats;
+mod steps;
 mod volumes;
 
 pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
 pub use push::PushNews;
+pub use steps::Stillness;
 pub use volumes::Choice;
 
 use crate::Snapshot;
@@ -151,6 +153,7 @@ impl Engine {
             }
         });
         futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        self.end_builds().await;
         self.unmount_volumes().await?;
         ports.roots.sweep().await?;
         ports.images.sweep(self.list().iter().map(|s| s.spec.image.clone()).collect()).await

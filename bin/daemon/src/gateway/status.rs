@@ -18,6 +18,11 @@ impl Failure {
         Self { status, text: text.into() }
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Docker's text, for streams that already answered 200.
     pub fn text(&self) -> &str {
         &self.text

@@ -11,10 +11,12 @@ use tokio::sync::mpsc;
 mod pull;
 mod push;
 mod registries;
+mod step;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
 pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, PushedLayer, Pusher};
 pub use registries::{FoundImage, Inspected, Registries};
+pub use step::{StepLayer, StepSpec, Steps};
 
 /// A progress line as Docker's CLI reads it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
