@@ -224,6 +224,17 @@ impl Fault {
     }
 }
 
+/// The failure of TLS in an I/O error, which may be in another one.
+fn wrapped(mut io: &std::io::Error) -> Option<&rustls::Error> {
+    loop {
+        let inner = io.get_ref()?;
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        io = inner.downcast_ref::<std::io::Error>()?;
+    }
+}
+
 /// Go's words for the commonest reasons, ours for the others.
 fn cause(url: &str, error: &reqwest::Error) -> String {
     let host = url.split('/').nth(2).unwrap_or_default();
@@ -234,7 +245,7 @@ fn cause(url: &str, error: &reqwest::Error) -> String {
         chain.push(last.clone());
         if let Some(io) = reason.downcast_ref::<std::io::Error>() {
             // What an I/O error wraps is not among its sources.
-            if let Some(tls) = io.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+            if let Some(tls) = wrapped(io) {
                 return handshake::words(tls, host);
             }
             match io.kind() {

@@ -444,5 +444,5 @@ async fn challenges_are_answered_with_what_the_client_gave() {
             body: vec![],
         },
     );
-    assert!(attempt(&server, None).await.unwrap_err().contains("wrong token server"));
+    assert!(attempt(&server, None).await.unwrap_err().contains("invalid token auth challenge realm"));
 }
