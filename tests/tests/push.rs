@@ -33,7 +33,7 @@ fn unfinished(place: &Place) -> u64 {
         }
     }
     let mut all = Vec::new();
-    files(&place.path("registry"), &mut all);
+    files(&place.path("registry-5000"), &mut all);
     let data =
         all.iter().filter(|p| p.ends_with("data") && p.components().any(|c| c.as_os_str() == "_uploads"));
     data.filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum()
@@ -82,7 +82,7 @@ fn what_was_pulled_is_taken_over_within_the_registry() {
     let said = gantry.docker(["push", &format!("{APP}:1")]);
     assert_eq!(count(said.ok(), ": Mounted from layered"), 2, "{said}");
     assert_eq!(count(said.ok(), ": Pushed"), 0, "{said}");
-    let links = place.path("registry/docker/registry/v2/repositories/team/app/_layers/sha256");
+    let links = place.path("registry-5000/docker/registry/v2/repositories/team/app/_layers/sha256");
     // Its two layers and its configuration.
     assert_eq!(std::fs::read_dir(links).unwrap().count(), 3);
     let again = gantry.docker(["push", &format!("{APP}:1")]);
