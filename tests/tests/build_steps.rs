@@ -107,7 +107,7 @@ CMD ["echo ran"]
     let child = build(&gantry, &["-t", "child"], &[("Dockerfile", "FROM mine:1\nCMD cat /tmp/triggered\n")]);
     assert!(child.ok().contains("# Executing 1 build trigger"), "{}", child.stdout);
     let config = &gantry.inspected("child")["Config"];
-    assert_eq!((&config["OnBuild"], &config["Cmd"][2]), (&Value::Null, &json!("cat /tmp/triggered")));
+    assert_eq!((&config["OnBuild"], &config["Cmd"][3]), (&Value::Null, &json!("cat /tmp/triggered")));
     assert_eq!(gantry.docker(["run", "--rm", "child", "cat /tmp/triggered"]).ok(), "triggered");
     let history = gantry.docker(["history", "--no-trunc", "--format", "{{.CreatedBy}}", "mine:1"]);
     assert_eq!(history.lines()[0], "/bin/sh -e -c #(nop)  CMD [\"echo ran\"]");
@@ -173,7 +173,7 @@ fn a_quiet_build_tells_its_image_alone_and_everything_when_it_fails() {
     let built = build(&gantry, &["-q", "--iidfile", id_file.to_str().unwrap(), "-t", "mine"], &files);
     let id = gantry.inspected("mine")["Id"].as_str().unwrap().to_owned();
     assert_eq!(built.ok(), id);
-    assert_eq!(std::fs::read_to_string(id_file).unwrap(), id);
+    assert_eq!(std::fs::read_to_string(id_file).unwrap().trim(), id);
     let failed = build(&gantry, &["-q"], &[("Dockerfile", "FROM busybox\nRUN echo loud; exit 9\n")]);
     let said = failed.fails(9);
     assert!(
