@@ -16,7 +16,7 @@ mod syntax;
 mod typed;
 
 pub use changes::amend;
-pub use config::{Config, apply, shell, strings};
+pub use config::{Config, absolute, apply, shell, strings};
 pub use error::{ExpandError, Fault, ParseError};
 pub use expand::{Variables, expand, expand_words};
 pub use file::{Dockerfile, Located, Stage};

@@ -1,7 +1,6 @@
 //! Storage driver: container records, the image store, container roots.
 
 mod archive;
-mod changes;
 mod commit;
 mod config;
 mod context;

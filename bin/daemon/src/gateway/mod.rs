@@ -52,6 +52,8 @@ pub struct Gateway {
     pub specifier: specify::Specifier,
     /// The configuration of now.
     pub live: Arc<Live>,
+    /// What is behind URLs.
+    pub downloads: Arc<dyn contract::build::Downloads>,
     /// Data root.
     pub data_root: PathBuf,
     /// The daemon's id.

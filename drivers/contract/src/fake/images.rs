@@ -3,8 +3,8 @@ use crate::archive::BlockingStream;
 use crate::error::{Kind, PortError};
 use crate::id::ImageId;
 use crate::image::{
-    CommitSpec, Credentials, ImageSummary, Images, Progress, ProgressSink, Removal, Removed, StepLayer,
-    StepSpec, Steps,
+    CommitSpec, Credentials, ImageSummary, Images, ImportSpec, Progress, ProgressSink, Removal, Removed,
+    StepLayer, StepSpec, Steps,
 };
 use async_trait::async_trait;
 use std::path::PathBuf;
@@ -87,14 +87,8 @@ impl Images for FakeImages {
         Ok(vec![tagged(&name)])
     }
 
-    async fn import(
-        &self,
-        _archive: PathBuf,
-        name: Option<String>,
-        _message: String,
-        _changes: Vec<String>,
-    ) -> Result<ImageId, PortError> {
-        Ok(self.put(&name.unwrap_or_else(|| "imported".into())))
+    async fn import(&self, _archive: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
+        Ok(self.put(&spec.name.unwrap_or_else(|| "imported".into())))
     }
 
     async fn commit(

@@ -65,6 +65,19 @@ pub struct ImageSummary {
     pub parent: String,
 }
 
+/// What a root file system becomes an image with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportSpec {
+    /// Its name, if it gets one.
+    pub name: Option<String>,
+    /// Its history's comment.
+    pub message: String,
+    /// Dockerfile lines.
+    pub changes: Vec<String>,
+    /// Of what machine the programs are, and of which variant of it; empty = this one.
+    pub architecture: (String, String),
+}
+
 /// What a container becomes an image with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CommitSpec {
@@ -171,14 +184,8 @@ pub trait Images: Send + Sync {
         archive: std::path::PathBuf,
         progress: ProgressSink,
     ) -> Result<Vec<String>, PortError>;
-    /// Makes an image of one tar file; `changes` as Dockerfile lines.
-    async fn import(
-        &self,
-        archive: std::path::PathBuf,
-        name: Option<String>,
-        message: String,
-        changes: Vec<String>,
-    ) -> Result<ImageId, PortError>;
+    /// Makes an image of one tar file.
+    async fn import(&self, archive: std::path::PathBuf, spec: ImportSpec) -> Result<ImageId, PortError>;
     /// Makes an image of a container's own layer (an uncompressed OCI layer) over the image it runs on.
     async fn commit(
         &self,
