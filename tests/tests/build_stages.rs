@@ -93,7 +93,8 @@ fn toolchain(program: &Path, into: &Path) {
     }
     files.extend(libraries);
     for name in ["crt1.o", "crti.o", "crtn.o", "libc.a", "libm.a"] {
-        files.push(ask(&format!("-print-file-name={name}")));
+        let found = std::fs::canonicalize(ask(&format!("-print-file-name={name}"))).unwrap();
+        files.push(found.to_str().unwrap().to_owned());
     }
     for name in ["crtbeginT.o", "crtend.o", "libgcc.a", "libgcc_eh.a"] {
         files.push(own.join(name).to_str().unwrap().to_owned());
@@ -135,4 +136,61 @@ int main(int n, char **words) {
     build(&gantry, &["-t", "sort"], dockerfile).ok();
     assert_eq!(gantry.docker(["run", "--rm", "sort", "pear", "apple", "fig"]).ok(), "apple fig pear");
     assert_eq!(gantry.inspected("sort")["RootFS"]["Layers"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_dockerfile_and_files_come_from_a_url_or_a_repository() {
+    let gantry = Daemon::start();
+    let folder = gantry.place().path("served");
+    std::fs::create_dir_all(folder.join("sub")).unwrap();
+    std::fs::write(folder.join("Dockerfile"), "FROM busybox\nRUN echo x > /x\n").unwrap();
+    std::fs::write(folder.join("sub/Dockerfile"), "FROM busybox\nCOPY a /a\n").unwrap();
+    std::fs::write(folder.join("sub/a"), "a\n").unwrap();
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        git.current_dir(&folder).args([
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@x",
+            "-c",
+            "init.defaultBranch=main",
+        ]);
+        let out = git.args(args).output().unwrap();
+        assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "x"]);
+    git(&["update-server-info"]);
+    let archive = gantry.place().path("served/files.tar.gz");
+    let tar = Command::new("tar")
+        .current_dir(folder.join("sub"))
+        .arg("-czf")
+        .arg(&archive)
+        .args(["Dockerfile", "a"])
+        .status();
+    assert!(tar.unwrap().success());
+    let server = gantry
+        .place()
+        .spawn("busybox", ["httpd", "-f", "-p", "127.0.0.1:8000", "-h", folder.to_str().unwrap()]);
+    gantry_tests::eventually("the server answers", || {
+        let asked = gantry.place().run("busybox", ["wget", "-qO-", "http://127.0.0.1:8000/Dockerfile"]);
+        (asked.code == 0).then_some(())
+    });
+    for (remote, tag, file, content) in [
+        ("http://127.0.0.1:8000/Dockerfile", "text", "/x", "x"),
+        ("http://127.0.0.1:8000/files.tar.gz", "archive", "/a", "a"),
+        ("http://127.0.0.1:8000/.git#main:sub", "git", "/a", "a"),
+    ] {
+        let remote: String = remote.bytes().map(|b| format!("%{b:02X}")).collect();
+        let answer = gantry.api("POST", &format!("/build?remote={remote}&t={tag}"), None);
+        assert!(
+            answer.text().contains(&format!("Successfully tagged {tag}:latest")),
+            "{tag}: {}",
+            answer.text()
+        );
+        assert_eq!(gantry.docker(["run", "--rm", tag, "cat", file]).ok(), content);
+    }
+    drop(server);
 }

@@ -145,27 +145,6 @@ fn a_step_is_carried_out_again_only_when_what_it_depends_on_has_changed() {
 }
 
 #[test]
-fn an_image_of_elsewhere_is_a_cache_by_its_history() {
-    let gantry = Daemon::start();
-    let files = [("Dockerfile", "FROM busybox\nENV A=1\nRUN echo x > /x\nCMD [\"x\"]\n")];
-    build(&gantry, &["-t", "mine"], &files).ok();
-    let id = gantry.inspected("mine")["Id"].clone();
-    let archive = gantry.place().path("mine.tar");
-    let saved = gantry.docker(["save", "-o", archive.to_str().unwrap(), "mine", "busybox"]);
-    if saved.stderr.contains("does not support") {
-        panic!("an image cannot be saved: {}", saved.stderr);
-    }
-    gantry.docker(["rmi", "-f", "mine"]).ok();
-    gantry.docker(["image", "prune", "-af"]).ok();
-    gantry.docker(["load", "-i", archive.to_str().unwrap()]).ok();
-    let plain = build(&gantry, &["--cache-from", "mine", "-t", "again"], &files);
-    assert_eq!(plain.ok().matches("Using cache").count(), 3, "{}", plain.stdout);
-    assert_eq!(gantry.inspected("again")["Id"], id);
-    let none = build(&gantry, &["--cache-from", "nosuch"], &files);
-    assert_eq!(none.ok().matches("Using cache").count(), 0, "{}", none.stdout);
-}
-
-#[test]
 fn a_quiet_build_tells_its_image_alone_and_everything_when_it_fails() {
     let gantry = Daemon::start();
     let files = [("Dockerfile", "FROM busybox\nRUN echo loud\n")];
