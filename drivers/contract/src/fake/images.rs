@@ -84,6 +84,15 @@ impl Images for FakeImages {
         Ok(vec![tagged(&name)])
     }
 
+    async fn save(&self, names: &[String]) -> Result<Saved, PortError> {
+        let mut images = Vec::new();
+        for name in names {
+            images.push(self.find(name).await?.id);
+        }
+        let bytes: Vec<u8> = images.join("\n").into_bytes();
+        Ok(Saved { images, stream: Box::new(std::io::Cursor::new(bytes)) })
+    }
+
     async fn import(
         &self,
         _archive: PathBuf,
