@@ -26,7 +26,7 @@ pub(crate) fn import(
     names: &[String],
     described: Described,
 ) -> Result<ImageId, PortError> {
-    let config = crate::changes::apply(&described.changes)?;
+    let config = crate::commit::amended(serde_json::Map::new(), &described.changes)?;
     let reader = File::open(path).map_err(failed("opening", path))?;
     let layer = making.unpack(reader, None, None)?;
     let now = jiff::Timestamp::now().to_string();

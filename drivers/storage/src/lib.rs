@@ -1,7 +1,6 @@
 //! Storage driver: container records, the image store, container roots.
 
 mod archive;
-mod changes;
 mod commit;
 mod config;
 mod context;
@@ -27,6 +26,7 @@ mod reserve;
 mod roots;
 mod save;
 mod settle;
+mod step;
 mod store;
 mod stream;
 mod tar;

@@ -54,8 +54,11 @@ impl Store {
         blocking(move || core.layers.verify(&diff_id)).await
     }
 
-    /// Layer folders of an image, topmost first, each once.
+    /// Layer folders of an image, topmost first, each once; of none (from scratch) there are none.
     pub(crate) fn lower(&self, image: &str) -> Result<Vec<PathBuf>, PortError> {
+        if image.is_empty() {
+            return Ok(Vec::new());
+        }
         let layers = self.core.ask(|index| match index.layers_below(image) {
             Some(layers) => Ok(layers.clone()),
             None => index.find(image).map(|(id, _)| index.images.get(&id).cloned().unwrap_or_default()),
@@ -63,7 +66,11 @@ impl Store {
         Ok(crate::layers::stack(layers.iter().rev().map(|layer| self.core.layers.diff(layer))))
     }
 
-    fn making(&self) -> Making {
+    pub(crate) fn core(&self) -> Arc<Core> {
+        self.core.clone()
+    }
+
+    pub(crate) fn making(&self) -> Making {
         Making::new(self.core.clone())
     }
 }

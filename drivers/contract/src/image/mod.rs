@@ -10,9 +10,11 @@ use tokio::sync::mpsc;
 
 mod pull;
 mod push;
+mod step;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
 pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, Pusher};
+pub use step::{StepLayer, StepSpec, Steps};
 
 /// A progress line as Docker's CLI reads it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

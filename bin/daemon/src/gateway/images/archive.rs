@@ -24,11 +24,20 @@ async fn spooled(data_root: &Path, request: Request) -> Result<tempfile::TempPat
     let (file, path) = made.map_err(|e| failed(e.into()))?.map_err(failed)?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
     let mut body = request.into_body().into_data_stream();
+    let mut written = Ok(());
     while let Some(piece) = body.next().await {
         let piece =
             piece.map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("receive the archive: {e}")))?;
-        file.write_all(&piece).await.map_err(failed)?;
+        // A client hears of the error only once it has sent everything: the rest goes nowhere.
+        if written.is_ok() {
+            written = file.write_all(&piece).await;
+            if written.is_err() {
+                // Others need the room meanwhile. The error to tell is the first.
+                let _kept = file.set_len(0).await;
+            }
+        }
     }
+    written.map_err(failed)?;
     file.flush().await.map_err(failed)?;
     Ok(path)
 }
