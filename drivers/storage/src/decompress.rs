@@ -85,12 +85,8 @@ mod tests {
 
     fn packed(command: &[&str], bytes: &[u8]) -> Vec<u8> {
         let (program, args) = command.split_first().unwrap();
-        let mut child = Command::new(program)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (mut to, bytes) = (child.stdin.take().unwrap(), bytes.to_vec());
         let writer = std::thread::spawn(move || io::Write::write_all(&mut to, &bytes));
         let output = child.wait_with_output().unwrap();

@@ -80,7 +80,10 @@ pub async fn load(State(gateway): State<Shared>, RawQuery(query): RawQuery, requ
     let load = tokio::spawn(async move { gateway.engine.load(archive.to_path_buf(), sender).await });
     let lines = tokio_stream(receiver)
         .filter_map(move |p| async move { (!quiet || p.id.is_empty()).then(|| loaded(&p)) });
-    Ok(streamed(lines, async move { joined(load.await) }))
+    // As in Docker, the answer begins with its first line: skopeo takes the beginning for the end.
+    let mut lines = Box::pin(lines);
+    let first = lines.next().await;
+    Ok(streamed(futures::stream::iter(first).chain(lines), async move { joined(load.await) }))
 }
 
 /// The images as an archive.
