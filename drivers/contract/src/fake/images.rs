@@ -3,8 +3,8 @@ use crate::archive::BlockingStream;
 use crate::error::{Kind, PortError};
 use crate::id::ImageId;
 use crate::image::{
-    CommitSpec, Credentials, ImageSummary, Images, Progress, ProgressSink, Removal, Removed, StepLayer,
-    StepSpec, Steps,
+    CommitSpec, Credentials, ImageSummary, Images, Progress, ProgressSink, Removal, Removed, Saved,
+    StepLayer, StepSpec, Steps,
 };
 use async_trait::async_trait;
 use std::path::PathBuf;
