@@ -6,7 +6,10 @@ use crate::image::{Join, PullRequest, PullerFor};
 use contract::PortError;
 use contract::archive::Stream;
 use contract::id::ImageId;
-use contract::image::{Credentials, Force, ImageSummary, ImageUser, Parents, ProgressSink, Removal, Removed};
+use contract::image::{
+    Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, Progress, ProgressSink, Removal,
+    Removed,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,6 +66,39 @@ impl Engine {
         Ok(saved.stream)
     }
 
+    /// Pulls one after the other what are tags of one repository, and tells of them together in the end.
+    pub async fn pull_all(
+        &self,
+        repository: &str,
+        names: Vec<String>,
+        platform: Option<String>,
+        auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<(), PortError> {
+        let mut fresh = false;
+        for name in names {
+            let (sender, mut lines) = tokio::sync::mpsc::channel::<Progress>(256);
+            let relay = async {
+                while let Some(line) = lines.recv().await {
+                    // What each would say of itself alone is said once, of all.
+                    if line.id.is_empty() && line.status.starts_with("Status: ") {
+                        fresh |= line.status.starts_with("Status: Downloaded newer image");
+                    } else {
+                        // Whoever asked may have left.
+                        let _left = progress.send(line).await;
+                    }
+                }
+            };
+            let (pulled, ()) =
+                futures::join!(self.pull(&name, platform.clone(), auth.clone(), sender), relay);
+            pulled?;
+        }
+        let news = if fresh { "Downloaded newer image for" } else { "Image is up to date for" };
+        let line = Progress { status: format!("Status: {news} {repository}"), ..Progress::default() };
+        let _left = progress.send(line).await;
+        Ok(())
+    }
+
     /// Loads an archive.
     pub async fn load(&self, archive: PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError> {
         let names = self.shared.ports.images.load(archive, progress).await?;
@@ -76,14 +112,8 @@ impl Engine {
     }
 
     /// Imports a root file system.
-    pub async fn import(
-        &self,
-        archive: PathBuf,
-        name: Option<String>,
-        message: String,
-        changes: Vec<String>,
-    ) -> Result<ImageId, PortError> {
-        let id = self.shared.ports.images.import(archive, name, message, changes).await?;
+    pub async fn import(&self, archive: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
+        let id = self.shared.ports.images.import(archive, spec).await?;
         self.image_event("import", id.as_str(), id.as_str(), self.labels(id.as_str()).await);
         Ok(id)
     }

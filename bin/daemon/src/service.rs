@@ -53,7 +53,7 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let config = live.get();
     let tree = Registry::new(actix::System::current().arbiter().clone());
     let ports = compose::ports(&live, Arc::clone(&registry))?;
-    let contexts = compose::contexts(&config, registry, &ports);
+    let contexts = compose::contexts(&config, Arc::clone(&registry), &ports);
     let engine = Engine::launch(ports, compose::networks(&config), tree.clone());
     engine.recover().await.map_err(|e| anyhow::anyhow!(e.chain())).context("recover")?;
     contexts.sweep().await.map_err(|e| anyhow::anyhow!(e.chain())).context("remove contexts of builds")?;
@@ -68,10 +68,12 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let builds = Builds::launch(build::Ports { engine: engine.clone(), contexts, specifications }, &tree);
     let name = host.name.clone();
     let router = gateway::router(Gateway {
+        downloads: registry.clone(),
         engine: engine.clone(),
         builds,
         specifier,
         host,
+        registries: registry,
         live: Arc::clone(&live),
         data_root: config.daemon.data_root.clone(),
         id: id.clone(),

@@ -9,7 +9,7 @@ use crate::{archive, commit, import, pull};
 use async_trait::async_trait;
 use contract::archive::BlockingStream;
 use contract::image::{
-    CommitSpec, Credentials, ImageSummary, Images, ProgressSink, Puller, Removal, Removed, Saved,
+    CommitSpec, Credentials, ImageSummary, Images, ImportSpec, ProgressSink, Puller, Removal, Removed, Saved,
 };
 use contract::{ImageId, Kind, PortError};
 use std::path::{Path, PathBuf};
@@ -157,21 +157,15 @@ impl Images for Store {
         Ok(Saved { images, stream: Box::new(from) })
     }
 
-    async fn import(
-        &self,
-        path: PathBuf,
-        name: Option<String>,
-        message: String,
-        changes: Vec<String>,
-    ) -> Result<ImageId, PortError> {
-        let name = name.filter(|n| !n.is_empty()).map(|n| Reference::parse(&n)).transpose()?;
+    async fn import(&self, path: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
+        let name = spec.name.as_deref().filter(|n| !n.is_empty()).map(Reference::parse).transpose()?;
         if name.as_ref().is_some_and(|n| n.digest.is_some()) {
             return Err(PortError::new(Kind::Invalid, "cannot import digest reference"));
         }
         let making = self.making();
         blocking(move || {
             let names: Vec<String> = name.iter().map(Reference::tagged).collect();
-            import::import(&making, &path, &names, import::Described { message, changes })
+            import::import(&making, &path, &names, &spec)
         })
         .await
     }

@@ -33,6 +33,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, head, post, put};
+use contract::image::Registries;
 use contract::network::BridgeSpec;
 use serde::Serialize;
 use status::Failure;
@@ -48,10 +49,14 @@ pub struct Gateway {
     pub builds: ::build::Builds,
     /// The machine.
     pub host: Arc<Host>,
+    /// Registries, asked for other things than images.
+    pub registries: Arc<dyn Registries>,
     /// Specifications of containers.
     pub specifier: specify::Specifier,
     /// The configuration of now.
     pub live: Arc<Live>,
+    /// What is behind URLs.
+    pub downloads: Arc<dyn contract::build::Downloads>,
     /// Data root.
     pub data_root: PathBuf,
     /// The daemon's id.
@@ -115,6 +120,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/create", post(images::create))
         .route("/images/load", post(images::load))
         .route("/images/get", get(images::save))
+        .route("/images/search", get(images::search))
         .route("/images/prune", post(images::prune))
         .route("/images/{*rest}", any(images::named))
         .route("/networks", get(networks::list))

@@ -3,8 +3,8 @@ use crate::archive::BlockingStream;
 use crate::error::{Kind, PortError};
 use crate::id::ImageId;
 use crate::image::{
-    CommitSpec, Credentials, ImageSummary, Images, Progress, ProgressSink, Removal, Removed, Saved,
-    StepLayer, StepSpec, Steps,
+    CommitSpec, Credentials, ImageSummary, Images, ImportSpec, Progress, ProgressSink, Removal, Removed,
+    Saved, StepLayer, StepSpec, Steps,
 };
 use async_trait::async_trait;
 use std::path::PathBuf;
@@ -96,14 +96,8 @@ impl Images for FakeImages {
         Ok(Saved { images, stream: Box::new(std::io::Cursor::new(bytes)) })
     }
 
-    async fn import(
-        &self,
-        _archive: PathBuf,
-        name: Option<String>,
-        _message: String,
-        _changes: Vec<String>,
-    ) -> Result<ImageId, PortError> {
-        Ok(self.put(&name.unwrap_or_else(|| "imported".into())))
+    async fn import(&self, _archive: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
+        Ok(self.put(&spec.name.unwrap_or_else(|| "imported".into())))
     }
 
     async fn commit(

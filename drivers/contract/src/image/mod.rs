@@ -10,10 +10,12 @@ use tokio::sync::mpsc;
 
 mod pull;
 mod push;
+mod registries;
 mod step;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
 pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, Pusher};
+pub use registries::{FoundImage, Registries};
 pub use step::{StepLayer, StepSpec, Steps};
 
 /// A progress line as Docker's CLI reads it.
@@ -65,6 +67,19 @@ pub struct ImageSummary {
     pub parent: String,
 }
 
+/// What a root file system becomes an image with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportSpec {
+    /// Its name, if it gets one.
+    pub name: Option<String>,
+    /// Its history's comment.
+    pub message: String,
+    /// Dockerfile lines.
+    pub changes: Vec<String>,
+    /// Of what machine the programs are, and of which variant of it; empty = this one.
+    pub architecture: (String, String),
+}
+
 /// What a container becomes an image with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CommitSpec {
@@ -85,7 +100,7 @@ pub struct CommitSpec {
 }
 
 /// Credentials from `X-Registry-Auth`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Credentials {
     /// User.
@@ -96,6 +111,8 @@ pub struct Credentials {
     pub serveraddress: String,
     /// Identity token.
     pub identitytoken: String,
+    /// A token to be shown to the registry as it is.
+    pub registrytoken: String,
 }
 
 /// What an untag or delete did, as `DELETE /images` answers.
@@ -182,14 +199,8 @@ pub trait Images: Send + Sync {
     /// Images by name or id as one archive, as `docker save` writes it. What is missing is said before the stream begins;
     /// until it ends, nothing of it is removed.
     async fn save(&self, names: &[String]) -> Result<Saved, PortError>;
-    /// Makes an image of one tar file; `changes` as Dockerfile lines.
-    async fn import(
-        &self,
-        archive: std::path::PathBuf,
-        name: Option<String>,
-        message: String,
-        changes: Vec<String>,
-    ) -> Result<ImageId, PortError>;
+    /// Makes an image of one tar file.
+    async fn import(&self, archive: std::path::PathBuf, spec: ImportSpec) -> Result<ImageId, PortError>;
     /// Makes an image of a container's own layer (an uncompressed OCI layer) over the image it runs on.
     async fn commit(
         &self,
