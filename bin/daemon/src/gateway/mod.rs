@@ -4,6 +4,7 @@ mod build;
 mod containers;
 mod create;
 mod detach;
+mod distribution;
 mod events;
 mod exec;
 mod filter;
@@ -119,9 +120,11 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/json", get(images::list))
         .route("/images/create", post(images::create))
         .route("/images/load", post(images::load))
+        .route("/images/get", get(images::save))
         .route("/images/search", get(images::search))
         .route("/images/prune", post(images::prune))
         .route("/images/{*rest}", any(images::named))
+        .route("/distribution/{*rest}", any(distribution::inspect))
         .route("/networks", get(networks::list))
         .route("/networks/create", post(networks::create))
         .route("/networks/prune", post(networks::prune))
@@ -159,6 +162,9 @@ async fn stamp(mut response: Response, experimental: &'static str) -> Response {
     response
 }
 
+/// Streams are sent in pieces of so many bytes.
+const STREAMED: usize = 1 << 16;
+
 /// 200 with a JSON body.
 fn json(value: &impl Serialize) -> Response {
     status_json(StatusCode::OK, value)
@@ -176,6 +182,14 @@ fn status_json(status: StatusCode, value: &impl Serialize) -> Response {
         }
         Err(error) => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// 200 with bytes as they come; a stream that breaks off breaks the connection off.
+fn streamed_bytes(stream: contract::archive::Stream, kind: &'static str) -> Response {
+    let pieces = tokio_util::io::ReaderStream::with_capacity(stream, STREAMED);
+    let mut response = Response::new(Body::from_stream(pieces));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 fn empty(status: StatusCode) -> Response {

@@ -1,6 +1,6 @@
 //! Images: names, stored images, and the pull port.
 
-use crate::archive::BlockingStream;
+use crate::archive::{BlockingStream, Stream};
 use crate::error::PortError;
 use crate::id::ImageId;
 use async_trait::async_trait;
@@ -14,8 +14,8 @@ mod registries;
 mod step;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
-pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, Pusher};
-pub use registries::{FoundImage, Registries};
+pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, PushedLayer, Pusher};
+pub use registries::{FoundImage, Inspected, Registries};
 pub use step::{StepLayer, StepSpec, Steps};
 
 /// A progress line as Docker's CLI reads it.
@@ -166,6 +166,14 @@ pub struct Removal {
     pub users: Vec<ImageUser>,
 }
 
+/// An archive of images.
+pub struct Saved {
+    /// Ids of the images in it.
+    pub images: Vec<String>,
+    /// The archive.
+    pub stream: Stream,
+}
+
 /// The image store: content, layers, names.
 #[async_trait]
 pub trait Images: Send + Sync {
@@ -188,6 +196,9 @@ pub trait Images: Send + Sync {
         archive: std::path::PathBuf,
         progress: ProgressSink,
     ) -> Result<Vec<String>, PortError>;
+    /// Images by name or id as one archive, as `docker save` writes it. What is missing is said before the stream begins;
+    /// until it ends, nothing of it is removed.
+    async fn save(&self, names: &[String]) -> Result<Saved, PortError>;
     /// Makes an image of one tar file.
     async fn import(&self, archive: std::path::PathBuf, spec: ImportSpec) -> Result<ImageId, PortError>;
     /// Makes an image of a container's own layer (an uncompressed OCI layer) over the image it runs on.
@@ -205,6 +216,16 @@ pub trait Images: Send + Sync {
         auth: Option<Credentials>,
         progress: ProgressSink,
     ) -> Result<ImageId, PortError>;
+    /// The names (`name:tag`) that a push of this name is about: all tags of the repository if it has none. None at all
+    /// is an error in Docker's words.
+    async fn pushed_names(&self, name: &str) -> Result<Vec<String>, PortError>;
+    /// Brings what a `name:tag` stands for to its registry.
+    async fn push(
+        &self,
+        name: &str,
+        auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<Pushed, PortError>;
     /// Removes what a killed daemon left half made. `used`: ids of the images that containers use.
     async fn sweep(&self, used: Vec<String>) -> Result<(), PortError>;
 }
