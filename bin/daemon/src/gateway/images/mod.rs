@@ -2,15 +2,18 @@
 
 mod archive;
 mod list;
+mod mismatch;
 mod pattern;
 mod platform;
 mod prune;
 mod pull;
+mod search;
 mod show;
 
 pub use archive::load;
 pub use list::{list, shared};
 pub use prune::prune;
+pub use search::search;
 pub use show::summary;
 
 use super::query::Query;
