@@ -229,6 +229,15 @@ fn loading(progress: ProgressSink, diff_id: &str, total: u64) -> Passed {
     })
 }
 
+/// Finds every image of an archive and reads its configuration.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn look(path: &Path, tmp: &Path, limits: Limits) -> Result<(), PortError> {
+    for found in Archive::open(path, tmp, limits)?.images()? {
+        crate::config::diff_ids(&found.config)?;
+    }
+    Ok(())
+}
+
 /// Stores every image of an archive; answers their names, or ids where there are none. What is said on the way are
 /// layers' progress and, without an id, Docker's lines.
 pub(crate) fn load(core: &Arc<Core>, path: &Path, progress: &ProgressSink) -> Result<Vec<String>, PortError> {
