@@ -6,11 +6,8 @@ use crate::image::{Join, PullRequest, PullerFor};
 use contract::PortError;
 use contract::id::ImageId;
 use contract::image::{
-<<<<<<< HEAD
-    Credentials, Force, ImageSummary, ImageUser, Parents, Progress, ProgressSink, Removal, Removed,
-=======
-    Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, ProgressSink, Removal, Removed,
->>>>>>> main
+    Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, Progress, ProgressSink, Removal,
+    Removed,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
