@@ -2,36 +2,15 @@
 
 use super::super::hijack::tokio_stream;
 use super::super::query::Query;
-use super::super::status::{Answer, Failure};
+use super::super::status::Answer;
 use super::super::{Shared, create::unsupported};
+use super::spool::spooled;
 use super::{channel, joined, line, progress_value, stream_response, streamed};
 use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
-use axum::http::StatusCode;
 use contract::image::Progress;
 use futures::StreamExt;
 use serde_json::{Value, json as object};
-use std::path::Path;
-use tokio::io::AsyncWriteExt;
-
-/// The request's body in a file of the data root that vanishes with its handle: images are too large for `/tmp`.
-async fn spooled(data_root: &Path, request: Request) -> Result<tempfile::TempPath, Failure> {
-    let failed = |e: std::io::Error| {
-        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("receive the archive: {e}"))
-    };
-    let folder = data_root.join("tmp");
-    let made = tokio::task::spawn_blocking(move || tempfile::NamedTempFile::new_in(folder)).await;
-    let (file, path) = made.map_err(|e| failed(e.into()))?.map_err(failed)?.into_parts();
-    let mut file = tokio::fs::File::from_std(file);
-    let mut body = request.into_body().into_data_stream();
-    while let Some(piece) = body.next().await {
-        let piece =
-            piece.map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("receive the archive: {e}")))?;
-        file.write_all(&piece).await.map_err(failed)?;
-    }
-    file.flush().await.map_err(failed)?;
-    Ok(path)
-}
 
 pub async fn import(gateway: Shared, query: &Query, request: Request) -> Answer {
     if query.text("fromSrc") != Some("-") {

@@ -7,6 +7,7 @@ mod platform;
 mod prune;
 mod pull;
 mod show;
+mod spool;
 
 pub use archive::load;
 pub use list::{list, shared};
