@@ -30,7 +30,7 @@ while (my $client = $server->accept) {
     my $rest = substr $body, $from;
     print $client "HTTP/1.1 " . ($from ? "206 X\r\nContent-Range: bytes $from-" . (length($body) - 1) . '/' . length($body) : '200 X')
         . "\r\nContent-Type: $type\r\nContent-Length: " . length($rest) . "\r\nConnection: close\r\n\r\n";
-    if ($name eq $slow && !$from) { print $client substr $rest, 0, $after; $client->flush; sleep 600 }
+    if ($name eq $slow && !$from) { print $client substr $rest, 0, $after; $client->flush; sysread $client, my $end, 1; exit 0 }
     print $client $rest; close $client; exit 0;
 }
 "#;
