@@ -17,7 +17,7 @@ use crate::stats::Samplers;
 use crate::supervise::{Link, Registry};
 use crate::volume::{Holds, Volumes};
 use contract::archive::Archives;
-use contract::image::Images;
+use contract::image::{Images, Steps};
 use contract::log::{LogDriverKind, LogSource, Options};
 use contract::network::{BridgeSpec, Endpoint, Networks};
 use contract::record::{ContainerSpec, ContainerState};
@@ -48,6 +48,8 @@ pub struct Ports {
     pub archives: Arc<dyn Archives>,
     /// Images.
     pub images: Arc<dyn Images>,
+    /// Images of builds' steps.
+    pub steps: Arc<dyn Steps>,
     /// Records of networks.
     pub network_records: Arc<dyn NetworkRecords>,
     /// Bridges and endpoints.

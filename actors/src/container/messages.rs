@@ -124,6 +124,9 @@ told! {
     Borrow { /// What is needed of it.
         part: Part, /// Answer.
         reply: Reply<Result<Borrowed, PortError>> }
+    /// It is no build's any more.
+    Keep { /// Answer.
+        reply: Reply<Result<(), PortError>> }
     /// Its name has changed.
     Renamed { /// New name.
         name: String, /// Answer.

@@ -7,6 +7,7 @@ mod checks;
 pub mod claims;
 pub mod effects;
 mod health;
+mod keeping;
 pub mod lane;
 mod lifecycle;
 mod linking;

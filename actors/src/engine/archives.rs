@@ -119,7 +119,11 @@ impl Engine {
         }
     }
 
-    async fn borrow(&self, id: &ContainerId, part: Part) -> Result<(Subject, Borrowed), PortError> {
+    pub(super) async fn borrow(
+        &self,
+        id: &ContainerId,
+        part: Part,
+    ) -> Result<(Subject, Borrowed), PortError> {
         let borrowed = self.call(id, |reply| Borrow { part, reply }).await?;
         let spec = Arc::clone(&borrowed.spec);
         let root = self.shared.ports.roots.ensure_root(id, &spec.image).await?;

@@ -57,7 +57,11 @@ impl Engine {
         };
         let _in_use = self.shared.images_in_use.read().await;
         // It may have been removed since it was looked at.
-        let image = ports.images.find(&spec.image).await?;
+        let folders = match spec.image.as_str() {
+            // A step of a build from scratch: there is nothing below it.
+            "" => Vec::new(),
+            image => ports.images.find(image).await?.folders,
+        };
         let _claim = self.claim(&name, &spec.id).await?;
         let state = ContainerState { name, networks, ..ContainerState::default() };
         let in_use = match spec.volumes.as_slice() {
@@ -69,7 +73,7 @@ impl Engine {
             if let Some(bytes) = spec.storage_size {
                 ports.roots.limit_root(&id, bytes).await?;
             }
-            self.make_volumes(&mut spec, &image.folders, &mut volumes).await?;
+            self.make_volumes(&mut spec, &folders, &mut volumes).await?;
             ports.records.create(&spec, &state).await?;
             let record = ContainerRecord { spec: spec.clone(), state: state.clone() };
             self.adopt(&id, Some(record)).await

@@ -5,7 +5,9 @@ use crate::Snapshot;
 use crate::image::{Join, PullRequest, PullerFor};
 use contract::PortError;
 use contract::id::ImageId;
-use contract::image::{Credentials, Force, ImageSummary, ImageUser, Parents, ProgressSink, Removal, Removed};
+use contract::image::{
+    Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, ProgressSink, Removal, Removed,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,14 +58,8 @@ impl Engine {
     }
 
     /// Imports a root file system.
-    pub async fn import(
-        &self,
-        archive: PathBuf,
-        name: Option<String>,
-        message: String,
-        changes: Vec<String>,
-    ) -> Result<ImageId, PortError> {
-        let id = self.shared.ports.images.import(archive, name, message, changes).await?;
+    pub async fn import(&self, archive: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
+        let id = self.shared.ports.images.import(archive, spec).await?;
         self.image_event("import", id.as_str(), id.as_str(), self.labels(id.as_str()).await);
         Ok(id)
     }

@@ -10,10 +10,12 @@ mod links;
 mod logs;
 mod networks;
 mod stats;
+mod steps;
 mod volumes;
 
 pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
+pub use steps::Stillness;
 pub use volumes::Choice;
 
 use crate::Snapshot;
@@ -149,6 +151,7 @@ impl Engine {
             }
         });
         futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        self.end_builds().await;
         self.unmount_volumes().await?;
         ports.roots.sweep().await?;
         ports.images.sweep(self.list().iter().map(|s| s.spec.image.clone()).collect()).await

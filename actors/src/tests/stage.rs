@@ -54,6 +54,7 @@ impl Stage {
             roots: world.roots.clone(),
             archives: world.archives.clone(),
             images: world.images.clone(),
+            steps: world.images.clone(),
             network_records: world.network_records.clone(),
             networks: world.networks.clone(),
             volumes: world.volumes.clone(),

@@ -4,6 +4,7 @@ use crate::live::Live;
 use actors::{NetworkDefaults, Pool, Ports};
 use anyhow::Context as _;
 use config::Config;
+use contract::build::Contexts;
 use contract::network::{BridgePolicy, BridgeSpec, Subnet};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
@@ -11,7 +12,7 @@ use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use storage::{FileNetworkRecords, FileRecords, LocalVolumes, OverlayRoots, Store};
+use storage::{BuildContexts, FileNetworkRecords, FileRecords, LocalVolumes, OverlayRoots, Store};
 
 /// How registries are reached.
 pub fn registries(config: &Config) -> RegistryConfig {
@@ -84,7 +85,8 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         spools: Arc::new(FileSpools::new(signals)),
         records: Arc::new(FileRecords::new(root)),
         roots: Arc::new(OverlayRoots::new(root, Arc::clone(&store))),
-        images: store,
+        images: store.clone(),
+        steps: store,
         network_records: Arc::new(FileNetworkRecords::new(root)),
         volumes: Arc::new(LocalVolumes::new(root)),
         networks: Arc::new(Bridges::start().context("open netlink sockets")?),
@@ -92,6 +94,11 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         validate: log_drivers::validate,
         attributes: log_drivers::attributes,
     })
+}
+
+/// The files of builds.
+pub fn contexts(config: &Config, registry: Arc<RegistryClient>, ports: &Ports) -> Arc<dyn Contexts> {
+    Arc::new(BuildContexts::new(&config.daemon.data_root, registry, Arc::clone(&ports.archives)))
 }
 
 /// The shim program: as configured, or beside this one.

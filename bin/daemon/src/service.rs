@@ -1,6 +1,7 @@
 //! The daemon's life: what it takes hold of, what it serves, how it ends.
 
 use crate::gateway::serve::Traffic;
+use crate::gateway::specify::Specifier;
 use crate::gateway::{self, Gateway};
 use crate::host::Host;
 use crate::live::{self, Live};
@@ -11,6 +12,7 @@ use crate::{compose, identity, listen, notify};
 use actors::Engine;
 use actors::supervise::Registry;
 use anyhow::{Context as _, bail};
+use build::Builds;
 use config::Config;
 use nix::sys::stat::Mode;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -50,12 +52,26 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let (live, registry) = compose::live(config, level)?;
     let config = live.get();
     let tree = Registry::new(actix::System::current().arbiter().clone());
-    let engine = Engine::launch(compose::ports(&live, registry)?, compose::networks(&config), tree);
+    let ports = compose::ports(&live, Arc::clone(&registry))?;
+    let contexts = compose::contexts(&config, Arc::clone(&registry), &ports);
+    let engine = Engine::launch(ports, compose::networks(&config), tree.clone());
     engine.recover().await.map_err(|e| anyhow::anyhow!(e.chain())).context("recover")?;
-    let host = Host::read();
+    contexts.sweep().await.map_err(|e| anyhow::anyhow!(e.chain())).context("remove contexts of builds")?;
+    let host = Arc::new(Host::read());
+    let specifier = Specifier {
+        engine: engine.clone(),
+        host: Arc::clone(&host),
+        live: Arc::clone(&live),
+        data_root: config.daemon.data_root.clone(),
+    };
+    let specifications = Arc::new(specifier.clone());
+    let builds = Builds::launch(build::Ports { engine: engine.clone(), contexts, specifications }, &tree);
     let name = host.name.clone();
     let router = gateway::router(Gateway {
+        downloads: registry,
         engine: engine.clone(),
+        builds,
+        specifier,
         host,
         live: Arc::clone(&live),
         data_root: config.daemon.data_root.clone(),

@@ -117,7 +117,7 @@ pub trait Contexts: Send + Sync {
     async fn exclude(&self, context: &Context, dockerfile: &str) -> Result<(), PortError>;
     /// Finds what an instruction copies. Nothing found is Docker's error.
     async fn find(&self, origin: &Origin, sources: &Sources) -> Result<Found, PortError>;
-    /// Copies it into a root that nothing runs in, its volumes aside.
+    /// Copies it into a root that nothing runs in, its volumes aside. Of nothing only the target's folder is made.
     async fn place(&self, found: &Found, root: &RootSpec, target: &Target) -> Result<(), PortError>;
     /// Removes what a killed daemon left.
     async fn sweep(&self) -> Result<(), PortError>;

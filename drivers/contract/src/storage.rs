@@ -19,7 +19,7 @@ pub enum Durability {
 impl Durability {
     /// What this container's record has to outlive.
     pub fn of(spec: &ContainerSpec) -> Self {
-        if spec.auto_remove { Self::Daemon } else { Self::Disk }
+        if spec.auto_remove || !spec.build.is_empty() { Self::Daemon } else { Self::Disk }
     }
 }
 

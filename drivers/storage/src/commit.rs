@@ -1,6 +1,5 @@
 //! An image made of what a container changed.
 
-use crate::changes::amend;
 use crate::import::architecture;
 use crate::making::Making;
 use contract::archive::BlockingStream;
@@ -9,7 +8,7 @@ use contract::{ImageId, Kind, PortError};
 use serde_json::{Map, Value, json};
 
 /// Diff id of a layer in which nothing is: the digest of the two blocks that end an archive.
-const EMPTY: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+pub(crate) const EMPTY: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 
 /// Makes an image of a layer over the image the container runs on.
 pub(crate) fn commit(
@@ -21,7 +20,7 @@ pub(crate) fn commit(
 ) -> Result<ImageId, PortError> {
     let own = object(&spec.container_config);
     let base = spec.config.as_ref().map_or_else(|| own.clone(), object);
-    let config = merged(amend(base, &spec.changes)?, &own);
+    let config = merged(amended(base, &spec.changes)?, &own);
     let parent = making.core().summary(parent)?;
     for below in &parent.layers {
         if !making.hold(below) {
@@ -33,6 +32,14 @@ pub(crate) fn commit(
     let image = configuration(&parent.config, spec, config, (!empty).then_some(unpacked.diff_id));
     let made = making.finish_over(Some(&parent.id), image.to_string().as_bytes(), names)?;
     Ok(ImageId::new(made.0))
+}
+
+/// A configuration changed by the instructions of `--change`.
+pub(crate) fn amended(
+    config: Map<String, Value>,
+    changes: &[String],
+) -> Result<Map<String, Value>, PortError> {
+    dockerfile::amend(config, changes).map_err(|e| PortError::new(Kind::Invalid, e.to_string()))
 }
 
 fn object(value: &Value) -> Map<String, Value> {

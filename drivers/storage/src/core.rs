@@ -202,7 +202,7 @@ impl Core {
             let taken = taken.collect();
             index.add(&id, layers, names, now_ns());
             // It may have gone while its layers were held.
-            if let Some(parent) = parent.filter(|p| index.images.contains_key(*p)) {
+            if let Some(parent) = parent.filter(|p| p.is_empty() || index.images.contains_key(*p)) {
                 index.parents.insert(id.clone(), parent.to_owned());
             }
             Ok(taken)

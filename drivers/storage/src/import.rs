@@ -2,6 +2,7 @@
 
 use crate::file::failed;
 use crate::making::Making;
+use contract::image::ImportSpec;
 use contract::{ImageId, PortError};
 use std::fs::File;
 use std::path::Path;
@@ -11,30 +12,26 @@ pub(crate) fn architecture() -> &'static str {
     if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
 }
 
-/// What the image says of itself.
-pub(crate) struct Described {
-    /// Its history's comment.
-    pub(crate) message: String,
-    /// Dockerfile instructions.
-    pub(crate) changes: Vec<String>,
-}
-
 /// Makes an image of a (compressed) tar file.
 pub(crate) fn import(
     making: &Making,
     path: &Path,
     names: &[String],
-    described: Described,
+    spec: &ImportSpec,
 ) -> Result<ImageId, PortError> {
-    let config = crate::changes::apply(&described.changes)?;
+    let config = crate::commit::amended(serde_json::Map::new(), &spec.changes)?;
     let reader = File::open(path).map_err(failed("opening", path))?;
     let layer = making.unpack(reader, None, None)?;
     let now = jiff::Timestamp::now().to_string();
-    let message = if described.message.is_empty() { "Imported from -" } else { &described.message };
-    let image = serde_json::json!({
-        "architecture": architecture(), "comment": message, "config": config, "created": now,
-        "history": [{ "created": now, "comment": message }], "os": "linux",
+    let (machine, variant) = &spec.architecture;
+    let machine = if machine.is_empty() { architecture() } else { machine };
+    let mut image = serde_json::json!({
+        "architecture": machine, "comment": spec.message, "config": config, "created": now,
+        "history": [{ "created": now, "comment": spec.message }], "os": "linux",
         "rootfs": { "type": "layers", "diff_ids": [layer.diff_id] },
     });
+    if let Some(map) = image.as_object_mut().filter(|_| !variant.is_empty()) {
+        map.insert("variant".into(), variant.as_str().into());
+    }
     Ok(ImageId::new(making.finish(image.to_string().as_bytes(), names)?.0))
 }

@@ -1,7 +1,6 @@
 //! Storage driver: container records, the image store, container roots.
 
 mod archive;
-mod changes;
 mod commit;
 mod config;
 mod context;
@@ -25,6 +24,7 @@ mod removal;
 mod reserve;
 mod roots;
 mod settle;
+mod step;
 mod store;
 mod stream;
 mod tar;

@@ -9,7 +9,7 @@ use crate::{archive, commit, import, pull};
 use async_trait::async_trait;
 use contract::archive::BlockingStream;
 use contract::image::{
-    CommitSpec, Credentials, ImageSummary, Images, ProgressSink, Puller, Removal, Removed,
+    CommitSpec, Credentials, ImageSummary, Images, ImportSpec, ProgressSink, Puller, Removal, Removed,
 };
 use contract::{ImageId, Kind, PortError};
 use std::path::{Path, PathBuf};
@@ -54,8 +54,11 @@ impl Store {
         blocking(move || core.layers.verify(&diff_id)).await
     }
 
-    /// Layer folders of an image, topmost first, each once.
+    /// Layer folders of an image, topmost first, each once; of none (from scratch) there are none.
     pub(crate) fn lower(&self, image: &str) -> Result<Vec<PathBuf>, PortError> {
+        if image.is_empty() {
+            return Ok(Vec::new());
+        }
         let layers = self.core.ask(|index| match index.layers_below(image) {
             Some(layers) => Ok(layers.clone()),
             None => index.find(image).map(|(id, _)| index.images.get(&id).cloned().unwrap_or_default()),
@@ -63,7 +66,11 @@ impl Store {
         Ok(crate::layers::stack(layers.iter().rev().map(|layer| self.core.layers.diff(layer))))
     }
 
-    fn making(&self) -> Making {
+    pub(crate) fn core(&self) -> Arc<Core> {
+        self.core.clone()
+    }
+
+    pub(crate) fn making(&self) -> Making {
         Making::new(self.core.clone())
     }
 }
@@ -137,21 +144,15 @@ impl Images for Store {
         blocking(move || archive::load(&core, &path, &progress)).await
     }
 
-    async fn import(
-        &self,
-        path: PathBuf,
-        name: Option<String>,
-        message: String,
-        changes: Vec<String>,
-    ) -> Result<ImageId, PortError> {
-        let name = name.filter(|n| !n.is_empty()).map(|n| Reference::parse(&n)).transpose()?;
+    async fn import(&self, path: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
+        let name = spec.name.as_deref().filter(|n| !n.is_empty()).map(Reference::parse).transpose()?;
         if name.as_ref().is_some_and(|n| n.digest.is_some()) {
             return Err(PortError::new(Kind::Invalid, "cannot import digest reference"));
         }
         let making = self.making();
         blocking(move || {
             let names: Vec<String> = name.iter().map(Reference::tagged).collect();
-            import::import(&making, &path, &names, import::Described { message, changes })
+            import::import(&making, &path, &names, &spec)
         })
         .await
     }

@@ -1,5 +1,6 @@
 //! The HTTP face: Docker's routes on one side, the engine's operations on the other. Nothing is decided here.
 
+mod build;
 mod containers;
 mod create;
 mod detach;
@@ -15,6 +16,7 @@ mod networks;
 mod query;
 mod render;
 pub mod serve;
+pub mod specify;
 mod status;
 mod system;
 mod unbuilt;
@@ -42,10 +44,16 @@ use wire::version::API;
 pub struct Gateway {
     /// The actors.
     pub engine: Engine,
+    /// Builds.
+    pub builds: ::build::Builds,
     /// The machine.
-    pub host: Host,
+    pub host: Arc<Host>,
+    /// Specifications of containers.
+    pub specifier: specify::Specifier,
     /// The configuration of now.
     pub live: Arc<Live>,
+    /// What is behind URLs.
+    pub downloads: Arc<dyn contract::build::Downloads>,
     /// Data root.
     pub data_root: PathBuf,
     /// The daemon's id.
@@ -70,7 +78,9 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/fault", post(system::fault))
         .route("/system/df", get(usage::df))
-        .route("/build/prune", post(usage::prune_builds))
+        .route("/build", post(build::build))
+        .route("/build/cancel", post(build::cancel))
+        .route("/build/prune", post(build::prune))
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
         .route("/containers/prune", post(containers::prune))

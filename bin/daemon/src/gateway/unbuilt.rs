@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode};
 
 /// Docker's routes that gantry knows by name but has not built, by their first part.
-const FIRST: [&str; 5] = ["build", "plugins", "swarm", "session", "distribution"];
+const FIRST: [&str; 4] = ["plugins", "swarm", "session", "distribution"];
 
 /// Docker's operations on one container that are not built, by their last part.
 const OF_CONTAINER: [&str; 2] = ["checkpoints", "ws"];
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_names_itself_and_what_docker_has_not_is_no_page() {
-        for path in ["/build", "/session", "/containers/web/checkpoints"] {
+        for path in ["/session", "/containers/web/checkpoints"] {
             let wanted = (501, format!("gantry does not support POST {path} yet"));
             assert_eq!(told(Method::POST, path), wanted);
         }

@@ -97,8 +97,3 @@ fn used(volume: &Volume, size: i64, users: usize) -> Value {
     line.as_object_mut().and_then(|m| m.insert("UsageData".into(), usage));
     line
 }
-
-/// There is no build cache, so nothing of it is in the way.
-pub async fn prune_builds() -> Answer {
-    Ok(json(&object!({ "CachesDeleted": null, "SpaceReclaimed": 0 })))
-}

@@ -10,6 +10,11 @@ use wire::version::{self, Versioned};
 pub struct ApiMinor(pub u32);
 
 impl ApiMinor {
+    /// The newest.
+    pub fn newest() -> Self {
+        Self(API_MINOR)
+    }
+
     /// The one that a path names, else the newest.
     pub fn of(path: &str) -> Self {
         let version = path.strip_prefix("/v1.").and_then(|p| p.split('/').next());

@@ -2,7 +2,10 @@ use super::{Script, lock};
 use crate::archive::BlockingStream;
 use crate::error::{Kind, PortError};
 use crate::id::ImageId;
-use crate::image::{CommitSpec, Credentials, ImageSummary, Images, Progress, ProgressSink, Removal, Removed};
+use crate::image::{
+    CommitSpec, Credentials, ImageSummary, Images, ImportSpec, Progress, ProgressSink, Removal, Removed,
+    StepLayer, StepSpec, Steps,
+};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -84,14 +87,8 @@ impl Images for FakeImages {
         Ok(vec![tagged(&name)])
     }
 
-    async fn import(
-        &self,
-        _archive: PathBuf,
-        name: Option<String>,
-        _message: String,
-        _changes: Vec<String>,
-    ) -> Result<ImageId, PortError> {
-        Ok(self.put(&name.unwrap_or_else(|| "imported".into())))
+    async fn import(&self, _archive: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
+        Ok(self.put(&spec.name.unwrap_or_else(|| "imported".into())))
     }
 
     async fn commit(
@@ -124,5 +121,39 @@ impl Images for FakeImages {
 
     async fn sweep(&self, _used: Vec<String>) -> Result<(), PortError> {
         Ok(())
+    }
+}
+
+/// The verb is `image_step`.
+#[async_trait]
+impl Steps for FakeImages {
+    async fn make(&self, spec: StepSpec) -> Result<ImageId, PortError> {
+        self.script.at("image_step", &spec.container).await?;
+        if let StepLayer::Content(mut layer) = spec.layer {
+            let read = std::io::copy(&mut layer, &mut std::io::sink());
+            read.map_err(|e| PortError::caused(Kind::Bug, "read the layer", e))?;
+        }
+        let parent = spec.parent.map(|p| p.to_string()).unwrap_or_default();
+        let id = Self::id_of(&format!("{parent} {} {}", spec.container_config, spec.config));
+        let config = serde_json::json!({ "config": spec.config, "container_config": spec.container_config });
+        let image = ImageSummary { id: id.clone(), config, parent, ..ImageSummary::default() };
+        let mut stored = lock(&self.stored);
+        stored.retain(|i| i.id != id);
+        stored.push(image);
+        Ok(ImageId::new(id))
+    }
+
+    async fn children(&self, parent: Option<&ImageId>) -> Result<Vec<ImageSummary>, PortError> {
+        let parent = parent.map(ImageId::as_str).unwrap_or_default();
+        let stored = lock(&self.stored);
+        let own = stored.iter().filter(|i| i.parent == parent && i.config.get("container_config").is_some());
+        Ok(own.cloned().collect())
+    }
+
+    async fn adopt(&self, image: &ImageId, parent: Option<&ImageId>) -> Result<(), PortError> {
+        let mut stored = lock(&self.stored);
+        let found = stored.iter_mut().find(|i| i.id == image.as_str());
+        let parent = parent.map(ToString::to_string).unwrap_or_default();
+        found.map(|i| i.parent = parent).ok_or_else(|| PortError::new(Kind::NotFound, "No such image"))
     }
 }

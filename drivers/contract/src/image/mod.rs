@@ -10,9 +10,11 @@ use tokio::sync::mpsc;
 
 mod pull;
 mod push;
+mod step;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
 pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, Pusher};
+pub use step::{StepLayer, StepSpec, Steps};
 
 /// A progress line as Docker's CLI reads it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -61,6 +63,19 @@ pub struct ImageSummary {
     pub labels: BTreeMap<String, String>,
     /// The image it was made from here; empty = none.
     pub parent: String,
+}
+
+/// What a root file system becomes an image with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportSpec {
+    /// Its name, if it gets one.
+    pub name: Option<String>,
+    /// Its history's comment.
+    pub message: String,
+    /// Dockerfile lines.
+    pub changes: Vec<String>,
+    /// Of what machine the programs are, and of which variant of it; empty = this one.
+    pub architecture: (String, String),
 }
 
 /// What a container becomes an image with.
@@ -169,14 +184,8 @@ pub trait Images: Send + Sync {
         archive: std::path::PathBuf,
         progress: ProgressSink,
     ) -> Result<Vec<String>, PortError>;
-    /// Makes an image of one tar file; `changes` as Dockerfile lines.
-    async fn import(
-        &self,
-        archive: std::path::PathBuf,
-        name: Option<String>,
-        message: String,
-        changes: Vec<String>,
-    ) -> Result<ImageId, PortError>;
+    /// Makes an image of one tar file.
+    async fn import(&self, archive: std::path::PathBuf, spec: ImportSpec) -> Result<ImageId, PortError>;
     /// Makes an image of a container's own layer (an uncompressed OCI layer) over the image it runs on.
     async fn commit(
         &self,

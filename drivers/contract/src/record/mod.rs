@@ -133,6 +133,8 @@ pub struct ContainerSpec {
     pub oom_score_adj: i32,
     /// Removed when it ends.
     pub auto_remove: bool,
+    /// The build it carries a step of out for; it does not outlive it, nor the daemon. Empty = none.
+    pub build: String,
     /// Its health check, if any.
     pub health: Option<Health>,
     /// Restart policy name and maximum retry count.

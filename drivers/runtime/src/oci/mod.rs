@@ -70,7 +70,7 @@ pub fn configuration(spec: &SandboxSpec, host: &HostFacts, given: &Given) -> Val
         "gantry.overlay".into(),
         json!({
             "lower": spec.root.lower, "upper": spec.root.upper,
-            "work": spec.root.work, "target": spec.root.target, "volatile": c.auto_remove,
+            "work": spec.root.work, "target": spec.root.target, "volatile": c.auto_remove || !c.build.is_empty(),
         })
         .to_string()
         .into(),

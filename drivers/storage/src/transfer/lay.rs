@@ -23,9 +23,14 @@ const LINKS: usize = 255;
 /// Levels of folders that a path of the kernel's length can have.
 const DEPTH: u32 = 2048;
 
-/// Copies every piece.
+/// Copies every piece. Without any, the target becomes a folder.
 pub(super) fn all(inside: &Inside, pieces: &[Placed], target: &Target) -> Result<(), PortError> {
     let named = target.owner.as_deref().map(|owner| owners(inside, owner)).transpose()?;
+    if pieces.is_empty() {
+        let lay = Lay { inside, named, owner: named, mode: None, links: HashMap::new() };
+        let made = lay.resolve(target.path.as_bytes()).and_then(|way| lay.folders(&way));
+        return made.map(drop).map_err(broken);
+    }
     for piece in pieces {
         let source = inside.sources.get(piece.source);
         let source = source.ok_or_else(|| PortError::new(Kind::Bug, "no such source"))?;

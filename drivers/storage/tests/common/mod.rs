@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use contract::PortError;
-use contract::image::{Force, Images, Parents, Removal};
+use contract::image::{Force, Images, ImportSpec, Parents, Removal};
 use gantry_storage::{Limits, Store};
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -156,7 +156,7 @@ impl Place {
     /// Imports a layer; answers where it is unpacked.
     pub async fn import(&self, layer: &[u8]) -> Result<PathBuf, PortError> {
         let path = self.write("layer", layer);
-        let id = self.store.import(path, None, String::new(), Vec::new()).await?;
+        let id = self.store.import(path, ImportSpec::default()).await?;
         Ok(self.store.find(id.as_str()).await?.folders[0].clone())
     }
 

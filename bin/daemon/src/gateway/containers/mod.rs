@@ -18,7 +18,6 @@ pub use streams::*;
 pub use top::top;
 pub use update::update;
 
-use crate::gateway::create::{self, Defaults, Sources};
 use crate::gateway::filter::{Filter, KNOWN};
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
@@ -26,7 +25,6 @@ use crate::gateway::version::ApiMinor;
 use crate::gateway::{Shared, json, now_ns, render, status_json, usage};
 use axum::extract::{Extension, Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
-use bollard_stubs::models::ContainerCreateBody;
 use contract::{ContainerId, PortError};
 use serde_json::{Value, json as object};
 
@@ -90,22 +88,7 @@ pub async fn create(
 ) -> Answer {
     let query = Query::parse(query.as_deref());
     let raw = body_json(request).await?;
-    create::known_restart_policy(&raw)?;
-    let body: ContainerCreateBody = serde_json::from_value(create::without_mounts(&raw))
-        .map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
-    let image = gateway.engine.find_image(body.image.as_deref().unwrap_or_default()).await?;
-    let config = gateway.live.get();
-    let defaults = Defaults::of(&config, &gateway.host);
-    let mut warnings = create::warnings(&body, &raw, &defaults);
-    let mut spec = create::resolve(body, raw, &image, &defaults)?;
-    create::fill(&mut spec, &config)?;
-    let id = |name: &str| gateway.engine.find(name).ok().map(|other| other.spec.id.clone());
-    create::settle_namespaces(&mut spec.namespaces, id);
-    {
-        let find = |name: &str| gateway.engine.find(name);
-        let sources = Sources { image: &image.config, find: &find, data_root: &gateway.data_root, api };
-        warnings.extend(create::mount(&mut spec, &sources)?);
-    }
+    let (spec, warnings) = gateway.specifier.specify(raw, api).await?;
     let name = query.text("name").map(|n| n.trim_start_matches('/').to_owned());
     let id = gateway.engine.create(name, spec).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id.as_str(), "Warnings": warnings })))

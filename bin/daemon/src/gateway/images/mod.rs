@@ -112,11 +112,11 @@ fn refuse(query: &Query, names: &[&str]) -> Result<(), PortError> {
 }
 
 /// One JSON message of a progress stream.
-fn line(value: &Value) -> String {
+pub(super) fn line(value: &Value) -> String {
     format!("{value}\r\n")
 }
 
-fn progress_value(progress: &Progress) -> Value {
+pub(super) fn progress_value(progress: &Progress) -> Value {
     let mut out = object!({ "status": progress.status });
     if let Some(map) = out.as_object_mut() {
         if progress.total > 0 || progress.current > 0 {
@@ -143,7 +143,7 @@ fn joined<T>(outcome: Result<Result<T, PortError>, tokio::task::JoinError>) -> R
     }
 }
 
-fn stream_response(body: Body) -> Response {
+pub(super) fn stream_response(body: Body) -> Response {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -37,6 +37,42 @@ pub fn asked(query: &Query) -> Result<Option<Platform>, PortError> {
     }
 }
 
+/// Architecture and variant of a platform as command lines have it (`linux/arm64`, `linux`, `arm/v7`), by the rules of
+/// containerd's platforms.
+pub fn machine(text: &str) -> Result<(String, String), PortError> {
+    let text = text.to_lowercase();
+    let plain = |p: &&str| {
+        !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    };
+    let parts: Vec<&str> = text.split('/').collect();
+    if let Some(bad) = parts.iter().find(|p| !plain(p)) {
+        return Err(invalid(format!("{bad:?} is an invalid component of {text:?}: invalid argument")));
+    }
+    let known = |word: &str| {
+        let (word, _) = normal(word, "");
+        ["amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64", "mips64le"]
+            .contains(&word.as_str())
+    };
+    let (os, architecture, variant) = match *parts.as_slice() {
+        [one] if known(one) => ("linux", one, ""),
+        [one] if matches!(one, "linux" | "windows" | "darwin" | "freebsd") => (one, "", ""),
+        [one] => {
+            let text = format!("{one:?}: unknown operating system or architecture: invalid argument");
+            return Err(invalid(text));
+        }
+        [architecture, variant] if known(architecture) => ("linux", architecture, variant),
+        [os, architecture] => (os, architecture, ""),
+        [os, architecture, variant] => (os, architecture, variant),
+        _ => return Err(invalid(format!("{text:?}: cannot parse platform specifier: invalid argument"))),
+    };
+    if os != "linux" {
+        return Err(invalid("operating system is not supported"));
+    }
+    let (name, variant) = normal(architecture, variant);
+    // Of arm64 there is one variant, and nobody need name it.
+    Ok((name.clone(), if name == "arm64" && variant == "v8" { String::new() } else { variant }))
+}
+
 /// Names and machines' own words for one architecture, with the variant they imply.
 fn normal(architecture: &str, variant: &str) -> (String, String) {
     let (architecture, implied) = match architecture {
@@ -89,6 +125,20 @@ mod tests {
     fn read(text: &str) -> Result<Option<Platform>, PortError> {
         let encoded: String = text.bytes().map(|b| format!("%{b:02x}")).collect();
         asked(&Query::parse(Some(&format!("platform={encoded}"))))
+    }
+
+    #[test]
+    fn platforms_of_command_lines_are_understood_or_refused() {
+        let read = |text: &str| machine(text).map(|(a, v)| format!("{a}:{v}")).map_err(|e| e.text);
+        for (text, shown) in
+            [("linux/arm64/v8", "arm64:"), ("linux", ":"), ("arm/v6", "arm:v6"), ("Linux/x86_64", "amd64:")]
+        {
+            assert_eq!(read(text).unwrap(), shown, "{text}");
+        }
+        assert_eq!(read("windows/amd64").unwrap_err(), "operating system is not supported");
+        for wrong in ["foobar", "", "linux//", "a/b/c/d"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,0 +1,114 @@
+//! Images on a disk without room.
+
+use gantry_tests::{Builder, Daemon, Output, Place, Registry, eventually, image};
+use std::path::Path;
+
+/// A data root of so many megabytes, taken away with the value.
+struct Small<'a>(&'a Place);
+
+impl<'a> Small<'a> {
+    fn mount(place: &'a Place, megabytes: u32) -> Self {
+        let data = place.path("data");
+        std::fs::create_dir(&data).expect("make the data root");
+        let size = format!("size={megabytes}m");
+        place.run("mount", ["-t", "tmpfs", "-o", &size, "small", data.to_str().expect("a plain path")]).ok();
+        Self(place)
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let data = self.0.path("data");
+        let _left = self.0.run("umount", ["-l", data.to_str().unwrap_or_default()]);
+    }
+}
+
+fn used(data: &Path) -> u64 {
+    let disk = nix::sys::statvfs::statvfs(data).expect("measure the disk");
+    (disk.blocks() - disk.blocks_free()) * disk.fragment_size()
+}
+
+/// A tar with a root file system and so many megabytes more.
+fn large(megabytes: usize) -> Vec<u8> {
+    let mut root = image::root_tar();
+    root.truncate(root.len() - 1024);
+    let content: Vec<u8> = (0..megabytes << 20).map(|i| (i % 253) as u8).collect();
+    root.extend(image::layer_tar(&[image::File { path: "large", content: &content, mode: 0o644 }]));
+    root
+}
+
+#[track_caller]
+fn no_room(output: &Output) {
+    let words = ["no space left on device", "than is allowed"];
+    let told = format!("{}{}", output.stdout, output.stderr).to_lowercase();
+    assert!(output.code != 0 && words.iter().any(|w| told.contains(w)), "{output}");
+}
+
+#[test]
+fn a_full_disk_is_told_leaves_nothing_behind_and_lets_images_go() {
+    let place = Place::new();
+    let small = Small::mount(&place, 24);
+    let gantry = Builder::at(&place).start();
+    let data = gantry.data();
+    gantry
+        .docker(["run", "--name", "maker", "busybox", "dd", "if=/dev/zero", "of=/four", "bs=1M", "count=4"])
+        .ok();
+    let before = used(&data);
+    let large_tar = gantry.write("large.tar", large(18));
+    let large_tar = large_tar.to_str().expect("a plain path");
+    no_room(&gantry.docker(["import", large_tar, "large:1"]));
+    assert_eq!(used(&data), before, "the failed import left something");
+
+    // Now hardly anything is left.
+    let filler = data.join("filler");
+    let free = (24 << 20) - before - (1 << 20);
+    std::fs::write(&filler, vec![1; usize::try_from(free).expect("it fits")]).expect("fill the disk");
+    let full = used(&data);
+    let archive = image::docker_archive();
+    let archive = archive.to_str().expect("a plain path");
+    no_room(&gantry.docker(["load", "-q", "-i", archive]));
+    no_room(&gantry.docker(["commit", "maker", "committed:1"]));
+    assert_eq!(used(&data), full, "something failed left something: {:?}", listed(&gantry));
+
+    // To the last byte, and still images can go.
+    let last = data.join("last");
+    let mut rest = 1 << 20;
+    while rest > 1024 {
+        let more = std::fs::OpenOptions::new().append(true).create(true).open(&last).expect("open a file");
+        use std::io::Write;
+        if (&more).write_all(&vec![1; rest]).is_err() {
+            rest /= 2;
+        }
+    }
+    gantry.docker(["rm", "maker"]).ok();
+    gantry.docker(["rmi", "busybox"]).ok();
+    std::fs::remove_file(&filler).expect("make room");
+    std::fs::remove_file(&last).expect("make room");
+    gantry.docker(["load", "-q", "-i", archive]).ok();
+    gantry.docker(["image", "prune", "-af"]).ok();
+    gantry.docker(["import", image::import_tar().to_str().expect("a plain path"), "busybox"]).ok();
+    gantry.docker(["run", "--rm", "busybox", "true"]).ok();
+    drop((gantry, small));
+}
+
+#[test]
+fn a_pull_without_room_says_so_leaves_nothing_and_works_when_there_is_room() {
+    let place = Place::new();
+    let registry = Registry::start(&place);
+    let small = Small::mount(&place, 3);
+    let gantry = Builder::at(&place).without_image().start();
+    let data = gantry.data();
+    let before = used(&data);
+    no_room(&gantry.docker(["pull", "-q", "127.0.0.1:5000/layered:1"]));
+    eventually("all of it is gone", || (used(&data) == before).then_some(()));
+    let wider = ["-o", "remount,size=30m", data.to_str().expect("a plain path")];
+    place.run("mount", wider).ok();
+    gantry.docker(["pull", "-q", "127.0.0.1:5000/layered:1"]).ok();
+    gantry.docker(["run", "--rm", "127.0.0.1:5000/layered:1"]).ok();
+    drop((registry, gantry, small));
+}
+
+/// For the case that it fails.
+fn listed(gantry: &Daemon) -> String {
+    gantry.place().sh(&format!("find {} -type f -size +8k | head -40", gantry.data().display())).stdout
+}
