@@ -1,14 +1,17 @@
 # demo: everything from a fresh machine to a container whose log line arrives in syslog. test: everything and all tests.
-# lint: formatting, clippy, licences and sources. bench: gantry beside dockerd. vm: cgroup v2, in a virtual machine.
+# fuzz: hostile input, FUZZ_SECONDS for each target. lint: formatting, clippy, licences and sources. bench: gantry beside dockerd. vm: cgroup v2, in a virtual machine.
 # install: what `make release` built, and systemd's units, under DESTDIR and PREFIX.
 SHIM_TARGET := x86_64-unknown-linux-gnu
 DENY_VERSION := 0.20.2
+FUZZ_VERSION := 0.13.2
+FUZZ_SECONDS := 60
+FUZZ_TARGETS := archive dockerfile layer patterns reference
 FLUENT_VERSION := 1.0.10
 PREFIX := /usr/local
 BUILT := target/release
-.PHONY: setup shim fault build demo test lint bench vm release install
+.PHONY: setup shim fault build demo test fuzz lint bench vm release install
 setup:
-	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd stress:stress mkfs.xfs:xfsprogs docker-compose:docker-compose curl:curl perl:perl umoci:umoci bsdtar:libarchive-tools; do \
+	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry htpasswd:apache2-utils rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd stress:stress mkfs.xfs:xfsprogs docker-compose:docker-compose curl:curl perl:perl umoci:umoci bsdtar:libarchive-tools; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	ls /usr/lib/*/rsyslog/lmnsd_gtls.so > /dev/null 2>&1 || missing="$$missing rsyslog-gnutls"; \
 	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; fi
@@ -33,6 +36,12 @@ test: setup fault
 	$(MAKE) shim
 	cargo test --locked -p gantry-tests -- --test-threads=6
 	tests/demo.sh target/debug
+# What it finds new goes to tests/fuzz/found; what breaks something, to tests/fuzz/artifacts: mend it, and commit the input to the corpus.
+fuzz: setup
+	command -v cargo-fuzz >/dev/null || cargo install --locked --version $(FUZZ_VERSION) cargo-fuzz
+	@for t in $(FUZZ_TARGETS); do mkdir -p tests/fuzz/found/$$t; \
+	  cargo fuzz run --fuzz-dir tests/fuzz -s none $$t tests/fuzz/found/$$t tests/fuzz/corpus/$$t -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 || exit 1; done
 lint:
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -26,6 +26,7 @@ mod recorder;
 mod registry;
 mod syslog;
 pub mod two_tier;
+mod web;
 
 pub use api::Answer;
 pub use daemon::{Builder, Daemon};
@@ -40,6 +41,7 @@ pub use pty::Pty;
 pub use recorder::{Asked, Recorder};
 pub use registry::Registry;
 pub use syslog::Rsyslog;
+pub use web::{TokenServer, Web, WebAnswer, WebRequest, base64};
 
 use std::path::{Path, PathBuf};
 

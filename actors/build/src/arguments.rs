@@ -27,12 +27,34 @@ pub struct Arguments {
     meta: Declared,
     own: Declared,
     seen: BTreeSet<String>,
+    /// `TARGETPLATFORM` and such: `FROM` knows them, a stage once it declares them.
+    automatic: BTreeMap<String, String>,
 }
 
 impl Arguments {
     /// Nothing is declared yet.
     pub fn new(given: &Declared) -> Self {
         Self { given: given.clone(), ..Self::default() }
+    }
+
+    /// With what is built for (`os/arch[/variant]`; parts left out, or all of it, are this machine's) and built on.
+    #[must_use]
+    pub fn on(mut self, target: &str) -> Self {
+        let host = ["linux", architecture(), ""];
+        let asked: Vec<&str> = target.split('/').filter(|p| !p.is_empty()).collect();
+        let target = match asked.as_slice() {
+            [] | ["linux"] => host,
+            [architecture] => ["linux", architecture, ""],
+            [os, architecture, rest @ ..] => [os, architecture, rest.first().copied().unwrap_or("")],
+        };
+        for (prefix, parts) in [("TARGET", target), ("BUILD", host)] {
+            let whole = parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("/");
+            self.automatic.insert(format!("{prefix}PLATFORM"), whole);
+            for (name, part) in ["OS", "ARCH", "VARIANT"].into_iter().zip(parts) {
+                self.automatic.insert(format!("{prefix}{name}"), part.to_owned());
+            }
+        }
+        self
     }
 
     /// Declares one before the first stage.
@@ -63,7 +85,9 @@ impl Arguments {
         }
         among.get(key).cloned().flatten().or_else(|| {
             // A declaration without a default takes that of before the first stage.
-            if among.contains_key(key) { self.meta.get(key).cloned().flatten() } else { None }
+            let before = || self.meta.get(key).cloned().flatten();
+            let declared = among.contains_key(key);
+            declared.then(|| before().or_else(|| self.automatic.get(key).cloned())).flatten()
         })
     }
 
@@ -74,12 +98,21 @@ impl Arguments {
 
     /// `key=value` for `FROM`.
     pub fn of_from(&self) -> Vec<String> {
-        lines(self.all(&self.meta))
+        self.with_automatic(&self.meta)
     }
 
     /// `key=value` for the instructions before the first stage.
     pub fn of_meta(&self) -> Vec<String> {
-        lines(self.all(&self.own))
+        self.with_automatic(&self.own)
+    }
+
+    fn with_automatic(&self, among: &Declared) -> Vec<String> {
+        let given = |(key, value): (&String, &String)| {
+            (key.clone(), self.given.get(key).cloned().flatten().unwrap_or_else(|| value.clone()))
+        };
+        let mut all: BTreeMap<String, String> = self.automatic.iter().map(given).collect();
+        all.extend(self.all(among));
+        lines(all)
     }
 
     /// `key=value` for a stage's instruction; the image's own variables hide them.
@@ -109,6 +142,15 @@ impl Arguments {
     pub fn unused(&self) -> Vec<&str> {
         let unused = |key: &&str| !self.seen.contains(*key) && !BUILT_IN.contains(key);
         self.given.keys().map(String::as_str).filter(unused).collect()
+    }
+}
+
+/// This machine's, in Go's words.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
 
@@ -159,6 +201,20 @@ mod tests {
         arguments.declare(&argument("http_proxy", None));
         assert_eq!(arguments.before(&seen, &["sh".to_owned()])[0], "|2");
         assert!(arguments.unused().is_empty());
+    }
+
+    #[test]
+    fn platforms_are_known_to_from_and_to_stages_that_declare_them() {
+        let arguments = Arguments::new(&given(&[("BUILDARCH", Some("mine"))])).on("linux/arm/v7");
+        let seen = arguments.of_from();
+        for line in ["TARGETPLATFORM=linux/arm/v7", "TARGETVARIANT=v7", "BUILDOS=linux", "BUILDARCH=mine"] {
+            assert!(seen.contains(&line.to_owned()), "{line} {seen:?}");
+        }
+        let mut stage = arguments.stage();
+        assert!(stage.beside(&[]).is_empty());
+        stage.declare(&argument("TARGETARCH", None));
+        stage.declare(&argument("TARGETOS", Some("default")));
+        assert_eq!(stage.beside(&[]), ["TARGETARCH=arm", "TARGETOS=default"]);
     }
 
     #[test]

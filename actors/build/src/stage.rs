@@ -113,14 +113,14 @@ impl Stage {
             return Ok(words);
         }
         let line = words.first().cloned().unwrap_or_default();
-        Ok([shell(&self.config), vec![with_documents(line, run)]].concat())
+        Ok([shell(&self.config), vec![with_documents(line, run)?]].concat())
     }
 }
 
 /// A shell line with its here-documents behind it; one that consists of them is what they hold.
-fn with_documents(line: String, run: &Run) -> String {
+fn with_documents(line: String, run: &Run) -> Result<String, PortError> {
     if run.heredocs.is_empty() {
-        return line;
+        return Ok(line);
     }
     let bare = |text: &str| {
         text.trim().trim_start_matches("<<").trim_start_matches('-').trim_matches(['"', '\''])
@@ -129,7 +129,11 @@ fn with_documents(line: String, run: &Run) -> String {
     if let [only] = run.heredocs.as_slice()
         && bare(&line)
     {
-        return only.content.clone();
+        if only.content.starts_with("#!") {
+            return Err(needs_buildkit("heredoc with an interpreter of its own"));
+        }
+        let cut = |line| if only.chomp { str::trim_start_matches(line, '\t') } else { line };
+        return Ok(only.content.split_inclusive('\n').map(cut).collect());
     }
     let mut out = line;
     for document in &run.heredocs {
@@ -137,7 +141,7 @@ fn with_documents(line: String, run: &Run) -> String {
         out.push_str(&document.content);
         out.push_str(&document.name);
     }
-    out
+    Ok(out)
 }
 
 /// What the classic builder lacks, as it says so.
@@ -228,6 +232,14 @@ mod tests {
         };
         let line = |text: &str| Stage::default().command_line(&run(text)).unwrap().pop().unwrap();
         assert_eq!(line("<<EOF"), "echo x\n");
+        let documents = |content: &str, chomp| Run {
+            heredocs: vec![Heredoc { name: "EOF".into(), content: content.into(), chomp }],
+            ..run("<<-EOF")
+        };
+        let chomped = Stage::default().command_line(&documents("\ta\n\t\tb\n", true)).unwrap();
+        assert_eq!(chomped.last().unwrap(), "a\nb\n");
+        // The shell would read a script of another interpreter.
+        assert!(Stage::default().command_line(&documents("#!/bin/x\n", false)).is_err());
         assert_eq!(line("cat <<EOF"), "cat <<EOF\necho x\nEOF");
     }
 }

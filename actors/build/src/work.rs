@@ -128,7 +128,7 @@ impl Work {
             + file.stages.len()
             + file.stages.iter().map(|s| s.instructions.len()).sum::<usize>();
         let mut number = 0;
-        let mut arguments = Arguments::new(&self.options.arguments);
+        let mut arguments = Arguments::new(&self.options.arguments).on(&self.options.platform);
         for (text, declared) in &file.meta {
             self.announce(&mut number, total, text).await;
             let seen = Variables::new(arguments.of_meta());

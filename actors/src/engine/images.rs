@@ -6,7 +6,8 @@ use crate::image::{Join, PullRequest, PullerFor};
 use contract::PortError;
 use contract::id::ImageId;
 use contract::image::{
-    Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, ProgressSink, Removal, Removed,
+    Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, Progress, ProgressSink, Removal,
+    Removed,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,6 +44,39 @@ impl Engine {
         let (whole, bare) = crate::image::familiar(name);
         self.image_event("pull", &whole, &bare, self.labels(id.as_str()).await);
         Ok(id)
+    }
+
+    /// Pulls one after the other what are tags of one repository, and tells of them together in the end.
+    pub async fn pull_all(
+        &self,
+        repository: &str,
+        names: Vec<String>,
+        platform: Option<String>,
+        auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<(), PortError> {
+        let mut fresh = false;
+        for name in names {
+            let (sender, mut lines) = tokio::sync::mpsc::channel::<Progress>(256);
+            let relay = async {
+                while let Some(line) = lines.recv().await {
+                    // What each would say of itself alone is said once, of all.
+                    if line.id.is_empty() && line.status.starts_with("Status: ") {
+                        fresh |= line.status.starts_with("Status: Downloaded newer image");
+                    } else {
+                        // Whoever asked may have left.
+                        let _left = progress.send(line).await;
+                    }
+                }
+            };
+            let (pulled, ()) =
+                futures::join!(self.pull(&name, platform.clone(), auth.clone(), sender), relay);
+            pulled?;
+        }
+        let news = if fresh { "Downloaded newer image for" } else { "Image is up to date for" };
+        let line = Progress { status: format!("Status: {news} {repository}"), ..Progress::default() };
+        let _left = progress.send(line).await;
+        Ok(())
     }
 
     /// Loads an archive.

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a short ask may take.
-const ASK: Duration = Duration::from_secs(10);
+pub(crate) const ASK: Duration = Duration::from_secs(10);
 
 /// Containers adopted at once when the daemon starts.
 const ADOPTING: usize = 32;

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 pub struct Pulls {
     ports: Ports,
     registry: Registry,
-    links: Arc<Mutex<HashMap<String, Link<Puller>>>>,
+    links: Arc<Mutex<HashMap<PullRequest, Link<Puller>>>>,
 }
 
 impl Pulls {
@@ -38,8 +38,9 @@ impl ImagesActor {
 
 impl Member for ImagesActor {}
 
-/// What is to be pulled.
-#[derive(Clone)]
+/// What is to be pulled. Other credentials may see another image, and what they are worth is for the registry to say:
+/// only the same request is shared.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PullRequest {
     /// Reference.
     pub name: String,
@@ -60,20 +61,23 @@ impl Answer<PullerFor> for ImagesActor {
     fn answer(&mut self, PullerFor(request): PullerFor, _: &mut Ctx<Self>) -> Link<Puller> {
         let mut links = lock(&self.0.links);
         links.retain(|_, link| !matches!(link.state(), State::Stopped | State::GaveUp));
-        // Other credentials may see another image: they never share.
-        let user = request.auth.as_ref().map(|a| a.username.clone()).unwrap_or_default();
-        let key = format!("{} {} {user}", request.name, request.platform.as_deref().unwrap_or_default());
-        if let Some(link) = links.get(&key) {
+        if let Some(link) = links.get(&request) {
             return link.clone();
         }
-        let ports = self.0.ports.clone();
-        let spec = ChildSpec::new(format!("pull:{key}").trim_end(), "pull", move |me| Puller {
-            ports: ports.clone(),
-            request: request.clone(),
-            me,
-            watchers: Vec::new(),
-            askers: Vec::new(),
-            work: None,
+        let user = request.auth.as_ref().map(|a| a.username.as_str()).unwrap_or_default();
+        let platform = request.platform.as_deref().unwrap_or_default();
+        let name = format!("pull:{} {platform} {user}", request.name);
+        let (ports, key) = (self.0.ports.clone(), request.clone());
+        let spec = ChildSpec::new(name.trim_end(), "pull", move |me: Link<Puller>| {
+            expire(me.clone());
+            Puller {
+                ports: ports.clone(),
+                request: request.clone(),
+                me,
+                watchers: Vec::new(),
+                askers: Vec::new(),
+                work: None,
+            }
         });
         let mut spec = spec.under("images").temporary();
         // The finder's fault is not the pull's.
@@ -142,6 +146,30 @@ impl Puller {
     /// As in Docker, a pull that nobody waits for any more ends.
     fn end_if_deserted(&self, ctx: &mut Ctx<Self>) {
         if !self.askers.is_empty() && self.askers.iter().all(Reply::is_closed) {
+            crate::supervise::ActorContext::stop(ctx);
+        }
+    }
+}
+
+/// Ends a puller that nobody has joined in time: whoever asked for it has left before.
+fn expire(puller: Link<Puller>) {
+    tokio::spawn(async move {
+        tokio::time::sleep(crate::engine::ASK * 2).await;
+        if let Err(error) = puller.push(Expired).await {
+            tracing::debug!(%error, "a puller had ended before its time");
+        }
+    });
+}
+
+struct Expired;
+
+impl Message for Expired {
+    type Result = ();
+}
+
+impl Answer<Expired> for Puller {
+    fn answer(&mut self, Expired: Expired, ctx: &mut Ctx<Self>) {
+        if self.work.is_none() {
             crate::supervise::ActorContext::stop(ctx);
         }
     }

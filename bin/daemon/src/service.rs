@@ -73,6 +73,7 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
         builds,
         specifier,
         host,
+        registries: registry,
         live: Arc::clone(&live),
         data_root: config.daemon.data_root.clone(),
         id: id.clone(),

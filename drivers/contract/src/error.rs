@@ -18,8 +18,10 @@ pub enum Kind {
     Exhausted,
     /// Try again: the other side is down or restarting.
     Unavailable,
-    /// Credentials missing or refused.
+    /// Not allowed.
     Denied,
+    /// Credentials missing or refused.
+    Unauthorized,
     /// A defect or an unexpected system failure.
     Bug,
 }

@@ -7,6 +7,8 @@ mod directives;
 mod error;
 mod expand;
 mod file;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod instruction;
 mod lines;
 mod ports;

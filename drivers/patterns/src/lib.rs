@@ -1,6 +1,8 @@
 //! Patterns of paths as builds know them: `.dockerignore` files (as `moby/patternmatcher` reads them) and the sources of
 //! `COPY` and `ADD` (as Go's `filepath.Match` does). Text in, answers out; nothing here touches a file.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod glob;
 mod ignore;
 mod path;

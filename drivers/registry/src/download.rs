@@ -1,7 +1,6 @@
 //! Files behind URLs that users name, for builds.
 
 use crate::client::RegistryClient;
-use crate::endpoint::Trust;
 use crate::fault::Fault;
 use crate::session::bounded;
 use async_trait::async_trait;
@@ -21,8 +20,7 @@ impl Downloads for RegistryClient {
         let transport =
             |e: reqwest::Error| PortError::new(Kind::Unavailable, Fault::transport(url, &e).to_string());
         // A redirection may lead from http to https.
-        let http =
-            self.client(Trust::Authorities).map_err(|e| PortError::new(Kind::Unavailable, e.to_string()))?;
+        let http = self.plain().await.map_err(|e| PortError::new(Kind::Unavailable, e.to_string()))?;
         let response = http.get(url).send().await.map_err(transport)?;
         let status = response.status();
         if status.as_u16() >= 400 {

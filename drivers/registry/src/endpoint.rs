@@ -1,18 +1,33 @@
 //! Which addresses a registry's host may be asked at: `https` alone, or `http` too where nobody is in between.
 
+use crate::client::RegistryClient;
 use std::net::IpAddr;
 
 /// An address to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `https://host:port`, without a path.
+    /// `https://host:port`, for a mirror with its path; no slash at the end.
     pub base: String,
     /// Whose certificate is taken.
     pub trust: Trust,
+    /// Whether it stands in for another registry, whose credentials are none of its business.
+    pub mirror: bool,
+}
+
+impl Endpoint {
+    /// `host[:port]`.
+    pub fn host(&self) -> &str {
+        host_of(&self.base)
+    }
+}
+
+/// `host[:port]` of a URL, which stays empty for what is none.
+pub fn host_of(url: &str) -> &str {
+    url.split('/').nth(2).unwrap_or_default()
 }
 
 /// Which certificates are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// Those the system's authorities vouch for.
     Authorities,
@@ -23,7 +38,7 @@ pub enum Trust {
 const HUB: &str = "https://registry-1.docker.io";
 
 /// The name and port of `host[:port]`; IPv6 addresses stand in brackets.
-pub fn split(host: &str) -> (&str, Option<&str>) {
+fn split(host: &str) -> (&str, Option<&str>) {
     match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
@@ -52,28 +67,54 @@ fn within(range: &str, address: IpAddr) -> bool {
 
 /// Whether the host may be spoken to without TLS: it is listed, or every rule's address is one of its own. Loopback
 /// always may (127.0.0.0/8 and ::1), as with Docker.
-pub fn is_insecure(host: &str, addresses: &[IpAddr], listed: &[String]) -> bool {
+fn is_insecure(host: &str, addresses: &[IpAddr], listed: &[String]) -> bool {
     let near = |address: &IpAddr| address.is_loopback() || listed.iter().any(|l| within(l, *address));
     listed.iter().any(|l| l == host) || literal(split(host).0).iter().chain(addresses).any(near)
 }
 
-/// Addresses to ask, in order.
-pub fn endpoints(host: &str, addresses: &[IpAddr], insecure: &[String], mirrors: &[String]) -> Vec<Endpoint> {
-    let secure = |base: String| Endpoint { base, trust: Trust::Authorities };
-    if host == "docker.io" {
-        let mirrors = mirrors.iter().map(|m| secure(m.trim_end_matches('/').to_owned()));
-        return mirrors.chain([secure(HUB.to_owned())]).collect();
+/// Whether mirrors of Docker Hub are asked as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mirrors {
+    /// Before Docker Hub itself.
+    First,
+    /// Never: they only give.
+    Never,
+}
+
+impl RegistryClient {
+    /// The addresses of a registry, in the order in which they are asked.
+    pub(crate) async fn endpoints(&self, host: &str, mirrors: Mirrors) -> Vec<Endpoint> {
+        let config = self.config();
+        let mut out = Vec::new();
+        if host != "docker.io" && host != "index.docker.io" {
+            let insecure = is_insecure(host, &addresses(host).await, &config.insecure);
+            return of(host, insecure);
+        }
+        if mirrors == Mirrors::First {
+            for mirror in &config.mirrors {
+                let base = mirror.trim_end_matches('/').to_owned();
+                let host = host_of(&base);
+                let insecure = is_insecure(host, &addresses(host).await, &config.insecure);
+                let trust = if insecure { Trust::Anyone } else { Trust::Authorities };
+                out.push(Endpoint { base, trust, mirror: true });
+            }
+        }
+        out.push(Endpoint { base: HUB.to_owned(), trust: Trust::Authorities, mirror: false });
+        out
     }
-    if is_insecure(host, addresses, insecure) {
-        return ["https", "http"]
-            .map(|scheme| Endpoint { base: format!("{scheme}://{host}"), trust: Trust::Anyone })
-            .into();
+}
+
+/// The addresses of a registry that is not Docker Hub: without TLS only where that is allowed, and only last.
+fn of(host: &str, insecure: bool) -> Vec<Endpoint> {
+    let at = |scheme, trust| Endpoint { base: format!("{scheme}://{host}"), trust, mirror: false };
+    if insecure {
+        return vec![at("https", Trust::Anyone), at("http", Trust::Anyone)];
     }
-    vec![secure(format!("https://{host}"))]
+    vec![at("https", Trust::Authorities)]
 }
 
 /// The addresses of a host, none if it has none: asking it tells the reason.
-pub async fn addresses(host: &str) -> Vec<IpAddr> {
+async fn addresses(host: &str) -> Vec<IpAddr> {
     let (name, _) = split(host);
     match tokio::net::lookup_host((name.trim_start_matches('[').trim_end_matches(']'), 443)).await {
         Ok(found) => found.map(|a| a.ip()).collect(),
@@ -106,7 +147,23 @@ mod tests {
             assert!(!is_insecure(host, &[], &listed), "{host}");
         }
         assert!(is_insecure("localhost:5000", &["127.0.0.1".parse().unwrap()], &[]));
-        assert_eq!(endpoints("example:1", &[], &[], &[]).len(), 1);
-        assert_eq!(endpoints("docker.io", &[], &[], &["http://m/".into()])[0].base, "http://m");
+        assert_eq!(of("example:1", false).len(), 1);
+        let bases = |endpoints: Vec<Endpoint>| endpoints.into_iter().map(|e| e.base).collect::<Vec<_>>();
+        assert_eq!(bases(of("example:1", true)), ["https://example:1", "http://example:1"]);
+    }
+
+    #[tokio::test]
+    async fn mirrors_come_before_docker_hub_and_are_no_ones_login() {
+        let mirrors = vec!["http://127.0.0.1:1/a/".into(), "https://mirror.invalid/".into()];
+        let client = RegistryClient::new(crate::RegistryConfig { mirrors, ..Default::default() }).unwrap();
+        let found = client.endpoints("docker.io", Mirrors::First).await;
+        let shown: Vec<_> = found.iter().map(|e| (e.base.as_str(), e.host(), e.trust, e.mirror)).collect();
+        let wanted = [
+            ("http://127.0.0.1:1/a", "127.0.0.1:1", Trust::Anyone, true),
+            ("https://mirror.invalid", "mirror.invalid", Trust::Authorities, true),
+            ("https://registry-1.docker.io", "registry-1.docker.io", Trust::Authorities, false),
+        ];
+        assert_eq!(shown, wanted);
+        assert_eq!(client.endpoints("docker.io", Mirrors::Never).await.len(), 1);
     }
 }

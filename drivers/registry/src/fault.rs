@@ -1,5 +1,6 @@
 //! What can go wrong in a pull, in the words of Docker's client library (which are Go's).
 
+use crate::handshake;
 use contract::{Kind, PortError};
 use reqwest::{Method, StatusCode};
 use std::error::Error as _;
@@ -31,6 +32,16 @@ pub enum Fault {
     /// Content is not what its digest says; a fresh download may be.
     #[error("filesystem layer verification failed for digest {0}")]
     Blob(String),
+    /// What a request was to be shown with could not be had.
+    #[error("{verb} \"{url}\": {cause}")]
+    Unauthorized {
+        /// The method, as Go writes it.
+        verb: String,
+        /// What was asked for.
+        url: String,
+        /// Why not.
+        cause: Box<Fault>,
+    },
     /// The registry refuses what we have to show.
     #[error("{0}")]
     Denied(String),
@@ -48,6 +59,12 @@ pub enum Fault {
     Port(#[from] PortError),
 }
 
+/// `Get`.
+fn verb(method: &Method) -> String {
+    let (first, rest) = method.as_str().split_at(1);
+    format!("{first}{}", rest.to_lowercase())
+}
+
 /// `MANIFEST_UNKNOWN` as Go's client says it: `manifest unknown`.
 fn spoken(code: &str) -> String {
     code.to_lowercase().replace('_', " ")
@@ -61,9 +78,53 @@ impl Fault {
 
     /// The same of any request.
     pub fn unsent(method: &Method, url: &str, error: &reqwest::Error) -> Self {
-        let (first, rest) = method.as_str().split_at(1);
-        let verb = format!("{first}{}", rest.to_lowercase());
-        Self::Transport { verb, url: url.to_owned(), cause: cause(url, error) }
+        Self::Transport { verb: verb(method), url: url.to_owned(), cause: cause(url, error) }
+    }
+
+    /// The same, for want of something to show: a request that was not sent.
+    pub fn before(self, method: &Method, url: &str) -> Self {
+        // Docker asks for a tag by HEAD first, and that is where it fails.
+        let by_tag =
+            method == Method::GET && url.contains("/manifests/") && !url.contains("/manifests/sha256:");
+        let verb = if by_tag { "Head".into() } else { verb(method) };
+        Self::Unauthorized { verb, url: url.to_owned(), cause: Box::new(self) }
+    }
+
+    /// What a challenge says of itself (RFC 6750, 3.1).
+    pub fn challenged(error: &str, description: Option<&str>) -> Option<Self> {
+        let (code, usual) = match error {
+            "invalid_token" => ("UNAUTHORIZED", "authentication required"),
+            "insufficient_scope" => ("DENIED", "requested access to the resource is denied"),
+            _ => return None,
+        };
+        let message = description.filter(|d| !d.is_empty()).unwrap_or(usual).chars().take(500).collect();
+        Some(Self::Named { code: code.into(), message })
+    }
+
+    /// A refusal in plain text.
+    pub fn told(status: StatusCode, body: &[u8]) -> Self {
+        let message: String = String::from_utf8_lossy(body).trim().chars().take(500).collect();
+        let code = match status {
+            StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
+            StatusCode::FORBIDDEN => "DENIED",
+            StatusCode::TOO_MANY_REQUESTS => "TOOMANYREQUESTS",
+            status if status.is_client_error() => "UNKNOWN",
+            _ => return Self::answer(status, body),
+        };
+        if message.is_empty() {
+            Self::answer(status, &[])
+        } else {
+            Self::Named { code: code.into(), message }
+        }
+    }
+
+    /// Whether whoever asked is not who they say.
+    pub fn unknown_user(&self) -> bool {
+        match self {
+            Self::Unauthorized { cause, .. } => cause.unknown_user(),
+            Self::Named { code, .. } => code == "UNAUTHORIZED",
+            _ => false,
+        }
     }
 
     /// The registry broke off early.
@@ -118,13 +179,14 @@ impl Fault {
         match self {
             Self::Transport { .. } => true,
             Self::Status(status) => status.is_server_error(),
+            Self::Unauthorized { cause, .. } => cause.passing(),
             _ => false,
         }
     }
 
-    /// Whether another of the host's addresses may do better.
-    pub fn elsewhere(&self) -> bool {
-        matches!(self, Self::Transport { .. } | Self::Status(_))
+    /// Whether the failure is this machine's: no other registry does better.
+    pub fn ours(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Port(_))
     }
 
     /// For the port, with the image's name where Docker says it.
@@ -156,6 +218,17 @@ impl Fault {
     }
 }
 
+/// The failure of TLS in an I/O error, which may be in another one.
+fn wrapped(mut io: &std::io::Error) -> Option<&rustls::Error> {
+    loop {
+        let inner = io.get_ref()?;
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        io = inner.downcast_ref::<std::io::Error>()?;
+    }
+}
+
 /// Go's words for the commonest reasons, ours for the others.
 fn cause(url: &str, error: &reqwest::Error) -> String {
     let host = url.split('/').nth(2).unwrap_or_default();
@@ -165,6 +238,10 @@ fn cause(url: &str, error: &reqwest::Error) -> String {
         last = reason.to_string();
         chain.push(last.clone());
         if let Some(io) = reason.downcast_ref::<std::io::Error>() {
+            // What an I/O error wraps is not among its sources.
+            if let Some(tls) = wrapped(io) {
+                return handshake::words(tls, host);
+            }
             match io.kind() {
                 std::io::ErrorKind::ConnectionRefused => {
                     return format!("dial tcp {host}: connect: connection refused");
@@ -178,6 +255,9 @@ fn cause(url: &str, error: &reqwest::Error) -> String {
                 std::io::ErrorKind::ConnectionReset => return "read: connection reset by peer".into(),
                 _ => {}
             }
+        }
+        if let Some(tls) = reason.downcast_ref::<rustls::Error>() {
+            return handshake::words(tls, host);
         }
         at = reason.source();
     }

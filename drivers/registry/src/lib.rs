@@ -2,17 +2,23 @@
 
 mod auth;
 mod blob;
+mod certificates;
 mod client;
 mod download;
 mod endpoint;
 mod fault;
 mod follow;
+mod handshake;
 mod landing;
 mod layers;
+mod login;
 mod manifest;
 mod platform;
 mod progress;
 mod pull;
+mod search;
 mod session;
+mod tags;
+mod tls;
 
 pub use client::{Proxies, RegistryClient, RegistryConfig};

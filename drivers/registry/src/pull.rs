@@ -1,11 +1,11 @@
 //! A pull: which of a registry's addresses has the image, its configuration, its layers.
 
 use crate::blob::{self, Tries};
-use crate::client::{RegistryClient, RegistryConfig};
-use crate::endpoint;
+use crate::client::RegistryClient;
+use crate::endpoint::Mirrors;
 use crate::fault::Fault;
 use crate::layers::Pull;
-use crate::manifest::{self, Resolved};
+use crate::manifest;
 use crate::platform::Platform;
 use crate::progress::Lines;
 use crate::session::{Access, Session};
@@ -14,54 +14,48 @@ use contract::PortError;
 use contract::image::{Credentials, LayerSink, ProgressSink, Pulled, Puller, RemoteName};
 use std::sync::Arc;
 
+/// What is to be pulled, and where it goes.
+struct Order<'a> {
+    name: &'a RemoteName,
+    platform: Platform,
+    auth: Option<Credentials>,
+    sink: Arc<dyn LayerSink>,
+    lines: Lines,
+}
+
 impl RegistryClient {
-    /// The first address of the registry that answers, and what the name stands for there.
-    async fn resolve(
-        &self,
-        name: &RemoteName,
-        wanted: &str,
-        platform: &Platform,
-        auth: Option<Credentials>,
-    ) -> Result<(Session, Resolved), Fault> {
-        let addresses =
-            if name.host == "docker.io" { Vec::new() } else { endpoint::addresses(&name.host).await };
-        let config = self.config();
-        let RegistryConfig { insecure, mirrors, .. } = &*config;
-        let endpoints = endpoint::endpoints(&name.host, &addresses, insecure, mirrors);
-        let mut last = Fault::Content(format!("no endpoint of {}", name.host));
-        for (index, endpoint) in endpoints.iter().enumerate() {
-            let http = self.client(endpoint.trust)?;
-            // Docker Hub's password is none of a mirror's business.
-            let mirror = name.host == "docker.io" && index + 1 < endpoints.len();
-            let auth = auth.clone().filter(|_| !mirror);
-            let session = Session::new(http, endpoint.base.clone(), name, Access::Pull, auth);
-            let found = match session.ping().await {
-                Ok(()) => manifest::resolve(&session, wanted, platform).await,
-                Err(fault) => Err(fault),
-            };
-            match found {
-                Ok(resolved) => return Ok((session, resolved)),
-                Err(fault) if mirror || fault.elsewhere() => last = fault,
-                Err(fault) => return Err(fault),
+    /// From the first of the registry's addresses that has it. A mirror that fails is passed over; one without TLS is
+    /// asked only where nobody speaks TLS.
+    async fn bring(&self, order: &Order<'_>) -> Result<Pulled, Fault> {
+        let mut last = Fault::Content(format!("no endpoints found for {}", order.name.familiar));
+        for endpoint in self.endpoints(&order.name.host, Mirrors::First).await {
+            let auth = order.auth.clone().filter(|_| !endpoint.mirror);
+            let http = self.http(&endpoint).await?;
+            let session = Session::new(http, endpoint.base.clone(), order.name, Access::Pull, auth);
+            if let Err(fault) = session.ping().await {
+                last = fault;
+                continue;
+            }
+            match self.bring_from(&session, order).await {
+                Err(fault) if endpoint.mirror && !fault.ours() => last = fault,
+                outcome => return outcome,
             }
         }
         Err(last)
     }
 
-    async fn bring(
-        &self,
-        name: &RemoteName,
-        platform: Option<String>,
-        auth: Option<Credentials>,
-        sink: Arc<dyn LayerSink>,
-        progress: ProgressSink,
-    ) -> Result<Pulled, Fault> {
-        let wanted = name.digest.clone().unwrap_or_else(|| name.tag.clone());
-        let platform = Platform::new(platform.as_deref());
-        let (session, image) = self.resolve(name, &wanted, &platform, auth).await?;
-        let lines = Lines::new(progress);
-        lines.state(&wanted, format!("Pulling from {}", name.repository)).await;
-        let config = blob::fetch_small(&session, &image.config).await?;
+    async fn bring_from(&self, session: &Session, order: &Order<'_>) -> Result<Pulled, Fault> {
+        let Order { name, platform, sink, lines, .. } = order;
+        let wanted = name.digest.as_ref().unwrap_or(&name.tag);
+        let image = manifest::resolve(session, wanted, platform).await?;
+        // As Docker, which shows the whole name of what it pulls by digest.
+        let about = match &name.digest {
+            Some(digest) if name.host == "docker.io" => format!("docker.io/{}@{digest}", name.repository),
+            Some(digest) => format!("{}/{}@{digest}", name.host, name.repository),
+            None => name.tag.clone(),
+        };
+        lines.state(&about, format!("Pulling from {}", name.repository)).await;
+        let config = blob::fetch_small(session, &image.config).await?;
         let ids = manifest::diff_ids(&config)?;
         if ids.len() != image.layers.len() {
             // Docker's text.
@@ -72,7 +66,8 @@ impl RegistryClient {
         }
         let own = self.config();
         let tries = Tries { most: own.attempts, pause: own.pause };
-        let pull = Pull { session: &session, traffic: &self.traffic, sink, lines, tries };
+        let (sink, lines) = (Arc::clone(sink), lines.clone());
+        let pull = Pull { session, traffic: &self.traffic, sink, lines, tries };
         pull.layers(&image.layers, &ids).await?;
         Ok(Pulled { config, digest: image.digest })
     }
@@ -92,6 +87,8 @@ impl Puller for RegistryClient {
             Some(digest) => format!("{}@{digest}", name.familiar),
             None => format!("{}:{}", name.familiar, name.tag),
         };
-        self.bring(name, platform, auth, sink, progress).await.map_err(|f| f.about(&name.familiar, &shown))
+        let (platform, lines) = (Platform::new(platform.as_deref()), Lines::new(progress));
+        let order = Order { name, platform, auth, sink, lines };
+        self.bring(&order).await.map_err(|f| f.about(&name.familiar, &shown))
     }
 }

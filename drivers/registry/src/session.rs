@@ -1,15 +1,14 @@
 //! Requests to one repository at one address of a registry: challenges answered, and calls to slow down heeded.
 
-use crate::auth::Challenge;
+use crate::auth::{Authorizer, Lasting, Whom, challenges};
 use crate::fault::Fault;
 use bytes::{Bytes, BytesMut};
 use contract::image::{Credentials, RemoteName};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RANGE, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE,
+    RETRY_AFTER,
 };
 use reqwest::{Client, Method, Response, StatusCode, Url};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Largest error body read, bytes.
@@ -82,21 +81,13 @@ impl Request {
     }
 }
 
-/// A conversation with a registry about one repository.
+/// A conversation with a registry about one repository, or about none.
 pub struct Session {
     http: Client,
     base: String,
     repository: String,
-    access: Access,
-    credentials: Option<Credentials>,
-    known: Mutex<Known>,
-}
-
-/// What was learned of a registry's wishes.
-#[derive(Default, Clone)]
-struct Known {
-    challenge: Option<Challenge>,
-    authorization: Option<String>,
+    scopes: Vec<String>,
+    authorizer: Authorizer,
 }
 
 /// The whole body, unless it is larger than that.
@@ -115,9 +106,16 @@ pub async fn bounded(mut response: Response, limit: usize) -> Result<Bytes, Faul
 /// What an answer that is no success says.
 pub async fn refusal(response: Response) -> Fault {
     let status = response.status();
-    match bounded(response, ERROR_LIMIT).await {
-        Ok(body) => Fault::answer(status, &body),
-        Err(_) => Fault::answer(status, &[]),
+    let asked = challenges(response.headers());
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let plain = kind.starts_with("text/plain");
+    let body = bounded(response, ERROR_LIMIT).await.unwrap_or_default();
+    let bearer = asked.iter().filter(|c| c.scheme == "bearer");
+    let reasons = bearer.filter_map(|c| Fault::challenged(c.field("error")?, c.field("error_description")));
+    match reasons.into_iter().next().filter(|_| status.is_client_error()) {
+        Some(fault) => fault,
+        None if plain => Fault::told(status, &body),
+        None => Fault::answer(status, &body),
     }
 }
 
@@ -131,17 +129,34 @@ impl Session {
         credentials: Option<Credentials>,
     ) -> Self {
         let repository = name.repository.clone();
-        Self { http, base, repository, access, credentials, known: Mutex::default() }
+        let scopes = vec![access.scope(&repository)];
+        let authorizer = Authorizer::new(Whom { credentials, lasting: Lasting::Unwanted });
+        Self { http, base, repository, scopes, authorizer }
+    }
+
+    /// About no repository: these scopes, which may be none, are what tokens are asked for.
+    pub fn with_registry(http: Client, base: String, scopes: Vec<String>, whom: Whom) -> Self {
+        Self { http, base, repository: String::new(), scopes, authorizer: Authorizer::new(whom) }
     }
 
     /// Whether a registry answers at this address at all, and what it wants to see.
     pub async fn ping(&self) -> Result<(), Fault> {
-        let request = Request::new(Method::GET, format!("{}/v2/", self.base));
+        let request = Request::new(Method::GET, self.root());
         let response = self.once(&request, Content::Bytes(Bytes::new()), None).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).challenge = challenge(&response);
+            self.authorizer.learn(challenges(response.headers()));
         }
         Ok(())
+    }
+
+    /// The address of the protocol itself.
+    pub fn root(&self) -> String {
+        format!("{}/v2/", self.base)
+    }
+
+    /// The identity token that a token server gave.
+    pub fn identity(&self) -> Option<String> {
+        self.authorizer.identity()
     }
 
     /// The address of a path in this repository.
@@ -182,15 +197,20 @@ impl Session {
             if let Some(again) = again {
                 request.content = again;
             }
-            let authorization = self.authorization(&request).await?;
-            let response = self.once(&request, content, authorization).await?;
-            let status = response.status();
-            if status == StatusCode::UNAUTHORIZED && !answered && self.is_home(&request.url) {
+            let shown = self.header(&request).await?;
+            let response = self.once(&request, content, shown.clone()).await?;
+            if response.status() == StatusCode::UNAUTHORIZED && !answered && self.is_home(&request.url) {
                 answered = true;
-                let Some(challenge) = challenge(&response) else { return Ok(response) };
-                let authorization = self.answer(&challenge, &request).await?;
-                *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Known { challenge: Some(challenge), authorization: Some(authorization) };
+                if !self.authorizer.learn(challenges(response.headers())) {
+                    return Ok(response);
+                }
+                if let Some(shown) = &shown {
+                    self.authorizer.refused(shown);
+                }
+                // The same again would be refused again.
+                if self.header(&request).await? == shown {
+                    return Ok(response);
+                }
                 if replayable {
                     continue;
                 }
@@ -205,26 +225,17 @@ impl Session {
         }
     }
 
-    /// What a request shows at its first try.
-    async fn authorization(&self, request: &Request) -> Result<Option<String>, Fault> {
+    /// What a request shows.
+    async fn header(&self, request: &Request) -> Result<Option<String>, Fault> {
         if !self.is_home(&request.url) {
             // Another host's business is not to know what this one is shown.
             return Ok(None);
         }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (known.challenge, &request.from) {
-            // A token for this repository alone does not open the other.
-            (Some(challenge), Some(_)) if challenge.is_bearer() => {
-                self.answer(&challenge, request).await.map(Some)
-            }
-            _ => Ok(known.authorization),
-        }
-    }
-
-    async fn answer(&self, challenge: &Challenge, request: &Request) -> Result<String, Fault> {
-        let mut scopes = vec![self.access.scope(&self.repository)];
+        let mut scopes = self.scopes.clone();
+        // A token for this repository alone does not open the other.
         scopes.extend(request.from.iter().map(|r| Access::Pull.scope(r)));
-        challenge.answer(&self.http, &request.url, &scopes, self.credentials.as_ref()).await
+        let header = self.authorizer.header(&self.http, &scopes).await;
+        header.map_err(|fault| fault.before(&request.method, &request.url))
     }
 
     /// Whether an address is the registry's own.
@@ -254,11 +265,6 @@ impl Session {
         }
         out.send().await.map_err(|e| Fault::unsent(&request.method, &request.url, &e))
     }
-}
-
-fn challenge(response: &Response) -> Option<Challenge> {
-    let challenges = response.headers().get_all(WWW_AUTHENTICATE);
-    challenges.iter().filter_map(|c| c.to_str().ok()).next().map(Challenge::read)
 }
 
 /// How long a registry that is asked too much wants to be left alone, if that can be waited for (RFC 6585, RFC 9110).

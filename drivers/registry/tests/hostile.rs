@@ -416,7 +416,7 @@ async fn challenges_are_answered_with_what_the_client_gave() {
     let url = format!("http://{}/v2/r/manifests/t", server.host);
     assert_eq!(
         attempt(&server, None).await.unwrap_err(),
-        format!("Get \"{url}\": no basic auth credentials")
+        format!("Head \"{url}\": no basic auth credentials")
     );
 
     let server = Server::of(&image).await;
@@ -444,5 +444,5 @@ async fn challenges_are_answered_with_what_the_client_gave() {
             body: vec![],
         },
     );
-    assert!(attempt(&server, None).await.unwrap_err().contains("wrong token server"));
+    assert!(attempt(&server, None).await.unwrap_err().contains("invalid token auth challenge realm"));
 }

@@ -8,6 +8,8 @@ mod core;
 mod decompress;
 mod erase;
 mod file;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod import;
 mod index;
 mod inside;

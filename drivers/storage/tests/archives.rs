@@ -5,7 +5,7 @@ mod common;
 
 use common::{Tar, archive, config, digest, gzip, place, zstd};
 use contract::Kind;
-use contract::image::{Force, Images};
+use contract::image::{Force, Images, ImportSpec};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -110,7 +110,14 @@ async fn an_import_is_an_image_of_one_layer_with_what_was_asked() {
     let layer = Tar::default().file("a", "1").end();
     let path = place.write("layer", &gzip(&layer));
     let changes = vec!["CMD [\"a\"]".to_owned(), "ENV A=1".to_owned()];
-    let id = place.store.import(path.clone(), Some("i:1".into()), "said".into(), changes).await.unwrap();
+    let id = place
+        .store
+        .import(
+            path.clone(),
+            ImportSpec { name: Some("i:1".into()), message: "said".into(), changes, ..ImportSpec::default() },
+        )
+        .await
+        .unwrap();
     let image = place.store.find("i:1").await.unwrap();
     assert_eq!(
         (image.id.as_str(), image.layers.as_slice(), image.size),
@@ -120,7 +127,10 @@ async fn an_import_is_an_image_of_one_layer_with_what_was_asked() {
     assert_eq!(image.config["history"][0]["comment"], "said");
     assert!(image.tagged_ns > 0 && image.created_ns > 0);
     let import = |name: &str, change: &str| {
-        place.store.import(path.clone(), Some(name.into()), String::new(), vec![change.to_owned()])
+        place.store.import(
+            path.clone(),
+            ImportSpec { name: Some(name.into()), changes: vec![change.to_owned()], ..ImportSpec::default() },
+        )
     };
     assert_eq!(import("j:1", "RUN x").await.unwrap_err().kind, Kind::Invalid);
     let digested = format!("j@{}", digest(b""));

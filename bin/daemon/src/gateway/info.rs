@@ -6,6 +6,7 @@ use crate::host::{self, Host};
 use axum::extract::State;
 use config::{Config, Encryption, Host as Address, Seccomp, mask};
 use serde_json::{Map, Value, json as object};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub async fn info(State(gateway): State<Shared>) -> Answer {
@@ -121,24 +122,64 @@ fn api(config: &Config) -> Vec<String> {
 /// Docker Hub, and the registries that are named as insecure; loopback always is.
 fn registries(config: &Config) -> Value {
     let own = &config.registries;
-    let (ranges, names): (Vec<&String>, Vec<&String>) = own.insecure.iter().partition(|r| is_range(r));
-    let ranges: Vec<&str> =
-        ["::1/128", "127.0.0.0/8"].into_iter().chain(ranges.into_iter().map(String::as_str)).collect();
-    let mut indexes = Map::new();
-    let hub = object!({ "Name": "docker.io", "Mirrors": own.mirrors, "Secure": true, "Official": true });
-    indexes.insert("docker.io".to_owned(), hub);
-    for name in names {
-        let index = object!({ "Name": name, "Mirrors": [], "Secure": false, "Official": false });
-        indexes.insert(name.clone(), index);
+    let named = own.insecure.iter().map(String::as_str).chain(["::1/128", "127.0.0.0/8"]);
+    let mut ranges: Vec<String> = Vec::new();
+    let mut indexes: BTreeMap<&str, Value> = BTreeMap::new();
+    for registry in named {
+        match range(registry) {
+            Some(range) if ranges.contains(&range) => {}
+            Some(range) => ranges.push(range),
+            None => {
+                let index = object!({ "Name": registry, "Mirrors": [], "Secure": false, "Official": false });
+                indexes.insert(registry, index);
+            }
+        }
     }
+    let mut mirrors: Vec<&String> = Vec::new();
+    for mirror in &own.mirrors {
+        if !mirrors.contains(&mirror) {
+            mirrors.push(mirror);
+        }
+    }
+    let hub = object!({ "Name": "docker.io", "Mirrors": mirrors, "Secure": true, "Official": true });
+    indexes.insert("docker.io", hub);
     object!({
         "AllowNondistributableArtifactsCIDRs": null, "AllowNondistributableArtifactsHostnames": null,
-        "InsecureRegistryCIDRs": ranges, "IndexConfigs": indexes, "Mirrors": own.mirrors,
+        "InsecureRegistryCIDRs": ranges, "IndexConfigs": indexes, "Mirrors": mirrors,
     })
 }
 
-fn is_range(registry: &str) -> bool {
-    registry
-        .split_once('/')
-        .is_some_and(|(net, length)| net.parse::<IpAddr>().is_ok() && length.parse::<u8>().is_ok())
+/// A range of addresses, without the bits that do not count.
+fn range(registry: &str) -> Option<String> {
+    let (net, length) = registry.split_once('/')?;
+    let length: u32 = length.parse().ok()?;
+    let net = match net.parse::<IpAddr>().ok()? {
+        IpAddr::V4(net) if length <= 32 => {
+            IpAddr::V4((net.to_bits() & u32::MAX.checked_shl(32 - length).unwrap_or(0)).into())
+        }
+        IpAddr::V6(net) if length <= 128 => {
+            IpAddr::V6((net.to_bits() & u128::MAX.checked_shl(128 - length).unwrap_or(0)).into())
+        }
+        _ => return None,
+    };
+    Some(format!("{net}/{length}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::range;
+
+    #[test]
+    fn ranges_are_shown_without_the_bits_that_do_not_count() {
+        for (given, shown) in [
+            ("10.1.2.3/8", Some("10.0.0.0/8")),
+            ("::1/128", Some("::1/128")),
+            ("fd00::5/8", Some("fd00::/8")),
+            ("1.2.3.4/0", Some("0.0.0.0/0")),
+            ("1.2.3.4/33", None),
+            ("r.example:5000", None),
+        ] {
+            assert_eq!(range(given).as_deref(), shown, "{given}");
+        }
+    }
 }

@@ -33,6 +33,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, head, post, put};
+use contract::image::Registries;
 use contract::network::BridgeSpec;
 use serde::Serialize;
 use status::Failure;
@@ -48,6 +49,8 @@ pub struct Gateway {
     pub builds: ::build::Builds,
     /// The machine.
     pub host: Arc<Host>,
+    /// Registries, asked for other things than images.
+    pub registries: Arc<dyn Registries>,
     /// Specifications of containers.
     pub specifier: specify::Specifier,
     /// The configuration of now.
@@ -116,6 +119,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/json", get(images::list))
         .route("/images/create", post(images::create))
         .route("/images/load", post(images::load))
+        .route("/images/search", get(images::search))
         .route("/images/prune", post(images::prune))
         .route("/images/{*rest}", any(images::named))
         .route("/networks", get(networks::list))

@@ -29,6 +29,18 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// A registry that is away or refuses is the daemon's failure to Docker's clients, not a daemon that is away.
+    pub fn of_registry(self) -> Self {
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN => {
+                Self { status: StatusCode::INTERNAL_SERVER_ERROR, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
 impl From<PortError> for Failure {
     fn from(error: PortError) -> Self {
         let status = match error.kind {
@@ -38,6 +50,7 @@ impl From<PortError> for Failure {
             Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Denied => StatusCode::FORBIDDEN,
+            Kind::Unauthorized => StatusCode::UNAUTHORIZED,
             Kind::Exhausted | Kind::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, text: error.chain() }

@@ -1,16 +1,16 @@
 //! Ping, version, info, events, and gantry's own view of its actors.
 
 use super::query::Query;
-use super::status::Answer;
-#[cfg(not(feature = "fault"))]
-use super::status::Failure;
+use super::status::{Answer, Failure};
 use super::{Shared, json};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 #[cfg(not(feature = "fault"))]
 use axum::http::StatusCode;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
+use contract::image::Credentials;
+use contract::{Kind, PortError};
 use serde_json::json as object;
 use wire::version::{API, MIN_API};
 
@@ -49,9 +49,17 @@ pub async fn version(State(gateway): State<Shared>) -> Answer {
     Ok(json(&out))
 }
 
-/// Registry credentials cannot be checked yet.
-pub async fn auth() -> Answer {
-    Err(super::create::unsupported("POST /auth").into())
+/// `POST /auth`: `docker login`.
+pub async fn auth(State(gateway): State<Shared>, body: Bytes) -> Answer {
+    let credentials: Credentials = serde_json::from_slice(&body)
+        .map_err(|e| PortError::new(Kind::Invalid, format!("invalid JSON: {e}")))?;
+    let identity = gateway.registries.login(credentials).await;
+    let identity = identity.map_err(|e| Failure::from(e).of_registry())?;
+    let mut out = object!({ "Status": "Login Succeeded" });
+    if let (Some(identity), Some(map)) = (identity, out.as_object_mut()) {
+        map.insert("IdentityToken".into(), identity.into());
+    }
+    Ok(json(&out))
 }
 
 pub async fn actors(State(gateway): State<Shared>) -> Answer {

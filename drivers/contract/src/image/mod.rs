@@ -10,10 +10,12 @@ use tokio::sync::mpsc;
 
 mod pull;
 mod push;
+mod registries;
 mod step;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
 pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, Pusher};
+pub use registries::{FoundImage, Registries};
 pub use step::{StepLayer, StepSpec, Steps};
 
 /// A progress line as Docker's CLI reads it.
@@ -98,7 +100,7 @@ pub struct CommitSpec {
 }
 
 /// Credentials from `X-Registry-Auth`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Credentials {
     /// User.
@@ -109,6 +111,8 @@ pub struct Credentials {
     pub serveraddress: String,
     /// Identity token.
     pub identitytoken: String,
+    /// A token to be shown to the registry as it is.
+    pub registrytoken: String,
 }
 
 /// What an untag or delete did, as `DELETE /images` answers.

@@ -215,6 +215,15 @@ fn say(progress: &ProgressSink, status: String) {
     let _left = progress.blocking_send(Progress { status, ..Progress::default() });
 }
 
+/// Finds every image of an archive and reads its configuration.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn look(path: &Path, tmp: &Path, limits: Limits) -> Result<(), PortError> {
+    for found in Archive::open(path, tmp, limits)?.images()? {
+        crate::config::diff_ids(&found.config)?;
+    }
+    Ok(())
+}
+
 /// Stores every image of an archive; answers their names, or ids where there are none. What is said on the way are
 /// layers' progress and, without an id, Docker's lines.
 pub(crate) fn load(core: &Arc<Core>, path: &Path, progress: &ProgressSink) -> Result<Vec<String>, PortError> {

@@ -2,16 +2,19 @@
 
 mod archive;
 mod list;
+mod mismatch;
 mod pattern;
 mod platform;
 mod prune;
 mod pull;
+mod search;
 mod show;
 mod spool;
 
 pub use archive::load;
 pub use list::{list, shared};
 pub use prune::prune;
+pub use search::search;
 pub use show::summary;
 
 use super::query::Query;
