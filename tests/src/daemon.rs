@@ -264,6 +264,8 @@ impl Daemon {
         command.env("DOCKER_HOST", host(&self.place)).env("GANTRY_HOST", host(&self.place));
         command.env("DOCKER_CONFIG", self.place.path("docker")).env("TERM", "xterm");
         command.env_remove("DOCKER_CONTEXT").env_remove("DOCKER_API_VERSION");
+        // The builder that gantry has.
+        command.env("DOCKER_BUILDKIT", "0");
         command
     }
 

@@ -67,7 +67,7 @@ impl Work {
         self.feed.text(format!("Successfully built {}\n", crate::stage::short(image.as_str()))).await;
         for tag in self.options.tags.clone() {
             self.ports.engine.tag(&image, &tag).await?;
-            self.feed.line(format!("Successfully tagged {tag}")).await;
+            self.feed.text(format!("Successfully tagged {tag}\n")).await;
         }
         Ok(image)
     }

@@ -68,7 +68,7 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let builds = Builds::launch(build::Ports { engine: engine.clone(), contexts, specifications }, &tree);
     let name = host.name.clone();
     let router = gateway::router(Gateway {
-        downloads: registry,
+        downloads: Arc::clone(&registry) as _,
         engine: engine.clone(),
         builds,
         specifier,

@@ -18,7 +18,7 @@ impl Work {
     async fn cached(&mut self, stage: &mut Stage, carried: &Config) -> Result<bool, PortError> {
         let step = Step { parent: stage.image.as_ref(), carried, config: &stage.config };
         let Some(image) = self.prober.probe(&step).await? else { return Ok(false) };
-        self.feed.line(" ---> Using cache").await;
+        self.feed.text(" ---> Using cache\n").await;
         stage.image = Some(image);
         Ok(true)
     }
