@@ -4,6 +4,7 @@ use super::super::hijack::tokio_stream;
 use super::super::query::Query;
 use super::super::status::{Answer, Failure};
 use super::super::{Shared, create::unsupported, streamed_bytes};
+use super::spool::Spool;
 use super::{channel, joined, line, platform, progress_value, stream_response, streamed};
 use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
@@ -30,23 +31,19 @@ async fn temporary(data_root: &Path) -> Result<(tokio::fs::File, tempfile::TempP
 
 /// The request's body in such a file.
 async fn spooled(data_root: &Path, request: Request) -> Result<tempfile::TempPath, Failure> {
-    let (mut file, path) = temporary(data_root).await?;
+    let (file, path) = temporary(data_root).await?;
     let mut body = request.into_body().into_data_stream();
-    let mut written = Ok(());
+    let (mut spool, mut written) = (Spool::new(file.into_std().await), Ok(()));
     while let Some(piece) = body.next().await {
         let piece =
             piece.map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("receive the archive: {e}")))?;
         // A client hears of the error only once it has sent everything: the rest goes nowhere.
         if written.is_ok() {
-            written = file.write_all(&piece).await;
-            if written.is_err() {
-                // Others need the room meanwhile. The error to tell is the first.
-                let _kept = file.set_len(0).await;
-            }
+            written = spool.add(piece).await;
         }
     }
     written.map_err(failed)?;
-    file.flush().await.map_err(failed)?;
+    spool.finish().await.map_err(failed)?;
     Ok(path)
 }
 

@@ -10,6 +10,7 @@ mod pull;
 mod push;
 mod search;
 mod show;
+mod spool;
 
 pub use archive::{load, save};
 pub use list::{list, shared};
