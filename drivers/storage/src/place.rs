@@ -108,7 +108,7 @@ impl Place {
 
     /// Sets the folders' times, last because placing members inside changes them; answers the bytes of all files.
     pub(crate) fn finish(self) -> io::Result<u64> {
-        for (path, time) in self.folders.iter().rev() {
+        for (path, time) in &self.folders {
             match existing_folder(self.root.as_fd(), path) {
                 Ok(folder) => rfs::futimens(folder, &times(*time))?,
                 // A later member took its place.

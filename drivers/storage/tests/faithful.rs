@@ -150,6 +150,20 @@ async fn a_layer_is_unpacked_as_gnu_tar_does() {
     assert!(census(&tree, Times::All)["bin/ping"].contains("security.capability=0100000200200a00000a"));
 }
 
+#[tokio::test]
+async fn a_folder_listed_twice_has_the_last_members_time() {
+    let place = place();
+    let layer = Tar::default()
+        .pax(&[("mtime", b"1000.5")])
+        .folder("a")
+        .file("a/f", "1")
+        .pax(&[("mtime", b"2000.25")])
+        .folder("a")
+        .end();
+    let folder = std::fs::metadata(place.import(&layer).await.unwrap().join("a")).unwrap();
+    assert_eq!((folder.mtime(), folder.mtime_nsec()), (2000, 250_000_000));
+}
+
 /// The image's layers mounted as a container would see them.
 async fn seen(data: &Path, store: Arc<Store>, image: &str) -> BTreeMap<String, String> {
     let roots = OverlayRoots::new(data, store);
