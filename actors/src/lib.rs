@@ -33,7 +33,7 @@ mod tests;
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
 pub use container::update::Changes;
-pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest, NetworkDefaults};
+pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest, NetworkDefaults, PushNews};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
 pub use network::plan::{Pool, Wanted};

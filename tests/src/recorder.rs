@@ -61,7 +61,10 @@ impl Recorder {
         command.args(arguments).current_dir(&self.folder);
         let host = format!("unix://{}", self.path("s").display());
         command.env("DOCKER_HOST", &host).env("GANTRY_HOST", &host).env("GANTRY_PARITY", "from here");
-        command.env("DOCKER_CONFIG", self.path("config")).env_remove("DOCKER_CONTEXT");
+        command
+            .env("DOCKER_CONFIG", self.path("config"))
+            .env_remove("DOCKER_CONTEXT")
+            .env("DOCKER_BUILDKIT", "0");
         let output = run(command);
         (std::mem::take(&mut *self.asked.lock().unwrap()), output)
     }

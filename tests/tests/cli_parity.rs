@@ -97,6 +97,9 @@ fn every_flag_of_create_reaches_the_daemon_as_dockers() {
 fn every_other_command_asks_as_dockers() {
     let recorder = Recorder::start("others");
     std::fs::write(recorder.path("env"), "FROM_FILE=1\n").unwrap();
+    std::fs::create_dir(recorder.path("folder")).unwrap();
+    std::fs::write(recorder.path("folder/Dockerfile"), "FROM x\n").unwrap();
+    std::fs::write(recorder.path("folder/Other"), "FROM y\n").unwrap();
     let lines = [
         "ps",
         "ps -a -f status=exited -f status=created -f label=a=b -s",
@@ -150,6 +153,18 @@ fn every_other_command_asks_as_dockers() {
         "image rm --no-prune busybox",
         "tag busybox repo:x",
         "history busybox",
+        "pull -a registry.local:5000/x",
+        "pull busybox:1",
+        "pull --platform linux/arm64 busybox",
+        "push registry.local:5000/x:1",
+        "push -a registry.local:5000/x",
+        "push -q busybox",
+        "save -o %FOLDER%/saved busybox registry.local:5000/x:1",
+        "build folder",
+        "build -q -t a:1 -t b --build-arg X=1 --build-arg GANTRY_PARITY --build-arg NO_SUCH_VARIABLE --label l=2 --label m folder",
+        "build --target t --no-cache --pull --force-rm --rm=false -m 64m --memory-swap -1 -c 5 --cpu-period 9 --cpu-quota 8 --cpuset-cpus 0 --cpuset-mems 0 --shm-size 1m --cgroup-parent /x folder",
+        "build --ulimit nofile=5 --ulimit core=0:1 --add-host h:1.2.3.4 --add-host i=host-gateway --network none --platform linux/amd64 --cache-from q --security-opt label=disable folder",
+        "build -f folder/Other folder",
         "system df",
         "exec -d web true",
         "exec -d -e A=1 --env-file env -u app -w /x --privileged web sh -c 'a b'",
@@ -257,6 +272,10 @@ fn mistakes_are_refused_in_dockers_words() {
         "network create --gateway 10.0.0.1 x",
         "network create --subnet 10.0.0.0/8 --gateway 11.0.0.1 x",
         "volume create --name a b",
+        "push -a h:5000/x:1",
+        "pull -a h:5000/x:1",
+        "login --password-stdin h:5000",
+        "login -u u -p p --password-stdin h:5000",
     ];
     none(lines.iter().filter_map(|line| refusal_difference(&recorder, line)).collect());
 }

@@ -9,12 +9,14 @@ mod images;
 mod links;
 mod logs;
 mod networks;
+mod push;
 mod stats;
 mod steps;
 mod volumes;
 
 pub use commit::CommitRequest;
 pub use logs::{AttachRequest, LogsRequest};
+pub use push::PushNews;
 pub use steps::Stillness;
 pub use volumes::Choice;
 

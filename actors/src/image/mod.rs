@@ -1,5 +1,7 @@
 //! Pulls: one actor per reference, shared by everybody who asks for it while it runs.
 
+pub mod push;
+
 use crate::shared::{Ports, lock};
 use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, Registry, Reply, State, spawn};
 use contract::PortError;
@@ -11,22 +13,23 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// The pulls under way; outlives the actor that finds them, so that one rebuilt begins none a second time.
+/// The pulls and pushes under way; outlives the actor that finds them, so that one rebuilt begins none a second time.
 #[derive(Clone)]
 pub struct Pulls {
     ports: Ports,
     registry: Registry,
     links: Arc<Mutex<HashMap<PullRequest, Link<Puller>>>>,
+    pushes: Arc<Mutex<HashMap<push::PushRequest, Link<push::Pusher>>>>,
 }
 
 impl Pulls {
     /// None is under way.
     pub fn new(ports: Ports, registry: Registry) -> Self {
-        Self { ports, registry, links: Arc::default() }
+        Self { ports, registry, links: Arc::default(), pushes: Arc::default() }
     }
 }
 
-/// Finds or makes the puller of a reference.
+/// Finds or makes the puller or pusher of a reference.
 pub struct ImagesActor(Pulls);
 
 impl ImagesActor {
@@ -219,6 +222,11 @@ impl Answer<Finished> for Puller {
 /// The puller ended between being found and being joined.
 pub fn gone(name: &str) -> PortError {
     PortError::new(Kind::Unavailable, format!("the pull of {name} was interrupted: try again"))
+}
+
+/// Whether a name has a tag.
+pub fn has_tag(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|last| last.contains(':'))
 }
 
 /// A name as Docker's events show it: whole (`busybox:latest`), and without tag or digest.

@@ -192,6 +192,22 @@ impl Client {
         self.send(request.body(body).map_err(ClientError::Request)?).await
     }
 
+    /// The same with headers of its own.
+    pub async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Payload,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let mut request =
+            Request::builder().method(method).uri(Self::versioned(path)).header("Host", "gantry");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        self.send(request.body(body).map_err(ClientError::Request)?).await
+    }
+
     /// Sends JSON and reads JSON.
     pub async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
         let payload = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();

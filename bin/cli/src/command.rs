@@ -46,12 +46,14 @@ macro_rules! group {
 }
 
 pub mod actors;
+pub mod builder;
 pub mod completion;
 pub mod container;
 pub mod image;
 pub mod inspect;
 pub mod network;
 pub mod prune;
+pub mod registry;
 pub mod system;
 pub mod version;
 pub mod volume;
@@ -113,8 +115,20 @@ commands! {
         Commit(container::commit::Commit),
         /// Export a container's filesystem as a tar archive
         Export(container::export::Export),
+        /// Build an image from a Dockerfile
+        Build(Box<image::build::Build>),
         /// Download an image from a registry
         Pull(image::pull::Pull),
+        /// Upload an image to a registry
+        Push(image::push::Push),
+        /// Search Docker Hub for images
+        Search(registry::search::Search),
+        /// Authenticate to a registry
+        Login(registry::login::Login),
+        /// Log out from a registry
+        Logout(registry::logout::Logout),
+        /// Save one or more images to a tar archive (streamed to STDOUT by default)
+        Save(image::save::Save),
         /// Load an image from a tar archive or STDIN
         Load(image::load::Load),
         /// Import the contents from a tarball to create a filesystem image
@@ -135,6 +149,8 @@ commands! {
         Version(version::Version),
         /// Show the daemon's actors as a tree
         Actors(actors::Actors),
+        /// Manage builds
+        Builder(builder::Builder),
         /// Manage containers
         Container(container::Container),
         /// Manage images

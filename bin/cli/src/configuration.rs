@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use crate::credentials::Credentials;
 
 /// What this client uses of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -20,6 +23,15 @@ pub struct Configuration {
     pub volumes_format: Option<String>,
     /// `--format` of `stats`.
     pub stats_format: Option<String>,
+    /// Credentials by registry.
+    pub auths: BTreeMap<String, Credentials>,
+    /// The program that keeps credentials in place of the file.
+    pub creds_store: Option<String>,
+    /// Such programs for single registries.
+    pub cred_helpers: BTreeMap<String, String>,
+    /// Where the file is.
+    #[serde(skip)]
+    pub folder: PathBuf,
 }
 
 /// The folder: the flag's, `$DOCKER_CONFIG`, or `~/.docker`.
@@ -34,13 +46,13 @@ impl Configuration {
     /// Reads `config.json` in `folder`. A missing file is an empty one; the text tells why a broken one was left aside.
     pub fn read(folder: &Path) -> (Self, Option<String>) {
         let path = folder.join("config.json");
-        let Ok(text) = std::fs::read_to_string(&path) else { return (Self::default(), None) };
-        match serde_json::from_str(&text) {
-            Ok(found) => (found, None),
-            Err(error) => (
-                Self::default(),
-                Some(format!("WARNING: Error loading config file: {}: {error}", path.display())),
-            ),
+        let empty = Self { folder: folder.to_owned(), ..Self::default() };
+        let Ok(text) = std::fs::read_to_string(&path) else { return (empty, None) };
+        match serde_json::from_str::<Self>(&text) {
+            Ok(found) => (Self { folder: folder.to_owned(), ..found }, None),
+            Err(error) => {
+                (empty, Some(format!("WARNING: Error loading config file: {}: {error}", path.display())))
+            }
         }
     }
 }
@@ -65,7 +77,8 @@ mod tests {
     #[test]
     fn a_broken_file_is_told_and_left_aside() {
         let folder = std::env::temp_dir().join(format!("gantry-config-{}", std::process::id()));
-        assert_eq!(Configuration::read(&folder), (Configuration::default(), None));
+        let empty = Configuration { folder: folder.clone(), ..Default::default() };
+        assert_eq!(Configuration::read(&folder), (empty, None));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("config.json"), r#"{"psFormat": "{{.ID}}", "auths": {}}"#).unwrap();
         assert_eq!(Configuration::read(&folder).0.ps_format.as_deref(), Some("{{.ID}}"));

@@ -16,7 +16,8 @@ Examples:
 'gantry COMMAND --help' explains a command.";
 
 /// What most people need on most days.
-const COMMON: &[&str] = &["run", "exec", "ps", "logs", "stop", "rm", "pull", "images", "info", "version"];
+const COMMON: &[&str] =
+    &["run", "exec", "ps", "logs", "stop", "rm", "build", "pull", "images", "info", "version"];
 
 /// Where to read on.
 const SEE_ALSO: &[(&str, &str)] = &[
@@ -45,8 +46,14 @@ const SEE_ALSO: &[(&str, &str)] = &[
     ("commit", "diff, export, history"),
     ("export", "import, commit, cp"),
     ("import", "export, load"),
-    ("load", "import, pull"),
-    ("pull", "images, load"),
+    ("load", "import, pull, save"),
+    ("pull", "images, load, push, login"),
+    ("push", "login, tag, pull"),
+    ("build", "images, history, builder prune, run"),
+    ("save", "load, export, push"),
+    ("login", "logout, pull, push"),
+    ("logout", "login"),
+    ("search", "pull, login"),
     ("images", "history, rmi, image prune"),
     ("rmi", "images, image prune"),
     ("tag", "images"),

@@ -5,6 +5,7 @@ mod client;
 mod command;
 mod completion;
 mod configuration;
+mod credentials;
 mod download;
 mod error;
 mod guide;

@@ -21,6 +21,7 @@ pub fn registries(config: &Config) -> RegistryConfig {
         insecure: own.insecure.clone(),
         mirrors: own.mirrors.clone(),
         downloads: own.downloads,
+        uploads: own.uploads,
         attempts: own.attempts,
         proxies: Proxies {
             http: own.proxies.http.clone(),
@@ -56,7 +57,8 @@ pub fn networks(config: &Config) -> NetworkDefaults {
 pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports> {
     let config = &*live.get();
     let root = &config.daemon.data_root;
-    let store = Store::open(root, Some(registry)).map_err(|e| anyhow::anyhow!(e.chain()))?;
+    let store =
+        Store::open(root, Some(registry.clone())).map_err(|e| anyhow::anyhow!(e.chain()))?.pushing(registry);
     let store = Arc::new(store);
     if config.daemon.storage_size.is_some() && !storage::sizes_supported(root) {
         let found = crate::host::file_system(root);

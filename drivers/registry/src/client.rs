@@ -3,10 +3,13 @@
 use crate::certificates::{FOLDERS, Own};
 use crate::endpoint::{Endpoint, Trust};
 use crate::fault::Fault;
+use crate::inspect;
 use crate::layers::Traffic;
+use crate::push::Slots;
+use crate::session::Access;
 use crate::tls;
 use async_trait::async_trait;
-use contract::image::{Credentials, FoundImage, Registries, RemoteName};
+use contract::image::{Credentials, FoundImage, Inspected, Registries, RemoteName};
 use contract::{Kind, PortError};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,6 +25,8 @@ pub struct RegistryConfig {
     pub mirrors: Vec<String>,
     /// Layers fetched at once, over all pulls.
     pub downloads: usize,
+    /// Layers sent at once, over all pushes.
+    pub uploads: usize,
     /// Tries a download gets without getting further.
     pub attempts: u32,
     /// Unit of waiting before a broken download is tried again.
@@ -50,6 +55,7 @@ impl Default for RegistryConfig {
             mirrors: Vec::new(),
             // Docker's defaults.
             downloads: 3,
+            uploads: 5,
             attempts: 5,
             pause: Duration::from_secs(1),
             proxies: Proxies::default(),
@@ -62,8 +68,9 @@ impl Default for RegistryConfig {
 pub struct RegistryClient {
     config: RwLock<Arc<RegistryConfig>>,
     /// One per host and what it was spoken to with: connections are kept from pull to pull.
-    pools: Mutex<HashMap<(String, Trust), Pool>>,
+    pools: Mutex<HashMap<(String, Trust, Access), Pool>>,
     pub(crate) traffic: Traffic,
+    pub(crate) slots: Slots,
 }
 
 /// Connections to one host, with what was laid down for it when they were made.
@@ -72,14 +79,17 @@ struct Pool {
     http: reqwest::Client,
 }
 
-fn http(trust: Trust, own: &Own, proxies: &Proxies) -> Result<reqwest::Client, Fault> {
+fn http(trust: Trust, access: Access, own: &Own, proxies: &Proxies) -> Result<reqwest::Client, Fault> {
     let build = || {
         let mut builder = reqwest::Client::builder()
             .user_agent("gantry")
             .connect_timeout(Duration::from_secs(15))
-            .read_timeout(Duration::from_secs(60))
             // The configuration has taken the environment into account.
             .no_proxy();
+        // While something is sent there is nothing to read: pushes mind their time themselves.
+        if access == Access::Pull {
+            builder = builder.read_timeout(Duration::from_secs(60));
+        }
         // Docker never asks a proxy for what is on this machine.
         let direct = || reqwest::NoProxy::from_string(&format!("localhost,127.0.0.0/8,::1,{}", proxies.none));
         if !proxies.http.is_empty() {
@@ -103,15 +113,17 @@ impl RegistryClient {
         // Fails only when another part of the program chose a provider already, which is as good.
         let _chosen = rustls::crypto::ring::default_provider().install_default();
         // Proxies that cannot be used are an error of the start, not of the first pull.
-        http(Trust::Anyone, &Own::default(), &config.proxies)
+        http(Trust::Anyone, Access::Pull, &Own::default(), &config.proxies)
             .map_err(|e| PortError::caused(Kind::Bug, "set up the registry client", e))?;
         let traffic = Traffic::new(config.downloads);
-        Ok(Self { config: RwLock::new(Arc::new(config)), pools: Mutex::default(), traffic })
+        let slots = Slots::new(config.uploads);
+        Ok(Self { config: RwLock::new(Arc::new(config)), pools: Mutex::default(), traffic, slots })
     }
 
     /// Takes over another configuration, except for its proxies; what is under way goes on as it began.
     pub fn reconfigure(&self, config: RegistryConfig) {
         self.traffic.allow(config.downloads);
+        self.slots.allow(config.uploads);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
@@ -127,6 +139,15 @@ impl RegistryClient {
 
     /// Connections to an address, with the certificates laid down for its host by now.
     pub(crate) async fn http(&self, endpoint: &Endpoint) -> Result<reqwest::Client, Fault> {
+        self.http_for(endpoint, Access::Pull).await
+    }
+
+    /// The same for what is done there.
+    pub(crate) async fn http_for(
+        &self,
+        endpoint: &Endpoint,
+        access: Access,
+    ) -> Result<reqwest::Client, Fault> {
         let (host, trust, config) = (endpoint.host().to_owned(), endpoint.trust, self.config());
         let ended = |_| Fault::Content("the registry client has ended".into());
         // As Docker, nothing is read for one whose certificate does not matter.
@@ -137,16 +158,16 @@ impl RegistryClient {
             tokio::task::spawn_blocking(move || Own::read(&folders, &host)).await.map_err(ended)??
         };
         let pools = || self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools().get(&(host.clone(), trust)).filter(|pool| pool.own == own) {
+        if let Some(pool) = pools().get(&(host.clone(), trust, access)).filter(|pool| pool.own == own) {
             return Ok(pool.http.clone());
         }
         // The system's authorities are read from some hundred files.
         let made = tokio::task::spawn_blocking(move || {
-            http(trust, &own, &config.proxies).map(|http| Pool { own, http })
+            http(trust, access, &own, &config.proxies).map(|http| Pool { own, http })
         });
         let pool = made.await.map_err(ended)??;
         let http = pool.http.clone();
-        pools().insert((host, trust), pool);
+        pools().insert((host, trust, access), pool);
         Ok(http)
     }
 }
@@ -168,5 +189,9 @@ impl Registries for RegistryClient {
         auth: Option<Credentials>,
     ) -> Result<Vec<FoundImage>, PortError> {
         self.find(term, limit, auth).await
+    }
+
+    async fn inspect(&self, name: &RemoteName, auth: Option<Credentials>) -> Result<Inspected, PortError> {
+        self.look_at(name, auth).await.map_err(inspect::told)
     }
 }

@@ -127,6 +127,12 @@ impl Fault {
         }
     }
 
+    /// The registry did not say anything in time.
+    pub fn silent(method: &Method, url: &str) -> Self {
+        let cause = "net/http: request canceled (Client.Timeout exceeded while awaiting headers)".into();
+        Self::Transport { verb: verb(method), url: url.to_owned(), cause }
+    }
+
     /// The registry broke off early.
     pub fn eof(url: &str) -> Self {
         Self::Transport { verb: "Get".into(), url: url.to_owned(), cause: "unexpected EOF".into() }

@@ -1,4 +1,4 @@
-//! Fetches images from registries by the OCI distribution protocol (distribution-spec 1.1) and Docker's older types.
+//! Fetches images from registries and brings them there, by the OCI distribution protocol (distribution-spec 1.1) and Docker's older types.
 
 mod auth;
 mod blob;
@@ -9,6 +9,7 @@ mod endpoint;
 mod fault;
 mod follow;
 mod handshake;
+mod inspect;
 mod landing;
 mod layers;
 mod login;
@@ -16,6 +17,7 @@ mod manifest;
 mod platform;
 mod progress;
 mod pull;
+mod push;
 mod search;
 mod session;
 mod tags;

@@ -23,6 +23,8 @@ pub struct Descriptor {
     pub digest: String,
     /// Bytes.
     pub size: u64,
+    /// What the manifest says that it is, in lower case.
+    pub media_type: String,
 }
 
 /// `sha256:` and 64 lower-case hex digits.
@@ -37,7 +39,8 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 impl Descriptor {
-    fn read(value: &Value) -> Result<Self, Fault> {
+    /// Reads one; what no image has is refused.
+    pub fn read(value: &Value) -> Result<Self, Fault> {
         let digest = text(value, "digest").to_owned();
         if !is_digest(&digest) {
             return Err(Fault::Content(format!("could not validate digest {digest:?}: unsupported digest")));
@@ -48,7 +51,7 @@ impl Descriptor {
         if !known(&media) {
             return Err(Fault::Content(format!("unsupported media type {media}")));
         }
-        Ok(Self { digest, size })
+        Ok(Self { digest, size, media_type: media })
     }
 
     /// Twelve digits, as progress shows layers.
@@ -112,7 +115,25 @@ pub async fn resolve(session: &Session, wanted: &str, platform: &Platform) -> Re
     Ok(Resolved { digest, config: Descriptor::read(config)?, layers })
 }
 
+/// A manifest or index as the registry has it.
+pub struct Whole {
+    /// `sha256:…`.
+    pub digest: String,
+    /// Bytes.
+    pub size: usize,
+    /// What it or else the registry says that it is.
+    pub media_type: String,
+    /// Itself.
+    pub content: Value,
+}
+
 async fn fetch(session: &Session, wanted: &str) -> Result<(String, Value), Fault> {
+    let Whole { digest, content, .. } = fetch_whole(session, wanted).await?;
+    Ok((digest, content))
+}
+
+/// What a tag or digest stands for.
+pub async fn fetch_whole(session: &Session, wanted: &str) -> Result<Whole, Fault> {
     let response = session.get(&format!("manifests/{wanted}"), Some(ACCEPT), 0).await?;
     let media =
         response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
@@ -124,7 +145,9 @@ async fn fetch(session: &Session, wanted: &str) -> Result<(String, Value), Fault
     let value = serde_json::from_slice(&body)
         .map_err(|e| Fault::Content(format!("the manifest of {wanted} is not valid: {e}")))?;
     check(&value, &media)?;
-    Ok((digest, value))
+    let own = text(&value, "mediaType");
+    let media_type = if own.is_empty() { media } else { own.to_owned() };
+    Ok(Whole { digest, size: body.len(), media_type, content: value })
 }
 
 /// One document must have one meaning: what is a manifest to one reader must not be an index to another.

@@ -5,13 +5,13 @@ use crate::client::RegistryClient;
 use crate::endpoint::Mirrors;
 use crate::fault::Fault;
 use crate::layers::Pull;
-use crate::manifest;
+use crate::manifest::{self, Descriptor};
 use crate::platform::Platform;
 use crate::progress::Lines;
 use crate::session::{Access, Session};
 use async_trait::async_trait;
 use contract::PortError;
-use contract::image::{Credentials, LayerSink, ProgressSink, Pulled, Puller, RemoteName};
+use contract::image::{Credentials, KnownBlob, LayerSink, ProgressSink, Pulled, Puller, RemoteName};
 use std::sync::Arc;
 
 /// What is to be pulled, and where it goes.
@@ -61,15 +61,23 @@ impl RegistryClient {
             // Docker's text.
             return Err(Fault::Content("layers from manifest don't match image configuration".into()));
         }
+        let known = |layer: &Descriptor| KnownBlob {
+            digest: layer.digest.clone(),
+            size: layer.size,
+            media_type: layer.media_type.clone(),
+            host: name.host.clone(),
+            repository: name.repository.clone(),
+        };
+        let layers = image.layers.iter().map(known).collect();
         if sink.has_image(&image.config.digest).await {
-            return Ok(Pulled { config, digest: image.digest });
+            return Ok(Pulled { config, digest: image.digest, layers });
         }
         let own = self.config();
         let tries = Tries { most: own.attempts, pause: own.pause };
         let (sink, lines) = (Arc::clone(sink), lines.clone());
         let pull = Pull { session, traffic: &self.traffic, sink, lines, tries };
         pull.layers(&image.layers, &ids).await?;
-        Ok(Pulled { config, digest: image.digest })
+        Ok(Pulled { config, digest: image.digest, layers })
     }
 }
 

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const WAITS: u32 = 3;
 
 /// What is done in a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Reading.
     Pull,
@@ -35,7 +35,6 @@ impl Access {
 }
 
 /// A body.
-#[allow(dead_code)] // pushes are about to come
 pub enum Content {
     /// Can be sent as often as it takes.
     Bytes(Bytes),
@@ -52,12 +51,21 @@ pub struct Request {
     from: Option<String>,
 }
 
-#[allow(dead_code)] // pushes are about to come
 impl Request {
     /// Without a body.
     pub fn new(method: Method, url: impl Into<String>) -> Self {
         let content = Content::Bytes(Bytes::new());
         Self { method, url: url.into(), headers: HeaderMap::new(), content, from: None }
+    }
+
+    /// What is to be done.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Where.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// With this header; one that no header can hold is left out.

@@ -103,7 +103,7 @@ impl Core {
         &self.tmp
     }
 
-    fn config_path(&self, id: &str) -> PathBuf {
+    pub(crate) fn config_path(&self, id: &str) -> PathBuf {
         self.base.join("configs").join(id.strip_prefix("sha256:").unwrap_or(id))
     }
 

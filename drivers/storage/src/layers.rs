@@ -8,7 +8,7 @@ use crate::reference::is_digest;
 use crate::settle::{self, Settling};
 use crate::stream::{DIFF, Restored};
 use crate::unpack::{Unpacked, unpack};
-use contract::image::Passed;
+use contract::image::{KnownBlob, Passed};
 use contract::{Kind, PortError};
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -75,6 +75,16 @@ impl Layers {
     pub(crate) fn verify(&self, diff_id: &str) -> Result<(), PortError> {
         let damaged = |e| PortError::caused(Kind::Bug, format!("verifying layer {diff_id}"), e);
         self.stream(diff_id)?.verify().map_err(damaged)
+    }
+
+    /// Forms of a layer that registries are known to have, the latest last.
+    pub(crate) fn known(&self, diff_id: &str) -> Vec<KnownBlob> {
+        crate::known::read(&self.folder(diff_id))
+    }
+
+    /// Remembers one.
+    pub(crate) fn learn(&self, diff_id: &str, blob: KnownBlob) -> Result<(), PortError> {
+        crate::known::learn(&self.folder(diff_id), blob)
     }
 
     /// Unpacks a layer under a temporary name; nothing stays when that fails.

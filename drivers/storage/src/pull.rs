@@ -17,11 +17,16 @@ pub(crate) struct Wanted {
     pub(crate) progress: ProgressSink,
 }
 
-/// A share in an image being made whose end never removes trees on an async thread, not even when the pull is dropped.
-struct Share(Option<Arc<Making>>);
+/// A share in layers that are held, whose end never removes trees on an async thread, not even when the pull or push
+/// is dropped.
+pub(crate) struct Share(Option<Arc<Making>>);
 
 impl Share {
-    fn get(&self) -> Option<Arc<Making>> {
+    pub(crate) fn new(making: Arc<Making>) -> Self {
+        Self(Some(making))
+    }
+
+    pub(crate) fn get(&self) -> Option<Arc<Making>> {
         self.0.clone()
     }
 }
@@ -73,8 +78,8 @@ pub(crate) async fn pull(
     wanted: Wanted,
 ) -> Result<ImageId, PortError> {
     let making = Arc::new(making);
-    let share = Share(Some(making.clone()));
-    let sink: Arc<dyn LayerSink> = Arc::new(Sink { share: Share(Some(making)) });
+    let share = Share::new(making.clone());
+    let sink: Arc<dyn LayerSink> = Arc::new(Sink { share: Share::new(making) });
     let Wanted { platform, auth, progress } = wanted;
     let outcome = puller.pull(&reference.remote(), platform, auth, sink, progress.clone()).await;
     let (making, reference) = (share.get().ok_or_else(ended)?, reference.clone());
@@ -90,6 +95,12 @@ pub(crate) async fn pull(
         }
         let before = making.core().ask(|index| index.names.get(&key).cloned());
         let (id, _) = making.finish(&pulled.config, &names)?;
+        for (diff_id, blob) in crate::config::diff_ids(&pulled.config)?.iter().zip(pulled.layers) {
+            // The image is there: what a later push would save is not worth losing it for.
+            if let Err(error) = making.core().layers.learn(diff_id, blob) {
+                tracing::warn!("{}", error.chain());
+            }
+        }
         Ok((id.clone(), pulled.digest, before != Some(id), reference.shown()))
     })
     .await?;

@@ -5,11 +5,12 @@ use crate::file::blocking;
 use crate::limits::Limits;
 use crate::making::Making;
 use crate::reference::Reference;
-use crate::{archive, commit, import, pull};
+use crate::{archive, commit, import, pull, push};
 use async_trait::async_trait;
 use contract::archive::BlockingStream;
 use contract::image::{
-    CommitSpec, Credentials, ImageSummary, Images, ImportSpec, ProgressSink, Puller, Removal, Removed,
+    CommitSpec, Credentials, ImageSummary, Images, ImportSpec, ProgressSink, Puller, Pushed, Pusher, Removal,
+    Removed,
 };
 use contract::{ImageId, Kind, PortError};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub struct Store {
     core: Arc<Core>,
     puller: Option<Arc<dyn Puller>>,
+    pusher: Option<Arc<dyn Pusher>>,
 }
 
 impl Store {
@@ -33,7 +35,13 @@ impl Store {
         puller: Option<Arc<dyn Puller>>,
         limits: Limits,
     ) -> Result<Self, PortError> {
-        Ok(Self { core: Arc::new(Core::open(data_root.as_ref(), limits)?), puller })
+        Ok(Self { core: Arc::new(Core::open(data_root.as_ref(), limits)?), puller, pusher: None })
+    }
+
+    /// With a way to registries.
+    pub fn pushing(mut self, pusher: Arc<dyn Pusher>) -> Self {
+        self.pusher = Some(pusher);
+        self
     }
 
     /// A layer's uncompressed tar stream, byte for byte as its diff id was made, and its length. It ends with an error, before its last
@@ -187,6 +195,24 @@ impl Images for Store {
             return Err(PortError::new(Kind::Unsupported, "pulling from registries is not configured"));
         };
         pull::pull(puller, self.making(), &reference, pull::Wanted { platform, auth, progress }).await
+    }
+
+    async fn pushed_names(&self, name: &str) -> Result<Vec<String>, PortError> {
+        let reference = Reference::parse(name)?;
+        self.core.ask(|index| push::names(index, &reference))
+    }
+
+    async fn push(
+        &self,
+        name: &str,
+        auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<Pushed, PortError> {
+        let reference = Reference::parse(name)?;
+        let Some(pusher) = self.pusher.clone() else {
+            return Err(PortError::new(Kind::Unsupported, "pushing to registries is not configured"));
+        };
+        push::push(pusher, self.making(), &reference, auth, progress).await
     }
 
     async fn sweep(&self, used: Vec<String>) -> Result<(), PortError> {

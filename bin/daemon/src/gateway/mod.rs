@@ -4,6 +4,7 @@ mod build;
 mod containers;
 mod create;
 mod detach;
+mod distribution;
 mod events;
 mod exec;
 mod filter;
@@ -122,6 +123,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/search", get(images::search))
         .route("/images/prune", post(images::prune))
         .route("/images/{*rest}", any(images::named))
+        .route("/distribution/{*rest}", any(distribution::inspect))
         .route("/networks", get(networks::list))
         .route("/networks/create", post(networks::create))
         .route("/networks/prune", post(networks::prune))

@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode};
 
 /// Docker's routes that gantry knows by name but has not built, by their first part.
-const FIRST: [&str; 4] = ["plugins", "swarm", "session", "distribution"];
+const FIRST: [&str; 3] = ["plugins", "swarm", "session"];
 
 /// Docker's operations on one container that are not built, by their last part.
 const OF_CONTAINER: [&str; 2] = ["checkpoints", "ws"];

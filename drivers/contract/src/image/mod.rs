@@ -14,8 +14,8 @@ mod registries;
 mod step;
 
 pub use pull::{LayerSink, Passed, Pulled, Puller, RemoteName};
-pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, Pusher};
-pub use registries::{FoundImage, Registries};
+pub use push::{KnownBlob, LayerSource, Pushed, PushedImage, PushedLayer, Pusher};
+pub use registries::{FoundImage, Inspected, Registries};
 pub use step::{StepLayer, StepSpec, Steps};
 
 /// A progress line as Docker's CLI reads it.
@@ -205,6 +205,16 @@ pub trait Images: Send + Sync {
         auth: Option<Credentials>,
         progress: ProgressSink,
     ) -> Result<ImageId, PortError>;
+    /// The names (`name:tag`) that a push of this name is about: all tags of the repository if it has none. None at all
+    /// is an error in Docker's words.
+    async fn pushed_names(&self, name: &str) -> Result<Vec<String>, PortError>;
+    /// Brings what a `name:tag` stands for to its registry.
+    async fn push(
+        &self,
+        name: &str,
+        auth: Option<Credentials>,
+        progress: ProgressSink,
+    ) -> Result<Pushed, PortError>;
     /// Removes what a killed daemon left half made. `used`: ids of the images that containers use.
     async fn sweep(&self, used: Vec<String>) -> Result<(), PortError>;
 }

@@ -1,6 +1,6 @@
 //! Registries, seen from the store: names as they are asked for there, and what a pull brings in.
 
-use super::{Credentials, ProgressSink};
+use super::{Credentials, KnownBlob, ProgressSink};
 use crate::archive::BlockingStream;
 use crate::error::PortError;
 use async_trait::async_trait;
@@ -28,6 +28,8 @@ pub struct Pulled {
     pub config: Bytes,
     /// Digest of what the name stood for (index or manifest).
     pub digest: String,
+    /// The forms its layers have there, lowest first.
+    pub layers: Vec<KnownBlob>,
 }
 
 /// Told how many bytes of a compressed layer were read so far.

@@ -23,17 +23,26 @@ pub struct KnownBlob {
     pub repository: String,
 }
 
+/// A layer on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedLayer {
+    /// `sha256:…` of the uncompressed stream.
+    pub diff_id: String,
+    /// Unpacked bytes, for progress and for how much asking it is worth.
+    pub size: u64,
+}
+
 /// What is pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedImage {
     /// The image configuration, byte for byte.
     pub config: Bytes,
-    /// Diff ids of its layers, lowest first.
-    pub layers: Vec<String>,
+    /// Its layers, lowest first.
+    pub layers: Vec<PushedLayer>,
 }
 
 /// What a registry has of a push: the manifest it stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pushed {
     /// `sha256:…` of the manifest.
     pub digest: String,
@@ -44,14 +53,12 @@ pub struct Pushed {
 /// Where a push takes layers from; the store behind it.
 #[async_trait]
 pub trait LayerSource: Send + Sync {
-    /// The uncompressed layer, byte for byte as its diff id was made.
+    /// The uncompressed layer, byte for byte as its diff id was made; it ends with an error if it is not that.
     async fn open(&self, diff_id: &str) -> Result<BlockingStream, PortError>;
-    /// Compressed forms of it seen in earlier pulls and pushes.
+    /// Compressed forms of it seen in earlier pulls and pushes, the latest last.
     async fn known(&self, diff_id: &str) -> Result<Vec<KnownBlob>, PortError>;
     /// Remembers one.
     async fn learn(&self, diff_id: &str, blob: KnownBlob) -> Result<(), PortError>;
-    /// Folder for blobs on their way; what stays there is swept some day.
-    fn partial(&self) -> std::path::PathBuf;
 }
 
 /// Brings images to registries.

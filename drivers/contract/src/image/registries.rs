@@ -21,6 +21,17 @@ pub struct FoundImage {
     pub description: String,
 }
 
+/// What a name stands for at a registry, as `GET /distribution/{name}/json` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inspected {
+    /// Media type, digest and size of the manifest or index.
+    #[serde(rename = "Descriptor")]
+    pub descriptor: serde_json::Value,
+    /// What it has images for.
+    #[serde(rename = "Platforms")]
+    pub platforms: Vec<serde_json::Value>,
+}
+
 /// Registries, asked for other things than images.
 #[async_trait]
 pub trait Registries: Send + Sync {
@@ -36,4 +47,6 @@ pub trait Registries: Send + Sync {
         limit: u32,
         auth: Option<Credentials>,
     ) -> Result<Vec<FoundImage>, PortError>;
+    /// What a name stands for. A missing one is `NotFound`, one that is not shown `Unauthorized` or `Denied`.
+    async fn inspect(&self, name: &RemoteName, auth: Option<Credentials>) -> Result<Inspected, PortError>;
 }

@@ -7,12 +7,14 @@ mod pattern;
 mod platform;
 mod prune;
 mod pull;
+mod push;
 mod search;
 mod show;
 
 pub use archive::load;
 pub use list::{list, shared};
 pub use prune::prune;
+pub use pull::credentials;
 pub use search::search;
 pub use show::summary;
 
@@ -21,7 +23,7 @@ use super::status::{Answer, Failure};
 use super::{Shared, empty, json};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use contract::id::ImageId;
 use contract::image::{Force, ImageSummary, Parents, Progress};
@@ -46,6 +48,7 @@ pub async fn named(
     method: Method,
     Path(rest): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Answer {
     let query = Query::parse(query.as_deref());
     let engine = &gateway.engine;
@@ -70,6 +73,7 @@ pub async fn named(
             }
             Ok(json(&show::history(&image, &parents)?))
         }
+        (&Method::POST, "push") => push::push(gateway.clone(), name, &query, &headers).await,
         (&Method::POST, "tag") => {
             let image = engine.find_image(name).await?;
             let to = format!(
