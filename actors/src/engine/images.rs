@@ -4,6 +4,7 @@ use super::{ASK, Engine, away};
 use crate::Snapshot;
 use crate::image::{Join, PullRequest, PullerFor};
 use contract::PortError;
+use contract::archive::Stream;
 use contract::id::ImageId;
 use contract::image::{
     Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, Progress, ProgressSink, Removal,
@@ -44,6 +45,25 @@ impl Engine {
         let (whole, bare) = crate::image::familiar(name);
         self.image_event("pull", &whole, &bare, self.labels(id.as_str()).await);
         Ok(id)
+    }
+
+    /// Images as one archive, if all of them are fit to be in it.
+    pub async fn save(
+        &self,
+        names: &[String],
+        fit: impl Fn(&ImageSummary) -> Result<(), PortError>,
+    ) -> Result<Stream, PortError> {
+        let saved = self.shared.ports.images.save(names).await?;
+        let mut images = Vec::new();
+        for id in &saved.images {
+            let image = self.find_image(id).await?;
+            fit(&image)?;
+            images.push(image);
+        }
+        for image in images {
+            self.image_event("save", &image.id, &image.id, image.labels);
+        }
+        Ok(saved.stream)
     }
 
     /// Pulls one after the other what are tags of one repository, and tells of them together in the end.

@@ -91,6 +91,9 @@ impl Answer<PullerFor> for ImagesActor {
     }
 }
 
+/// A pull looks this often whether anybody still waits for it.
+const QUIET: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// One pull and everybody who waits for it.
 pub struct Puller {
     ports: Ports,
@@ -120,8 +123,17 @@ impl Puller {
             let (sender, mut progress) = mpsc::channel(256);
             let pull = ports.images.pull(&request.name, request.platform, request.auth, sender);
             let relay = async {
-                while let Some(line) = progress.recv().await {
-                    if me.push(Line(line)).await.is_err() {
+                // A pull that gets nothing has nothing to tell either.
+                let mut quiet = tokio::time::interval(QUIET);
+                loop {
+                    let told = tokio::select! {
+                        line = progress.recv() => match line {
+                            Some(line) => me.push(Line(line)).await.is_ok(),
+                            None => return,
+                        },
+                        _ = quiet.tick() => me.push(Quiet).await.is_ok(),
+                    };
+                    if !told {
                         return;
                     }
                 }
@@ -132,6 +144,13 @@ impl Puller {
             }
         });
         self.work = Some(work.abort_handle());
+    }
+
+    /// As in Docker, a pull that nobody waits for any more ends.
+    fn end_if_deserted(&self, ctx: &mut Ctx<Self>) {
+        if !self.askers.is_empty() && self.askers.iter().all(Reply::is_closed) {
+            crate::supervise::ActorContext::stop(ctx);
+        }
     }
 }
 
@@ -192,10 +211,20 @@ impl Answer<Line> for Puller {
         // A slow client misses lines; one that left is forgotten.
         self.watchers
             .retain(|w| !matches!(w.try_send(line.clone()), Err(mpsc::error::TrySendError::Closed(_))));
-        // As in Docker, a pull that nobody waits for any more ends.
-        if !self.askers.is_empty() && self.askers.iter().all(Reply::is_closed) {
-            crate::supervise::ActorContext::stop(ctx);
-        }
+        self.end_if_deserted(ctx);
+    }
+}
+
+/// Nothing may have come for a while.
+struct Quiet;
+
+impl Message for Quiet {
+    type Result = ();
+}
+
+impl Answer<Quiet> for Puller {
+    fn answer(&mut self, Quiet: Quiet, ctx: &mut Ctx<Self>) {
+        self.end_if_deserted(ctx);
     }
 }
 

@@ -23,10 +23,10 @@ pub fn dockerfile(input: &[u8]) {
                 let _trigger = trigger(text);
             }
             let variables = Variables::new(strings(&config, "Env"));
-            if let Ok(Some(text)) = apply(&mut config, &located.instruction, file.escape, &variables) {
-                assert!(!text.is_empty());
-            }
-            // What a hundred lines make of it is bounded by the lines.
+            // A build ends at the first mistake.
+            let Ok(text) = apply(&mut config, &located.instruction, file.escape, &variables) else { return };
+            assert!(text.is_none_or(|t| !t.is_empty()));
+            // A word is bounded, all of them together only by the lines.
             if strings(&config, "Env").iter().map(String::len).sum::<usize>() > LARGEST {
                 return;
             }

@@ -1,22 +1,25 @@
 //! Streams told apart by their first bytes, and counted while they are read.
 
-use crate::tar::bad;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 /// Largest zstd window taken, as a power of two: 128 MiB, what `zstd --ultra` makes without `--long`.
 const ZSTD_WINDOW: u32 = 27;
 
+/// Memory an xz stream may ask for, KiB: `xz -9` has a dictionary of 64 MiB, and some is needed beside it.
+const XZ_MEMORY: u32 = 80 << 10;
+
 /// Whether these first bytes are those of a plain tar stream (or of nothing we know).
 pub(crate) fn is_plain(magic: &[u8]) -> bool {
-    !matches!(kind(magic), Compression::Gzip | Compression::Zstd | Compression::Unknown(_))
+    matches!(kind(magic), Compression::None)
 }
 
 enum Compression {
     None,
     Gzip,
     Zstd,
-    Unknown(&'static str),
+    Bzip2,
+    Xz,
 }
 
 fn kind(magic: &[u8]) -> Compression {
@@ -25,8 +28,8 @@ fn kind(magic: &[u8]) -> Compression {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         // A skippable frame, with which seekable zstd begins.
         [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
-        [b'B', b'Z', b'h', ..] => Compression::Unknown("bzip2"),
-        [0xfd, b'7', b'z', b'X', ..] => Compression::Unknown("xz"),
+        [b'B', b'Z', b'h', ..] => Compression::Bzip2,
+        [0xfd, b'7', b'z', b'X', ..] => Compression::Xz,
         _ => Compression::None,
     }
 }
@@ -46,7 +49,8 @@ pub(crate) fn decompress<'a>(reader: impl Read + Send + 'a) -> io::Result<Box<dy
             decoder.window_log_max(ZSTD_WINDOW)?;
             Box::new(decoder)
         }
-        Compression::Unknown(name) => return Err(bad(format!("{name} archives are not supported"))),
+        Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(whole)),
+        Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, XZ_MEMORY)),
     })
 }
 
@@ -71,5 +75,53 @@ impl<R: Read> Read for Counted<R> {
             report(self.passed);
         }
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    fn packed(command: &[&str], bytes: &[u8]) -> Vec<u8> {
+        let (program, args) = command.split_first().unwrap();
+        let mut child =
+            Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut to, bytes) = (child.stdin.take().unwrap(), bytes.to_vec());
+        let writer = std::thread::spawn(move || io::Write::write_all(&mut to, &bytes));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap().unwrap();
+        assert!(output.status.success(), "{command:?}");
+        output.stdout
+    }
+
+    fn unpacked(bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        decompress(bytes)?.read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn every_compression_is_known_by_its_first_bytes_and_several_streams_are_one() {
+        let text: Vec<u8> = (0..300_000u32).flat_map(|i| (i % 1009).to_le_bytes()).collect();
+        for command in
+            [&["gzip"][..], &["bzip2"], &["xz", "-9"], &["xz", "-0", "--check=sha256", "--block-size=100000"]]
+        {
+            let one = packed(command, &text);
+            assert_eq!(unpacked(&one).unwrap(), text, "{command:?}");
+            let two = [one.clone(), one.clone()].concat();
+            assert_eq!(unpacked(&two).unwrap().len(), 2 * text.len(), "{command:?}");
+            assert!(unpacked(&one[..one.len() - 9]).is_err(), "{command:?}: cut short");
+            let mut broken = one.clone();
+            broken[one.len() / 2] ^= 0x55;
+            assert!(unpacked(&broken).is_err(), "{command:?}: broken");
+        }
+        assert_eq!(unpacked(b"plain").unwrap(), b"plain");
+    }
+
+    #[test]
+    fn xz_that_wants_much_memory_is_refused() {
+        let large = packed(&["xz", "--lzma2=preset=0,dict=512MiB"], b"small");
+        assert!(unpacked(&large).is_err());
     }
 }

@@ -63,6 +63,16 @@ fn host_fine(host: &str) -> bool {
     name_fine && port.is_none_or(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// Whether a name's first part is a registry and no part of a path.
+fn names_host(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost" || first.bytes().any(|b| b.is_ascii_uppercase())
+}
+
+/// Whether a name could be taken for an image's id.
+fn is_hex_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 impl Reference {
     /// Reads a name in any form Docker takes.
     pub fn parse(text: &str) -> Result<Self, PortError> {
@@ -79,13 +89,7 @@ impl Reference {
             return Err(invalid());
         }
         let (host, path) = match name.split_once('/') {
-            Some((first, path))
-                if first.contains(['.', ':'])
-                    || first == "localhost"
-                    || first.bytes().any(|b| b.is_ascii_uppercase()) =>
-            {
-                (first, path)
-            }
+            Some((first, path)) if names_host(first) => (first, path),
             _ => ("docker.io", name),
         };
         let host = if host == "index.docker.io" { "docker.io" } else { host };
@@ -101,11 +105,7 @@ impl Reference {
         if !path.split('/').all(component) {
             return Err(invalid());
         }
-        let bare_hex = digest.is_none()
-            && tag.is_none()
-            && name == path
-            && path.len() == 64
-            && path.bytes().all(|b| b.is_ascii_hexdigit());
+        let bare_hex = digest.is_none() && tag.is_none() && name == path && is_hex_id(path);
         if bare_hex {
             return Err(PortError::new(
                 Kind::Invalid,
@@ -120,10 +120,18 @@ impl Reference {
         Ok(Self { host: host.to_owned(), repository, tag, digest })
     }
 
-    /// The repository as shown: `busybox`, `user/app`, `ghcr.io/user/app`.
+    /// The repository as shown: `busybox`, `user/app`, `ghcr.io/user/app`. What is left out must not make another name of
+    /// it: images are stored by this one.
     pub fn familiar(&self) -> String {
         if self.host == "docker.io" {
-            return self.repository.strip_prefix("library/").unwrap_or(&self.repository).to_owned();
+            let official = self.repository.strip_prefix("library/");
+            return match official.filter(|name| !name.contains('/') && !is_hex_id(name)) {
+                Some(name) => name.to_owned(),
+                None if self.repository.split('/').next().is_some_and(names_host) => {
+                    format!("docker.io/{}", self.repository)
+                }
+                None => self.repository.clone(),
+            };
         }
         format!("{}/{}", self.host, self.repository)
     }
@@ -169,6 +177,19 @@ impl Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_docker_hub_is_never_shown_as_anothers() {
+        for (name, shown) in [
+            ("docker.io/ghcr.io/x", "docker.io/ghcr.io/x:latest"),
+            ("docker.io/localhost/x", "docker.io/localhost/x:latest"),
+            ("docker.io/library/a/b", "library/a/b:latest"),
+            ("docker.io/library/x", "x:latest"),
+        ] {
+            assert_eq!(Reference::parse(name).unwrap().shown(), shown);
+            assert_eq!(Reference::parse(shown).unwrap().shown(), shown);
+        }
+    }
 
     #[test]
     fn names_are_shown_the_familiar_way() {

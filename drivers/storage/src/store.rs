@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use contract::archive::BlockingStream;
 use contract::image::{
     CommitSpec, Credentials, ImageSummary, Images, ImportSpec, ProgressSink, Puller, Pushed, Pusher, Removal,
-    Removed,
+    Removed, Saved,
 };
 use contract::{ImageId, Kind, PortError};
 use std::path::{Path, PathBuf};
@@ -150,6 +150,19 @@ impl Images for Store {
     async fn load(&self, path: PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError> {
         let core = self.core.clone();
         blocking(move || archive::load(&core, &path, &progress)).await
+    }
+
+    async fn save(&self, names: &[String]) -> Result<Saved, PortError> {
+        let (core, names) = (self.core.clone(), names.to_vec());
+        let (to, from) = crate::pipe::pipe();
+        let images = blocking(move || {
+            let saving = crate::save::prepare(&core, &names)?;
+            let images = saving.images.clone();
+            drop(tokio::task::spawn_blocking(move || saving.write(to)));
+            Ok(images)
+        })
+        .await?;
+        Ok(Saved { images, stream: Box::new(from) })
     }
 
     async fn import(&self, path: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {

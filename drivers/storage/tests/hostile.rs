@@ -160,7 +160,8 @@ async fn truncated_and_damaged_streams_leave_nothing() {
     refused(&lie, "invalid tar header").await;
     refused(&Tar::default().raw(&[0; 512]).raw(&header(b'0', b"x", b"", 0)).end(), "invalid tar header")
         .await;
-    refused(b"BZh9xxxx", "bzip2 archives are not supported").await;
+    refused(b"BZh9xxxx", "failed to register layer").await;
+    refused(b"\xfd7zXZ\0xxxxxxxx", "failed to register layer").await;
 }
 
 #[tokio::test]

@@ -120,6 +120,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/images/json", get(images::list))
         .route("/images/create", post(images::create))
         .route("/images/load", post(images::load))
+        .route("/images/get", get(images::save))
         .route("/images/search", get(images::search))
         .route("/images/prune", post(images::prune))
         .route("/images/{*rest}", any(images::named))
@@ -161,6 +162,9 @@ async fn stamp(mut response: Response, experimental: &'static str) -> Response {
     response
 }
 
+/// Streams are sent in pieces of so many bytes.
+const STREAMED: usize = 1 << 16;
+
 /// 200 with a JSON body.
 fn json(value: &impl Serialize) -> Response {
     status_json(StatusCode::OK, value)
@@ -178,6 +182,14 @@ fn status_json(status: StatusCode, value: &impl Serialize) -> Response {
         }
         Err(error) => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// 200 with bytes as they come; a stream that breaks off breaks the connection off.
+fn streamed_bytes(stream: contract::archive::Stream, kind: &'static str) -> Response {
+    let pieces = tokio_util::io::ReaderStream::with_capacity(stream, STREAMED);
+    let mut response = Response::new(Body::from_stream(pieces));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 fn empty(status: StatusCode) -> Response {

@@ -4,7 +4,7 @@ use crate::error::{Kind, PortError};
 use crate::id::ImageId;
 use crate::image::{
     CommitSpec, Credentials, ImageSummary, Images, ImportSpec, Progress, ProgressSink, Pushed, Removal,
-    Removed, StepLayer, StepSpec, Steps,
+    Removed, Saved, StepLayer, StepSpec, Steps,
 };
 use async_trait::async_trait;
 use std::path::PathBuf;
@@ -85,6 +85,15 @@ impl Images for FakeImages {
         let name = archive.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         self.put(&name);
         Ok(vec![tagged(&name)])
+    }
+
+    async fn save(&self, names: &[String]) -> Result<Saved, PortError> {
+        let mut images = Vec::new();
+        for name in names {
+            images.push(self.find(name).await?.id);
+        }
+        let bytes: Vec<u8> = images.join("\n").into_bytes();
+        Ok(Saved { images, stream: Box::new(std::io::Cursor::new(bytes)) })
     }
 
     async fn import(&self, _archive: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {

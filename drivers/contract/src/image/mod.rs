@@ -1,6 +1,6 @@
 //! Images: names, stored images, and the pull port.
 
-use crate::archive::BlockingStream;
+use crate::archive::{BlockingStream, Stream};
 use crate::error::PortError;
 use crate::id::ImageId;
 use async_trait::async_trait;
@@ -166,6 +166,14 @@ pub struct Removal {
     pub users: Vec<ImageUser>,
 }
 
+/// An archive of images.
+pub struct Saved {
+    /// Ids of the images in it.
+    pub images: Vec<String>,
+    /// The archive.
+    pub stream: Stream,
+}
+
 /// The image store: content, layers, names.
 #[async_trait]
 pub trait Images: Send + Sync {
@@ -188,6 +196,9 @@ pub trait Images: Send + Sync {
         archive: std::path::PathBuf,
         progress: ProgressSink,
     ) -> Result<Vec<String>, PortError>;
+    /// Images by name or id as one archive, as `docker save` writes it. What is missing is said before the stream begins;
+    /// until it ends, nothing of it is removed.
+    async fn save(&self, names: &[String]) -> Result<Saved, PortError>;
     /// Makes an image of one tar file.
     async fn import(&self, archive: std::path::PathBuf, spec: ImportSpec) -> Result<ImageId, PortError>;
     /// Makes an image of a container's own layer (an uncompressed OCI layer) over the image it runs on.

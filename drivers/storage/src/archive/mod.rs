@@ -2,6 +2,7 @@
 //! read where they lie in the tar stream, so that no name inside ever names a place of ours.
 
 mod docker;
+mod layers;
 mod oci;
 
 use crate::core::{Core, Taken};
@@ -11,7 +12,7 @@ use crate::limits::{Bounded, Limits, count, remember};
 use crate::making::Making;
 use crate::reference::Reference;
 use crate::tar::{Members, bad};
-use contract::image::{Passed, Progress, ProgressSink};
+use contract::image::{Progress, ProgressSink};
 use contract::{Kind, PortError};
 use rustix::fs::{self as rfs, Mode, OFlags};
 use serde_json::Value;
@@ -21,7 +22,7 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Largest JSON file taken from an archive, bytes: some thousand images' manifests; more would be held in memory.
 const JSON_LIMIT: u64 = 4 << 20;
@@ -214,21 +215,6 @@ fn say(progress: &ProgressSink, status: String) {
     let _left = progress.blocking_send(Progress { status, ..Progress::default() });
 }
 
-/// Shows how far a layer is.
-fn loading(progress: ProgressSink, diff_id: &str, total: u64) -> Passed {
-    let id = diff_id.get(7..19).unwrap_or(diff_id).to_owned();
-    let shown = std::sync::Mutex::new(None::<Instant>);
-    Arc::new(move |current| {
-        let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if current == total || shown.is_none_or(|at| at.elapsed() >= PACE) {
-            *shown = Some(Instant::now());
-            let line = Progress { status: "Loading layer".into(), id: id.clone(), current, total };
-            // A client that does not keep up misses some.
-            let _missed = progress.try_send(line);
-        }
-    })
-}
-
 /// Finds every image of an archive and reads its configuration.
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) fn look(path: &Path, tmp: &Path, limits: Limits) -> Result<(), PortError> {
@@ -271,20 +257,7 @@ fn load_one(
     found: &Found,
     progress: &ProgressSink,
 ) -> Result<(String, Vec<Taken>), PortError> {
-    let ids = crate::config::diff_ids(&found.config)?;
-    if ids.len() != found.layers.len() {
-        return Err(invalid(format!(
-            "invalid manifest, layers length mismatch: expected {}, got {}",
-            found.layers.len(),
-            ids.len()
-        )));
-    }
-    for (id, extent) in ids.iter().zip(&found.layers) {
-        if !making.hold(id) {
-            let passed = loading(progress.clone(), id, extent.size);
-            making.unpack(archive.read(*extent), Some(id), Some(passed))?;
-        }
-    }
+    layers::bring(archive, making, found, progress)?;
     let names: Vec<String> = found.names.iter().map(Reference::tagged).collect();
     making.finish(&found.config, &names)
 }

@@ -111,10 +111,20 @@ impl<W: Write> Writer<W> {
         self.out.write_all([0u8; BLOCK].get(..rest).unwrap_or_default())
     }
 
-    /// Ends the archive.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    /// Writes the archive's end.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
         self.out.write_all(&[0u8; 2 * BLOCK])?;
         self.out.flush()
+    }
+
+    /// Ends the archive.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    /// What is written to.
+    pub(crate) fn into_inner(self) -> W {
+        self.out
     }
 }
 

@@ -3,20 +3,16 @@
 use super::id_of;
 use crate::gateway::query::Query;
 use crate::gateway::status::{Answer, Failure};
-use crate::gateway::{Shared, empty};
-use axum::body::Body;
+use crate::gateway::{Shared, empty, streamed_bytes};
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contract::archive::{PathStat, Put, Stream};
 use contract::{Kind, PortError};
 use futures::TryStreamExt;
-use tokio_util::io::{ReaderStream, StreamReader};
-
-/// Streams are sent in pieces of this size.
-const PIECE: usize = 1 << 16;
+use tokio_util::io::StreamReader;
 
 /// The path asked for, as sent: names need not be text.
 fn path(query: Option<&str>) -> Result<Vec<u8>, Failure> {
@@ -48,12 +44,6 @@ fn described(mut response: Response, stat: &PathStat) -> Answer {
     Ok(response)
 }
 
-fn streamed(stream: Stream, kind: &'static str) -> Response {
-    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(stream, PIECE)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
-}
-
 pub async fn stat_path(
     State(gateway): State<Shared>,
     Path(name): Path<String>,
@@ -71,7 +61,7 @@ pub async fn read_path(
 ) -> Answer {
     let (id, path) = (id_of(&gateway, &name)?, path(query.as_deref())?);
     let (stat, stream) = gateway.engine.read_path(&id, &path).await.map_err(|e| failure(e, &path, &name))?;
-    described(streamed(stream, "application/x-tar"), &stat)
+    described(streamed_bytes(stream, "application/x-tar"), &stat)
 }
 
 pub async fn write_path(
@@ -95,9 +85,9 @@ pub async fn write_path(
 }
 
 pub async fn changes(State(gateway): State<Shared>, Path(name): Path<String>) -> Answer {
-    Ok(streamed(gateway.engine.changes(&id_of(&gateway, &name)?).await?, "application/json"))
+    Ok(streamed_bytes(gateway.engine.changes(&id_of(&gateway, &name)?).await?, "application/json"))
 }
 
 pub async fn export(State(gateway): State<Shared>, Path(name): Path<String>) -> Answer {
-    Ok(streamed(gateway.engine.export(&id_of(&gateway, &name)?).await?, "application/octet-stream"))
+    Ok(streamed_bytes(gateway.engine.export(&id_of(&gateway, &name)?).await?, "application/octet-stream"))
 }

@@ -1,15 +1,16 @@
-//! `POST /images/load`, and `POST /images/create?fromSrc=…`: archives in the request's body or behind a URL.
+//! `GET /images/get`, `POST /images/load`, and `POST /images/create?fromSrc=…`: archives in the request's body or behind a URL.
 
 use super::super::hijack::tokio_stream;
 use super::super::query::Query;
 use super::super::status::{Answer, Failure};
-use super::super::{Shared, create::unsupported};
+use super::super::{Shared, create::unsupported, streamed_bytes};
+use super::spool::Spool;
 use super::{channel, joined, line, platform, progress_value, stream_response, streamed};
 use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use contract::PortError;
-use contract::image::{ImportSpec, Progress};
+use contract::image::{ImageSummary, ImportSpec, Progress};
 use futures::StreamExt;
 use serde_json::{Value, json as object};
 use std::path::Path;
@@ -30,23 +31,19 @@ async fn temporary(data_root: &Path) -> Result<(tokio::fs::File, tempfile::TempP
 
 /// The request's body in such a file.
 async fn spooled(data_root: &Path, request: Request) -> Result<tempfile::TempPath, Failure> {
-    let (mut file, path) = temporary(data_root).await?;
+    let (file, path) = temporary(data_root).await?;
     let mut body = request.into_body().into_data_stream();
-    let mut written = Ok(());
+    let (mut spool, mut written) = (Spool::new(file.into_std().await), Ok(()));
     while let Some(piece) = body.next().await {
         let piece =
             piece.map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("receive the archive: {e}")))?;
         // A client hears of the error only once it has sent everything: the rest goes nowhere.
         if written.is_ok() {
-            written = file.write_all(&piece).await;
-            if written.is_err() {
-                // Others need the room meanwhile. The error to tell is the first.
-                let _kept = file.set_len(0).await;
-            }
+            written = spool.add(piece).await;
         }
     }
     written.map_err(failed)?;
-    file.flush().await.map_err(failed)?;
+    spool.finish().await.map_err(failed)?;
     Ok(path)
 }
 
@@ -150,5 +147,24 @@ pub async fn load(State(gateway): State<Shared>, RawQuery(query): RawQuery, requ
     let load = tokio::spawn(async move { gateway.engine.load(archive.to_path_buf(), sender).await });
     let lines = tokio_stream(receiver)
         .filter_map(move |p| async move { (!quiet || p.id.is_empty()).then(|| loaded(&p)) });
-    Ok(streamed(lines, async move { joined(load.await) }))
+    // As in Docker, the answer begins with its first line: skopeo takes the beginning for the end.
+    let mut lines = Box::pin(lines);
+    let first = lines.next().await;
+    Ok(streamed(futures::stream::iter(first).chain(lines), async move { joined(load.await) }))
+}
+
+/// The images as an archive.
+pub async fn saved(gateway: &Shared, names: &[String], query: &Query) -> Answer {
+    let platform = super::platform::asked(query)?;
+    if query.all("platform").len() > 1 {
+        let text = "multiple platform parameters not supported";
+        return Err(Failure::new(StatusCode::BAD_REQUEST, text));
+    }
+    let fit = |image: &ImageSummary| platform.as_ref().map_or(Ok(()), |p| p.exported(image));
+    Ok(streamed_bytes(gateway.engine.save(names, fit).await?, "application/x-tar"))
+}
+
+pub async fn save(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+    let query = Query::parse(query.as_deref());
+    saved(&gateway, &query.all("names"), &query).await
 }

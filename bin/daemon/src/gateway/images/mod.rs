@@ -10,8 +10,9 @@ mod pull;
 mod push;
 mod search;
 mod show;
+mod spool;
 
-pub use archive::load;
+pub use archive::{load, save};
 pub use list::{list, shared};
 pub use prune::prune;
 pub use pull::credentials;
@@ -63,6 +64,7 @@ pub async fn named(
             }
             Ok(json(&show::inspect(&found(&gateway, name, platform).await?)))
         }
+        (&Method::GET, "get") => archive::saved(&gateway, &[name.to_owned()], &query).await,
         (&Method::GET, "history") => {
             let image = found(&gateway, name, platform::asked(&query)?).await?;
             let (mut parents, mut next) = (Vec::new(), image.parent.clone());

@@ -99,6 +99,14 @@ fn shown(os: &str, architecture: &str, variant: &str) -> String {
 }
 
 impl Platform {
+    /// Refuses to save an image that is for another one, in Docker's words.
+    pub fn exported(&self, image: &ImageSummary) -> Result<(), PortError> {
+        self.check("", image).map_err(|error| {
+            let wanted = shown(&self.os, &self.architecture, &self.variant);
+            PortError::new(error.kind, format!("no suitable export target found for platform {wanted}"))
+        })
+    }
+
     /// Refuses an image that is for another one, in Docker's words.
     pub fn check(&self, name: &str, image: &ImageSummary) -> Result<(), PortError> {
         let of = |key: &str| image.config.get(key).and_then(|v| v.as_str()).unwrap_or_default();

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use contract::image::{Credentials, Progress, ProgressSink};
 use contract::{Kind, PortError};
 use futures::StreamExt;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Credentials of `X-Registry-Auth`. What cannot be read counts as none, as with Docker.
 pub fn credentials(headers: &HeaderMap) -> Option<Credentials> {
@@ -61,7 +62,8 @@ pub async fn pull(gateway: Shared, image: &str, query: &Query, headers: &HeaderM
     }
     let (auth, platform) = (credentials(headers), query.text("platform").map(str::to_owned));
     let (sender, mut receiver) = channel();
-    let pull = tokio::spawn(bring(gateway, asked, platform, auth, sender));
+    // A client that leaves waits no more.
+    let pull = AbortOnDropHandle::new(tokio::spawn(bring(gateway, asked, platform, auth, sender)));
     // An error before the first line is the answer's status; later ones are lines of the stream.
     let Some(first) = receiver.recv().await else {
         joined(pull.await).map_err(Failure::of_registry)?;
