@@ -27,18 +27,20 @@ fn archives_are_unpacked_whatever_their_name_and_others_are_not() {
         &gantry,
         "mkdir -p tree/sub && echo in > tree/sub/file && ln -s sub/file tree/link && chown -R 12:34 tree && chmod 640 tree/sub/file && \
          tar -C tree -cf plain.tar . && gzip -k plain.tar && mv plain.tar.gz zipped && echo text > text.tar && \
-         echo text | gzip > text.gz && tar -C tree --zstd -cf packed.tar.zst .",
+         echo text | gzip > text.gz && tar -C tree --zstd -cf packed.tar.zst . && tar -C tree -cjf b.tar.bz2 . && tar -C tree -cJf x.tar.xz .",
     );
-    let dockerfile = "FROM busybox\nADD plain.tar /plain\nADD zipped /zipped/\nADD packed.tar.zst /zstd\nCOPY plain.tar /copied/\n\
+    let dockerfile = "FROM busybox\nADD plain.tar /plain\nADD zipped /zipped/\nADD packed.tar.zst /zstd\nADD b.tar.bz2 /bzip2\nADD x.tar.xz /xz\nCOPY plain.tar /copied/\n\
         ADD text.tar /left/\nADD text.gz /left/\nADD --chown=app plain.tar /owned/\nADD plain.tar text.tar /both/\n\
         RUN mkdir /over && echo old > /over/sub\nADD plain.tar /over\n";
     build(&gantry, dockerfile).ok();
     let said = shown(
         &gantry,
-        "cat /plain/sub/file /zipped/link /zstd/sub/file /over/link; stat -c '%u:%g %a' /plain/sub/file /owned/sub/file; \
+        "cat /plain/sub/file /zipped/link /zstd/sub/file /bzip2/link /xz/sub/file /over/link; stat -c '%u:%g %a' /plain/sub/file /owned/sub/file; \
          ls /copied /left /both; cat /left/text.tar",
     );
     let wanted = [
+        "in",
+        "in",
         "in",
         "in",
         "in",

@@ -89,6 +89,14 @@ fn an_image_is_built_pushed_removed_and_pulled_again() {
     assert_eq!(gantry.gantry(["run", "--rm", &name, "cat", "/who"]).ok(), "me");
     gantry.gantry(["logout", HOST]).ok();
     assert!(gantry.gantry(["push", &name]).fails(1).contains("no basic auth credentials"));
+
+    let archive = place.path("saved.tar");
+    let archive = archive.to_str().unwrap();
+    gantry.gantry(["save", "-o", archive, &name, "whole"]).ok();
+    gantry.docker(["rmi", &name, "whole"]).ok();
+    let loaded = gantry.docker(["load", "-i", archive]);
+    assert!(loaded.ok().contains(&format!("Loaded image: {name}")), "{loaded}");
+    assert_eq!(gantry.gantry(["run", "--rm", "whole", "cat", "/all/sub/b"]).ok(), "b");
 }
 
 #[test]
