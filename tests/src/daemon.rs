@@ -29,6 +29,8 @@ struct How {
     env: Vec<(String, String)>,
     /// A program that starts it, with that program's own arguments.
     through: Vec<String>,
+    /// Its data root, in the place's folder.
+    data: String,
 }
 
 impl Builder {
@@ -39,7 +41,13 @@ impl Builder {
 
     /// In a place that other programs share.
     pub fn at(place: &Arc<Place>) -> Self {
-        let how = How { program: "gantryd", args: Vec::new(), env: Vec::new(), through: Vec::new() };
+        let how = How {
+            program: "gantryd",
+            args: Vec::new(),
+            env: Vec::new(),
+            through: Vec::new(),
+            data: "data".to_owned(),
+        };
         Self { place: Arc::clone(place), how, with_image: true }
     }
 
@@ -133,7 +141,7 @@ fn command(place: &Place, how: &How) -> Command {
         }
     };
     command.envs(how.env.iter().map(|(k, v)| (k, v)));
-    command.args(["-H", &host(place), "--data-root"]).arg(place.path("data"));
+    command.args(["-H", &host(place), "--data-root"]).arg(place.path(&how.data));
     command.arg("--exec-root").arg(place.path("run")).args(["--cgroup-parent", &place.cgroup()]);
     command.args(&how.args);
     command
@@ -171,7 +179,7 @@ impl Daemon {
 
     /// Its data root.
     pub fn data(&self) -> PathBuf {
-        self.place.path("data")
+        self.place.path(&self.how.data)
     }
 
     /// Its process id.
@@ -244,6 +252,14 @@ impl Daemon {
         // Kept for the case that the test fails later.
         let _ = std::fs::write(self.place.path("log"), self.log() + &output.stderr);
         output
+    }
+
+    /// Goes on as another daemon, which knows nothing of what this one has: with this data root of the place's folder.
+    #[track_caller]
+    pub fn become_another(&mut self, data: &str) {
+        self.stop();
+        self.how.data = data.to_owned();
+        self.start_again();
     }
 
     /// SIGKILL, then a new start.

@@ -1,16 +1,15 @@
 //! Registries' certificates, and what is laid down for them in `certs.d`.
 
-use gantry_tests::{Builder, Daemon, Place, Registry};
+use gantry_tests::{Builder, Daemon, Place, Registry, image};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An address that is not loopback: there certificates count.
 const HOST: &str = "10.99.0.1:5443";
 
-/// A registry with a certificate of an authority of its own, and a daemon for which the place's folder `certs` is
-/// `/etc/docker/certs.d`.
-fn with_tls(clients: bool) -> (Arc<Place>, Registry, Daemon) {
-    let place = Place::new();
+/// A registry with a certificate of an authority of its own and with these sections, and a daemon for which the place's
+/// folder `certs` is `/etc/docker/certs.d`.
+fn with_tls_at(place: &Arc<Place>, clients: bool, sections: &str) -> (Registry, Daemon) {
     place.run("ip", ["addr", "add", "10.99.0.1/32", "dev", "lo"]).ok();
     let script = "cd \"$0\" && set -e
         openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca-key.pem -out ca.pem
@@ -30,14 +29,21 @@ fn with_tls(clients: bool) -> (Arc<Place>, Registry, Daemon) {
         file("server.pem"),
         file("server-key.pem")
     );
-    let registry = Registry::at(&place, HOST, &tls, "");
+    let registry = Registry::at(place, HOST, &tls, sections);
     let script = format!(
         "mount -t overlay -o lowerdir=/etc,upperdir={root}/etc,workdir={root}/etc-work overlay /etc && \
          mount --bind {root}/certs /etc/docker/certs.d && exec \"$@\"",
         root = place.root().display()
     );
     let gantry =
-        Builder::at(&place).through(&["unshare", "-m", "sh", "-c", &script, "sh"]).without_image().start();
+        Builder::at(place).through(&["unshare", "-m", "sh", "-c", &script, "sh"]).without_image().start();
+    (registry, gantry)
+}
+
+/// The same in a place of its own, for everybody.
+fn with_tls(clients: bool) -> (Arc<Place>, Registry, Daemon) {
+    let place = Place::new();
+    let (registry, gantry) = with_tls_at(&place, clients, "");
     (place, registry, gantry)
 }
 
@@ -48,6 +54,7 @@ fn lay(place: &Place, from: &str, to: &str) {
 }
 
 const IMAGE: &str = "10.99.0.1:5443/layered:1";
+const MADE: &str = "10.99.0.1:5443/team/made:1";
 
 #[test]
 fn an_authority_laid_down_for_a_registry_is_taken_without_a_restart() {
@@ -96,4 +103,36 @@ fn a_registry_that_wants_to_know_its_clients_sees_their_certificate() {
         said.fails(1).contains("manifest for 10.99.0.1:5443/layered:1 not found: manifest unknown"),
         "{said}"
     );
+}
+
+#[test]
+fn an_image_goes_by_a_registry_with_tls_and_passwords_to_another_daemon() {
+    let place = Place::new();
+    let file = place.path("htpasswd");
+    place.sh(&format!("htpasswd -Bbn user secret > {}", file.display())).ok();
+    let section = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file.display());
+    let (_registry, mut gantry) = with_tls_at(&place, false, &section);
+    lay(&place, "ca.pem", "ca.crt");
+    gantry.docker(["import", image::import_tar().to_str().unwrap(), "base"]).ok();
+    gantry.docker(["run", "--name", "made", "base", "/bin/sh", "-c", "echo here > /told"]).ok();
+    gantry.docker(["commit", "-c", "CMD [\"cat\", \"/told\"]", "made", MADE]).ok();
+    gantry.docker(["rm", "made"]).ok();
+    let said = gantry.docker(["push", MADE]);
+    assert!(said.fails(1).contains("no basic auth credentials"), "{said}");
+    let login = ["login", "-u", "user", "--password-stdin", HOST];
+    assert!(gantry.docker_with_input(login, b"wrong").fails(1).contains("401 Unauthorized"));
+    gantry.docker_with_input(login, b"secret").ok();
+    let said = gantry.docker(["push", MADE]);
+    assert_eq!(said.ok().lines().filter(|l| l.ends_with(": Pushed")).count(), 2, "{said}");
+    let (id, digests) = (gantry.inspect(MADE, "{{.Id}}"), gantry.inspect(MADE, "{{json .RepoDigests}}"));
+
+    gantry.become_another("other");
+    assert_eq!(gantry.docker(["images", "-q"]).ok(), "");
+    gantry.docker(["pull", MADE]).ok();
+    assert_eq!(gantry.inspect(MADE, "{{.Id}}"), id);
+    assert_eq!(gantry.inspect(MADE, "{{json .RepoDigests}}"), digests);
+    assert_eq!(gantry.docker(["run", "--rm", MADE]).ok(), "here");
+    gantry.docker(["logout", HOST]).ok();
+    let said = gantry.docker(["push", MADE]);
+    assert!(said.fails(1).contains("no basic auth credentials"), "{said}");
 }
