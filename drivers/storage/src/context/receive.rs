@@ -30,7 +30,7 @@ pub(super) async fn receive(into: Fresh, content: Stream, limits: Limits) -> Res
 
 fn unpack(content: impl Read + Send, folder: &Path, limits: Limits) -> io::Result<()> {
     let bounded = Bounded { inner: decompress(content)?, left: limits.bytes };
-    let mut members = Members::new(io::BufReader::with_capacity(1 << 16, bounded));
+    let mut members = Members::open_ended(io::BufReader::with_capacity(1 << 16, bounded));
     let mut place = Place::context(File::open(folder)?, limits.bytes);
     let mut seen = 0u64;
     while let Some(member) = members.next()? {

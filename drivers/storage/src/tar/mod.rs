@@ -48,11 +48,26 @@ pub(crate) struct Members<R> {
     payload: u64,
     padding: u64,
     ended: bool,
+    tail: Tail,
+}
+
+/// Whether the last member's padding has to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    /// A stream that ends before it was cut short.
+    Needed,
+    /// Docker's own client leaves the end of a context out, the last member's padding with it.
+    Optional,
 }
 
 impl<R: Read> Members<R> {
     pub(crate) fn new(reader: R) -> Self {
-        Self { reader, payload: 0, padding: 0, ended: false }
+        Self { reader, payload: 0, padding: 0, ended: false, tail: Tail::Needed }
+    }
+
+    /// Reads what may end with its last member's content.
+    pub(crate) fn open_ended(reader: R) -> Self {
+        Self { tail: Tail::Optional, ..Self::new(reader) }
     }
 
     /// What is read from.
@@ -80,8 +95,8 @@ impl<R: Read> Members<R> {
         let (payload, rest) = (self.payload, self.payload + self.padding);
         let skipped = io::copy(&mut (&mut self.reader).take(rest), &mut io::sink())?;
         (self.payload, self.padding) = (0, 0);
-        // Docker's own client leaves the end of an archive out, the last member's padding with it.
-        if skipped < payload { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        let needed = if self.tail == Tail::Optional { payload } else { rest };
+        if skipped < needed { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// A block, `None` at the end of the stream.
