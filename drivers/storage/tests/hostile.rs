@@ -142,7 +142,7 @@ async fn device_nodes_are_made_as_they_are_and_unknown_kinds_refused() {
 #[tokio::test]
 async fn truncated_and_damaged_streams_leave_nothing() {
     let whole = Tar::default().folder("d").file("d/f", vec![7u8; 100_000]).file("g", "x").end();
-    for cut in [100, 512 + 100, 1024 + 5000, 1024 + 99_999] {
+    for cut in [100, 512 + 100, 1024 + 5000, 1024 + 99_999, 1024 + 100_000] {
         refused(&whole[..cut], "unexpected end of file").await;
     }
     let packed = gzip(&whole);

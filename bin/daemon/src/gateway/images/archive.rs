@@ -148,7 +148,7 @@ pub async fn load(State(gateway): State<Shared>, RawQuery(query): RawQuery, requ
     let lines = tokio_stream(receiver)
         .filter_map(move |p| async move { (!quiet || p.id.is_empty()).then(|| loaded(&p)) });
     // As in Docker, the answer begins with its first line: skopeo takes the beginning for the end.
-    let mut lines = Box::pin(lines);
+    let mut lines = Box::pin(lines.fuse());
     let first = lines.next().await;
     Ok(streamed(futures::stream::iter(first).chain(lines), async move { joined(load.await) }))
 }
