@@ -11,7 +11,7 @@ PREFIX := /usr/local
 BUILT := target/release
 .PHONY: setup shim fault build demo test fuzz lint bench vm release install
 setup:
-	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry htpasswd:apache2-utils rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd stress:stress mkfs.xfs:xfsprogs docker-compose:docker-compose curl:curl perl:perl umoci:umoci bsdtar:libarchive-tools bzip2:bzip2 xz:xz-utils; do \
+	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry htpasswd:apache2-utils rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd stress:stress mkfs.xfs:xfsprogs docker-compose:docker-compose curl:curl perl:perl git:git umoci:umoci bsdtar:libarchive-tools bzip2:bzip2 xz:xz-utils; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	ls /usr/lib/*/rsyslog/lmnsd_gtls.so > /dev/null 2>&1 || missing="$$missing rsyslog-gnutls"; \
 	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; fi

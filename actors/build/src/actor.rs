@@ -6,7 +6,7 @@ use crate::ledger::Ledger;
 use crate::options::{Options, Source};
 use crate::work::Work;
 use actors::supervise::{
-    ActorContext, Answer, ChildSpec, Ctx, Link, Member, Message, Registry, State, spawn,
+    ActorContext, Answer, ChildSpec, Ctx, Link, Member, Message, Registry, Root, State, spawn,
 };
 use contract::{ImageId, Kind, PortError};
 use futures::FutureExt;
@@ -39,6 +39,21 @@ impl Running {
     }
 }
 
+/// The place in the tree of the actor that finds builds.
+pub struct Place(Link<Directory>);
+
+impl Place {
+    /// A member of the root.
+    pub fn under(root: &mut Root, registry: &Registry) -> Self {
+        let own = Arc::new(Shared {
+            registry: registry.clone(),
+            number: AtomicU64::new(1),
+            links: Mutex::default(),
+        });
+        Self(root.add(ChildSpec::new("builds", "builds", move |_| Directory(Arc::clone(&own)))))
+    }
+}
+
 /// Begins builds and finds those under way.
 #[derive(Clone)]
 pub struct Builds {
@@ -47,15 +62,9 @@ pub struct Builds {
 }
 
 impl Builds {
-    /// Starts their actor.
-    pub fn launch(ports: Ports, registry: &Registry) -> Self {
-        let own = Arc::new(Shared {
-            registry: registry.clone(),
-            number: AtomicU64::new(1),
-            links: Mutex::default(),
-        });
-        let spec = ChildSpec::new("builds", "builds", move |_| Directory(Arc::clone(&own)));
-        Self { ports, link: spawn(spec, registry) }
+    /// With what they work with, which the actor's place in the tree is made before.
+    pub fn new(place: Place, ports: Ports) -> Self {
+        Self { ports, link: place.0 }
     }
 
     /// Begins a build.
@@ -71,7 +80,12 @@ impl Builds {
 
     /// Ends the build that its client calls so; false when there is none.
     pub async fn cancel(&self, id: &str) -> Result<bool, PortError> {
-        self.link.insist(|| Cancel(id.to_owned()), ASK).await.map_err(away)
+        let found = self.link.insist(|| Find(id.to_owned()), ASK).await.map_err(away)?;
+        // Over meanwhile is no mistake.
+        Ok(match found {
+            Some(build) => build.push(Over).await.is_ok(),
+            None => false,
+        })
     }
 }
 
@@ -120,16 +134,15 @@ impl Answer<Open> for Directory {
     }
 }
 
-struct Cancel(String);
+struct Find(String);
 
-impl Message for Cancel {
-    type Result = bool;
+impl Message for Find {
+    type Result = Option<Link<Build>>;
 }
 
-impl Answer<Cancel> for Directory {
-    fn answer(&mut self, Cancel(id): Cancel, _: &mut Ctx<Self>) -> bool {
-        let found = self.0.links().get(&id).cloned();
-        found.inspect(Link::stop).is_some()
+impl Answer<Find> for Directory {
+    fn answer(&mut self, Find(id): Find, _: &mut Ctx<Self>) -> Option<Link<Build>> {
+        self.0.links().get(&id).cloned()
     }
 }
 
@@ -198,6 +211,7 @@ impl Answer<Begin> for Build {
     }
 }
 
+/// A build has ended, or is to end.
 struct Over;
 
 impl Message for Over {

@@ -1,7 +1,7 @@
 //! `docker build`: Dockerfiles carried out step by step in containers.
 //!
 //! ```text
-//! builds ── build:<number>
+//! root ─ builds ── build:<number>
 //! ```
 //!
 //! A build is an actor; its steps are carried out by a task of its own that ends with it, and each step that changes files
@@ -17,7 +17,7 @@ mod probe;
 mod stage;
 mod work;
 
-pub use actor::{Builds, Running};
+pub use actor::{Builds, Place, Running};
 pub use feed::{Failure, Line};
 pub use options::{Cache, Options, Pull, Removal, Source, Telling};
 

@@ -84,6 +84,17 @@ fn away(error: Unavailable) -> PortError {
 impl Engine {
     /// Starts the tree. Containers found on disk are adopted by [`Engine::recover`].
     pub fn launch(ports: Ports, networks: NetworkDefaults, registry: Registry) -> Self {
+        Self::launch_with(ports, networks, registry, |_| ()).0
+    }
+
+    /// Starts the tree with members that stand on the engine, after its own under the root; answers what `further`
+    /// answers too.
+    pub fn launch_with<T>(
+        ports: Ports,
+        networks: NetworkDefaults,
+        registry: Registry,
+        further: impl FnOnce(&mut Root) -> T,
+    ) -> (Self, T) {
         let NetworkDefaults { bridge, mut pools } = networks;
         if pools.is_empty() {
             pools = default_pools();
@@ -105,10 +116,12 @@ impl Engine {
         let own = Arc::clone(&shared);
         let containers =
             root.add(ChildSpec::new("containers", "containers", move |_| Containers::new(Arc::clone(&own))));
+        let added = further(&mut root);
         shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
         open(&shared, Arc::new(default_spec(&bridge)));
-        Self { shared, events, images, networks, pools: Arc::new(pools), containers, root }
+        let this = Self { shared, events, images, networks, pools: Arc::new(pools), containers, root };
+        (this, added)
     }
 
     /// Resolves when the root gave up: the daemon is to exit and be restarted.

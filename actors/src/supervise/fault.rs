@@ -42,6 +42,12 @@ impl Fuse {
         super::tree::lock(&self.armed).iter().filter(|a| a.left > 0).count()
     }
 
+    /// Messages that are to be handled before the panics that are still to come.
+    #[cfg(test)]
+    fn countdown(&self) -> u32 {
+        super::tree::lock(&self.armed).iter().map(|a| a.left).sum()
+    }
+
     /// Runs in the actor just before the handler of `message`, a type's full name, or before `started`.
     #[cfg(any(test, feature = "fault"))]
     #[expect(clippy::panic, reason = "the panic is the purpose")]
@@ -92,5 +98,13 @@ impl super::Registry {
     pub(crate) fn watch(&self, target: &str) -> impl Fn() -> usize + use<> {
         let hit: Vec<_> = self.all().into_iter().filter(|v| v.name == target || v.kind == target).collect();
         move || hit.iter().map(|v| v.fuse.left()).sum()
+    }
+
+    /// Messages that actors of this name or kind have to handle before the panics armed in them: who arms a distant one
+    /// sees each of them pass.
+    #[cfg(test)]
+    pub(crate) fn countdown(&self, target: &str) -> impl Fn() -> u32 + use<> {
+        let hit: Vec<_> = self.all().into_iter().filter(|v| v.name == target || v.kind == target).collect();
+        move || hit.iter().map(|v| v.fuse.countdown()).sum()
     }
 }

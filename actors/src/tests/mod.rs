@@ -9,6 +9,7 @@ mod health;
 mod limits;
 mod logs;
 mod panics;
+mod pushes;
 mod recovery;
 mod restart;
 mod stage;

@@ -54,7 +54,9 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let tree = Registry::new(actix::System::current().arbiter().clone());
     let ports = compose::ports(&live, Arc::clone(&registry))?;
     let contexts = compose::contexts(&config, Arc::clone(&registry), &ports);
-    let engine = Engine::launch(ports, compose::networks(&config), tree.clone());
+    let networks = compose::networks(&config);
+    let (engine, place) =
+        Engine::launch_with(ports, networks, tree.clone(), |root| build::Place::under(root, &tree));
     engine.recover().await.map_err(|e| anyhow::anyhow!(e.chain())).context("recover")?;
     contexts.sweep().await.map_err(|e| anyhow::anyhow!(e.chain())).context("remove contexts of builds")?;
     let host = Arc::new(Host::read());
@@ -65,7 +67,7 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
         data_root: config.daemon.data_root.clone(),
     };
     let specifications = Arc::new(specifier.clone());
-    let builds = Builds::launch(build::Ports { engine: engine.clone(), contexts, specifications }, &tree);
+    let builds = Builds::new(place, build::Ports { engine: engine.clone(), contexts, specifications });
     let name = host.name.clone();
     let router = gateway::router(Gateway {
         downloads: Arc::clone(&registry) as _,

@@ -1,5 +1,6 @@
 //! Blobs, verified while they stream; a broken download goes on where it stopped.
 
+use crate::backoff::Tries;
 use crate::fault::Fault;
 use crate::follow::Growing;
 use crate::landing::Landing;
@@ -12,7 +13,6 @@ use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Largest configuration taken, bytes.
 const SMALL: usize = 4 << 20;
@@ -31,15 +31,6 @@ pub async fn fetch_small(session: &Session, blob: &Descriptor) -> Result<Bytes, 
         return Err(Fault::Content(format!("image config verification failed for digest {}", blob.digest)));
     }
     Ok(body)
-}
-
-/// How often a download is tried.
-#[derive(Debug, Clone, Copy)]
-pub struct Tries {
-    /// Without getting further.
-    pub most: u32,
-    /// Unit of waiting in between.
-    pub pause: Duration,
 }
 
 /// A layer, into this file. Whoever follows it reads the end only if this succeeds.
@@ -68,10 +59,7 @@ pub async fn fetch(
                 if failures >= tries.most {
                     return Err(fault);
                 }
-                for left in (1..=failures).rev() {
-                    lines.retrying(blob.short(), left).await;
-                    tokio::time::sleep(tries.pause).await;
-                }
+                tries.wait_telling(failures, lines, blob.short()).await;
             }
             Err(fault) => {
                 discard(path).await;

@@ -29,7 +29,7 @@ pub struct RegistryConfig {
     pub uploads: usize,
     /// Tries a download gets without getting further.
     pub attempts: u32,
-    /// Unit of waiting before a broken download is tried again.
+    /// Unit of waiting before what broke is tried again; the pauses double.
     pub pause: Duration,
     /// What requests go through.
     pub proxies: Proxies,

@@ -1,6 +1,7 @@
 //! All layers of an image: those that are missing downloaded a few at a time, each unpacked while it comes.
 
-use crate::blob::{self, Tries};
+use crate::backoff::Tries;
+use crate::blob;
 use crate::fault::Fault;
 use crate::follow::{Followed, follow};
 use crate::manifest::Descriptor;

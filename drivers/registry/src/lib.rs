@@ -1,6 +1,7 @@
 //! Fetches images from registries and brings them there, by the OCI distribution protocol (distribution-spec 1.1) and Docker's older types.
 
 mod auth;
+mod backoff;
 mod blob;
 mod certificates;
 mod client;

@@ -1,6 +1,7 @@
 //! A pull: which of a registry's addresses has the image, its configuration, its layers.
 
-use crate::blob::{self, Tries};
+use crate::backoff::Tries;
+use crate::blob;
 use crate::client::RegistryClient;
 use crate::endpoint::Mirrors;
 use crate::fault::Fault;

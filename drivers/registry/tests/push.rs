@@ -185,7 +185,13 @@ async fn places_that_lead_nowhere_are_refused() {
         })
         .await;
         let one = layer("x", b"1");
-        let outcome = push(&name(&server.host, "app", "1"), &[one.clone()], Source::new(&[one])).await.0;
+        let outcome = push(
+            &name(&server.host, "app", "1"),
+            std::slice::from_ref(&one),
+            Source::new(std::slice::from_ref(&one)),
+        )
+        .await
+        .0;
         let text = outcome.unwrap_err().text;
         assert!(text.starts_with("the registry names a wrong place for an upload"), "{place}: {text}");
     }
@@ -200,7 +206,13 @@ async fn a_registry_that_never_takes_it_is_given_up() {
         })
         .await;
         let one = layer("x", &noise(200_000));
-        let outcome = push(&name(&server.host, "app", "1"), &[one.clone()], Source::new(&[one])).await.0;
+        let outcome = push(
+            &name(&server.host, "app", "1"),
+            std::slice::from_ref(&one),
+            Source::new(std::slice::from_ref(&one)),
+        )
+        .await
+        .0;
         let text = outcome.unwrap_err().text;
         assert!(text.starts_with(&format!("received unexpected HTTP status: {reply}")), "{text}");
         assert!(server.count("PATCH") <= 5);
@@ -215,7 +227,13 @@ async fn redirects_without_end_end() {
     })
     .await;
     let one = layer("x", b"1");
-    let outcome = push(&name(&server.host, "app", "1"), &[one.clone()], Source::new(&[one])).await.0;
+    let outcome = push(
+        &name(&server.host, "app", "1"),
+        std::slice::from_ref(&one),
+        Source::new(std::slice::from_ref(&one)),
+    )
+    .await
+    .0;
     outcome.unwrap_err();
     assert!(server.count("POST") <= 60);
 }
@@ -235,7 +253,13 @@ async fn refusals_are_told_in_dockers_words() {
         })
         .await;
         let one = layer("x", b"1");
-        let outcome = push(&name(&server.host, "app", "1"), &[one.clone()], Source::new(&[one])).await.0;
+        let outcome = push(
+            &name(&server.host, "app", "1"),
+            std::slice::from_ref(&one),
+            Source::new(std::slice::from_ref(&one)),
+        )
+        .await
+        .0;
         assert_eq!(outcome.unwrap_err().text, text);
         assert_eq!(server.count("POST"), 1, "{code}");
     }

@@ -52,6 +52,13 @@ impl Work {
     }
 
     async fn container(&mut self, stage: &Stage, config: &Config) -> Result<ContainerId, PortError> {
+        let id = self.holder(stage, config).await?;
+        self.feed.text(format!(" ---> Running in {}\n", short(id.as_str()))).await;
+        Ok(id)
+    }
+
+    /// A container that nobody is told of.
+    async fn holder(&mut self, stage: &Stage, config: &Config) -> Result<ContainerId, PortError> {
         let mut body = config.clone();
         let image = stage.image.as_ref().map(ToString::to_string).unwrap_or_default();
         body.insert("Image".into(), image.into());
@@ -61,9 +68,7 @@ impl Work {
         for warning in warnings {
             self.feed.text(format!(" ---> [Warning] {warning}\n")).await;
         }
-        let id = self.ledger.make(spec).await?;
-        self.feed.text(format!(" ---> Running in {}\n", short(id.as_str()))).await;
-        Ok(id)
+        self.ledger.make(spec).await
     }
 
     /// The step is over; with `--rm=false` its container is the user's.
@@ -151,7 +156,8 @@ impl Work {
         self.written(stage, carried, &nothing, &target).await
     }
 
-    /// A step whose files are put into the root of a container that does not start.
+    /// A step whose files are put into the root of a container that does not start. As in Docker's steps of this kind,
+    /// there is none to be seen or kept.
     async fn written(
         &mut self,
         stage: &mut Stage,
@@ -163,14 +169,14 @@ impl Work {
             let mut config = carried.clone();
             // Volumes would be filled for nothing: what is copied goes into the image.
             config.insert("Volumes".into(), json!({}));
-            let id = self.container(stage, &config).await?;
+            let id = self.holder(stage, &config).await?;
             let (root, still) = self.ports.engine.still_root(&id).await?;
             self.ports.contexts.place(found, &root, target).await?;
             drop(still);
             self.commit(stage, Some(&id), carried).await
         }
         .await;
-        self.over(outcome.is_err()).await;
+        self.ledger.clear().await;
         outcome
     }
 }

@@ -2,7 +2,7 @@
 
 use super::manifest::{Stored, dockers, gzip};
 use super::upload::{Upload, ask, exists, location};
-use crate::blob::Tries;
+use crate::backoff::Tries;
 use crate::fault::Fault;
 use crate::progress::Lines;
 use crate::session::{Request, Session};

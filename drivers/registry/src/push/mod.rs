@@ -5,7 +5,7 @@ mod layer;
 mod manifest;
 mod upload;
 
-use crate::blob::Tries;
+use crate::backoff::Tries;
 use crate::client::RegistryClient;
 use crate::endpoint::Mirrors;
 use crate::fault::Fault;
@@ -37,7 +37,7 @@ async fn patiently<T, F: Future<Output = Result<T, Fault>>>(
         match work().await {
             Err(fault) if fault.passing() && failures + 1 < tries.most => {
                 failures += 1;
-                tokio::time::sleep(tries.pause * failures).await;
+                tries.wait(failures).await;
             }
             outcome => return outcome,
         }

@@ -2,7 +2,7 @@
 //! where the registry says that it stands.
 
 use super::compress::{Packed, compress};
-use crate::blob::Tries;
+use crate::backoff::Tries;
 use crate::fault::Fault;
 use crate::progress::Lines;
 use crate::session::{Content, Request, Session, refusal};
@@ -22,8 +22,6 @@ const CHUNK: usize = 8 << 20;
 const LARGEST: usize = 64 << 20;
 /// Breaks after which an upload is given up, however far each try got: a try compresses the layer anew.
 const BREAKS: u32 = 50;
-/// The longest pause between tries, in units of waiting.
-const LONGEST: u32 = 30;
 /// A registry that neither takes nor says anything for so long has gone. One may need minutes to look through what it got.
 const SILENCE: Duration = Duration::from_secs(300);
 const OCTETS: &str = "application/octet-stream";
@@ -132,10 +130,7 @@ impl Upload<'_> {
             if failures >= self.tries.most {
                 return Err(fault);
             }
-            for left in (1..=failures.min(LONGEST)).rev() {
-                self.lines.retrying(self.id, left).await;
-                tokio::time::sleep(self.tries.pause).await;
-            }
+            self.tries.wait_telling(failures, self.lines, self.id).await;
             standing = now;
         }
     }

@@ -121,7 +121,10 @@ async fn body(
         reader.read_exact(&mut out).await?;
         return Ok((out, length <= most));
     }
-    while head.chunked {
+    if !head.chunked {
+        return Ok((out, true));
+    }
+    loop {
         let mut line = String::new();
         reader.read_line(&mut line).await?;
         let size = usize::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
@@ -129,14 +132,13 @@ async fn body(
         reader.read_exact(&mut chunk).await?;
         out.extend_from_slice(&chunk[..size]);
         if size == 0 {
-            break;
+            return Ok((out, true));
         }
         if out.len() > most {
             out.truncate(most);
             return Ok((out, false));
         }
     }
-    Ok((out, true))
 }
 
 async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, decide: Decide) -> std::io::Result<()> {
