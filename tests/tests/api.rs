@@ -125,7 +125,7 @@ fn unknown_routes_are_not_found() {
 fn what_is_not_built_names_itself() {
     let gantry = Daemon::start();
     gantry.docker(["run", "-d", "--name", "web", "busybox", "sleep", "1000"]).ok();
-    for (method, path) in [("POST", "/build"), ("POST", "/swarm/init"), ("POST", "/session")] {
+    for (method, path) in [("POST", "/swarm/init"), ("POST", "/session")] {
         let text = gantry.api(method, path, Some(&json!({}))).error(501);
         let bare = path.split('?').next().unwrap();
         assert!(text.contains("not support") && text.contains(bare), "{method} {path}: {text}");
