@@ -43,7 +43,7 @@ fn sighup_takes_over_what_docker_takes_over_and_tells_it_in_an_event() {
     assert_eq!(fresh["LiveRestoreEnabled"], json!(false));
     let registries = &fresh["RegistryConfig"];
     assert_eq!(registries["Mirrors"], json!(["https://mirror.lan/"]));
-    assert_eq!(registries["InsecureRegistryCIDRs"], json!(["::1/128", "127.0.0.0/8", "10.0.0.0/8"]));
+    assert_eq!(registries["InsecureRegistryCIDRs"], json!(["10.0.0.0/8", "::1/128", "127.0.0.0/8"]));
     assert_eq!(registries["IndexConfigs"]["reg.lan:5000"]["Secure"], json!(false));
     assert!(daemon.log().contains("new values that count only after a restart: icc"), "{}", daemon.log());
     let said = daemon.docker(["run", "--rm", "busybox", "sh", "-c", "ulimit -n; df -k /dev/shm | tail -1"]);
