@@ -1,27 +1,7 @@
 //! Images on a disk without room.
 
-use gantry_tests::{Builder, Daemon, Output, Place, Registry, eventually, image};
+use gantry_tests::{Builder, Daemon, InMemory, Output, Place, Registry, eventually, image};
 use std::path::Path;
-
-/// A data root of so many megabytes, taken away with the value.
-struct Small<'a>(&'a Place);
-
-impl<'a> Small<'a> {
-    fn mount(place: &'a Place, megabytes: u32) -> Self {
-        let data = place.path("data");
-        std::fs::create_dir(&data).expect("make the data root");
-        let size = format!("size={megabytes}m");
-        place.run("mount", ["-t", "tmpfs", "-o", &size, "small", data.to_str().expect("a plain path")]).ok();
-        Self(place)
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        let data = self.0.path("data");
-        let _left = self.0.run("umount", ["-l", data.to_str().unwrap_or_default()]);
-    }
-}
 
 fn used(data: &Path) -> u64 {
     let disk = nix::sys::statvfs::statvfs(data).expect("measure the disk");
@@ -54,7 +34,7 @@ fn no_room(output: &Output) {
 #[test]
 fn a_full_disk_is_told_leaves_nothing_behind_and_lets_images_go() {
     let place = Place::new();
-    let small = Small::mount(&place, 24);
+    let small = InMemory::mount(&place, 24);
     let gantry = Builder::at(&place).start();
     let data = gantry.data();
     gantry
@@ -101,7 +81,7 @@ fn a_full_disk_is_told_leaves_nothing_behind_and_lets_images_go() {
 fn a_pull_without_room_says_so_leaves_nothing_and_works_when_there_is_room() {
     let place = Place::new();
     let registry = Registry::start(&place);
-    let small = Small::mount(&place, 3);
+    let small = InMemory::mount(&place, 3);
     let gantry = Builder::at(&place).without_image().start();
     let data = gantry.data();
     let before = stored(&gantry);

@@ -1,7 +1,7 @@
 //! Archives made to exhaust the daemon: its memory stays what it is.
 
 use flate2::{Compression, write::GzEncoder};
-use gantry_tests::{Builder, Daemon, Place};
+use gantry_tests::{Builder, Daemon, InMemory, Place};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -9,26 +9,6 @@ use std::path::{Path, PathBuf};
 /// The most memory the daemon may ever have had, kilobytes: several times what it needs, and a small part of what the
 /// archives here would take if they were held.
 const MOST: u64 = 128 << 10;
-
-/// A data root in memory, of so many megabytes, taken away with the value.
-struct Small<'a>(&'a Place);
-
-impl<'a> Small<'a> {
-    fn mount(place: &'a Place, megabytes: u32) -> Self {
-        let data = place.path("data");
-        std::fs::create_dir(&data).expect("make the data root");
-        let size = format!("size={megabytes}m,nr_inodes=0");
-        place.run("mount", ["-t", "tmpfs", "-o", &size, "small", data.to_str().expect("a plain path")]).ok();
-        Self(place)
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        let data = self.0.path("data");
-        let _left = self.0.run("umount", ["-l", data.to_str().unwrap_or_default()]);
-    }
-}
 
 /// The most memory the daemon ever had, kilobytes (proc_pid_status(5), `VmHWM`).
 fn peak(gantry: &Daemon) -> u64 {
@@ -67,7 +47,7 @@ fn packed(path: &Path, write: impl FnOnce(&mut dyn Write)) -> PathBuf {
 #[test]
 fn a_file_of_zeros_larger_than_the_disk_is_refused_in_little_memory() {
     let place = Place::new();
-    let small = Small::mount(&place, 128);
+    let small = InMemory::mount(&place, 128);
     let gantry = Builder::at(&place).start();
     let bomb = packed(&place.path("bomb.tgz"), |out| {
         out.write_all(header("zeros", tar::EntryType::Regular, 4 << 30).as_bytes()).expect("write a header");
@@ -90,7 +70,7 @@ fn a_file_of_zeros_larger_than_the_disk_is_refused_in_little_memory() {
 #[test]
 fn a_layer_of_a_million_members_is_unpacked_in_little_memory() {
     let place = Place::new();
-    let small = Small::mount(&place, 4096);
+    let small = InMemory::mount(&place, 4096);
     let gantry = Builder::at(&place).start();
     let many = packed(&place.path("many.tgz"), |out| {
         for folder in 0..1000 {

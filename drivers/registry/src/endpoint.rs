@@ -1,6 +1,9 @@
 //! Which addresses a registry's host may be asked at: `https` alone, or `http` too where nobody is in between.
 
 use crate::client::RegistryClient;
+use crate::fault::Fault;
+use crate::session::{Access, Session};
+use contract::image::{Credentials, RemoteName};
 use std::net::IpAddr;
 
 /// An address to ask.
@@ -101,6 +104,33 @@ impl RegistryClient {
         }
         out.push(Endpoint { base: HUB.to_owned(), trust: Trust::Authorities, mirror: false });
         out
+    }
+}
+
+impl RegistryClient {
+    /// Asks the addresses of a name one after the other, mirrors first: one that does not answer is passed over, and so is
+    /// a mirror that fails. Docker Hub's password is none of a mirror's business.
+    pub(crate) async fn ask<T, F: Future<Output = Result<T, Fault>>>(
+        &self,
+        name: &RemoteName,
+        auth: Option<Credentials>,
+        question: impl Fn(Session) -> F,
+    ) -> Result<T, Fault> {
+        let mut last = Fault::Content(format!("no endpoints found for {}", name.familiar));
+        for endpoint in self.endpoints(&name.host, Mirrors::First).await {
+            let auth = auth.clone().filter(|_| !endpoint.mirror);
+            let http = self.http(&endpoint).await?;
+            let session = Session::new(http, endpoint.base.clone(), name, Access::Pull, auth);
+            if let Err(fault) = session.ping().await {
+                last = fault;
+                continue;
+            }
+            match question(session).await {
+                Err(fault) if endpoint.mirror => last = fault,
+                outcome => return outcome,
+            }
+        }
+        Err(last)
     }
 }
 

@@ -2,10 +2,9 @@
 
 use crate::blob;
 use crate::client::RegistryClient;
-use crate::endpoint::Mirrors;
 use crate::fault::Fault;
 use crate::manifest::{self, Descriptor};
-use crate::session::{Access, Session};
+use crate::session::Session;
 use contract::image::{Credentials, Inspected, RemoteName};
 use contract::{Kind, PortError};
 use serde_json::{Map, Value, json};
@@ -18,14 +17,14 @@ fn platform(of: &Value) -> Value {
     Value::Object(found.collect::<Map<String, Value>>())
 }
 
-async fn look(session: &Session, wanted: &str) -> Result<Inspected, Fault> {
-    let found = manifest::fetch_whole(session, wanted).await?;
+async fn look(session: Session, wanted: &str) -> Result<Inspected, Fault> {
+    let found = manifest::fetch_whole(&session, wanted).await?;
     let descriptor = json!({ "mediaType": found.media_type, "digest": found.digest, "size": found.size });
     let platforms = match found.content.get("manifests").and_then(Value::as_array) {
         Some(list) => list.iter().filter_map(|entry| entry.get("platform")).map(platform).collect(),
         None => {
             let config = Descriptor::read(found.content.get("config").unwrap_or(&Value::Null))?;
-            let config = blob::fetch_small(session, &config).await?;
+            let config = blob::fetch_small(&session, &config).await?;
             let config: Value = serde_json::from_slice(&config)
                 .map_err(|e| Fault::Content(format!("the configuration of {wanted} is not valid: {e}")))?;
             vec![platform(&config)]
@@ -42,21 +41,7 @@ impl RegistryClient {
         auth: Option<Credentials>,
     ) -> Result<Inspected, Fault> {
         let wanted = name.digest.as_ref().unwrap_or(&name.tag);
-        let mut last = Fault::Content(format!("no endpoints found for {}", name.familiar));
-        for endpoint in self.endpoints(&name.host, Mirrors::First).await {
-            let auth = auth.clone().filter(|_| !endpoint.mirror);
-            let http = self.http(&endpoint).await?;
-            let session = Session::new(http, endpoint.base.clone(), name, Access::Pull, auth);
-            if let Err(fault) = session.ping().await {
-                last = fault;
-                continue;
-            }
-            match look(&session, wanted).await {
-                Err(fault) if endpoint.mirror => last = fault,
-                outcome => return outcome,
-            }
-        }
-        Err(last)
+        self.ask(name, auth, |session| look(session, wanted)).await
     }
 }
 

@@ -1,9 +1,8 @@
 //! The tags of a repository (distribution-spec, "Content Discovery"), page by page.
 
 use crate::client::RegistryClient;
-use crate::endpoint::Mirrors;
 use crate::fault::Fault;
-use crate::session::{Access, Request, Session, bounded, refusal};
+use crate::session::{Request, Session, bounded, refusal};
 use contract::image::{Credentials, RemoteName};
 use reqwest::header::LINK;
 use reqwest::{Method, Url};
@@ -20,7 +19,7 @@ fn next(link: &str, from: &Url) -> Option<Url> {
     from.join(target.trim().trim_start_matches('<').trim_end_matches('>')).ok()
 }
 
-async fn all(session: &Session) -> Result<Vec<String>, Fault> {
+async fn all(session: Session) -> Result<Vec<String>, Fault> {
     let wrong = |what: String| Fault::Content(format!("the registry's list of tags is not valid: {what}"));
     let mut at = Url::parse(&session.url("tags/list")).map_err(|e| wrong(e.to_string()))?;
     let mut tags: Vec<String> = Vec::new();
@@ -36,6 +35,8 @@ async fn all(session: &Session) -> Result<Vec<String>, Fault> {
         let new = found.iter().filter_map(Value::as_str).filter(|t| !t.is_empty());
         tags.extend(new.map(str::to_owned));
         match link {
+            // What proves who asks is for this registry alone.
+            Some(link) if link.origin() != at.origin() => return Err(wrong(format!("it goes on at {link}"))),
             Some(link) if link != at => at = link,
             _ => return Ok(tags),
         }
@@ -50,21 +51,7 @@ impl RegistryClient {
         name: &RemoteName,
         auth: Option<Credentials>,
     ) -> Result<Vec<String>, Fault> {
-        let mut last = Fault::Content(format!("no endpoints found for {}", name.familiar));
-        for endpoint in self.endpoints(&name.host, Mirrors::First).await {
-            let auth = auth.clone().filter(|_| !endpoint.mirror);
-            let http = self.http(&endpoint).await?;
-            let session = Session::new(http, endpoint.base.clone(), name, Access::Pull, auth);
-            if let Err(fault) = session.ping().await {
-                last = fault;
-                continue;
-            }
-            match all(&session).await {
-                Err(fault) if endpoint.mirror => last = fault,
-                outcome => return outcome,
-            }
-        }
-        Err(last)
+        self.ask(name, auth, all).await
     }
 }
 
