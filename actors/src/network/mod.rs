@@ -10,7 +10,7 @@ pub mod zone;
 
 pub use board::{Known, NetworkBoard};
 
-use contract::network::BridgeSpec;
+use contract::network::Segment;
 use contract::record::NetworkSpec;
 use std::collections::BTreeMap;
 
@@ -32,13 +32,15 @@ pub fn is_built_in(name: &str) -> bool {
 }
 
 /// The default network over the daemon's bridge.
-pub fn default_spec(bridge: &BridgeSpec) -> NetworkSpec {
+pub fn default_spec(segment: &Segment) -> NetworkSpec {
     NetworkSpec {
         id: id(DEFAULT),
         name: DEFAULT.into(),
         created_ns: 0,
-        bridge: bridge.clone(),
+        segment: segment.clone(),
         range: None,
+        range6: None,
+        asked6: [true; 2],
         auxiliary: BTreeMap::new(),
         asked: [true; 2],
         host_binding: None,

@@ -5,7 +5,7 @@ use actors::{NetworkDefaults, Pool, Ports};
 use anyhow::Context as _;
 use config::Config;
 use contract::build::Contexts;
-use contract::network::{BridgePolicy, BridgeSpec, Subnet};
+use contract::network::{Segment, SegmentPolicy, Subnet};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
 use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
@@ -40,17 +40,18 @@ pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
 }
 
 /// The default bridge.
-pub fn bridge(config: &Config) -> BridgeSpec {
+pub fn bridge(config: &Config) -> Segment {
     let own = &config.bridge;
     let policy =
-        BridgePolicy { internal: false, icc: own.icc, masquerade: own.masquerade, forward: own.forward };
-    BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu, policy }
+        SegmentPolicy { internal: false, icc: own.icc, masquerade: own.masquerade, forward: own.forward };
+    let (gateway, prefix) = own.bip;
+    Segment { name: own.name.clone(), gateway, prefix, mtu: own.mtu, policy, ..Segment::default() }
 }
 
 /// What is configured of networks.
 pub fn networks(config: &Config) -> NetworkDefaults {
     let pool = |p: &config::Pool| Pool { base: Subnet::around(p.base.0, p.base.1), size: p.size };
-    NetworkDefaults { bridge: bridge(config), pools: config.bridge.pools.iter().map(pool).collect() }
+    NetworkDefaults { segment: bridge(config), pools: config.bridge.pools.iter().map(pool).collect() }
 }
 
 /// Every driver.

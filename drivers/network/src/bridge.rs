@@ -3,7 +3,7 @@
 use crate::error::NetworkError;
 use crate::link::{self, ifla};
 use crate::socket::Socket;
-use contract::network::BridgeSpec;
+use contract::network::Segment;
 use nix::errno::Errno;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const NETFILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
 /// Makes the bridge or brings an existing one to the spec.
-pub fn ensure(route: &mut Socket, spec: &BridgeSpec) -> Result<(), NetworkError> {
+pub fn ensure(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
     check(spec)?;
     let found = match link::find(route, &spec.name)? {
         Some(found) => Some(found),
@@ -33,7 +33,7 @@ pub fn ensure(route: &mut Socket, spec: &BridgeSpec) -> Result<(), NetworkError>
     set(format!("/proc/sys/net/ipv4/conf/{}/route_localnet", spec.name).into())
 }
 
-fn create(route: &mut Socket, spec: &BridgeSpec) -> Result<(), NetworkError> {
+fn create(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
     let mut message = link::create(&spec.name);
     // A fixed address: an inherited one changes as ports come and go, and breaks neighbours' caches.
     message.host32(ifla::MTU, spec.mtu).bytes(ifla::ADDRESS, &derived_mac(spec.gateway));
@@ -54,11 +54,11 @@ pub fn derived_mac(address: Ipv4Addr) -> [u8; 6] {
 
 /// Where the bridge passes frames through netfilter, a rule keeps containers apart, and lets through what is published;
 /// elsewhere no rule sees the frames, and the ports themselves keep them apart.
-pub fn isolates(spec: &BridgeSpec) -> bool {
+pub fn isolates(spec: &Segment) -> bool {
     !spec.policy.icc && !std::fs::read_to_string(NETFILTER).is_ok_and(|now| now.trim() == "1")
 }
 
-fn check(spec: &BridgeSpec) -> Result<(), NetworkError> {
+fn check(spec: &Segment) -> Result<(), NetworkError> {
     let length = spec.name.len();
     if !(1..=15).contains(&length)
         || spec.name.contains(|c: char| c == '/' || c.is_whitespace())

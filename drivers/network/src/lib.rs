@@ -20,7 +20,7 @@ pub use veth::host_name;
 
 use async_trait::async_trait;
 use contract::error::PortError;
-use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Resolver, Survey, Taken};
+use contract::network::{Endpoint, Networks, PortBinding, Resolver, Segment, Survey, Taken};
 use dns::{Open, Serving};
 use netns::Namespace;
 use nft::elements::Published;
@@ -28,7 +28,6 @@ use pool::{Departure, Pool};
 use ports::Reservations;
 use socket::Socket;
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -96,7 +95,7 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn ensure_bridge(&mut self, spec: &BridgeSpec) -> Result<(), NetworkError> {
+    fn ensure_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
         bridge::ensure(&mut self.route, spec)?;
         Ok(nft::ruleset::ensure(&mut self.netfilter, spec)?)
     }
@@ -122,7 +121,7 @@ impl Kernel {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
         }
-        Ok(nft::elements::ensure(&mut self.netfilter, &endpoint.bridge.name, &published(endpoint))?)
+        Ok(nft::elements::ensure(&mut self.netfilter, &endpoint.segment.name, &published(endpoint))?)
     }
 
     fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
@@ -136,14 +135,14 @@ impl Kernel {
         let mut ours = published(endpoint);
         // Repeated after another container took port and address, this must not cut it off.
         ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
-        let ports = nft::elements::remove(&mut self.netfilter, &endpoint.bridge.name, &ours);
+        let ports = nft::elements::remove(&mut self.netfilter, &endpoint.segment.name, &ours);
         self.reservations.release(&endpoint.container, endpoint.address);
         Ok(ports?)
     }
 
     /// Begins to delete the interface; the receiver hears of the end. `None` when there is none.
     fn remove_interface(&mut self, endpoint: &Endpoint) -> Result<Option<Departed>, NetworkError> {
-        let name = veth::host_name(&endpoint.container, &endpoint.bridge.name);
+        let name = veth::host_name(&endpoint.container, &endpoint.segment.name);
         Ok(link::find(&mut self.route, &name)?.map(|found| {
             let (done, gone) = oneshot::channel();
             self.pool.depart(Departure::Interface(found.index, done));
@@ -156,15 +155,16 @@ impl Kernel {
         Ok(Taken { subnets: link::routes(&mut self.route)?, interfaces })
     }
 
-    fn survey(&mut self, spec: &BridgeSpec) -> Result<Survey, NetworkError> {
+    fn survey(&mut self, spec: &Segment) -> Result<Survey, NetworkError> {
         let interfaces = match link::find(&mut self.route, &spec.name)? {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
         };
-        Ok(Survey { interfaces, ports: nft::elements::list(&mut self.netfilter, &spec.name)? })
+        let ports = nft::elements::list(&mut self.netfilter, &spec.name)?;
+        Ok(Survey { interfaces, ports: ports.into_iter().map(|(port, to)| (port, to.into())).collect() })
     }
 
-    fn remove_bridge(&mut self, spec: &BridgeSpec) -> Result<(), NetworkError> {
+    fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
         let table = nft::ruleset::remove(&mut self.netfilter, &spec.name);
         if link::find(&mut self.route, &spec.name)?.is_some_and(|l| l.kind == "bridge") {
             link::delete(&mut self.route, &spec.name)?;
@@ -179,18 +179,17 @@ fn published(endpoint: &Endpoint) -> Vec<Published> {
 
 #[async_trait]
 impl Networks for Bridges {
-    async fn ensure_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError> {
-        let bridge = bridge.clone();
-        self.run(move |k| k.ensure_bridge(&bridge)).await
+    async fn ensure_segment(&self, segment: &Segment) -> Result<(), PortError> {
+        let segment = segment.clone();
+        self.run(move |k| k.ensure_segment(&segment)).await
     }
 
     async fn reserve_ports(
         &self,
-        container: &str,
-        target: Ipv4Addr,
+        endpoint: &Endpoint,
         ports: Vec<PortBinding>,
     ) -> Result<Vec<PortBinding>, PortError> {
-        let container = container.to_owned();
+        let (container, target) = (endpoint.container.clone(), endpoint.address);
         self.run(move |k| Ok(k.reservations.reserve(&container, target, ports)?)).await
     }
 
@@ -246,13 +245,13 @@ impl Networks for Bridges {
         self.run(Kernel::taken).await
     }
 
-    async fn survey(&self, bridge: &BridgeSpec) -> Result<Survey, PortError> {
-        let bridge = bridge.clone();
-        self.run(move |k| k.survey(&bridge)).await
+    async fn survey(&self, segment: &Segment) -> Result<Survey, PortError> {
+        let segment = segment.clone();
+        self.run(move |k| k.survey(&segment)).await
     }
 
-    async fn remove_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError> {
-        let bridge = bridge.clone();
-        self.run(move |k| k.remove_bridge(&bridge)).await
+    async fn remove_segment(&self, segment: &Segment) -> Result<(), PortError> {
+        let segment = segment.clone();
+        self.run(move |k| k.remove_segment(&segment)).await
     }
 }

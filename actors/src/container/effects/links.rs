@@ -32,8 +32,8 @@ pub(super) async fn follow(shared: &Shared, spec: &ContainerSpec, state: &Contai
     if apply(spec) {
         let leases = shared.networks.get(&network_id(DEFAULT)).map(|n| n.leases.all()).unwrap_or_default();
         for link in spec.links.iter().filter(|l| !state.unlinked.contains(&l.alias)) {
-            if let Some(address) = leases.get(&link.target) {
-                rewrite(shared, &spec.id, &link.alias, *address).await;
+            if let Some(lease) = leases.get(&link.target) {
+                rewrite(shared, &spec.id, &link.alias, lease.four).await;
             }
         }
     }

@@ -125,7 +125,7 @@ async fn steps(
         addresses: state.endpoints.iter().map(|e| e.address).collect(),
         hosts: linked.hosts,
         environment: linked.environment,
-        gateway: Some(shared.bridge.gateway),
+        gateway: Some(shared.segment.gateway),
         answers: if is_answered(&state.endpoints) { Answers::Daemon } else { Answers::Servers },
         files_of: owner.map(|o| shared.directory(&o.spec.id)),
         netns: netns.clone(),

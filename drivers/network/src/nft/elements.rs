@@ -106,11 +106,7 @@ fn map_of(port: &PortBinding) -> Option<&'static str> {
 }
 
 fn key(port: &PortBinding) -> Vec<u8> {
-    let protocol = match port.protocol {
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-    };
-    let mut out = vec![protocol, 0, 0, 0];
+    let mut out = vec![port.protocol.number(), 0, 0, 0];
     if let IpAddr::V4(ip) = port.host_ip
         && !ip.is_unspecified()
     {
@@ -139,6 +135,7 @@ fn parse(element: &[u8]) -> Option<Published> {
     let protocol = match key.first()? {
         6 => Protocol::Tcp,
         17 => Protocol::Udp,
+        132 => Protocol::Sctp,
         _ => return None,
     };
     let container_port = u16::from_be_bytes([high, low]);

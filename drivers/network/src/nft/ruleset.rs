@@ -5,7 +5,7 @@ use super::{acked, commit, message, table_name, verb};
 use crate::error::NetlinkError;
 use crate::message::{Message, flag};
 use crate::socket::{ACKED, Socket};
-use contract::network::BridgeSpec;
+use contract::network::Segment;
 use nix::errno::Errno;
 use std::net::Ipv4Addr;
 
@@ -20,7 +20,7 @@ const OUTPUT: u32 = 3;
 const POSTROUTING: u32 = 4;
 
 /// Replaces all rules in one transaction; the maps keep their elements.
-pub fn ensure(socket: &mut Socket, bridge: &BridgeSpec) -> Result<(), NetlinkError> {
+pub fn ensure(socket: &mut Socket, bridge: &Segment) -> Result<(), NetlinkError> {
     let table = table_name(&bridge.name);
     let mut batch = vec![acked(verb::NEWTABLE, &table, "adding table")];
     batch.push(chain(&table, "guard", "filter", PREROUTING, -300));
@@ -60,7 +60,7 @@ pub fn remove(socket: &mut Socket, bridge: &str) -> Result<(), NetlinkError> {
     }
 }
 
-fn rules(table: &str, bridge: &BridgeSpec) -> Vec<Message> {
+fn rules(table: &str, bridge: &Segment) -> Vec<Message> {
     const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 0);
     let name = &bridge.name;
     let mut out = vec![

@@ -60,12 +60,12 @@ pub fn all(gateway: &Shared) -> Vec<Shown> {
 }
 
 fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
-    let bridge = &network.bridge;
+    let bridge = &network.segment;
     let built_in = network.name == "bridge";
     let members = members(gateway, |snapshot| {
         let endpoints = snapshot.state.endpoints.iter().filter(|_| snapshot.pid != 0);
         let endpoint = endpoints.into_iter().find(|e| e.network == network.id)?;
-        let address = format!("{}/{}", endpoint.address, endpoint.bridge.prefix);
+        let address = format!("{}/{}", endpoint.address, endpoint.segment.prefix);
         Some((endpoint.id(), endpoint.mac.clone(), address))
     });
     let mut pool = Map::new();
@@ -83,11 +83,11 @@ fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
     let mut options = json!(network.options);
     if built_in {
         options = json!({
-            "com.docker.network.bridge.default_bridge": "true",
-            "com.docker.network.bridge.enable_icc": "true",
-            "com.docker.network.bridge.enable_ip_masquerade": "true",
-            "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
-            "com.docker.network.bridge.name": bridge.name,
+            "com.docker.network.segment.default_bridge": "true",
+            "com.docker.network.segment.enable_icc": "true",
+            "com.docker.network.segment.enable_ip_masquerade": "true",
+            "com.docker.network.segment.host_binding_ipv4": "0.0.0.0",
+            "com.docker.network.segment.name": bridge.name,
             "com.docker.network.driver.mtu": bridge.mtu.to_string(),
         });
     }
