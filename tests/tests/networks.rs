@@ -26,7 +26,7 @@ fn host(gantry: &Daemon, script: &str) -> String {
 fn leftovers(gantry: &Daemon) -> String {
     host(
         gantry,
-        "ip -br link | grep -v -e '^lo ' -e '^gantry0 '; nft list tables | grep -v 'gantry_gantry0$'",
+        "ip -br link | grep -v -e '^lo ' -e '^gantry0 '; nft list tables | grep -v 'gantry$'",
     )
 }
 
