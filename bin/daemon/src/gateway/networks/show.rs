@@ -83,11 +83,11 @@ fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
     let mut options = json!(network.options);
     if built_in {
         options = json!({
-            "com.docker.network.segment.default_bridge": "true",
-            "com.docker.network.segment.enable_icc": "true",
-            "com.docker.network.segment.enable_ip_masquerade": "true",
-            "com.docker.network.segment.host_binding_ipv4": "0.0.0.0",
-            "com.docker.network.segment.name": bridge.name,
+            "com.docker.network.bridge.default_bridge": "true",
+            "com.docker.network.bridge.enable_icc": "true",
+            "com.docker.network.bridge.enable_ip_masquerade": "true",
+            "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+            "com.docker.network.bridge.name": bridge.name,
             "com.docker.network.driver.mtu": bridge.mtu.to_string(),
         });
     }
