@@ -139,7 +139,9 @@ impl Kernel {
         // Repeated after another container took port and address, this must not cut it off.
         ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
         let ports = self.firewall.remove_ports(&ours);
-        self.reservations.release(&endpoint.container, endpoint.address);
+        if let Some(address) = endpoint.address {
+            self.reservations.release(&endpoint.container, address);
+        }
         Ok(ports?)
     }
 
@@ -177,7 +179,7 @@ impl Kernel {
 
 fn published(endpoint: &Endpoint) -> Vec<Published> {
     let target = |port: &PortBinding| match port.host_ip {
-        IpAddr::V4(_) => Some(endpoint.address.into()),
+        IpAddr::V4(_) => endpoint.address.map(IpAddr::from),
         IpAddr::V6(_) => endpoint.address6.map(IpAddr::from),
     };
     endpoint.ports.iter().filter_map(|p| Some((p.clone(), target(p)?))).collect()
@@ -195,7 +197,8 @@ impl Networks for Bridges {
         endpoint: &Endpoint,
         ports: Vec<PortBinding>,
     ) -> Result<Vec<PortBinding>, PortError> {
-        let (container, target) = (endpoint.container.clone(), endpoint.address);
+        let Some(target) = endpoint.address else { return Ok(Vec::new()) };
+        let container = endpoint.container.clone();
         self.run(move |k| Ok(k.reservations.reserve(&container, target, ports)?)).await
     }
 

@@ -3,6 +3,7 @@
 use crate::message::Message;
 use contract::network::{Family, Subnet};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 /// Comparison.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +12,10 @@ pub enum Is {
     Same = 0,
     /// Not equal.
     Other = 1,
+    /// Less or equal.
+    AtMost = 3,
+    /// Greater or equal.
+    AtLeast = 5,
 }
 
 /// What becomes of a packet.
@@ -156,6 +161,15 @@ impl Rule<'_> {
             Family::Six => 10,
         };
         self.meta(META_NFPROTO, R).cmp(Is::Same, &[number])
+    }
+
+    /// ICMPv6 of these types.
+    pub fn icmp6(self, types: RangeInclusive<u8>) -> Self {
+        self.meta(META_L4PROTO, R)
+            .cmp(Is::Same, &[58])
+            .payload(TRANSPORT_HEADER, 0, 1, R)
+            .cmp(Is::AtLeast, &[*types.start()])
+            .cmp(Is::AtMost, &[*types.end()])
     }
 
     /// Source within a subnet.

@@ -125,8 +125,8 @@ impl Firewall {
     /// Every port published on a network.
     pub fn ports(&mut self, segment: &Segment) -> Result<Vec<Published>, NetlinkError> {
         let mut all = elements::list(&mut self.socket, &self.table)?;
-        let six = segment.subnet6();
-        all.retain(|(_, to)| segment.subnet().contains(*to) || six.is_some_and(|s| s.contains(*to)));
+        let subnets = [segment.subnet(), segment.subnet6()];
+        all.retain(|(_, to)| subnets.iter().flatten().any(|subnet| subnet.contains(*to)));
         Ok(all)
     }
 

@@ -102,6 +102,13 @@ fn filters(table: &str) -> Vec<Message> {
         rule(table, INVITED, |r| {
             r.verdict(Verdict::Goto(REFUSED));
         }),
+        // What neighbours on a link need to find each other (RFC 4890, 4.4.1), where bridged frames come by here.
+        rule(table, REFUSED, |r| {
+            r.icmp6(130..=137).verdict(Verdict::Accept);
+        }),
+        rule(table, REFUSED, |r| {
+            r.icmp6(143..=143).verdict(Verdict::Accept);
+        }),
         rule(table, REFUSED, |r| {
             r.count().verdict(Verdict::Drop);
         }),

@@ -72,8 +72,7 @@ fn chain_name(bridge: &str) -> String {
 
 fn rewrites(table: &str, chain: &str, segment: &Segment) -> Vec<Message> {
     let name = &segment.name;
-    let four = (segment.prefix > 0).then(|| segment.subnet());
-    let own: Vec<Subnet> = four.into_iter().chain(segment.subnet6()).collect();
+    let own: Vec<Subnet> = segment.subnet().into_iter().chain(segment.subnet6()).collect();
     let mut out = Vec::new();
     if segment.policy.masquerade && !segment.policy.internal {
         for subnet in &own {
