@@ -4,6 +4,7 @@
 //! the network namespace of the thread that called [`Bridges::start`].
 
 mod bridge;
+mod conntrack;
 mod dns;
 mod error;
 mod link;
@@ -14,13 +15,16 @@ mod pool;
 mod ports;
 mod socket;
 mod veth;
+mod vigil;
 
 pub use error::{NetlinkError, NetworkError, PortsError};
 pub use veth::host_name;
 
 use async_trait::async_trait;
 use contract::error::PortError;
-use contract::network::{Endpoint, Networks, PortBinding, Resolver, Segment, Survey, Taken};
+use contract::network::{
+    Disturbance, Endpoint, Networks, PortBinding, PortSpec, Resolver, Segment, Survey, Taken,
+};
 use dns::{Open, Serving};
 use netns::Namespace;
 use nft::Firewall;
@@ -28,6 +32,7 @@ use nft::elements::Published;
 use pool::{Departure, Pool};
 use ports::Reservations;
 use socket::Socket;
+use vigil::Vigil;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
@@ -44,6 +49,7 @@ pub struct Bridges {
     jobs: mpsc::Sender<Job>,
     /// Containers whose questions for names are answered.
     resolvers: Arc<Mutex<HashMap<String, Serving>>>,
+    vigil: Arc<tokio::sync::Mutex<Vigil>>,
 }
 
 impl Bridges {
@@ -51,9 +57,14 @@ impl Bridges {
     /// daemon's default bridge.
     pub fn start(default_bridge: &str) -> Result<Self, NetworkError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
+        let firewall = Firewall::open(default_bridge)?;
+        let bridges = vigil::Bridges::default();
+        let vigil = Arc::new(tokio::sync::Mutex::new(Vigil::open(firewall.watch()?, bridges.clone())?));
         let mut kernel = Kernel {
             route: Socket::route()?,
-            firewall: Firewall::open(default_bridge)?,
+            connections: Socket::netfilter()?,
+            firewall,
+            bridges,
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
@@ -66,7 +77,7 @@ impl Bridges {
                 }
             })
             .map_err(|_| NetworkError::ThreadGone)?;
-        Ok(Self { jobs, resolvers: Arc::default() })
+        Ok(Self { jobs, resolvers: Arc::default(), vigil })
     }
 
     fn resolvers(&self) -> MutexGuard<'_, HashMap<String, Serving>> {
@@ -90,7 +101,10 @@ impl Bridges {
 /// What the thread owns.
 struct Kernel {
     route: Socket,
+    connections: Socket,
     firewall: Firewall,
+    /// Bridges that should be there.
+    bridges: vigil::Bridges,
     reservations: Reservations,
     pool: Pool,
     /// Namespaces of containers started by this daemon.

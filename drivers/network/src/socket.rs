@@ -4,11 +4,11 @@ use crate::error::NetlinkError;
 use crate::message::{Message, Reply, flag, split, u32_at};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt,
-    socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, send,
+    setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
@@ -42,6 +42,12 @@ impl Socket {
         setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::new(10, 0)).map_err(NetlinkError::Socket)?;
         setsockopt(&fd, sockopt::SndBuf, &(1 << 20)).map_err(NetlinkError::Socket)?;
         Ok(Self { fd, sequence: 0, buffer: vec![0; RECEIVE] })
+    }
+
+    /// Its address, by which the kernel tells whose request a change was.
+    pub fn port(&self) -> Result<u32, NetlinkError> {
+        let address: NetlinkAddr = getsockname(self.fd.as_raw_fd()).map_err(NetlinkError::Socket)?;
+        Ok(address.pid())
     }
 
     /// Sends requests in one datagram, waits for every acknowledgement; the first refusal is the error.
@@ -126,6 +132,73 @@ impl Socket {
                 Err(errno) => return Err(NetlinkError::Socket(errno)),
             }
         }
+    }
+}
+
+/// `RTNLGRP_LINK`.
+pub const LINKS: u32 = 1;
+/// `NFNLGRP_NFTABLES`.
+pub const NFTABLES: u32 = 7;
+/// Bytes of notifications that may wait: a flush of some ten thousand elements.
+const WAITING: usize = 8 << 20;
+
+/// A socket of the kernel's notifications, which never waits.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+/// What came.
+#[derive(Debug)]
+pub enum Heard {
+    /// Nothing yet.
+    Nothing,
+    /// More than the socket holds: some of it is lost.
+    TooMuch,
+    /// Notifications.
+    Messages(Vec<Reply>),
+}
+
+impl Listener {
+    /// Of links.
+    pub fn route(group: u32) -> Result<Self, NetlinkError> {
+        Self::open(SockProtocol::NetlinkRoute, group)
+    }
+
+    /// Of netfilter.
+    pub fn netfilter(group: u32) -> Result<Self, NetlinkError> {
+        Self::open(SockProtocol::NetlinkNetFilter, group)
+    }
+
+    fn open(protocol: SockProtocol, group: u32) -> Result<Self, NetlinkError> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).map_err(NetlinkError::Socket)?;
+        // Without the right to more than the system's limit, what is lost is looked up.
+        let _smaller = setsockopt(&fd, sockopt::RcvBufForce, &WAITING);
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 1 << (group - 1))).map_err(NetlinkError::Socket)?;
+        Ok(Self { fd, buffer: vec![0; 64 * 1024] })
+    }
+
+    /// What has come by now.
+    pub fn receive(&mut self) -> Result<Heard, NetlinkError> {
+        loop {
+            match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
+                Ok(length) => {
+                    return Ok(Heard::Messages(split(self.buffer.get(..length).unwrap_or_default())));
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Ok(Heard::Nothing),
+                Err(Errno::ENOBUFS) => return Ok(Heard::TooMuch),
+                Err(errno) => return Err(NetlinkError::Socket(errno)),
+            }
+        }
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }
 

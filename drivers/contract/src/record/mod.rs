@@ -17,7 +17,7 @@ pub use resources::{DeviceRate, DeviceWeight, Resources};
 pub use restart::Backoff;
 
 use crate::log::Options;
-use crate::network::PortBinding;
+use crate::network::PortSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -103,8 +103,8 @@ pub struct ContainerSpec {
     pub attachments: BTreeMap<String, Attachment>,
     /// Links on the default bridge.
     pub links: Vec<Link>,
-    /// Published ports as asked for (host port 0 = ephemeral).
-    pub ports: Vec<PortBinding>,
+    /// Published ports as asked for, those of `-P` among them.
+    pub ports: Vec<PortSpec>,
     /// `-P`: publish every exposed port.
     pub publish_all: bool,
     /// Exposed ports, `80/tcp`.

@@ -4,17 +4,22 @@
 //! that are looked up by interface, so that a packet's way through the rules does not grow with them. Each change is one
 //! transaction.
 
+mod check;
 pub mod elements;
 mod expr;
 pub mod redirect;
 mod ruleset;
 mod segment;
 mod set;
+mod watch;
+
+pub use watch::Watch;
 
 use crate::error::NetlinkError;
 use crate::message::{Message, flag};
 use crate::socket::{ACKED, Socket};
 use contract::network::Segment;
+use crate::ports::Entries;
 use elements::Published;
 use nix::errno::Errno;
 
@@ -31,11 +36,14 @@ mod verb {
     pub const NEWCHAIN: u16 = 3;
     pub const DELCHAIN: u16 = 5;
     pub const NEWRULE: u16 = 6;
+    pub const GETRULE: u16 = 7;
     pub const DELRULE: u16 = 8;
     pub const NEWSET: u16 = 9;
+    pub const DELSET: u16 = 11;
     pub const NEWSETELEM: u16 = 12;
     pub const GETSETELEM: u16 = 13;
     pub const DELSETELEM: u16 = 14;
+    pub const NEWGEN: u16 = 15;
 }
 
 /// One daemon's table.
@@ -106,20 +114,59 @@ impl Firewall {
     }
 
     /// Adds ports in one transaction, taking over keys that lead elsewhere.
-    pub fn ensure_ports(&mut self, segment: &Segment, ports: &[Published]) -> Result<(), NetlinkError> {
-        match elements::ensure(&mut self.socket, &self.table, ports) {
+    pub fn ensure_ports(&mut self, segment: &Segment, entries: &Entries) -> Result<(), NetlinkError> {
+        match elements::ensure(&mut self.socket, &self.table, entries) {
             Err(e) if lost(&e) => {
                 self.based = false;
                 self.ensure_segment(segment)?;
-                elements::ensure(&mut self.socket, &self.table, ports)
+                elements::ensure(&mut self.socket, &self.table, entries)
             }
             other => other,
         }
     }
 
-    /// Removes those of `ports` that still lead where they say.
-    pub fn remove_ports(&mut self, ports: &[Published]) -> Result<(), NetlinkError> {
-        elements::remove(&mut self.socket, &self.table, ports)
+    /// Removes those entries that still lead where they say.
+    pub fn remove_ports(&mut self, entries: &Entries) -> Result<(), NetlinkError> {
+        elements::remove(&mut self.socket, &self.table, entries)
+    }
+
+    /// Puts back what another program took, in one transaction if it can be.
+    pub fn restore(&mut self, segments: &[Segment], entries: &Entries) -> Result<(), NetlinkError> {
+        let mut batch = ruleset::base(&self.table);
+        batch.extend(segments.iter().flat_map(|segment| segment::ensure(&self.table, segment)));
+        batch.extend(elements::additions(&self.table, entries));
+        match self.commit(batch) {
+            Err(e) if taken(&e) || lost(&e) => {}
+            other => return other,
+        }
+        // Something there is otherwise than it should be.
+        self.based = false;
+        for segment in segments {
+            self.ensure_segment(segment)?;
+        }
+        elements::ensure(&mut self.socket, &self.table, entries)
+    }
+
+    /// What of these segments and entries is not there, in words.
+    pub fn missing(&mut self, segments: &[Segment], entries: &Entries) -> Result<Vec<String>, NetlinkError> {
+        let mut wanted = ruleset::base(&self.table);
+        wanted.extend(segments.iter().flat_map(|segment| segment::ensure(&self.table, segment)));
+        wanted.extend(elements::additions(&self.table, entries));
+        check::missing(&mut self.socket, &self.table, &wanted)
+    }
+
+    /// Takes entries away that are not among these.
+    pub fn purge(&mut self, known: &Entries) -> Result<usize, NetlinkError> {
+        let mut stale = elements::all(&mut self.socket, &self.table)?;
+        stale.ports.retain(|port| !known.ports.contains(port));
+        stale.open.retain(|port| !known.open.contains(port));
+        self.commit(elements::deletions(&self.table, &stale))?;
+        Ok(stale.ports.len() + stale.open.len())
+    }
+
+    /// Hears of changes that others make to this table.
+    pub fn watch(&self) -> Result<Watch, NetlinkError> {
+        Watch::open(&self.table, self.socket.port()?)
     }
 
     /// Every port published on a network.

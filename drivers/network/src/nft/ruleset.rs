@@ -12,6 +12,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub const ANY: [&str; 2] = ["ports_any4", "ports_any6"];
 /// Ports published on one address: protocol . address . port → address . port.
 pub const ONE: [&str; 2] = ["ports_one4", "ports_one6"];
+/// Ports open at containers' own addresses: protocol . address . port.
+pub const OPEN: [&str; 2] = ["open4", "open6"];
 /// Our bridges.
 pub const BRIDGES: &str = "bridges";
 /// What becomes of what passes from a bridge to itself.
@@ -54,6 +56,8 @@ pub fn base(table: &str) -> Vec<Message> {
         set::make(table, ANY[1], 2, set::ANY, Some(set::TO6)),
         set::make(table, ONE[0], 3, set::ONE4, Some(set::TO4)),
         set::make(table, ONE[1], 4, set::ONE6, Some(set::TO6)),
+        set::make(table, OPEN[0], 10, set::ONE4, None),
+        set::make(table, OPEN[1], 11, set::ONE6, None),
         set::make(table, BRIDGES, 5, set::NAME, None),
         set::make(table, WITHIN, 6, set::BOTH, Some(set::DECISION)),
         set::make(table, OUTWARD, 7, set::NAME, Some(set::DECISION)),
@@ -134,10 +138,10 @@ fn rewrites(table: &str) -> Vec<Message> {
     for chain in ["prerouting", "output"] {
         for (family, any, one) in [(Family::Four, ANY[0], ONE[0]), (Family::Six, ANY[1], ONE[1])] {
             out.push(rule(table, chain, |r| {
-                r.family(family).redirect_by_address(family, one);
+                r.redirect_by_address(family, one);
             }));
             out.push(rule(table, chain, |r| {
-                r.family(family).for_this_host().redirect_by_port(family, any);
+                r.redirect_by_port(family, any);
             }));
         }
     }

@@ -1,0 +1,99 @@
+//! Hearing of what other programs do to our table.
+
+use super::{SUBSYSTEM, verb};
+use crate::error::NetlinkError;
+use crate::message::{Reply, attribute, string};
+use crate::socket::{Listener, NFTABLES};
+use contract::network::Disturbance;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Bytes before the attributes of a message.
+const FIXED: usize = 4;
+
+/// A socket of the kernel's notifications, and what was heard of the transaction under way.
+#[derive(Debug)]
+pub struct Watch {
+    listener: Listener,
+    table: String,
+    /// Address of the socket by which we change things ourselves.
+    own: u32,
+    heard: Option<String>,
+}
+
+impl Watch {
+    /// Hears of one table, but for changes from the socket `own`.
+    pub fn open(table: &str, own: u32) -> Result<Self, NetlinkError> {
+        Ok(Self { listener: Listener::netfilter(NFTABLES)?, table: table.to_owned(), own, heard: None })
+    }
+
+    /// The socket.
+    pub fn listener(&mut self) -> &mut Listener {
+        &mut self.listener
+    }
+
+    /// A disturbance once a transaction of others is complete.
+    pub fn hear(&mut self, reply: &Reply) -> Option<Disturbance> {
+        if reply.port == self.own {
+            return None;
+        }
+        let body = reply.body.get(FIXED..)?;
+        let kind = reply.kind.checked_sub(SUBSYSTEM)?;
+        if kind == verb::NEWGEN {
+            let what = self.heard.take()?;
+            let name = attribute(body, 3).map(string);
+            let process = attribute(body, 2).and_then(|p| p.try_into().ok()).map(u32::from_be_bytes);
+            return Some(Disturbance { by: name.zip(process), what });
+        }
+        let what = match kind {
+            verb::DELTABLE => "the table",
+            verb::DELCHAIN => "a chain",
+            verb::DELRULE => "a rule",
+            verb::DELSET => "a set",
+            verb::DELSETELEM => "an entry",
+            _ => return None,
+        };
+        if attribute(body, 1).map(string).as_deref() == Some(&*self.table) {
+            // The last word is the largest: a table goes after what it holds.
+            self.heard = Some(format!("{what} was deleted"));
+        }
+        None
+    }
+}
+
+impl AsRawFd for Watch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.listener.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Message, split};
+
+    fn heard(watch: &mut Watch, kind: u16, fill: impl FnOnce(&mut Message)) -> Option<Disturbance> {
+        let mut message = Message::new(SUBSYSTEM | kind, 0, &[1, 0, 0, 0], "test");
+        fill(&mut message);
+        watch.hear(&split(&message.finish(1))[0])
+    }
+
+    #[test]
+    fn a_transaction_of_others_is_told_at_its_end_with_its_program() {
+        let mut watch = Watch::open("gantry", 7).unwrap();
+        let table = |name: &'static str| {
+            move |m: &mut Message| {
+                m.text(1, name);
+            }
+        };
+        let end = |m: &mut Message| {
+            m.be32(1, 5).be32(2, 42).text(3, "nft");
+        };
+        assert_eq!(heard(&mut watch, verb::DELTABLE, table("filter")), None);
+        assert_eq!(heard(&mut watch, verb::NEWGEN, end), None, "another's table");
+        assert_eq!(heard(&mut watch, verb::DELRULE, table("gantry")), None);
+        assert_eq!(heard(&mut watch, verb::DELTABLE, table("gantry")), None);
+        let told = heard(&mut watch, verb::NEWGEN, end).unwrap();
+        assert_eq!((told.by, &*told.what), (Some(("nft".into(), 42)), "the table was deleted"));
+        assert_eq!(heard(&mut watch, verb::NEWGEN, end), None, "once");
+    }
+}
