@@ -30,7 +30,7 @@ use netns::Namespace;
 use nft::Firewall;
 use nft::elements::Published;
 use pool::{Departure, Pool};
-use ports::Reservations;
+use ports::{Entries, Reservations};
 use socket::Socket;
 use vigil::Vigil;
 use std::collections::HashMap;
@@ -114,7 +114,9 @@ struct Kernel {
 impl Kernel {
     fn ensure_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
         bridge::ensure(&mut self.route, spec)?;
-        Ok(self.firewall.ensure_segment(spec)?)
+        self.firewall.ensure_segment(spec)?;
+        self.bridges.add(&spec.name);
+        Ok(())
     }
 
     fn ensure_sandbox(&mut self, container: &str) -> Result<PathBuf, NetworkError> {
@@ -138,7 +140,19 @@ impl Kernel {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
         }
-        Ok(self.firewall.ensure_ports(&endpoint.segment, &published(endpoint))?)
+        self.reservations.adopt(endpoint);
+        let entries = self.reservations.of(endpoint);
+        self.firewall.ensure_ports(&endpoint.segment, &entries)?;
+        self.unstick(&entries);
+        Ok(())
+    }
+
+    /// Datagrams that went elsewhere before go to where their port leads now.
+    fn unstick(&mut self, entries: &Entries) {
+        let ports: Vec<Published> = entries.ports.iter().cloned().collect();
+        if let Err(error) = conntrack::unstick(&mut self.connections, &ports) {
+            tracing::warn!(%error, "old connections to published ports may stay");
+        }
     }
 
     fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
@@ -149,14 +163,13 @@ impl Kernel {
     }
 
     fn remove_ports(&mut self, endpoint: &Endpoint) -> Result<(), NetworkError> {
-        let mut ours = published(endpoint);
         // Repeated after another container took port and address, this must not cut it off.
-        ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
-        let ports = self.firewall.remove_ports(&ours);
-        if let Some(address) = endpoint.address {
-            self.reservations.release(&endpoint.container, address);
-        }
-        Ok(ports?)
+        let entries = self.reservations.of(endpoint);
+        let removed = self.firewall.remove_ports(&entries);
+        self.reservations.release(endpoint);
+        removed?;
+        let ports: Vec<Published> = entries.ports.into_iter().collect();
+        Ok(conntrack::forget(&mut self.connections, &ports)?)
     }
 
     /// Begins to delete the interface; the receiver hears of the end. `None` when there is none.
@@ -179,24 +192,60 @@ impl Kernel {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
         };
-        Ok(Survey { interfaces, ports: self.firewall.ports(spec)? })
+        let mut entries = self.reservations.all();
+        let of_segment = |target: IpAddr| {
+            [spec.subnet(), spec.subnet6()].into_iter().flatten().any(|subnet| subnet.contains(target))
+        };
+        entries.ports.retain(|(_, target)| of_segment(*target));
+        entries.open.retain(|(_, target, _)| of_segment(*target));
+        let missing = self.missing(std::slice::from_ref(spec), &entries)?;
+        let mut ports = self.firewall.ports()?;
+        ports.retain(|(_, target)| of_segment(*target));
+        Ok(Survey { interfaces, ports, missing })
+    }
+
+    fn missing(&mut self, segments: &[Segment], entries: &Entries) -> Result<Vec<String>, NetworkError> {
+        let mut missing = Vec::new();
+        for segment in segments {
+            match link::find(&mut self.route, &segment.name)? {
+                Some(link) if link.kind == "bridge" && link.up => {}
+                Some(_) => missing.push(format!("the bridge {} is not up", segment.name)),
+                None => missing.push(format!("the bridge {}", segment.name)),
+            }
+        }
+        missing.extend(self.firewall.missing(segments, entries)?);
+        Ok(missing)
+    }
+
+    /// What is missing of everything. Entries that nobody holds are left by an earlier daemon, which was killed.
+    fn examine(&mut self, segments: &[Segment]) -> Result<Vec<String>, NetworkError> {
+        let entries = self.reservations.all();
+        let purged = self.firewall.purge(&entries)?;
+        if purged > 0 {
+            tracing::info!(purged, "entries of ports that nobody holds are removed");
+        }
+        self.missing(segments, &entries)
+    }
+
+    fn restore(&mut self, segments: &[Segment]) -> Result<(), NetworkError> {
+        for segment in segments {
+            bridge::ensure(&mut self.route, segment)?;
+            self.bridges.add(&segment.name);
+        }
+        let entries = self.reservations.all();
+        self.firewall.restore(segments, &entries)?;
+        self.unstick(&entries);
+        Ok(())
     }
 
     fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        self.bridges.forget(&spec.name);
         let table = self.firewall.remove_segment(&spec.name);
         if link::find(&mut self.route, &spec.name)?.is_some_and(|l| l.kind == "bridge") {
             link::delete(&mut self.route, &spec.name)?;
         }
         Ok(table?)
     }
-}
-
-fn published(endpoint: &Endpoint) -> Vec<Published> {
-    let target = |port: &PortBinding| match port.host_ip {
-        IpAddr::V4(_) => endpoint.address.map(IpAddr::from),
-        IpAddr::V6(_) => endpoint.address6.map(IpAddr::from),
-    };
-    endpoint.ports.iter().filter_map(|p| Some((p.clone(), target(p)?))).collect()
 }
 
 #[async_trait]
@@ -209,11 +258,10 @@ impl Networks for Bridges {
     async fn reserve_ports(
         &self,
         endpoint: &Endpoint,
-        ports: Vec<PortBinding>,
+        ports: Vec<PortSpec>,
     ) -> Result<Vec<PortBinding>, PortError> {
-        let Some(target) = endpoint.address else { return Ok(Vec::new()) };
-        let container = endpoint.container.clone();
-        self.run(move |k| Ok(k.reservations.reserve(&container, target, ports)?)).await
+        let endpoint = endpoint.clone();
+        self.run(move |k| Ok(k.reservations.reserve(&endpoint, ports)?)).await
     }
 
     async fn ensure_sandbox(&self, container: &str) -> Result<PathBuf, PortError> {
@@ -271,6 +319,18 @@ impl Networks for Bridges {
     async fn survey(&self, segment: &Segment) -> Result<Survey, PortError> {
         let segment = segment.clone();
         self.run(move |k| k.survey(&segment)).await
+    }
+
+    async fn disturbed(&self) -> Disturbance {
+        self.vigil.lock().await.next().await
+    }
+
+    async fn missing(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError> {
+        self.run(move |k| k.examine(&segments)).await
+    }
+
+    async fn restore(&self, segments: Vec<Segment>) -> Result<(), PortError> {
+        self.run(move |k| k.restore(&segments)).await
     }
 
     async fn remove_segment(&self, segment: &Segment) -> Result<(), PortError> {

@@ -29,8 +29,16 @@ pub fn ensure(
         .ok_or_else(|| NetworkError::NoBridge(endpoint.segment.name.clone()))?;
     let links = link::all(&mut namespace.route)?;
     let known = links.iter().find(|l| l.kind == "veth" && l.mac == mac);
-    let index = match known.map(|l| l.index) {
-        Some(found) if link::find(route, &host)?.is_some_and(|l| l.master == bridge.index) => found,
+    let on_host = link::find(route, &host)?;
+    let index = match (known.map(|l| l.index), on_host) {
+        (Some(found), Some(pair)) => {
+            // Its bridge may have been deleted by others, and be another one now.
+            if pair.master != bridge.index {
+                let port = link::port(&host, bridge::isolates(&endpoint.segment));
+                route.transact(vec![link::enslave(pair.index, bridge.index), port])?;
+            }
+            found
+        }
         _ => {
             // An old pair may lead into a namespace that is gone.
             link::delete(route, &host)?;

@@ -169,12 +169,9 @@ impl Firewall {
         Watch::open(&self.table, self.socket.port()?)
     }
 
-    /// Every port published on a network.
-    pub fn ports(&mut self, segment: &Segment) -> Result<Vec<Published>, NetlinkError> {
-        let mut all = elements::list(&mut self.socket, &self.table)?;
-        let subnets = [segment.subnet(), segment.subnet6()];
-        all.retain(|(_, to)| subnets.iter().flatten().any(|subnet| subnet.contains(*to)));
-        Ok(all)
+    /// Every published port.
+    pub fn ports(&mut self) -> Result<Vec<Published>, NetlinkError> {
+        elements::list(&mut self.socket, &self.table)
     }
 
     fn commit(&mut self, messages: Vec<Message>) -> Result<(), NetlinkError> {
