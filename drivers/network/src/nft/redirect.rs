@@ -1,9 +1,9 @@
 //! A table inside a container's namespace that leads connections made there to other ports.
 
 use super::elements::{self, Published};
+use super::ruleset::flush;
 use super::ruleset::{ONE, output_chain, rule};
 use super::{acked, commit, set, verb};
-use super::ruleset::flush;
 use crate::error::NetlinkError;
 use crate::socket::Socket;
 use contract::network::Family;

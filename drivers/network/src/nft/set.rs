@@ -69,6 +69,12 @@ pub fn make(table: &str, name: &str, id: u32, key: Shape, data: Option<Shape>) -
         }
     }
     out.be32(10, id);
+    if key == NAME {
+        // The byte order, by which `nft list` shows names the right way round: tag 0, length 4, 1 = the host's.
+        let mut order = vec![0, 4];
+        order.extend(1_u32.to_ne_bytes());
+        out.bytes(13, &order);
+    }
     out
 }
 
