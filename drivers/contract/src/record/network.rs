@@ -39,4 +39,10 @@ pub struct NetworkSpec {
     pub options: BTreeMap<String, String>,
     /// Options of the address management as given.
     pub ipam_options: Option<BTreeMap<String, String>>,
+    /// It is nothing but a configuration for other networks.
+    #[serde(default)]
+    pub config_only: bool,
+    /// The network whose configuration it has; empty = its own.
+    #[serde(default)]
+    pub config_from: String,
 }
