@@ -137,8 +137,14 @@ mod tests {
         };
         let (bridge, passthru) = (macvlan(MacvlanMode::Bridge), macvlan(MacvlanMode::Passthru));
         assert_eq!(told(bridge, &made(bridge)), Ok("eth0".to_owned()));
-        assert!(told(passthru, &made(bridge)).unwrap_err().starts_with("cannot use mode passthru, macvlan network"));
-        assert!(told(bridge, &made(passthru)).unwrap_err().ends_with("parent interface eth0 in mode passthru"));
+        assert!(
+            told(passthru, &made(bridge))
+                .unwrap_err()
+                .starts_with("cannot use mode passthru, macvlan network")
+        );
+        assert!(
+            told(bridge, &made(passthru)).unwrap_err().ends_with("parent interface eth0 in mode passthru")
+        );
         let text = "network di-0123456789ab is already using parent interface eth0";
         assert_eq!(told(ipvlan(), &made(ipvlan())), Err(text.to_owned()));
         assert_eq!(told(ipvlan(), &made(bridge)), Ok("eth0".to_owned()));

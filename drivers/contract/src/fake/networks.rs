@@ -131,7 +131,7 @@ impl Networks for FakeNetworks {
         let kernel = lock(&self.kernel);
         let ports = kernel.ports.iter().flat_map(|(id, ports)| {
             let found = kernel.endpoints.values().find(|e| e.container == *id);
-            let target = found.map_or(Ipv4Addr::UNSPECIFIED, |e| e.address.into());
+            let target = found.map_or(Ipv4Addr::UNSPECIFIED, |e| e.address);
             ports.iter().map(move |p| (p.clone(), target.into()))
         });
         Ok(Survey {
