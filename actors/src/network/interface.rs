@@ -27,7 +27,7 @@ fn bridge_of_its_own(
     known: &[&NetworkSpec],
     taken: &Taken,
 ) -> Result<String, PortError> {
-    if let Some(other) = known.iter().find(|n| n.segment.name == bridge && !n.config_only) {
+    if let Some(other) = known.iter().find(|n| n.segment.name == bridge && n.configuration.is_none()) {
         return Err(PortError::new(
             Kind::Denied,
             format!(
@@ -52,7 +52,7 @@ fn refused<T>(text: String) -> Result<T, PortError> {
 /// once both have a container.
 fn shared(wanted: &Wanted, parent: &str, known: &[&NetworkSpec]) -> Result<(), PortError> {
     let passthru = |kind| matches!(kind, SegmentKind::Macvlan { mode: MacvlanMode::Passthru, .. });
-    for other in known.iter().filter(|n| !n.config_only && n.segment.name == parent) {
+    for other in known.iter().filter(|n| n.configuration.is_none() && n.segment.name == parent) {
         let id = &other.id;
         match (wanted.kind, other.segment.kind) {
             (SegmentKind::Macvlan { .. }, SegmentKind::Macvlan { .. }) if passthru(wanted.kind) => {

@@ -50,7 +50,7 @@ pub fn default_spec(segment: &Segment) -> NetworkSpec {
         labels: BTreeMap::new(),
         options: BTreeMap::new(),
         ipam_options: None,
-        config_only: false,
+        configuration: None,
         config_from: String::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{interface, template};
 use contract::network::{Segment, SegmentKind, SegmentPolicy, Subnet, Taken, number};
-use contract::record::NetworkSpec;
+use contract::record::{Configuration, NetworkSpec};
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -57,7 +57,7 @@ pub struct Wanted {
     /// Addresses set apart.
     pub auxiliary: BTreeMap<String, IpAddr>,
     /// Where ports are published that name no address.
-    pub host_binding: Option<Ipv4Addr>,
+    pub host_binding: Option<IpAddr>,
     /// Kept for inspection.
     pub attachable: bool,
     /// Labels.
@@ -68,8 +68,8 @@ pub struct Wanted {
     pub ipam_options: Option<BTreeMap<String, String>>,
     /// Its driver.
     pub kind: SegmentKind,
-    /// It is nothing but a configuration for other networks.
-    pub config_only: bool,
+    /// Where it is to be nothing but a configuration for other networks: the request.
+    pub configuration: Option<Configuration>,
     /// The network whose configuration it has; empty = its own.
     pub config_from: String,
 }
@@ -87,11 +87,11 @@ pub fn plan(
         return Err(conflict(format!("network with name {name} already exists")));
     }
     template::check(&wanted.config_from, known)?;
-    if wanted.config_only {
+    if wanted.configuration.is_some() {
         return Ok(template::kept(wanted));
     }
     let bridge = interface::named(&wanted, known, taken)?;
-    let used = || known.iter().filter(|n| !n.config_only).map(|n| n.segment.subnet());
+    let used = || known.iter().filter(|n| n.configuration.is_none()).filter_map(|n| n.segment.subnet());
     let subnet = match wanted.subnet {
         Some(subnet) if used().any(|u| u.overlaps(subnet)) => {
             let text = "invalid pool request: Pool overlaps with other one on this address space";
@@ -121,7 +121,7 @@ pub fn plan(
         segment: Segment {
             kind: wanted.kind,
             name: bridge,
-            gateway,
+            gateway: Some(gateway),
             prefix: subnet.prefix,
             mtu: wanted.mtu,
             policy: wanted.policy,
@@ -139,7 +139,7 @@ pub fn plan(
         labels: wanted.labels,
         options: wanted.options,
         ipam_options: wanted.ipam_options,
-        config_only: wanted.config_only,
+        configuration: None,
         config_from: wanted.config_from,
     })
 }
@@ -209,7 +209,7 @@ mod tests {
                 .unwrap(),
             );
         }
-        let chosen: Vec<String> = made.iter().map(|n| n.segment.subnet().to_string()).collect();
+        let chosen: Vec<String> = made.iter().map(|n| n.segment.subnet().unwrap().to_string()).collect();
         let wanted = [
             "172.19.0.0/16",
             "172.22.0.0/16",
@@ -225,7 +225,7 @@ mod tests {
             "192.168.0.0/20",
         ];
         assert_eq!(chosen, wanted);
-        assert_eq!(made[0].segment.gateway, Ipv4Addr::new(172, 19, 0, 1));
+        assert_eq!(made[0].segment.gateway, Some(Ipv4Addr::new(172, 19, 0, 1)));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub(super) async fn reserve(
     // By its id: another network of this name is not the one the container was attached to.
     let term = if attachment.network.is_empty() { name } else { &attachment.network };
     let network = shared.networks.find(term)?;
-    if network.spec.config_only {
+    if network.spec.configuration.is_some() {
         return Err(PortError::new(Kind::Denied, "cannot create endpoint on configuration-only network"));
     }
     if matches!(network.spec.segment.kind, SegmentKind::Ipvlan { .. }) && !attachment.mac.is_empty() {
@@ -113,8 +113,10 @@ pub(super) async fn reserve(
 fn hardware_address(network: &NetworkSpec, lease: &Lease, attachment: &Attachment) -> String {
     match network.segment.kind {
         SegmentKind::Ipvlan { .. } => String::new(),
-        _ if attachment.mac.is_empty() => mac(lease.four),
-        _ => attachment.mac.clone(),
+        _ => match lease.four.map(IpAddr::V4).or(lease.six.map(IpAddr::V6)) {
+            Some(address) if attachment.mac.is_empty() => mac(address),
+            _ => attachment.mac.clone(),
+        },
     }
 }
 
@@ -156,7 +158,7 @@ pub(super) async fn publish(
     let binding = shared.networks.get(&endpoint.network).and_then(|n| n.spec.host_binding);
     let mut ports = wanted_ports(spec);
     for port in ports.iter_mut().filter(|p| p.host_ip.is_unspecified()) {
-        port.host_ip = binding.map_or(port.host_ip, IpAddr::V4);
+        port.host_ip = binding.unwrap_or(port.host_ip);
     }
     let networks = &shared.ports.networks;
     endpoint.ports = networks.reserve_ports(endpoint, ports).await?;

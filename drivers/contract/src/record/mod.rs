@@ -12,7 +12,7 @@ pub use attachment::{Attachment, IFNAME, Link, SYSCTLS};
 pub use health::{Health, HealthState, Probe, Wellbeing};
 pub use isolation::{Device, Namespaces};
 pub use mounts::{Bind, VolumeUse};
-pub use network::NetworkSpec;
+pub use network::{Configuration, NetworkSpec};
 pub use resources::{DeviceRate, DeviceWeight, Resources};
 pub use restart::Backoff;
 
