@@ -179,7 +179,9 @@ fn parse(element: &[u8]) -> Option<Published> {
 
 /// What stands before a padded port, and the port.
 fn ending(bytes: &[u8]) -> Option<(&[u8], u16)> {
-    let (before, &[high, low, ..]) = bytes.split_at_checked(bytes.len().checked_sub(4)?)? else { return None };
+    let (before, &[high, low, ..]) = bytes.split_at_checked(bytes.len().checked_sub(4)?)? else {
+        return None;
+    };
     Some((before, u16::from_be_bytes([high, low])))
 }
 

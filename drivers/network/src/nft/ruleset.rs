@@ -130,8 +130,7 @@ fn filters(table: &str) -> Vec<Message> {
 
 fn rewrites(table: &str) -> Vec<Message> {
     // A neighbour must not reach what is published on loopback addresses alone.
-    let mut out: Vec<Message> =
-        [loopback4(), loopback6()].map(|own| back(table, "prerouting", own)).into();
+    let mut out: Vec<Message> = [loopback4(), loopback6()].map(|own| back(table, "prerouting", own)).into();
     if !bridge::returns_to_loopback6() {
         out.push(back(table, "output", loopback6()));
     }
