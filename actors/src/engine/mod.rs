@@ -29,6 +29,7 @@ use crate::network::actor::Reserve;
 use crate::network::default_spec;
 use crate::network::directory::{Networks, open};
 use crate::network::plan::{Pool, default_pools};
+use crate::network::reconciler;
 use crate::shared::{Links, Ports, Shared, lock};
 use crate::supervise::{
     ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
@@ -74,6 +75,7 @@ pub struct Engine {
     networks: Link<Networks>,
     pools: Arc<Vec<Pool>>,
     containers: Link<Containers>,
+    reconciler: reconciler::Handle,
     root: Arc<RootHandle>,
 }
 
@@ -120,7 +122,9 @@ impl Engine {
         shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
         open(&shared, Arc::new(default_spec(&segment)));
-        let this = Self { shared, events, images, networks, pools: Arc::new(pools), containers, root };
+        let reconciler = reconciler::start(&shared);
+        let pools = Arc::new(pools);
+        let this = Self { shared, events, images, networks, pools, containers, reconciler, root };
         (this, added)
     }
 
@@ -165,6 +169,7 @@ impl Engine {
             }
         });
         futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        self.reconciler.recovered();
         self.end_builds().await;
         self.unmount_volumes().await?;
         ports.roots.sweep().await?;

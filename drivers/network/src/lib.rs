@@ -32,13 +32,13 @@ use nft::elements::Published;
 use pool::{Departure, Pool};
 use ports::{Entries, Reservations};
 use socket::Socket;
-use vigil::Vigil;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use tokio::sync::oneshot;
+use vigil::Vigil;
 
 type Departed = oneshot::Receiver<Result<(), NetworkError>>;
 type Job = Box<dyn FnOnce(&mut Kernel) + Send>;
@@ -65,6 +65,7 @@ impl Bridges {
             connections: Socket::netfilter()?,
             firewall,
             bridges,
+            passage: false,
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
@@ -105,6 +106,8 @@ struct Kernel {
     firewall: Firewall,
     /// Bridges that should be there.
     bridges: vigil::Bridges,
+    /// Another firewall was asked to let through what goes to them and from them.
+    passage: bool,
     reservations: Reservations,
     pool: Pool,
     /// Namespaces of containers started by this daemon.
@@ -116,7 +119,31 @@ impl Kernel {
         bridge::ensure(&mut self.route, spec)?;
         self.firewall.ensure_segment(spec)?;
         self.bridges.add(&spec.name);
+        self.ensure_passage();
         Ok(())
+    }
+
+    /// Keeps the way through other firewalls open. A failure of theirs is not one of ours.
+    fn ensure_passage(&mut self) {
+        let outcome = link::all(&mut self.route).and_then(|links| {
+            let is_uplink = |l: &link::Link| l.name != "lo" && !matches!(&*l.kind, "bridge" | "veth");
+            let uplinks = links.into_iter().filter(is_uplink).map(|l| l.name).collect();
+            self.firewall.ensure_passage(&nft::Ways { bridges: self.bridges.all(), uplinks })
+        });
+        match outcome {
+            Ok(0) => self.passage = false,
+            Ok(_) if !self.passage => {
+                self.passage = true;
+                tracing::info!(
+                    "another firewall (dockerd, ufw) drops what is forwarded without a rule: a chain at the end of \
+                     its FORWARD lets through what this daemon's table has let through"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "another firewall may drop what goes to and from containers")
+            }
+        }
     }
 
     fn ensure_sandbox(&mut self, container: &str) -> Result<PathBuf, NetworkError> {
@@ -217,30 +244,44 @@ impl Kernel {
         Ok(missing)
     }
 
-    /// What is missing of everything. Entries that nobody holds are left by an earlier daemon, which was killed.
-    fn examine(&mut self, segments: &[Segment]) -> Result<Vec<String>, NetworkError> {
-        let entries = self.reservations.all();
-        let purged = self.firewall.purge(&entries)?;
-        if purged > 0 {
-            tracing::info!(purged, "entries of ports that nobody holds are removed");
+    /// What is missing of everything. Entries that nobody has are left by an earlier daemon, which was killed.
+    fn examine(&mut self, segments: &[Segment], endpoints: &[Endpoint]) -> Result<Vec<String>, NetworkError> {
+        let mut known = self.reservations.all();
+        for endpoint in endpoints {
+            known.extend(self.reservations.of(endpoint));
         }
-        self.missing(segments, &entries)
+        let purged = self.firewall.purge(&known)?;
+        if purged > 0 {
+            tracing::info!(purged, "entries of ports that nobody has are removed");
+        }
+        self.ensure_passage();
+        let segments: Vec<Segment> =
+            segments.iter().filter(|s| self.bridges.contains(&s.name)).cloned().collect();
+        self.missing(&segments, &self.reservations.all())
     }
 
-    fn restore(&mut self, segments: &[Segment]) -> Result<(), NetworkError> {
-        for segment in segments {
+    fn restore(&mut self, segments: &[Segment]) -> Result<Vec<String>, NetworkError> {
+        // One that is being removed must not come back.
+        let segments: Vec<Segment> =
+            segments.iter().filter(|s| self.bridges.contains(&s.name)).cloned().collect();
+        let mut anew = Vec::new();
+        for segment in &segments {
+            if link::find(&mut self.route, &segment.name)?.is_none() {
+                anew.push(segment.name.clone());
+            }
             bridge::ensure(&mut self.route, segment)?;
-            self.bridges.add(&segment.name);
         }
         let entries = self.reservations.all();
-        self.firewall.restore(segments, &entries)?;
+        self.firewall.restore(&segments, &entries)?;
+        self.ensure_passage();
         self.unstick(&entries);
-        Ok(())
+        Ok(anew)
     }
 
     fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
         self.bridges.forget(&spec.name);
         let table = self.firewall.remove_segment(&spec.name);
+        self.ensure_passage();
         if link::find(&mut self.route, &spec.name)?.is_some_and(|l| l.kind == "bridge") {
             link::delete(&mut self.route, &spec.name)?;
         }
@@ -325,11 +366,15 @@ impl Networks for Bridges {
         self.vigil.lock().await.next().await
     }
 
-    async fn missing(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError> {
-        self.run(move |k| k.examine(&segments)).await
+    async fn missing(
+        &self,
+        segments: Vec<Segment>,
+        endpoints: Vec<Endpoint>,
+    ) -> Result<Vec<String>, PortError> {
+        self.run(move |k| k.examine(&segments, &endpoints)).await
     }
 
-    async fn restore(&self, segments: Vec<Segment>) -> Result<(), PortError> {
+    async fn restore(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError> {
         self.run(move |k| k.restore(&segments)).await
     }
 

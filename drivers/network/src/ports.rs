@@ -45,6 +45,12 @@ pub struct Entries {
 }
 
 impl Entries {
+    /// Adds others.
+    pub fn extend(&mut self, others: Self) {
+        self.ports.extend(others.ports);
+        self.open.extend(others.open);
+    }
+
     fn push(&mut self, held: &Held) {
         if held.binding.host_port != 0 {
             self.ports.insert((held.binding.clone(), held.target));
@@ -155,7 +161,8 @@ impl Reservations {
         let targets: Vec<IpAddr> = endpoint.addresses().collect();
         let places = self.containers.get(&endpoint.container).into_iter().flatten();
         let held = places.flat_map(|place| self.at(*place));
-        held.filter(|h| h.container == endpoint.container && targets.contains(&h.target)).for_each(|h| out.push(h));
+        held.filter(|h| h.container == endpoint.container && targets.contains(&h.target))
+            .for_each(|h| out.push(h));
         // Not known here: left by an earlier daemon.
         for binding in &endpoint.ports {
             for target in endpoint.addresses().filter(|t| Family::of(*t) == Family::of(binding.host_ip)) {
@@ -196,7 +203,12 @@ impl Reservations {
     }
 
     /// Holds one port at every address, the first that is free at all of them.
-    fn hold(&mut self, container: &str, spec: &PortSpec, ways: &[Way]) -> Result<Vec<PortBinding>, PortsError> {
+    fn hold(
+        &mut self,
+        container: &str,
+        spec: &PortSpec,
+        ways: &[Way],
+    ) -> Result<Vec<PortBinding>, PortsError> {
         let (mut direct, mut bound): (Vec<&Way>, Vec<&Way>) = (Vec::new(), Vec::new());
         ways.iter().for_each(|way| if way.direct { direct.push(way) } else { bound.push(way) });
         let mut last = PortsError::Exhausted;
@@ -212,7 +224,9 @@ impl Reservations {
                     break;
                 }
                 Err(error) if !spec.has_choice() => return Err(error),
-                Err(error @ PortsError::Bind { errno, .. }) if errno != Errno::EADDRINUSE => return Err(error),
+                Err(error @ PortsError::Bind { errno, .. }) if errno != Errno::EADDRINUSE => {
+                    return Err(error);
+                }
                 Err(error) => last = error,
             }
         }
@@ -232,7 +246,12 @@ impl Reservations {
         }
     }
 
-    fn bind_all(&self, spec: &PortSpec, ways: &[&Way], port: u16) -> Result<Vec<Option<OwnedFd>>, PortsError> {
+    fn bind_all(
+        &self,
+        spec: &PortSpec,
+        ways: &[&Way],
+        port: u16,
+    ) -> Result<Vec<Option<OwnedFd>>, PortsError> {
         let mut sockets = Vec::new();
         for (n, way) in ways.iter().enumerate() {
             let address = SocketAddr::new(way.host, port);
@@ -321,15 +340,18 @@ fn ways(want: &PortSpec, endpoint: &Endpoint) -> Vec<Way> {
         out.extend(host.map(|host| Way { host, target, direct, open }));
     }
     if out.is_empty() {
-        tracing::info!(container = endpoint.container, ?want, "a port cannot be published: the container has no address of its family");
+        tracing::info!(
+            container = endpoint.container,
+            ?want,
+            "a port cannot be published: the container has no address of its family"
+        );
     }
     out
 }
 
 /// Whether ports at these addresses are the same ones.
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
-    Family::of(one) == Family::of(other)
-        && (one.is_unspecified() || other.is_unspecified() || one == other)
+    Family::of(one) == Family::of(other) && (one.is_unspecified() || other.is_unspecified() || one == other)
 }
 
 #[cfg(test)]

@@ -173,7 +173,8 @@ impl Listener {
 
     fn open(protocol: SockProtocol, group: u32) -> Result<Self, NetlinkError> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).map_err(NetlinkError::Socket)?;
+        let fd =
+            socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).map_err(NetlinkError::Socket)?;
         // Without the right to more than the system's limit, what is lost is looked up.
         let _smaller = setsockopt(&fd, sockopt::RcvBufForce, &WAITING);
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 1 << (group - 1))).map_err(NetlinkError::Socket)?;

@@ -26,7 +26,13 @@ impl Bridges {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
-    fn contains(&self, name: &str) -> bool {
+    /// All of them.
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Whether it should be there.
+    pub fn contains(&self, name: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 }
@@ -61,7 +67,9 @@ impl Vigil {
         {
             match (AsyncFd::new(rules), AsyncFd::new(links)) {
                 (Ok(rules), Ok(links)) => self.sockets = Sockets::Open(rules, links),
-                (Err(e), _) | (_, Err(e)) => tracing::warn!("changes of rules by others are not heard of: {e}"),
+                (Err(e), _) | (_, Err(e)) => {
+                    tracing::warn!("changes of rules by others are not heard of: {e}")
+                }
             }
         }
         poll_fn(|context| self.poll(context)).await
@@ -74,17 +82,22 @@ impl Vigil {
         if found.is_ready() {
             return found;
         }
-        heard(links, context, |listener| listener, |_, reply| {
-            let link = link::parse(&reply.body).filter(|l| bridges.contains(&l.name))?;
-            // A bridge also tells, under its own family, of ports that leave it.
-            let own = reply.body.first() == Some(&0);
-            let what = match reply.kind {
-                link::DELLINK if own => "deleted",
-                link::NEWLINK if own && !link.up => "set down",
-                _ => return None,
-            };
-            Some(Disturbance { by: None, what: format!("the bridge {} was {what}", link.name) })
-        })
+        heard(
+            links,
+            context,
+            |listener| listener,
+            |_, reply| {
+                let link = link::parse(&reply.body).filter(|l| bridges.contains(&l.name))?;
+                // A bridge also tells, under its own family, of ports that leave it.
+                let own = reply.body.first() == Some(&0);
+                let what = match reply.kind {
+                    link::DELLINK if own => "deleted",
+                    link::NEWLINK if own && !link.up => "set down",
+                    _ => return None,
+                };
+                Some(Disturbance { by: None, what: format!("the bridge {} was {what}", link.name) })
+            },
+        )
     }
 }
 

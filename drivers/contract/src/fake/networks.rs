@@ -1,6 +1,8 @@
 use super::{Script, lock};
 use crate::error::{Kind, PortError};
-use crate::network::{Disturbance, Endpoint, Networks, PortBinding, PortSpec, Resolver, Segment, Survey, Taken};
+use crate::network::{
+    Disturbance, Endpoint, Networks, PortBinding, PortSpec, Resolver, Segment, Survey, Taken,
+};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -161,16 +163,16 @@ impl Networks for FakeNetworks {
         }
     }
 
-    async fn missing(&self, _: Vec<Segment>) -> Result<Vec<String>, PortError> {
+    async fn missing(&self, _: Vec<Segment>, _: Vec<Endpoint>) -> Result<Vec<String>, PortError> {
         self.script.at("missing", "").await?;
         Ok(Vec::new())
     }
 
-    async fn restore(&self, segments: Vec<Segment>) -> Result<(), PortError> {
+    async fn restore(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError> {
         for segment in segments {
             self.script.at("restore", &segment.name).await?;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn remove_segment(&self, _: &Segment) -> Result<(), PortError> {

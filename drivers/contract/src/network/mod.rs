@@ -271,11 +271,16 @@ pub trait Networks: Send + Sync {
     async fn survey(&self, segment: &Segment) -> Result<Survey, PortError>;
     /// Waits until another program has changed something that is ours: rules, elements, a bridge.
     async fn disturbed(&self) -> Disturbance;
-    /// What of these segments and of the held ports is not in the kernel, in words. Elements of ports that nobody holds
-    /// are taken away.
-    async fn missing(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError>;
-    /// Puts these segments and all held ports back, the rules in one transaction.
-    async fn restore(&self, segments: Vec<Segment>) -> Result<(), PortError>;
+    /// What of these segments and of the held ports is not in the kernel, in words. Entries of ports that neither these
+    /// endpoints have nor anybody holds are taken away.
+    async fn missing(
+        &self,
+        segments: Vec<Segment>,
+        endpoints: Vec<Endpoint>,
+    ) -> Result<Vec<String>, PortError>;
+    /// Puts back those of these segments that were not removed, and all held ports; the rules in one transaction. Answers
+    /// whose interfaces had to be made anew.
+    async fn restore(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError>;
     /// Removes the segment's interface, where it is ours, and its rules.
     async fn remove_segment(&self, segment: &Segment) -> Result<(), PortError>;
 }

@@ -105,8 +105,6 @@ pub struct ContainerSpec {
     pub links: Vec<Link>,
     /// Published ports as asked for, those of `-P` among them.
     pub ports: Vec<PortSpec>,
-    /// `-P`: publish every exposed port.
-    pub publish_all: bool,
     /// Exposed ports, `80/tcp`.
     pub exposed: Vec<String>,
     /// Lines `name:ip` for /etc/hosts.

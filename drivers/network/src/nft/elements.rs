@@ -2,11 +2,11 @@
 
 use super::expr::octets;
 use super::ruleset::{ANY, ONE, OPEN};
-use crate::ports::Entries;
 use super::set::{self, Data, Element};
 use super::{commit, taken};
 use crate::error::NetlinkError;
 use crate::message::{Message, attribute};
+use crate::ports::Entries;
 use crate::socket::Socket;
 use contract::network::{Family, PortBinding, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

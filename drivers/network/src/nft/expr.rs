@@ -263,10 +263,12 @@ impl Rule<'_> {
 
     fn by_address(self, family: Family) -> Self {
         let (offset, length) = destination(family);
-        self.family(family)
-            .meta(META_L4PROTO, R)
-            .payload(NETWORK_HEADER, offset, length, 9)
-            .payload(TRANSPORT_HEADER, 2, 2, 9 + length / 4)
+        self.family(family).meta(META_L4PROTO, R).payload(NETWORK_HEADER, offset, length, 9).payload(
+            TRANSPORT_HEADER,
+            2,
+            2,
+            9 + length / 4,
+        )
     }
 
     fn redirect(self, family: Family, map: &str) -> Self {

@@ -1,7 +1,7 @@
 //! What all networks share: chains, maps, and the rules that look packets up in them.
 
 use super::expr::{Rule, Verdict};
-use super::{acked, message, set, verb};
+use super::{SUBSYSTEM, acked, message, set, verb};
 use crate::bridge;
 use crate::message::{Message, flag};
 use crate::socket::ACKED;
@@ -175,6 +175,14 @@ pub fn rule(table: &str, chain: &str, fill: impl FnOnce(Rule<'_>)) -> Message {
 pub fn flush(table: &str, chain: &str) -> Message {
     let mut out = message(verb::DELRULE, ACKED, table, &format!("flushing chain {chain}"));
     out.text(2, chain);
+    out
+}
+
+/// The same in a table of another family.
+pub fn flush_of(family: u8, table: &str, chain: &str) -> Message {
+    let what = format!("nftables: flushing chain {chain}");
+    let mut out = Message::new(SUBSYSTEM | verb::DELRULE, ACKED, &[family, 0, 0, 0], what);
+    out.text(1, table).text(2, chain);
     out
 }
 

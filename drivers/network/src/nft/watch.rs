@@ -2,7 +2,7 @@
 
 use super::{SUBSYSTEM, verb};
 use crate::error::NetlinkError;
-use crate::message::{Reply, attribute, string};
+use crate::message::{Reply, attribute, string, u32_at};
 use crate::socket::{Listener, NFTABLES};
 use contract::network::Disturbance;
 use std::os::fd::{AsRawFd, RawFd};
@@ -44,6 +44,10 @@ impl Watch {
             let process = attribute(body, 2).and_then(|p| p.try_into().ok()).map(u32::from_be_bytes);
             return Some(Disturbance { by: name.zip(process), what });
         }
+        if kind == verb::NEWCHAIN && drops_forwarded(body) {
+            self.heard.get_or_insert("another firewall drops what is forwarded now".into());
+            return None;
+        }
         let what = match kind {
             verb::DELTABLE => "the table",
             verb::DELCHAIN => "a chain",
@@ -58,6 +62,14 @@ impl Watch {
         }
         None
     }
+}
+
+/// Whether it is `iptables`' forward chain, which now drops what it has no rule for.
+fn drops_forwarded(chain: &[u8]) -> bool {
+    let text = |kind| attribute(chain, kind).map(string);
+    text(1).as_deref() == Some("filter")
+        && text(3).as_deref() == Some("FORWARD")
+        && attribute(chain, 5).map(|policy| u32_at(policy, 0)) == Some(0)
 }
 
 impl AsRawFd for Watch {

@@ -19,7 +19,9 @@ pub fn held(protocol: Protocol, address: SocketAddr) -> Result<Option<OwnedFd>, 
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = match socket(family, kind, SockFlag::SOCK_CLOEXEC, None) {
         Ok(fd) => fd,
-        Err(Errno::ESOCKTNOSUPPORT | Errno::EPROTONOSUPPORT) if protocol == Protocol::Sctp => return Ok(None),
+        Err(Errno::ESOCKTNOSUPPORT | Errno::EPROTONOSUPPORT) if protocol == Protocol::Sctp => {
+            return Ok(None);
+        }
         Err(errno) => return Err(errno),
     };
     match address {

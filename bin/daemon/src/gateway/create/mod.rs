@@ -104,8 +104,11 @@ pub fn resolve(
         ],
         stop_signal: non_empty(body.stop_signal.clone()).unwrap_or(from_image.stop_signal),
         stop_timeout: body.stop_timeout,
-        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
-        publish_all: host.publish_all_ports.unwrap_or(false),
+        ports: if network_mode == "host" {
+            Vec::new()
+        } else {
+            ports::parse(&host, &exposed, defaults.publish)?
+        },
         exposed,
         attachments: attachments::attachments(&body, &request, &network_mode)?,
         links: attachments::links(&host, &network_mode)?,
