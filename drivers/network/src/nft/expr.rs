@@ -123,7 +123,7 @@ impl Rule<'_> {
     }
 
     /// Enters from an interface of a set.
-    pub fn from_one_of(self, set: &str) -> Self {
+    pub fn entered_by_one_of(self, set: &str) -> Self {
         self.meta(META_IIFNAME, R).lookup(set)
     }
 

@@ -95,7 +95,7 @@ fn filters(table: &str) -> Vec<Message> {
     vec![
         // route_localnet on bridges would open the host's loopback services to containers.
         rule(table, "guard", |r| {
-            r.from_one_of(BRIDGES).destination(loopback4()).count().verdict(Verdict::Drop);
+            r.entered_by_one_of(BRIDGES).destination(loopback4()).count().verdict(Verdict::Drop);
         }),
         rule(table, INVITED, |r| {
             r.known().verdict(Verdict::Accept);
