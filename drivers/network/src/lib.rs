@@ -265,6 +265,9 @@ impl Kernel {
         let segments: Vec<Segment> =
             segments.iter().filter(|s| self.bridges.contains(&s.name)).cloned().collect();
         let mut anew = Vec::new();
+        if segments.is_empty() {
+            return Ok(anew);
+        }
         for segment in &segments {
             if link::find(&mut self.route, &segment.name)?.is_none() {
                 anew.push(segment.name.clone());

@@ -170,7 +170,7 @@ impl Firewall {
     /// Has another firewall that drops what it has no rule for let through what goes these ways. Answers for how many IP
     /// versions that was needed.
     pub fn ensure_passage(&mut self, ways: &Ways) -> Result<usize, NetlinkError> {
-        passage::ensure(&mut self.socket, &self.table.to_uppercase().replace('_', "-"), ways)
+        passage::ensure(&mut self.socket, &self.table, ways)
     }
 
     /// Hears of changes that others make to this table.

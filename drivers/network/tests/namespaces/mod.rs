@@ -24,6 +24,10 @@ impl Ns {
         let (tell, tid) = mpsc::channel();
         std::thread::spawn(move || {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            // Nobody waits for duplicates of addresses that are not there.
+            for which in ["all", "default"] {
+                std::fs::write(format!("/proc/sys/net/ipv6/conf/{which}/accept_dad"), "0").unwrap();
+            }
             tell.send(nix::unistd::gettid().as_raw()).unwrap();
             inbox.into_iter().for_each(|job| job());
         });
