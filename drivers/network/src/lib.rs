@@ -126,8 +126,7 @@ impl Kernel {
     /// Keeps the way through other firewalls open. A failure of theirs is not one of ours.
     fn ensure_passage(&mut self) {
         let outcome = link::all(&mut self.route).and_then(|links| {
-            let is_uplink = |l: &link::Link| l.name != "lo" && !matches!(&*l.kind, "bridge" | "veth");
-            let uplinks = links.into_iter().filter(is_uplink).map(|l| l.name).collect();
+            let uplinks = link::uplinks(&links);
             self.firewall.ensure_passage(&nft::Ways { bridges: self.bridges.all(), uplinks })
         });
         match outcome {

@@ -186,6 +186,15 @@ pub fn all(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
     Ok(socket.dump(message)?.iter().filter_map(|r| parse(&r.body)).collect())
 }
 
+/// Interfaces by which a host may reach the world: neither ports of bridges nor bridges that have virtual ports alone.
+pub fn uplinks(links: &[Link]) -> Vec<String> {
+    let joins = |bridge: &Link| {
+        links.iter().any(|port| port.master == bridge.index && !matches!(&*port.kind, "veth" | "tun"))
+    };
+    let reaches = |l: &&Link| l.name != "lo" && l.master == 0 && (l.kind != "bridge" || joins(l));
+    links.iter().filter(reaches).map(|l| l.name.clone()).collect()
+}
+
 /// Subnets the namespace has IPv4 routes to, without default routes.
 pub fn routes(socket: &mut Socket) -> Result<Vec<Subnet>, NetlinkError> {
     let message = Message::new(

@@ -115,6 +115,7 @@ impl Reservations {
                 }
             }
         }
+        out.sort_by_key(|binding| (binding.container_port, binding.protocol));
         Ok(out)
     }
 

@@ -241,7 +241,6 @@ fn another_firewall_that_drops_by_default_lets_containers_through() {
     );
     let (web, _) = container(&host, &segment(), "one", 2, vec![spec(Protocol::Tcp, None, 7777, 80)]);
     outside.serve(81);
-    println!("{}", host.ns.sh("iptables-nft -S; nft list ruleset; ip -br link"));
     assert_eq!(outside.get("192.0.2.1:7777").unwrap(), "192.0.2.9");
     assert_eq!(web.get("192.0.2.9:81").unwrap(), "192.0.2.1");
     host.ns
