@@ -8,7 +8,8 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
@@ -142,65 +143,24 @@ pub const NFTABLES: u32 = 7;
 /// Bytes of notifications that may wait: a flush of some ten thousand elements.
 const WAITING: usize = 8 << 20;
 
-/// A socket of the kernel's notifications, which never waits.
-#[derive(Debug)]
-pub struct Listener {
-    fd: OwnedFd,
-    buffer: Vec<u8>,
+/// Opens a socket of the kernel's notifications of links, in the network namespace of the calling thread.
+pub fn notifications_of_route(group: u32) -> Result<UnixDatagram, NetlinkError> {
+    notifications(SockProtocol::NetlinkRoute, group)
 }
 
-/// What came.
-#[derive(Debug)]
-pub enum Heard {
-    /// Nothing yet.
-    Nothing,
-    /// More than the socket holds: some of it is lost.
-    TooMuch,
-    /// Notifications.
-    Messages(Vec<Reply>),
+/// The same of netfilter.
+pub fn notifications_of_netfilter(group: u32) -> Result<UnixDatagram, NetlinkError> {
+    notifications(SockProtocol::NetlinkNetFilter, group)
 }
 
-impl Listener {
-    /// Of links.
-    pub fn route(group: u32) -> Result<Self, NetlinkError> {
-        Self::open(SockProtocol::NetlinkRoute, group)
-    }
-
-    /// Of netfilter.
-    pub fn netfilter(group: u32) -> Result<Self, NetlinkError> {
-        Self::open(SockProtocol::NetlinkNetFilter, group)
-    }
-
-    fn open(protocol: SockProtocol, group: u32) -> Result<Self, NetlinkError> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd =
-            socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).map_err(NetlinkError::Socket)?;
-        // Without the right to more than the system's limit, what is lost is looked up.
-        let _smaller = setsockopt(&fd, sockopt::RcvBufForce, &WAITING);
-        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 1 << (group - 1))).map_err(NetlinkError::Socket)?;
-        Ok(Self { fd, buffer: vec![0; 64 * 1024] })
-    }
-
-    /// What has come by now.
-    pub fn receive(&mut self) -> Result<Heard, NetlinkError> {
-        loop {
-            match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
-                Ok(length) => {
-                    return Ok(Heard::Messages(split(self.buffer.get(..length).unwrap_or_default())));
-                }
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return Ok(Heard::Nothing),
-                Err(Errno::ENOBUFS) => return Ok(Heard::TooMuch),
-                Err(errno) => return Err(NetlinkError::Socket(errno)),
-            }
-        }
-    }
-}
-
-impl AsRawFd for Listener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
-    }
+/// A datagram is read alike from whatever family of sockets, and a runtime waits for this type.
+fn notifications(protocol: SockProtocol, group: u32) -> Result<UnixDatagram, NetlinkError> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).map_err(NetlinkError::Socket)?;
+    // Without the right to more than the system's limit, what is lost is looked up.
+    let _smaller = setsockopt(&fd, sockopt::RcvBufForce, &WAITING);
+    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 1 << (group - 1))).map_err(NetlinkError::Socket)?;
+    Ok(fd.into())
 }
 
 fn refusal(body: &[u8]) -> Option<Errno> {

@@ -2,14 +2,20 @@
 
 use crate::error::NetlinkError;
 use crate::link;
+use crate::message::{Reply, split};
 use crate::nft::Watch;
-use crate::socket::{Heard, LINKS, Listener};
+use crate::socket::{LINKS, NFTABLES, notifications_of_netfilter, notifications_of_route};
 use contract::network::Disturbance;
+use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixDatagram;
+
+/// The largest datagram of notifications.
+const LARGEST: usize = 64 * 1024;
 
 /// Names of the bridges that should be there.
 #[derive(Debug, Clone, Default)]
@@ -40,35 +46,37 @@ impl Bridges {
 /// The sockets of notifications.
 #[derive(Debug)]
 pub struct Vigil {
-    sockets: Sockets,
+    watch: Watch,
     bridges: Bridges,
+    sockets: Sockets,
+    buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
 enum Sockets {
-    /// Not yet known to any runtime.
-    Closed(Option<(Watch, Listener)>),
+    /// Of rules and of links, not yet known to any runtime.
+    Closed(Option<[std::os::unix::net::UnixDatagram; 2]>),
     /// Waited for.
-    Open(AsyncFd<Watch>, AsyncFd<Listener>),
+    Open([UnixDatagram; 2]),
 }
 
 impl Vigil {
     /// Opens the sockets in the network namespace of the calling thread.
-    pub fn open(rules: Watch, bridges: Bridges) -> Result<Self, NetlinkError> {
-        let links = Listener::route(LINKS)?;
-        Ok(Self { sockets: Sockets::Closed(Some((rules, links))), bridges })
+    pub fn open(watch: Watch, bridges: Bridges) -> Result<Self, NetlinkError> {
+        let sockets = [notifications_of_netfilter(NFTABLES)?, notifications_of_route(LINKS)?];
+        Ok(Self { watch, bridges, sockets: Sockets::Closed(Some(sockets)), buffer: vec![0; LARGEST] })
     }
 
     /// Waits for the next disturbance; within a tokio runtime. Broken sockets are as if nothing happened: a disturbance is
     /// found when all is looked at.
     pub async fn next(&mut self) -> Disturbance {
         if let Sockets::Closed(closed) = &mut self.sockets
-            && let Some((rules, links)) = closed.take()
+            && let Some([rules, links]) = closed.take()
         {
-            match (AsyncFd::new(rules), AsyncFd::new(links)) {
-                (Ok(rules), Ok(links)) => self.sockets = Sockets::Open(rules, links),
-                (Err(e), _) | (_, Err(e)) => {
-                    tracing::warn!("changes of rules by others are not heard of: {e}")
+            match (UnixDatagram::from_std(rules), UnixDatagram::from_std(links)) {
+                (Ok(rules), Ok(links)) => self.sockets = Sockets::Open([rules, links]),
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::warn!(%error, "what others do to rules is not heard of");
                 }
             }
         }
@@ -76,55 +84,47 @@ impl Vigil {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Disturbance> {
-        let Sockets::Open(rules, links) = &mut self.sockets else { return Poll::Pending };
-        let bridges = &self.bridges;
-        let found = heard(rules, context, Watch::listener, |watch, reply| watch.hear(reply));
+        let Self { watch, bridges, sockets, buffer } = self;
+        let Sockets::Open([rules, links]) = sockets else { return Poll::Pending };
+        let found = heard(rules, buffer, context, |reply| watch.hear(reply));
         if found.is_ready() {
             return found;
         }
-        heard(
-            links,
-            context,
-            |listener| listener,
-            |_, reply| {
-                let link = link::parse(&reply.body).filter(|l| bridges.contains(&l.name))?;
-                // A bridge also tells, under its own family, of ports that leave it.
-                let own = reply.body.first() == Some(&0);
-                let what = match reply.kind {
-                    link::DELLINK if own => "deleted",
-                    link::NEWLINK if own && !link.up => "set down",
-                    _ => return None,
-                };
-                Some(Disturbance { by: None, what: format!("the bridge {} was {what}", link.name) })
-            },
-        )
+        heard(links, buffer, context, |reply| {
+            let link = link::parse(&reply.body).filter(|l| bridges.contains(&l.name))?;
+            // A bridge also tells, under its own family, of ports that leave it.
+            let own = reply.body.first() == Some(&0);
+            let what = match reply.kind {
+                link::DELLINK if own => "deleted",
+                link::NEWLINK if own && !link.up => "set down",
+                _ => return None,
+            };
+            Some(Disturbance { by: None, what: format!("the bridge {} was {what}", link.name) })
+        })
     }
 }
 
-fn heard<T: std::os::fd::AsRawFd>(
-    socket: &mut AsyncFd<T>,
+fn heard(
+    socket: &UnixDatagram,
+    buffer: &mut [u8],
     context: &mut Context<'_>,
-    listener: fn(&mut T) -> &mut Listener,
-    mut hear: impl FnMut(&mut T, &crate::message::Reply) -> Option<Disturbance>,
+    mut hear: impl FnMut(&Reply) -> Option<Disturbance>,
 ) -> Poll<Disturbance> {
-    while let Poll::Ready(Ok(mut ready)) = socket.poll_read_ready_mut(context) {
-        match listener(ready.get_inner_mut()).receive() {
-            Ok(Heard::Messages(messages)) => {
-                let mut found = None;
-                for message in &messages {
-                    found = hear(ready.get_inner_mut(), message).or(found);
-                }
-                if let Some(disturbance) = found {
+    while let Poll::Ready(Ok(())) = socket.poll_recv_ready(context) {
+        match socket.try_recv(buffer) {
+            Ok(length) => {
+                let messages = split(buffer.get(..length).unwrap_or_default());
+                if let Some(disturbance) = messages.iter().filter_map(&mut hear).last() {
                     return Poll::Ready(disturbance);
                 }
             }
-            Ok(Heard::Nothing) => ready.clear_ready(),
-            Ok(Heard::TooMuch) => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {
                 let what = "more was changed than could be heard of".to_owned();
                 return Poll::Ready(Disturbance { by: None, what });
             }
             Err(error) => {
-                tracing::warn!(%error, "changes of rules by others are not heard of");
+                tracing::warn!(%error, "what others do to rules is not heard of");
                 return Poll::Pending;
             }
         }

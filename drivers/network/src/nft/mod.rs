@@ -175,7 +175,7 @@ impl Firewall {
 
     /// Hears of changes that others make to this table.
     pub fn watch(&self) -> Result<Watch, NetlinkError> {
-        Watch::open(&self.table, self.socket.port()?)
+        Ok(Watch::new(&self.table, self.socket.port()?))
     }
 
     /// Every published port.

@@ -1,19 +1,15 @@
 //! Hearing of what other programs do to our table.
 
 use super::{SUBSYSTEM, verb};
-use crate::error::NetlinkError;
 use crate::message::{Reply, attribute, string, u32_at};
-use crate::socket::{Listener, NFTABLES};
 use contract::network::Disturbance;
-use std::os::fd::{AsRawFd, RawFd};
 
 /// Bytes before the attributes of a message.
 const FIXED: usize = 4;
 
-/// A socket of the kernel's notifications, and what was heard of the transaction under way.
+/// What was heard of a table in the transaction under way.
 #[derive(Debug)]
 pub struct Watch {
-    listener: Listener,
     table: String,
     /// Address of the socket by which we change things ourselves.
     own: u32,
@@ -22,13 +18,8 @@ pub struct Watch {
 
 impl Watch {
     /// Hears of one table, but for changes from the socket `own`.
-    pub fn open(table: &str, own: u32) -> Result<Self, NetlinkError> {
-        Ok(Self { listener: Listener::netfilter(NFTABLES)?, table: table.to_owned(), own, heard: None })
-    }
-
-    /// The socket.
-    pub fn listener(&mut self) -> &mut Listener {
-        &mut self.listener
+    pub fn new(table: &str, own: u32) -> Self {
+        Self { table: table.to_owned(), own, heard: None }
     }
 
     /// A disturbance once a transaction of others is complete.
@@ -72,12 +63,6 @@ fn drops_forwarded(chain: &[u8]) -> bool {
         && attribute(chain, 5).map(|policy| u32_at(policy, 0)) == Some(0)
 }
 
-impl AsRawFd for Watch {
-    fn as_raw_fd(&self) -> RawFd {
-        self.listener.as_raw_fd()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_transaction_of_others_is_told_at_its_end_with_its_program() {
-        let mut watch = Watch::open("gantry", 7).unwrap();
+        let mut watch = Watch::new("gantry", 7);
         let table = |name: &'static str| {
             move |m: &mut Message| {
                 m.text(1, name);
