@@ -13,6 +13,7 @@ mod netns;
 mod nft;
 mod pool;
 mod ports;
+mod repair;
 mod socket;
 mod veth;
 mod vigil;
@@ -30,7 +31,7 @@ use netns::Namespace;
 use nft::Firewall;
 use nft::elements::Published;
 use pool::{Departure, Pool};
-use ports::{Entries, Reservations};
+use ports::Reservations;
 use socket::Socket;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -66,6 +67,7 @@ impl Bridges {
             firewall,
             bridges,
             passage: false,
+            told: false,
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
@@ -108,6 +110,8 @@ struct Kernel {
     bridges: vigil::Bridges,
     /// Another firewall was asked to let through what goes to them and from them.
     passage: bool,
+    /// The user was told of firewalls that cannot be asked.
+    told: bool,
     reservations: Reservations,
     pool: Pool,
     /// Namespaces of containers started by this daemon.
@@ -120,29 +124,10 @@ impl Kernel {
         self.firewall.ensure_segment(spec)?;
         self.bridges.add(&spec.name);
         self.ensure_passage();
-        Ok(())
-    }
-
-    /// Keeps the way through other firewalls open. A failure of theirs is not one of ours.
-    fn ensure_passage(&mut self) {
-        let outcome = link::all(&mut self.route).and_then(|links| {
-            let uplinks = link::uplinks(&links);
-            self.firewall.ensure_passage(&nft::Ways { bridges: self.bridges.all(), uplinks })
-        });
-        match outcome {
-            Ok(0) => self.passage = false,
-            Ok(_) if !self.passage => {
-                self.passage = true;
-                tracing::info!(
-                    "another firewall (dockerd, ufw) drops what is forwarded without a rule: a chain at the end of \
-                     its FORWARD lets through what this daemon's table has let through"
-                );
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "another firewall may drop what goes to and from containers")
-            }
+        if !std::mem::replace(&mut self.told, true) {
+            self.tell_of_others(&spec.name);
         }
+        Ok(())
     }
 
     fn ensure_sandbox(&mut self, container: &str) -> Result<PathBuf, NetworkError> {
@@ -171,14 +156,6 @@ impl Kernel {
         self.firewall.ensure_ports(&endpoint.segment, &entries)?;
         self.unstick(&entries);
         Ok(())
-    }
-
-    /// Datagrams that went elsewhere before go to where their port leads now.
-    fn unstick(&mut self, entries: &Entries) {
-        let ports: Vec<Published> = entries.ports.iter().cloned().collect();
-        if let Err(error) = conntrack::unstick(&mut self.connections, &ports) {
-            tracing::warn!(%error, "old connections to published ports may stay");
-        }
     }
 
     fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
@@ -228,56 +205,6 @@ impl Kernel {
         let mut ports = self.firewall.ports()?;
         ports.retain(|(_, target)| of_segment(*target));
         Ok(Survey { interfaces, ports, missing })
-    }
-
-    fn missing(&mut self, segments: &[Segment], entries: &Entries) -> Result<Vec<String>, NetworkError> {
-        let mut missing = Vec::new();
-        for segment in segments {
-            match link::find(&mut self.route, &segment.name)? {
-                Some(link) if link.kind == "bridge" && link.up => {}
-                Some(_) => missing.push(format!("the bridge {} is not up", segment.name)),
-                None => missing.push(format!("the bridge {}", segment.name)),
-            }
-        }
-        missing.extend(self.firewall.missing(segments, entries)?);
-        Ok(missing)
-    }
-
-    /// What is missing of everything. Entries that nobody has are left by an earlier daemon, which was killed.
-    fn examine(&mut self, segments: &[Segment], endpoints: &[Endpoint]) -> Result<Vec<String>, NetworkError> {
-        let mut known = self.reservations.all();
-        for endpoint in endpoints {
-            known.extend(self.reservations.of(endpoint));
-        }
-        let purged = self.firewall.purge(&known)?;
-        if purged > 0 {
-            tracing::info!(purged, "entries of ports that nobody has are removed");
-        }
-        self.ensure_passage();
-        let segments: Vec<Segment> =
-            segments.iter().filter(|s| self.bridges.contains(&s.name)).cloned().collect();
-        self.missing(&segments, &self.reservations.all())
-    }
-
-    fn restore(&mut self, segments: &[Segment]) -> Result<Vec<String>, NetworkError> {
-        // One that is being removed must not come back.
-        let segments: Vec<Segment> =
-            segments.iter().filter(|s| self.bridges.contains(&s.name)).cloned().collect();
-        let mut anew = Vec::new();
-        if segments.is_empty() {
-            return Ok(anew);
-        }
-        for segment in &segments {
-            if link::find(&mut self.route, &segment.name)?.is_none() {
-                anew.push(segment.name.clone());
-            }
-            bridge::ensure(&mut self.route, segment)?;
-        }
-        let entries = self.reservations.all();
-        self.firewall.restore(&segments, &entries)?;
-        self.ensure_passage();
-        self.unstick(&entries);
-        Ok(anew)
     }
 
     fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {

@@ -34,6 +34,7 @@ const USUAL_BRIDGE: &str = "gantry0";
 /// Message numbers of `linux/netfilter/nf_tables.h`.
 mod verb {
     pub const NEWTABLE: u16 = 0;
+    pub const GETTABLE: u16 = 1;
     pub const DELTABLE: u16 = 2;
     pub const NEWCHAIN: u16 = 3;
     pub const GETCHAIN: u16 = 4;
@@ -167,10 +168,23 @@ impl Firewall {
         Ok(stale.ports.len() + stale.open.len())
     }
 
-    /// Has another firewall that drops what it has no rule for let through what goes these ways. Answers for how many IP
-    /// versions that was needed.
-    pub fn ensure_passage(&mut self, ways: &Ways) -> Result<usize, NetlinkError> {
-        passage::ensure(&mut self.socket, &self.table, ways)
+    /// Has another firewall that drops what it has no rule for let through what goes `ways`, which are asked for only
+    /// then. False where there is none.
+    pub fn ensure_passage(
+        &mut self,
+        ways: impl FnOnce() -> Result<Ways, NetlinkError>,
+    ) -> Result<bool, NetlinkError> {
+        let needed = passage::needed(&mut self.socket, &self.table)?;
+        if needed.is_empty() {
+            return Ok(false);
+        }
+        passage::ensure(&mut self.socket, &self.table, &needed, &ways()?)?;
+        Ok(true)
+    }
+
+    /// Whether firewalld is in charge.
+    pub fn is_firewalld(&mut self) -> Result<bool, NetlinkError> {
+        passage::is_firewalld(&mut self.socket)
     }
 
     /// Hears of changes that others make to this table.

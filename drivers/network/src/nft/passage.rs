@@ -28,16 +28,26 @@ pub struct Ways {
     pub uplinks: Vec<String>,
 }
 
-/// Makes the chain, or brings it up to date, in those families whose forward chain drops by default or has it already.
-/// Answers for how many.
-pub fn ensure(socket: &mut Socket, name: &str, ways: &Ways) -> Result<usize, NetlinkError> {
-    let mut open = 0;
+/// The families whose forward chain drops by default, or leads to ours already, with how many rules do.
+pub fn needed(socket: &mut Socket, name: &str) -> Result<Vec<(u8, usize)>, NetlinkError> {
+    let mut out = Vec::new();
     for family in FAMILIES {
         let jumps = jumps(socket, family, name)?;
-        if !drops(socket, family)? && jumps == 0 {
-            continue;
+        if jumps > 0 || drops(socket, family)? {
+            out.push((family, jumps));
         }
-        open += 1;
+    }
+    Ok(out)
+}
+
+/// Makes the chain in these families, or brings it up to date.
+pub fn ensure(
+    socket: &mut Socket,
+    name: &str,
+    needed: &[(u8, usize)],
+    ways: &Ways,
+) -> Result<(), NetlinkError> {
+    for &(family, jumps) in needed {
         let mut batch = vec![chain(family, name), flush_of(family, TABLE, name)];
         for bridge in &ways.bridges {
             batch.push(rule(family, name, |r| r.to(Is::Same, bridge).verdict(Verdict::Accept)));
@@ -56,7 +66,15 @@ pub fn ensure(socket: &mut Socket, name: &str, ways: &Ways) -> Result<usize, Net
             other => other?,
         }
     }
-    Ok(open)
+    Ok(())
+}
+
+/// Whether firewalld is in charge, which knows interfaces by zones.
+pub fn is_firewalld(socket: &mut Socket) -> Result<bool, NetlinkError> {
+    match socket.request(super::message(verb::GETTABLE, ACKED, "firewalld", "looking for firewalld")) {
+        Err(e) if e.errno() == Errno::ENOENT => Ok(false),
+        other => other.map(|replies| !replies.is_empty()),
+    }
 }
 
 fn request(verb: u16, flags: u16, family: u8, what: &str) -> Message {
