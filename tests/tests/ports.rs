@@ -29,22 +29,22 @@ fn sleeper<'a>(options: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn of_a_range_for_one_port_the_first_free_one_is_taken() {
     let gantry = Daemon::start();
-    for (name, port) in [("a", "0.0.0.0:7100"), ("b", "0.0.0.0:7101")] {
+    for (name, port) in [("one", "0.0.0.0:7100"), ("two", "0.0.0.0:7101")] {
         gantry.docker(sleeper(&["--name", name, "-p", "7100-7101:80"])).ok();
         assert_eq!(gantry.docker(["port", name, "80"]).lines(), [port]);
     }
-    let said = gantry.docker(sleeper(&["--name", "c", "-p", "7100-7101:80"]));
+    let said = gantry.docker(sleeper(&["--name", "three", "-p", "7100-7101:80"]));
     assert!(said.fails(125).contains("failed: port is already allocated"), "{said}");
-    gantry.docker(["rm", "-f", "a"]).ok();
-    gantry.docker(["start", "c"]).ok();
-    assert_eq!(gantry.docker(["port", "c", "80"]).lines(), ["0.0.0.0:7100"]);
+    gantry.docker(["rm", "-f", "one"]).ok();
+    gantry.docker(["start", "three"]).ok();
+    assert_eq!(gantry.docker(["port", "three", "80"]).lines(), ["0.0.0.0:7100"]);
 }
 
 #[test]
 fn sctp_is_published_like_the_others() {
     let gantry = Daemon::start();
-    gantry.docker(sleeper(&["--name", "a", "-p", "7132:132/sctp", "-P", "--expose", "9/sctp"])).ok();
-    let ports = gantry.docker(["port", "a"]);
+    gantry.docker(sleeper(&["--name", "many", "-p", "7132:132/sctp", "-P", "--expose", "9/sctp"])).ok();
+    let ports = gantry.docker(["port", "many"]);
     assert!(
         ports.ok().contains("132/sctp -> 0.0.0.0:7132") && ports.stdout.contains("9/sctp -> "),
         "{ports}"

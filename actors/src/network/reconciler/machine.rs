@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How long the rest of a change is waited for: a tool that reloads its rules does it in several transactions.
 const GATHER: Duration = Duration::from_millis(100);
 /// The longest wait, where somebody takes rules away again and again.
-const WEARY: Duration = Duration::from_secs(5);
+const WEARY: Duration = Duration::from_secs(1);
 /// When it is looked whether all came back, and whether what was being made meanwhile is there.
 const SOON: Duration = Duration::from_secs(2);
 /// How often all is compared, in case notifications were lost.
@@ -145,7 +145,7 @@ impl Machine {
         self.state = State::Gathering;
         // The first losses in a row are put back at once: a tool may well need a few steps.
         let pause =
-            GATHER.saturating_mul(1_u32.checked_shl(self.losses.saturating_sub(3)).unwrap_or(u32::MAX));
+            GATHER.saturating_mul(1_u32.checked_shl(self.losses.saturating_sub(8)).unwrap_or(u32::MAX));
         self.after(pause.min(WEARY))
     }
 
@@ -195,14 +195,14 @@ mod tests {
         let mut machine = Machine::new(false);
         let mut outputs = machine.step(Input::Disturbed(flush()));
         let mut pauses = Vec::new();
-        for _ in 0..12 {
+        for _ in 0..14 {
             let (number, pause) = alarm(&outputs);
             pauses.push(pause);
             assert_eq!(machine.step(Input::Alarm(number)), [Output::Restore]);
             assert_eq!(machine.step(Input::Disturbed(flush())), []);
             outputs = machine.step(Input::Restored(Ok(())));
         }
-        assert_eq!((pauses[0], pauses[3], pauses[11]), (GATHER, GATHER, WEARY));
+        assert_eq!((pauses[0], pauses[8], pauses[9], pauses[13]), (GATHER, GATHER, GATHER * 2, WEARY));
     }
 
     #[test]
