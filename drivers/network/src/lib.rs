@@ -3,6 +3,7 @@
 //! One thread owns the sockets and the held ports, so operations never interleave; it acts in
 //! the network namespace of the thread that called [`Bridges::start`].
 
+mod announce;
 mod bridge;
 mod dns;
 mod error;
@@ -20,7 +21,7 @@ pub use veth::host_name;
 
 use async_trait::async_trait;
 use contract::error::PortError;
-use contract::network::{Endpoint, Networks, PortBinding, Resolver, Segment, Survey, Taken};
+use contract::network::{Endpoint, Family, Networks, PortBinding, Resolver, Segment, Subnet, Survey, Taken};
 use dns::{Open, Serving};
 use netns::Namespace;
 use nft::elements::Published;
@@ -28,6 +29,7 @@ use pool::{Departure, Pool};
 use ports::Reservations;
 use socket::Socket;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -124,6 +126,13 @@ impl Kernel {
         Ok(nft::elements::ensure(&mut self.netfilter, &endpoint.segment.name, &published(endpoint))?)
     }
 
+    fn announce(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+        match self.sandboxes.get_mut(&endpoint.container) {
+            Some(namespace) => veth::announce(endpoint, namespace),
+            None => veth::announce(endpoint, &mut Namespace::open(netns)?),
+        }
+    }
+
     fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
         match self.sandboxes.get(container) {
             Some(namespace) => Open::inside(&namespace.file),
@@ -154,7 +163,9 @@ impl Kernel {
 
     fn taken(&mut self) -> Result<Taken, NetworkError> {
         let interfaces = link::all(&mut self.route)?.into_iter().map(|l| l.name).collect();
-        Ok(Taken { subnets: link::routes(&mut self.route)?, interfaces })
+        let link::Routes { near: mut subnets, beyond } = link::routes(&mut self.route)?;
+        subnets.extend(name_servers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()));
+        Ok(Taken { subnets, beyond, interfaces })
     }
 
     fn survey(&mut self, spec: &Segment) -> Result<Survey, NetworkError> {
@@ -173,6 +184,13 @@ impl Kernel {
         }
         Ok(table?)
     }
+}
+
+/// The servers of a resolv.conf: a network over them would cut the host off from names.
+fn name_servers(text: &str) -> Vec<Subnet> {
+    let servers = text.lines().filter_map(|l| l.trim().strip_prefix("nameserver"));
+    let addresses = servers.filter_map(|s| s.trim().split('%').next()?.parse::<IpAddr>().ok());
+    addresses.map(|a| Subnet::around(a, Family::of(a).bits())).collect()
 }
 
 fn published(endpoint: &Endpoint) -> Vec<Published> {
@@ -225,8 +243,10 @@ impl Networks for Bridges {
     }
 
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
-        let endpoint = endpoint.clone();
-        self.run(move |k| k.ensure_endpoint(&endpoint, &netns)).await
+        let (made, place) = (endpoint.clone(), netns.clone());
+        self.run(move |k| k.ensure_endpoint(&made, &place)).await?;
+        announce::soon(self.clone(), endpoint.clone(), netns);
+        Ok(())
     }
 
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {
