@@ -73,7 +73,11 @@ async fn arranged(
 ) -> Result<(), PortError> {
     let networks = &shared.ports.networks;
     if route(&mut state.endpoints, &state.networks) {
-        for endpoint in state.endpoints.iter_mut().filter(|e| !e.default_route && !e.ports.is_empty()) {
+        for endpoint in state
+            .endpoints
+            .iter_mut()
+            .filter(|e| !e.default_route && !e.default_route6 && !e.ports.is_empty())
+        {
             networks.remove_ports(endpoint).await?;
             endpoint.ports.clear();
         }
