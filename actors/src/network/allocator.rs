@@ -39,7 +39,10 @@ impl Allocator {
         let (first, last) = range.map_or((lowest, highest), Subnet::bounds);
         let special = [lowest, highest].into_iter().filter(|a| is_special(subnet, *a));
         let mut reserved: BTreeSet<u128> = special.collect();
-        reserved.extend(network.segment.gateway(family).map(number));
+        let asked = if family == Family::Four { network.asked } else { network.asked6 };
+        if network.segment.has_gateway() || asked[1] {
+            reserved.extend(network.segment.gateway(family).map(number));
+        }
         let auxiliary = network.auxiliary.values().filter(|a| Family::of(**a) == family);
         reserved.extend(auxiliary.map(|a| number(*a)));
         let (first, last) = (first.max(lowest), last.min(highest));

@@ -3,8 +3,9 @@
 pub use super::addresses::Asked;
 
 use super::addresses::{Given, Place};
-use contract::network::{Family, Gateway6, Segment, SegmentPolicy, Subnet, Taken};
-use contract::record::NetworkSpec;
+use super::{interface, template};
+use contract::network::{Family, Gateway6, Segment, SegmentKind, SegmentPolicy, Subnet, Taken};
+use contract::record::{Configuration, NetworkSpec};
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -44,7 +45,7 @@ pub struct Wanted {
     pub name: String,
     /// ns since the epoch.
     pub created_ns: i64,
-    /// Name of the bridge; derived from the id where none is asked for.
+    /// Name of the bridge, or of the parent of its containers' interfaces; derived from the id where none is asked for.
     pub bridge: Option<String>,
     /// MTU in bytes.
     pub mtu: u32,
@@ -70,6 +71,12 @@ pub struct Wanted {
     pub options: BTreeMap<String, String>,
     /// Options of the address management.
     pub ipam_options: Option<BTreeMap<String, String>>,
+    /// Its driver.
+    pub kind: SegmentKind,
+    /// Where it is to be nothing but a configuration for other networks: the request.
+    pub configuration: Option<Configuration>,
+    /// The network whose configuration it has; empty = its own.
+    pub config_from: String,
 }
 
 /// Fits a new network in among those known and what the host has. Errors are in Docker's words.
@@ -84,24 +91,14 @@ pub fn plan(
     if super::is_built_in(name) || known.iter().any(|n| n.name == *name) {
         return Err(conflict(format!("network with name {name} already exists")));
     }
-    let bridge = match wanted.bridge {
-        Some(bridge) => bridge,
-        None => format!("br-{}", wanted.id.get(..12).unwrap_or_default()),
-    };
-    if let Some(other) = known.iter().find(|n| n.segment.name == bridge) {
-        return Err(PortError::new(
-            Kind::Denied,
-            format!(
-                "cannot create network {} ({bridge}): conflicts with network {} ({bridge}): networks have same bridge name",
-                wanted.id, other.id
-            ),
-        ));
+    template::check(&wanted.config_from, known)?;
+    if wanted.configuration.is_some() {
+        return Ok(template::kept(wanted));
     }
-    if taken.interfaces.contains(&bridge) {
-        return Err(conflict(format!("interface {bridge} exists already and belongs to no network")));
-    }
+    let bridge = interface::named(&wanted, known, taken)?;
+    let others = known.iter().filter(|n| n.configuration.is_none());
     let used: Vec<Subnet> =
-        known.iter().flat_map(|n| n.segment.subnet().into_iter().chain(n.segment.subnet6())).collect();
+        others.flat_map(|n| n.segment.subnet().into_iter().chain(n.segment.subnet6())).collect();
     let fit = |family, asked: Option<Asked>| {
         let place = Place { family, used: &used, taken, pools, auxiliary: &wanted.auxiliary, name };
         asked.map(|asked| place.fit(asked)).transpose()
@@ -121,6 +118,7 @@ pub fn plan(
         range,
         range6,
         segment: Segment {
+            kind: wanted.kind,
             name: bridge,
             gateway: four.and_then(|g| v4(g.gateway)),
             prefix: four.map_or(0, |g| g.subnet.prefix),
@@ -141,6 +139,8 @@ pub fn plan(
         labels: wanted.labels,
         options: wanted.options,
         ipam_options: wanted.ipam_options,
+        configuration: None,
+        config_from: wanted.config_from,
     })
 }
 

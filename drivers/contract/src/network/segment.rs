@@ -1,6 +1,6 @@
 //! What a network is made of on the host.
 
-use super::{Family, Subnet};
+use super::{Family, Parent, SegmentKind, Subnet};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -33,24 +33,6 @@ pub struct Segment {
     /// What is let through.
     #[serde(default)]
     pub policy: SegmentPolicy,
-}
-
-/// Which driver makes a segment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SegmentKind {
-    /// A bridge of our own with a veth pair per container.
-    #[default]
-    Bridge,
-}
-
-impl SegmentKind {
-    /// Docker's name of the driver.
-    pub fn driver(&self) -> &'static str {
-        match self {
-            Self::Bridge => "bridge",
-        }
-    }
 }
 
 /// A network's IPv6 gateway.
@@ -142,6 +124,16 @@ impl Default for Segment {
 }
 
 impl Segment {
+    /// Nothing passes between its containers and the world, by wish or for want of a way.
+    pub fn is_internal(&self) -> bool {
+        self.policy.internal || self.kind.parent() == Some(Parent::Own)
+    }
+
+    /// Whether its containers use a gateway's address, which is therefore nobody else's.
+    pub fn has_gateway(&self) -> bool {
+        self.kind == SegmentKind::Bridge || self.kind.has_gateway() && !self.is_internal()
+    }
+
     /// The mode of one family.
     pub fn mode(&self, family: Family) -> GatewayMode {
         match family {
@@ -164,12 +156,12 @@ impl Segment {
     pub fn next_hop(&self, family: Family) -> Option<IpAddr> {
         let [four, six] = self.via;
         let other = if family == Family::Four { four } else { six };
-        other.or(self.gateway(family)).filter(|_| self.leads_out(family))
+        other.or(self.gateway(family)).filter(|_| self.has_gateway() && self.leads_out(family))
     }
 
     /// Whether its containers reach the world over it in one family.
     pub fn leads_out(&self, family: Family) -> bool {
-        self.gateway(family).is_some() && !self.policy.internal && self.mode(family) != GatewayMode::Isolated
+        self.gateway(family).is_some() && !self.is_internal() && self.mode(family) != GatewayMode::Isolated
     }
 
     /// Its gateway of one family.

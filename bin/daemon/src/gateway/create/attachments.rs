@@ -1,6 +1,6 @@
 //! What a request asks of its networks: links, and what cannot go together.
 
-use super::{invalid, refuse};
+use super::{endpoint, invalid};
 use bollard_stubs::models::{ContainerCreateBody, EndpointSettings, HostConfig};
 use contract::PortError;
 use contract::record::{Attachment, Link};
@@ -57,14 +57,9 @@ fn is_user_made(mode: &str) -> bool {
 pub fn attachment(settings: &EndpointSettings) -> Result<Attachment, PortError> {
     let options: BTreeMap<String, String> =
         settings.driver_opts.clone().unwrap_or_default().into_iter().collect();
-    // What is Docker's own has a meaning; what is not is the user's.
-    if let Some(known) = options.keys().find(|k| k.starts_with("com.docker.network.")) {
-        return Err(refuse::option(&format!("the attachment option {known}")));
-    }
+    endpoint::options(&options)?;
     let ipam = settings.ipam_config.clone().unwrap_or_default();
-    if ipam.link_local_ips.as_ref().is_some_and(|l| !l.is_empty()) {
-        return Err(refuse::option("link-local addresses"));
-    }
+    let link_local = endpoint::link_local(ipam.link_local_ips.as_deref())?;
     let mut wrong = Vec::new();
     let address: Option<Ipv4Addr> = fixed(ipam.ipv4_address.as_deref(), "IPv4", &mut wrong);
     let address6: Option<Ipv6Addr> = fixed(ipam.ipv6_address.as_deref(), "IPv6", &mut wrong);
@@ -84,6 +79,7 @@ pub fn attachment(settings: &EndpointSettings) -> Result<Attachment, PortError> 
         aliases: settings.aliases.clone().unwrap_or_default(),
         links: links?,
         driver_options: options,
+        link_local,
         gateway_priority: settings.gw_priority.unwrap_or(0),
     })
 }
