@@ -36,7 +36,7 @@ pub use container::update::Changes;
 pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest, NetworkDefaults, PushNews};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
-pub use network::plan::{Pool, Wanted};
+pub use network::plan::{Asked, Pool, Wanted};
 pub use shared::Ports;
 pub use stats::Sample;
 pub use supervise::ActorInfo;

@@ -36,7 +36,8 @@ use crate::supervise::{
     Unavailable,
 };
 use crate::volume::Volumes;
-use contract::network::Segment;
+use contract::network::{Family, Segment, Subnet};
+use contract::record::NetworkSpec;
 use contract::{ContainerId, Kind, PortError};
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -62,7 +63,9 @@ impl Member for Logs {
 pub struct NetworkDefaults {
     /// The default bridge.
     pub segment: Segment,
-    /// Where new networks get their subnets from; none = Docker's pools.
+    /// Where its addresses are handed out from, when not from the whole subnets, by family.
+    pub ranges: [Option<Subnet>; 2],
+    /// Where new networks get their subnets from; without IPv4 ones, Docker's are added.
     pub pools: Vec<Pool>,
 }
 
@@ -97,9 +100,9 @@ impl Engine {
         registry: Registry,
         further: impl FnOnce(&mut Root) -> T,
     ) -> (Self, T) {
-        let NetworkDefaults { segment, mut pools } = networks;
-        if pools.is_empty() {
-            pools = default_pools();
+        let NetworkDefaults { segment, ranges, mut pools } = networks;
+        if !pools.iter().any(|p| p.base.family() == Family::Four) {
+            pools.extend(default_pools());
         }
         let shared = Arc::new(Shared::new(ports, segment.clone(), registry.clone()));
         let intensity = Intensity { max_respawns: 5, window: Duration::from_secs(60) };
@@ -121,7 +124,8 @@ impl Engine {
         let added = further(&mut root);
         shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
-        open(&shared, Arc::new(default_spec(&segment)));
+        let [range, range6] = ranges;
+        open(&shared, Arc::new(NetworkSpec { range, range6, ..default_spec(&segment) }));
         let reconciler = reconciler::start(&shared);
         let pools = Arc::new(pools);
         let this = Self { shared, events, images, networks, pools, containers, reconciler, root };
