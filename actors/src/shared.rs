@@ -293,7 +293,7 @@ impl Shared {
         if let Some(found) = map.get(&spec.id) {
             return Ok(found.clone());
         }
-        let sinks = sinks_for(self.ports.drivers, &spec.log_driver, &spec.log_opts)?;
+        let sinks = sinks_for(self.ports.drivers, &spec.destinations()?, &spec.log_opts)?;
         let directory = self.directory(&spec.id);
         let source = Arc::new(LogSource {
             container_id: spec.id.clone(),

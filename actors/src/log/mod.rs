@@ -8,7 +8,7 @@ pub mod sink;
 
 pub use follow::{FollowRequest, Origin, Run, read_logs};
 pub use router::actor::{RouterApi, RouterSpec};
-pub use sink::{SinkSpec, sinks_for};
+pub use sink::{Purpose, SinkSpec, sinks_for};
 
 #[cfg(test)]
 mod tests;

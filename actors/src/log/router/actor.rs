@@ -242,7 +242,7 @@ impl RouterApi {
         let sinks = spec.sinks.clone();
         let below = registry.clone();
         let mut child = ChildSpec::new(format!("router:{}", spec.id), "router", move |me: Link<Router>| {
-            let bounds = spec.sinks.iter().map(|s| (s.name.clone(), s.kind.batching(&s.options)));
+            let bounds = spec.sinks.iter().map(|s| (s.name.clone(), s.batching()));
             Router {
                 machine: Machine::new(bounds, u64::from(me.incarnation()) << 32),
                 seed: seed(&spec.id),

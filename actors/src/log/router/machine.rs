@@ -1,7 +1,7 @@
 //! What the router decides: which sink reads, delivers, waits or is opened next, and what of the spool may go.
 
 use crate::log::framer::Cut;
-use contract::log::{Batch, BatchPolicy, Cursor, Position};
+use contract::log::{Batch, BatchPolicy, Cursor, Position, Streams};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ pub struct Machine {
 }
 
 fn same(a: BatchPolicy, b: BatchPolicy) -> bool {
-    (a.max_lines, a.max_bytes, a.max_line) == (b.max_lines, b.max_bytes, b.max_line)
+    (a.max_lines, a.max_bytes, a.max_line, a.streams) == (b.max_lines, b.max_bytes, b.max_line, b.streams)
 }
 
 impl Machine {
@@ -247,8 +247,12 @@ impl Machine {
                 Ok(Cut { batch, last }) => {
                     // An empty batch is delivered only where it lets go of a segment.
                     let moved = batch.end.floor().segment > from.floor().segment;
-                    if moved || !batch.lines.is_empty() {
+                    let passed = w.policy.streams != Streams::Both && batch.end != *from;
+                    if moved || !batch.lines.is_empty() || (passed && w.flying.is_some()) {
                         w.ready = Some((from.clone(), batch.clone()));
+                    } else if passed {
+                        // What is not for this sink need not be read again.
+                        w.cursor = Some(batch.end.clone());
                     }
                     // Without news there is nothing to look for; what comes meanwhile makes one larger batch.
                     w.dry = *last && asked == self.more;

@@ -36,6 +36,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, head, post, put};
 use contract::image::Registries;
 use contract::network::Segment;
+pub use create::log_sinks;
 use serde::Serialize;
 use status::Failure;
 use std::path::PathBuf;
