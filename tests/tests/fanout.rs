@@ -132,3 +132,40 @@ fn what_several_drivers_cannot_be_is_refused_and_makes_nothing() {
         Builder::new().config(&json!({ "log-sinks": { "a": { "driver": "json-file" } } })).refused();
     assert!(refused.stderr.contains("log-sinks: a: each container has one folder"), "{}", refused.stderr);
 }
+
+#[test]
+fn the_status_of_sinks_tells_what_has_not_arrived_and_events_tell_when_one_goes_and_comes() {
+    let (rsyslog, mut fluentd, gantry) = with_receivers();
+    fluentd.stop();
+    let events = gantry.docker_running(["events", "--format", "{{.Action}} {{.Actor.Attributes.sink}}"]);
+    let options =
+        ["drivers=syslog,fluentd", "syslog.syslog-address=tcp://127.0.0.1:514", "fluentd.fluentd-request-ack=true"];
+    run(&gantry, "web", &options, "seq 1 100; exec sleep 1000");
+    rsyslog.wait_for("100");
+    let sinks = || {
+        let answer = gantry.api("GET", "/gantry/logs?container=web", None).json();
+        let of = |name: &str| answer.as_array().unwrap().iter().find(|s| s["Sink"] == name).unwrap().clone();
+        [of("syslog"), of("fluentd"), of("json-file")]
+    };
+    let [syslog, away, copy] = eventually("the sinks' status settles", || {
+        let now = sinks();
+        let settled = now[0]["Delivered"]["Lines"] == 100 && now[1]["Retries"].as_u64() > Some(0);
+        (settled && now[2]["Delivered"]["Lines"] == 100).then_some(now)
+    });
+    assert_eq!((&syslog["Lag"]["Lines"], &syslog["Copy"]), (&json!(0), &json!(false)));
+    assert!(syslog["UpSince"].is_string() && away["UpSince"].is_null());
+    assert_eq!((&away["Lag"]["Lines"], &away["Lag"]["Bytes"]), (&json!(100), &json!(292)));
+    assert!(away["LastError"].as_str().unwrap().contains("refused"), "{away}");
+    assert_eq!(copy["Copy"], json!(true));
+    let shown = gantry.gantry(["logs", "status", "web"]).ok();
+    assert!(shown.contains("100 lines, 292B"), "{shown}");
+    fluentd.start_again();
+    fluentd.wait_for("100");
+    eventually("nothing is owed", || (sinks()[1]["Lag"]["Lines"] == 0).then_some(()));
+    eventually("the events tell of both", || {
+        let text = events.stdout();
+        (text.contains("log_down fluentd") && text.contains("log_up fluentd")).then_some(())
+    });
+    assert!(!events.stdout().contains("syslog"), "{}", events.stdout());
+    gantry.docker(["rm", "-f", "web"]).ok();
+}

@@ -7,6 +7,7 @@ mod ending;
 mod exec;
 mod images;
 mod links;
+mod log_status;
 mod logs;
 mod networks;
 mod push;
@@ -15,6 +16,7 @@ mod steps;
 mod volumes;
 
 pub use commit::CommitRequest;
+pub use log_status::{Lag, SinkReport};
 pub use logs::{AttachRequest, LogsRequest};
 pub use push::PushNews;
 pub use steps::Stillness;

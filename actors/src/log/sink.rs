@@ -1,5 +1,6 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
+use super::gauge::Gauge;
 use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
@@ -49,6 +50,8 @@ pub struct SinkSpec {
     pub purpose: Purpose,
     /// Made with the spec.
     pub lane: Lane,
+    /// Made with the spec.
+    pub gauge: Arc<Gauge>,
 }
 
 /// Why a container has a sink.
@@ -64,7 +67,7 @@ impl SinkSpec {
     /// A sink named after its driver.
     pub fn new(kind: &'static dyn LogDriverKind, options: Options) -> Self {
         let (name, streams, purpose) = (kind.name().to_owned(), Streams::Both, Purpose::Asked);
-        Self { name, kind, options, streams, purpose, lane: Lane::default() }
+        Self { name, kind, options, streams, purpose, lane: Lane::default(), gauge: Arc::default() }
     }
 
     /// How its batches are cut.

@@ -74,7 +74,9 @@ pub struct SinkStatus {
     pub name: String,
     /// What it does.
     pub state: SinkState,
-    /// Lines delivered since the router started.
+    /// Batches delivered since the container's router was first started by this daemon, and so with all that follow.
+    pub batches: u64,
+    /// Lines delivered.
     pub lines: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -121,11 +123,11 @@ fn same(a: BatchPolicy, b: BatchPolicy) -> bool {
 }
 
 impl Machine {
-    /// A router for sinks of these names and bounds; attempts are numbered from `first_attempt`, which must be new in
-    /// each incarnation.
-    pub fn new(sinks: impl IntoIterator<Item = (String, BatchPolicy)>, first_attempt: u64) -> Self {
-        let window = |(name, policy)| Window {
-            status: SinkStatus { name, ..SinkStatus::default() },
+    /// A router for sinks of these bounds, which goes on counting where its predecessor ended; attempts are numbered from
+    /// `first_attempt`, which must be new in each incarnation.
+    pub fn new(sinks: impl IntoIterator<Item = (SinkStatus, BatchPolicy)>, first_attempt: u64) -> Self {
+        let window = |(status, policy)| Window {
+            status: SinkStatus { state: SinkState::default(), ..status },
             policy,
             attempt: first_attempt,
             cursor: None,
@@ -139,9 +141,9 @@ impl Machine {
         Self { sinks: sinks.into_iter().map(window).collect(), more: 0, trimmed: 0 }
     }
 
-    /// All sinks.
-    pub fn status(&self) -> Vec<SinkStatus> {
-        self.sinks.iter().map(|w| w.status.clone()).collect()
+    /// All sinks, and where each stands.
+    pub fn status(&self) -> impl Iterator<Item = (&SinkStatus, Option<&Cursor>)> {
+        self.sinks.iter().map(|w| (&w.status, w.cursor.as_ref()))
     }
 
     /// Every sink, or that one, has everything the spool is known to hold.
@@ -172,6 +174,7 @@ impl Machine {
                 if let Some(w) = self.current(sink, attempt)
                     && let Some(batch) = w.flying.take()
                 {
+                    w.status.batches += 1;
                     w.status.lines += (batch.lines.len() - refused.min(batch.lines.len())) as u64;
                     w.status.bytes += batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
                     w.status.refused += refused as u64;

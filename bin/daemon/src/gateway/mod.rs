@@ -12,6 +12,7 @@ mod hijack;
 mod images;
 mod info;
 mod lines;
+mod log_status;
 mod moment;
 mod networks;
 mod query;
@@ -81,6 +82,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/events", get(events::events))
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
+        .route("/gantry/logs", get(log_status::status))
         .route("/gantry/fault", post(system::fault))
         .route("/system/df", get(usage::df))
         .route("/build", post(build::build))

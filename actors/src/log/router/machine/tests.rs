@@ -83,7 +83,8 @@ fn fresh(incarnation: u64) -> Machine {
     let errors = BatchPolicy { streams: Streams::Stderr, ..same };
     let sinks =
         [("one", same), ("two", same), ("other", BatchPolicy { max_lines: 2, ..same }), ("errors", errors)];
-    Machine::new(sinks.map(|(n, p)| (n.to_owned(), p)), incarnation << 32)
+    let named = |name: &str| SinkStatus { name: name.to_owned(), ..SinkStatus::default() };
+    Machine::new(sinks.map(|(n, p)| (named(n), p)), incarnation << 32)
 }
 
 fn any<T>(list: &mut Vec<T>, which: usize) -> Option<T> {
