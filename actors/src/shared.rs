@@ -240,7 +240,9 @@ impl Shared {
         match change {
             Change::Down(error) => tracing::warn!(container = spec.id, sink, error, "a log sink is away"),
             Change::Up => tracing::info!(container = spec.id, sink, "a log sink is back"),
-            Change::Refused(lines) => tracing::warn!(container = spec.id, sink, lines, "a log sink refuses lines"),
+            Change::Refused(lines) => {
+                tracing::warn!(container = spec.id, sink, lines, "a log sink refuses lines")
+            }
         }
         self.container_event(spec, &name, action, &[("sink", sink.to_owned()), told]);
     }

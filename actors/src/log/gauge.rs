@@ -44,8 +44,7 @@ impl Gauge {
     /// Notes what the router knows now; answers what changed.
     pub fn note(&self, status: &SinkStatus, cursor: Option<&Cursor>, now_ns: i64) -> Option<Change> {
         let mut last = lock(&self.0);
-        let (arrived, failed) =
-            (status.batches > last.status.batches, status.retries > last.status.retries);
+        let (arrived, failed) = (status.batches > last.status.batches, status.retries > last.status.retries);
         let change = if failed {
             last.failed_ns = Some(now_ns);
             let was_up = last.up_since_ns.take().is_some() || last.status.retries == 0;

@@ -226,8 +226,13 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
         *ALL[0].faults.lock().unwrap() = vec!["driver panic", "retry", "fatal"];
         let spool = FakeSpool::new();
         let source = Arc::new(LogSource { container_id: "c".into(), ..Default::default() });
-        let spec =
-            RouterSpec { id: "c".into(), source: source.clone(), spool: spool.clone(), sinks: sinks.clone(), told: Arc::new(|_, _| {}) };
+        let spec = RouterSpec {
+            id: "c".into(),
+            source: source.clone(),
+            spool: spool.clone(),
+            sinks: sinks.clone(),
+            told: Arc::new(|_, _| {}),
+        };
         let api = RouterApi::start(spec, None, &registry);
         let request = FollowRequest { stdout: true, stderr: true, follow: true, ..Default::default() };
         let (running, changed) = watch::channel(0);

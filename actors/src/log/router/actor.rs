@@ -1,12 +1,10 @@
 //! The router's shell.
 
 use super::machine::{Effect, Event, Failure, Machine, SinkStatus};
-use crate::log::gauge::Change;
 use crate::log::framer::{Cut, cut, seed};
+use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
-use crate::supervise::{
-    Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, spawn,
-};
+use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, spawn};
 use contract::log::{Cursor, LogSource};
 use contract::runtime::Spool;
 use std::sync::Arc;

@@ -34,8 +34,9 @@ impl Status {
             return Ok(0);
         }
         let now = jiff::Timestamp::now();
-        let mut lines =
-            vec!["CONTAINER\tSINK\tDRIVER\tSTATE\tUP\tLINES\tBYTES\tRETRIES\tREFUSED\tLAG\tLAST ERROR".to_owned()];
+        let mut lines = vec![
+            "CONTAINER\tSINK\tDRIVER\tSTATE\tUP\tLINES\tBYTES\tRETRIES\tREFUSED\tLAG\tLAST ERROR".to_owned(),
+        ];
         lines.extend(answer.as_array().into_iter().flatten().map(|sink| row(sink, now)));
         let text = output::align(&lines);
         output::raw(text.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>());
