@@ -10,6 +10,9 @@ use contract::runtime::Spool;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Hears what became of a sink of that name.
+pub type Told = Arc<dyn Fn(&str, Change) + Send + Sync>;
+
 /// What a router is made from; cloned into each incarnation.
 #[derive(Clone)]
 pub struct RouterSpec {
@@ -22,7 +25,7 @@ pub struct RouterSpec {
     /// Where it goes.
     pub sinks: Vec<SinkSpec>,
     /// Hears of a sink's ups and downs.
-    pub told: Arc<dyn Fn(&str, Change) + Send + Sync>,
+    pub told: Told,
 }
 
 /// One container's router.

@@ -75,7 +75,7 @@ impl World {
 
 /// Runs of the one and of the other.
 fn stream(number: u64) -> Stream {
-    if number / 5 % 2 == 0 { Stream::Stdout } else { Stream::Stderr }
+    if (number / 5).is_multiple_of(2) { Stream::Stdout } else { Stream::Stderr }
 }
 
 fn fresh(incarnation: u64) -> Machine {
