@@ -7,6 +7,7 @@ mod ending;
 mod exec;
 mod images;
 mod links;
+mod log_status;
 mod logs;
 mod networks;
 mod push;
@@ -15,6 +16,7 @@ mod steps;
 mod volumes;
 
 pub use commit::CommitRequest;
+pub use log_status::{Lag, SinkReport};
 pub use logs::{AttachRequest, LogsRequest};
 pub use push::PushNews;
 pub use steps::Stillness;
@@ -218,13 +220,15 @@ impl Engine {
 
     /// The file that holds a container's log, for drivers that have one.
     pub fn log_path(&self, snapshot: &Snapshot) -> Option<PathBuf> {
-        let driver = self.shared.ports.drivers.iter().find(|d| d.name() == snapshot.spec.log_driver)?;
         let source = contract::log::LogSource {
             container_id: snapshot.spec.id.clone(),
             directory: self.shared.directory(&snapshot.spec.id),
             ..Default::default()
         };
-        driver.path(&source)
+        let destinations = snapshot.spec.destinations().ok()?;
+        let drivers = self.shared.ports.drivers.iter();
+        let asked = drivers.filter(|d| destinations.iter().any(|one| one.driver == d.name()));
+        asked.into_iter().find_map(|driver| driver.path(&source))
     }
 
     pub(super) fn container(&self, id: &ContainerId) -> Result<Link<Container>, PortError> {
