@@ -77,7 +77,8 @@ impl Identity {
 
     fn expected(&self) -> Result<Option<ServerName<'static>>, PortError> {
         let parsed = self.name.clone().map(|name| {
-            ServerName::try_from(name.clone()).map_err(|e| invalid(format!("invalid server name {name:?}"), e))
+            ServerName::try_from(name.clone())
+                .map_err(|e| invalid(format!("invalid server name {name:?}"), e))
         });
         parsed.transpose()
     }

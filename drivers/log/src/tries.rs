@@ -45,7 +45,9 @@ mod tests {
         assert!((0..100).all(|_| matches!(endless.fail(retry(None), 2), DeliverError::Retry { .. })));
         let mut limited = Tries { most: Some(2), ..Tries::default() };
         assert!((0..2).all(|_| matches!(limited.fail(retry(None), 2), DeliverError::Retry { .. })));
-        assert!(matches!(limited.fail(retry(None), 2), DeliverError::Reject { lines, .. } if lines == [0, 1]));
+        assert!(
+            matches!(limited.fail(retry(None), 2), DeliverError::Reject { lines, .. } if lines == [0, 1])
+        );
         // The next batch has as many.
         assert!(matches!(limited.fail(retry(None), 2), DeliverError::Retry { .. }));
     }
@@ -55,7 +57,9 @@ mod tests {
         let seconds = Duration::from_secs;
         let mut tries = Tries { pause: Some(seconds(2)), ..Tries::default() };
         for (asked, wanted) in [(None, 2), (Some(1), 2), (Some(3), 3)] {
-            let DeliverError::Retry { after, .. } = tries.fail(retry(asked.map(seconds)), 1) else { panic!() };
+            let DeliverError::Retry { after, .. } = tries.fail(retry(asked.map(seconds)), 1) else {
+                panic!()
+            };
             assert_eq!(after, Some(seconds(wanted)));
         }
     }

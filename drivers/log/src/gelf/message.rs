@@ -60,8 +60,10 @@ impl Writer {
         if let Some(partial) = &line.partial {
             out.extend_from_slice(b",\"_partial_message\":\"true\",\"_partial_id\":");
             text(&partial.id, out);
-            let rest =
-                format!(",\"_partial_ordinal\":\"{}\",\"_partial_last\":\"{}\"", partial.ordinal, partial.last);
+            let rest = format!(
+                ",\"_partial_ordinal\":\"{}\",\"_partial_last\":\"{}\"",
+                partial.ordinal, partial.last
+            );
             out.extend_from_slice(rest.as_bytes());
         }
         out.push(b'}');

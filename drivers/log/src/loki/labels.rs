@@ -107,9 +107,8 @@ mod tests {
     fn streams_are_labelled_as_by_grafanas_driver() {
         let host = hostname();
         let plain = of(&[]).unwrap();
-        let wanted = format!(
-            r#"{{compose_service="front", container_name="web", host="{host}", source="stderr"}}"#
-        );
+        let wanted =
+            format!(r#"{{compose_service="front", container_name="web", host="{host}", source="stderr"}}"#);
         assert_eq!(selector(&plain, "stderr"), wanted);
         let chosen = of(&[
             ("labels", "my.app-name"),

@@ -70,9 +70,11 @@ impl Protocol for Push {
     fn verdict(&mut self, lines: &[LogLine], answer: Answer) -> Result<Verdict, DeliverError> {
         self.delivered = self.sent;
         Ok(match answer {
-            Answer::Refused(_, why) => {
-                Verdict { refused: 0..ignored(&why).unwrap_or(lines.len()).min(lines.len()), why, resume: None }
-            }
+            Answer::Refused(_, why) => Verdict {
+                refused: 0..ignored(&why).unwrap_or(lines.len()).min(lines.len()),
+                why,
+                resume: None,
+            },
             Answer::Taken(_) | Answer::TooLarge(_) => Verdict::default(),
         })
     }

@@ -15,14 +15,14 @@ pub(super) static OPTIONS: [OptionSpec; 18] = {
     let [labels, labels_regex, env, env_regex, _tag] = METADATA;
     [
         OptionSpec { name: "loki-url", doc: "where lines are pushed, as http://host:3100/loki/api/v1/push" },
-        OptionSpec {
-            name: "loki-external-labels",
-            doc: "name=template pairs; container_name={{.Name}}",
-        },
+        OptionSpec { name: "loki-external-labels", doc: "name=template pairs; container_name={{.Name}}" },
         OptionSpec { name: "loki-tenant-id", doc: "the tenant, of a Loki with several" },
         OptionSpec { name: "loki-timeout", doc: "most time one push may take; 10s" },
         OptionSpec { name: "loki-batch-size", doc: "most bytes of text in one push; 1048576" },
-        OptionSpec { name: "loki-batch-wait", doc: "most time a line waits for others, which gantry's do not" },
+        OptionSpec {
+            name: "loki-batch-wait",
+            doc: "most time a line waits for others, which gantry's do not",
+        },
         OptionSpec { name: "loki-min-backoff", doc: "shortest pause between tries; 100ms" },
         OptionSpec { name: "loki-retries", doc: "tries before lines are given up; 0, which is without end" },
         OptionSpec { name: "loki-proxy-url", doc: "proxy; that of the daemon's environment" },
@@ -99,7 +99,8 @@ pub(super) fn settings(options: &Options) -> Result<Settings, PortError> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
     if let Some(tenant) = options.get("loki-tenant-id").filter(|t| !t.is_empty()) {
         let value = HeaderValue::from_str(tenant);
-        let value = value.map_err(|_| invalid(format!("loki: option loki-tenant-id is invalid: {tenant:?}")))?;
+        let value =
+            value.map_err(|_| invalid(format!("loki: option loki-tenant-id is invalid: {tenant:?}")))?;
         headers.insert(HeaderName::from_static("x-scope-orgid"), value);
     }
     let text = |key: &str| options.get(key).filter(|v| !v.is_empty()).cloned();
@@ -181,7 +182,10 @@ mod tests {
             ("loki-batch-size", "400"),
         ]);
         let settings = settings(&options).unwrap();
-        assert_eq!((&settings.headers["x-scope-orgid"], settings.timeout.as_millis()), (&"team".parse().unwrap(), 1500));
+        assert_eq!(
+            (&settings.headers["x-scope-orgid"], settings.timeout.as_millis()),
+            (&"team".parse().unwrap(), 1500)
+        );
         let tries = tries(&options).unwrap();
         assert_eq!((tries.most, tries.pause), (Some(2), Some(Duration::from_secs(2))));
         assert_eq!(batch_size(&options).unwrap(), 400);

@@ -73,8 +73,7 @@ fn record(line: &LogLine) -> LogRecord {
 /// The export of `lines`.
 pub(super) fn request(resource: &Resource, lines: &[LogLine]) -> Request {
     let scope = Scope { name: "gantry".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    let scope_logs =
-        vec![ScopeLogs { scope: Some(scope), log_records: lines.iter().map(record).collect() }];
+    let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records: lines.iter().map(record).collect() }];
     Request { resource_logs: vec![ResourceLogs { resource: Some(resource.clone()), scope_logs }] }
 }
 
@@ -137,8 +136,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_arrive_unharmed_and_pieces_say_so() {
         let partial = Some(Partial { id: "p".into(), ordinal: 2, last: true });
-        let line =
-            LogLine { stream: Stream::Stdout, time_ns: 7, data: vec![0xff].into(), partial };
+        let line = LogLine { stream: Stream::Stdout, time_ns: 7, data: vec![0xff].into(), partial };
         let record = record(&line);
         assert_eq!(record.body.unwrap().value, Some(Value::Bytes(vec![0xff])));
         let keys: Vec<&str> = record.attributes.iter().map(|a| a.key.as_str()).collect();

@@ -117,8 +117,12 @@ mod tests {
     use contract::log::Partial;
 
     fn event(format: Format, labels: &Labels, data: &'static str, partial: Option<Partial>) -> String {
-        let line =
-            LogLine { stream: Stream::Stderr, time_ns: 1_704_164_645_000_042_600, data: data.into(), partial };
+        let line = LogLine {
+            stream: Stream::Stderr,
+            time_ns: 1_704_164_645_000_042_600,
+            data: data.into(),
+            partial,
+        };
         let mut out = Vec::new();
         Writer::new(format, labels).append(&line, &mut out);
         String::from_utf8(out).unwrap()
@@ -165,7 +169,8 @@ mod tests {
     fn pieces_of_a_long_line_say_so() {
         let partial = Some(Partial { id: "p".into(), ordinal: 1, last: false });
         let text = event(Format::Inline, &Labels::default(), "x", partial);
-        let marks = r#","partial_message":"true","partial_id":"p","partial_ordinal":"1","partial_last":"false"}"#;
+        let marks =
+            r#","partial_message":"true","partial_id":"p","partial_ordinal":"1","partial_last":"false"}"#;
         assert!(text.contains(marks), "{text}");
     }
 

@@ -53,10 +53,8 @@ impl LogDriverKind for Splunk {
             tag: if none { String::new() } else { tag(source, options)? },
             attributes,
         };
-        let protocol = Events {
-            writer: Writer::new(format(options)?, &labels),
-            compression: compression(options)?,
-        };
+        let protocol =
+            Events { writer: Writer::new(format(options)?, &labels), compression: compression(options)? };
         Ok(Box::new(Poster { endpoint: settings(options)?.open()?, protocol, tries: Tries::default() }))
     }
 }
@@ -130,7 +128,10 @@ mod tests {
         let verdict = events.verdict(&lines, Answer::Refused(told.as_slice().into(), "x".into()));
         assert_eq!(verdict.unwrap(), Verdict { refused: 0..4, why: "x".into(), resume: None });
         let told = br#"{"text":"Success","code":0}"#;
-        assert_eq!(events.verdict(&lines, Answer::Taken(told.as_slice().into())).unwrap(), Verdict::default());
+        assert_eq!(
+            events.verdict(&lines, Answer::Taken(told.as_slice().into())).unwrap(),
+            Verdict::default()
+        );
         // The index may still be made.
         let told = br#"{"text":"Incorrect index","code":7,"invalid-event-number":0}"#;
         let verdict = events.verdict(&lines, Answer::Refused(told.as_slice().into(), "x".into()));

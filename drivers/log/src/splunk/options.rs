@@ -206,7 +206,10 @@ mod tests {
             ("splunk-caname", "SplunkServerDefaultCert"),
         ]);
         let all = settings(&all).unwrap();
-        assert_eq!((&all.headers[CONTENT_ENCODING], all.greeting), (&"gzip".parse().unwrap(), Greeting::Nothing));
+        assert_eq!(
+            (&all.headers[CONTENT_ENCODING], all.greeting),
+            (&"gzip".parse().unwrap(), Greeting::Nothing)
+        );
         let channel = all.headers["x-splunk-request-channel"].to_str().unwrap();
         let dashes: Vec<usize> = channel.match_indices('-').map(|(at, _)| at).collect();
         assert_eq!((channel.len(), dashes), (36, vec![8, 13, 18, 23]));
