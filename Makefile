@@ -19,7 +19,7 @@ setup:
 	ls /usr/lib/*/rsyslog/lmnsd_gtls.so > /dev/null 2>&1 || missing="$$missing rsyslog-gnutls"; \
 	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; fi
 	@[ -d target/receivers/node_modules/@fluent-org/logger ] || npm install --silent --no-audit --no-fund --prefix target/receivers @fluent-org/logger@$(FLUENT_VERSION)
-	@[ -d target/receivers/node_modules/graygelf ] || npm install --silent --no-audit --no-fund --prefix target/receivers graygelf@$(GELF_VERSION)
+	@[ -d target/receivers/node_modules/graygelf ] || npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/receivers graygelf@$(GELF_VERSION)
 	@[ -d target/receivers/python/cramjam ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/python opentelemetry-proto==$(OTLP_VERSION) cramjam==$(SNAPPY_VERSION)
 shim:
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile shim -p gantry-shim --target $(SHIM_TARGET)
