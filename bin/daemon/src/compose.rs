@@ -42,10 +42,21 @@ pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
 /// The default bridge.
 pub fn bridge(config: &Config) -> Segment {
     let own = &config.bridge;
-    let policy =
-        SegmentPolicy { internal: false, icc: own.icc, masquerade: own.masquerade, forward: own.forward };
+    let policy = SegmentPolicy {
+        icc: own.icc,
+        masquerade: own.masquerade,
+        forward: own.forward,
+        ..SegmentPolicy::default()
+    };
     let (gateway, prefix) = own.bip;
-    Segment { name: own.name.clone(), gateway, prefix, mtu: own.mtu, policy, ..Segment::default() }
+    Segment {
+        name: own.name.clone(),
+        gateway: Some(gateway),
+        prefix,
+        mtu: own.mtu,
+        policy,
+        ..Segment::default()
+    }
 }
 
 /// What is configured of networks.
@@ -92,7 +103,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         steps: store,
         network_records: Arc::new(FileNetworkRecords::new(root)),
         volumes: Arc::new(LocalVolumes::new(root)),
-        networks: Arc::new(Bridges::start().context("open netlink sockets")?),
+        networks: Arc::new(Bridges::start(&config.bridge.name).context("open netlink sockets")?),
         drivers: log_drivers::catalogue(),
         validate: log_drivers::validate,
         attributes: log_drivers::attributes,
