@@ -62,7 +62,7 @@ fn gelf_messages_reach_a_server_by_datagrams_in_every_packing() {
     let sink = Sink::start_datagrams(&place);
     let gantry = daemon(&place);
     // Random text does not fit one datagram even compressed.
-    let text = "echo small; head -c 12000 /dev/urandom | base64 | tr -d '\\n'; echo; echo end";
+    let text = "echo small; head -c 15000 /dev/urandom | base64 | tr -d '\\n'; echo; echo end";
     for (name, options) in [
         ("gzip", &["gelf-compression-level=9"][..]),
         ("zlib", &["gelf-compression-type=zlib"]),
