@@ -37,7 +37,7 @@ impl<P: Protocol> Poster<P> {
     async fn send(&mut self, batch: &Batch) -> Result<(), DeliverError> {
         let (mut refused, mut cause) = (Vec::new(), String::new());
         // The next to be sent is the last.
-        let mut parts = vec![0..batch.lines.len()];
+        let mut parts: Vec<Range<usize>> = std::iter::once(0..batch.lines.len()).collect();
         while let Some(part) = parts.pop() {
             let lines = batch.lines.get(part.clone()).unwrap_or_default();
             let fatal = |e: io::Error| DeliverError::Fatal { source: Box::new(e) };
