@@ -6,15 +6,22 @@ mod attrs;
 mod dial;
 mod file;
 mod fluentd;
+mod gelf;
+mod gzip;
+mod http;
 mod journald;
 mod json_file;
 mod local;
+mod loki;
 mod none;
 mod options;
+mod otlp;
 mod span;
+mod splunk;
 mod syslog;
 mod template;
 mod tls;
+mod tries;
 
 pub use attrs::attributes;
 use contract::log::{Destination, FANOUT, LogDriverKind, Options, destinations};
@@ -24,10 +31,14 @@ use contract::{Kind, PortError};
 pub fn catalogue() -> &'static [&'static dyn LogDriverKind] {
     &[
         &fluentd::Fluentd,
+        &gelf::Gelf,
         &journald::Journald,
         &json_file::JsonFile,
         &local::Local,
+        &loki::Loki,
         &none::Nothing,
+        &otlp::Otlp,
+        &splunk::Splunk,
         &syslog::Syslog,
     ]
 }
