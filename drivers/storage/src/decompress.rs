@@ -1,7 +1,6 @@
-//! Streams told apart by their first bytes, and counted while they are read.
+//! Streams told apart by their first bytes.
 
 use std::io::{self, BufReader, Read};
-use std::sync::Arc;
 
 /// Largest zstd window taken, as a power of two: 128 MiB, what `zstd --ultra` makes without `--long`.
 const ZSTD_WINDOW: u32 = 27;
@@ -52,30 +51,6 @@ pub(crate) fn decompress<'a>(reader: impl Read + Send + 'a) -> io::Result<Box<dy
         Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(whole)),
         Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, XZ_MEMORY)),
     })
-}
-
-/// Tells how much has passed.
-pub(crate) struct Counted<R> {
-    inner: R,
-    passed: u64,
-    report: Option<Arc<dyn Fn(u64) + Send + Sync>>,
-}
-
-impl<R> Counted<R> {
-    pub(crate) fn new(inner: R, report: Option<Arc<dyn Fn(u64) + Send + Sync>>) -> Self {
-        Self { inner, passed: 0, report }
-    }
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.passed += count as u64;
-        if let Some(report) = &self.report {
-            report(self.passed);
-        }
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub fn layer(input: &[u8], folder: &Path) -> io::Result<()> {
     let (layer, beside) = (folder.join("layer"), folder.join("beside"));
     std::fs::create_dir_all(layer.join(DIFF))?;
     std::fs::write(&beside, "untouched")?;
-    let unpacked = unpack(input, &layer, LIMITS);
+    let unpacked = unpack(crate::pieces::Cut(input), &layer, LIMITS);
     assert_eq!(std::fs::read(&beside)?, b"untouched");
     let mut names: Vec<_> = std::fs::read_dir(folder)?.filter_map(|e| Some(e.ok()?.file_name())).collect();
     names.sort();

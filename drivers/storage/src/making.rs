@@ -1,6 +1,7 @@
 //! An image on its way: until it owns its layers, they are held for it; if it never comes to be, they go.
 
 use crate::core::{Core, Taken};
+use crate::pieces::Cut;
 use crate::unpack::Unpacked;
 use contract::PortError;
 use contract::image::Passed;
@@ -37,7 +38,7 @@ impl Making {
         expected: Option<&str>,
         passed: Option<Passed>,
     ) -> Result<Unpacked, PortError> {
-        let half = self.core.layers.make(reader, passed)?;
+        let half = self.core.layers.make(Cut(reader), passed)?;
         self.hold(half.diff_id());
         self.core.layers.publish(half, expected)
     }

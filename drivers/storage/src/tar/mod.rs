@@ -9,7 +9,7 @@ pub(crate) mod write;
 use ::tar::{EntryType, Header};
 use sparse::Sparse;
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 /// Bytes of a tar block.
 pub(crate) const BLOCK: usize = 512;
@@ -60,7 +60,7 @@ enum Tail {
     Optional,
 }
 
-impl<R: Read> Members<R> {
+impl<R: BufRead> Members<R> {
     pub(crate) fn new(reader: R) -> Self {
         Self { reader, payload: 0, padding: 0, ended: false, tail: Tail::Needed }
     }
@@ -291,17 +291,29 @@ pub(crate) struct Content<'a, R> {
     members: &'a mut Members<R>,
 }
 
-impl<R: Read> Read for Content<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.members.payload == 0 || buffer.is_empty() {
-            return Ok(0);
+impl<R: BufRead> BufRead for Content<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.members.payload).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Ok(&[]);
         }
-        let limit = self.members.payload;
-        let count = (&mut self.members.reader).take(limit).read(buffer)?;
-        if count == 0 {
+        let there = self.members.reader.fill_buf()?;
+        if there.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        Ok(there.get(..left).unwrap_or(there))
+    }
+
+    fn consume(&mut self, count: usize) {
         self.members.payload -= count as u64;
+        self.members.reader.consume(count);
+    }
+}
+
+impl<R: BufRead> Read for Content<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
         Ok(count)
     }
 }
