@@ -10,8 +10,8 @@ use contract::image::{
     Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, Progress, ProgressSink, Removal,
     Removed,
 };
+use contract::incoming::Incoming;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// Loads an archive.
-    pub async fn load(&self, archive: PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError> {
+    pub async fn load(&self, archive: Incoming, progress: ProgressSink) -> Result<Vec<String>, PortError> {
         let names = self.shared.ports.images.load(archive, progress).await?;
         for name in &names {
             // What was loaded may have been removed again already.
@@ -112,8 +112,8 @@ impl Engine {
     }
 
     /// Imports a root file system.
-    pub async fn import(&self, archive: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
-        let id = self.shared.ports.images.import(archive, spec).await?;
+    pub async fn import(&self, content: Incoming, spec: ImportSpec) -> Result<ImageId, PortError> {
+        let id = self.shared.ports.images.import(content, spec).await?;
         self.image_event("import", id.as_str(), id.as_str(), self.labels(id.as_str()).await);
         Ok(id)
     }

@@ -8,6 +8,9 @@ const ZSTD_WINDOW: u32 = 27;
 /// Memory an xz stream may ask for, KiB: `xz -9` has a dictionary of 64 MiB, and some is needed beside it.
 const XZ_MEMORY: u32 = 80 << 10;
 
+/// Bytes that tell how a stream is compressed.
+pub(crate) const MAGIC: usize = 4;
+
 /// Whether these first bytes are those of a plain tar stream (or of nothing we know).
 pub(crate) fn is_plain(magic: &[u8]) -> bool {
     matches!(kind(magic), Compression::None)
@@ -37,7 +40,7 @@ fn kind(magic: &[u8]) -> Compression {
 pub(crate) fn decompress<'a>(reader: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
     let mut reader = BufReader::with_capacity(1 << 17, reader);
     let mut magic = Vec::new();
-    (&mut reader).take(4).read_to_end(&mut magic)?;
+    (&mut reader).take(MAGIC as u64).read_to_end(&mut magic)?;
     let found = kind(&magic);
     let whole = io::Cursor::new(magic).chain(reader);
     Ok(match found {

@@ -112,11 +112,7 @@ impl Layers {
         let unpacked =
             half.unpacked.clone().ok_or_else(|| PortError::new(Kind::Bug, "layer is not unpacked"))?;
         if let Some(id) = expected.filter(|id| *id != unpacked.diff_id) {
-            let text = format!(
-                "layers from manifest don't match image configuration: {} is not {id}",
-                unpacked.diff_id
-            );
-            return Err(PortError::new(Kind::Invalid, text));
+            return Err(mismatch(&unpacked.diff_id, id));
         }
         let target = self.folder(&unpacked.diff_id);
         match std::fs::rename(&half.path, &target) {
@@ -191,6 +187,12 @@ impl Layers {
         }
         Ok(())
     }
+}
+
+/// A layer is not the one it was said to be.
+pub(crate) fn mismatch(diff_id: &str, wanted: &str) -> PortError {
+    let text = format!("layers from manifest don't match image configuration: {diff_id} is not {wanted}");
+    PortError::new(Kind::Invalid, text)
 }
 
 /// Layers as overlay wants them, topmost first.

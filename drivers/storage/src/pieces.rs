@@ -1,6 +1,7 @@
 //! Streams in pieces that threads hand on and share without copying them.
 
 use bytes::{Buf, Bytes};
+use contract::incoming::Incoming;
 use sha2::{Digest, Sha256};
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -15,6 +16,18 @@ const WAITING: usize = 8;
 pub(crate) trait Pieces: Send {
     /// The next one; an empty one is the end.
     fn next(&mut self) -> io::Result<Bytes>;
+}
+
+impl<P: Pieces + ?Sized> Pieces for Box<P> {
+    fn next(&mut self) -> io::Result<Bytes> {
+        (**self).next()
+    }
+}
+
+impl Pieces for Incoming {
+    fn next(&mut self) -> io::Result<Bytes> {
+        self.take()
+    }
 }
 
 impl<P: Pieces + ?Sized> Pieces for &mut P {
@@ -52,6 +65,25 @@ pub(crate) struct Joined<P> {
 impl<P: Pieces> Joined<P> {
     pub(crate) fn new(pieces: P) -> Self {
         Self { pieces, current: Bytes::new(), ended: false }
+    }
+
+    /// Makes so many bytes be there at once, or all that are left.
+    pub(crate) fn gather(&mut self, least: usize) -> io::Result<&[u8]> {
+        while self.current.len() < least && !self.ended {
+            let next = self.pieces.next()?;
+            self.ended = next.is_empty();
+            self.current = match self.current.len() {
+                0 => next,
+                _ => [self.current.as_ref(), next.as_ref()].concat().into(),
+            };
+        }
+        Ok(&self.current)
+    }
+
+    /// Takes what is there, at most so many bytes; nothing at the end.
+    pub(crate) fn take_piece(&mut self, most: u64) -> io::Result<Bytes> {
+        let there = self.fill_buf()?.len();
+        Ok(self.current.split_to(usize::try_from(most).unwrap_or(there).min(there)))
     }
 
     /// The pieces not read yet, the rest of the current one among them.
@@ -129,6 +161,11 @@ impl<P> Digesting<P> {
         Self { pieces, sha: Sha256::new() }
     }
 
+    /// The pieces, no longer digested.
+    pub(crate) fn into_inner(self) -> P {
+        self.pieces
+    }
+
     /// `sha256:…` of what has passed.
     pub(crate) fn digest(self) -> String {
         format!("sha256:{}", hex::encode(self.sha.finalize()))
@@ -180,6 +217,23 @@ mod tests {
         joined.read_exact(&mut out).unwrap();
         Joined::new(joined.rest()).read_to_end(&mut out).unwrap();
         assert_eq!(out, bytes);
+    }
+
+    #[test]
+    fn what_was_gathered_is_taken_once() {
+        let mut pieces = [&b"ab"[..], b"c", b"defg", b""].into_iter().map(Bytes::from_static);
+        struct List<'a>(&'a mut (dyn Iterator<Item = Bytes> + Send));
+        impl Pieces for List<'_> {
+            fn next(&mut self) -> io::Result<Bytes> {
+                Ok(self.0.next().unwrap_or_default())
+            }
+        }
+        let mut joined = Joined::new(List(&mut pieces));
+        assert_eq!(joined.gather(4).unwrap(), b"abcdefg");
+        assert_eq!(joined.take_piece(3).unwrap(), "abc");
+        assert_eq!(joined.gather(9).unwrap(), b"defg");
+        assert_eq!(joined.take_piece(9).unwrap(), "defg");
+        assert_eq!(joined.take_piece(9).unwrap(), "");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::file::blocking;
 use crate::import::architecture;
 use crate::making::Making;
+use crate::pieces::Cut;
 use crate::store::Store;
 use async_trait::async_trait;
 use contract::image::{ImageSummary, StepLayer, StepSpec, Steps};
@@ -82,7 +83,7 @@ fn make(making: &Making, spec: StepSpec) -> Result<ImageId, PortError> {
     }
     let own = match spec.layer {
         StepLayer::None => None,
-        StepLayer::Content(content) => Some(making.unpack(content, None, None)?.diff_id),
+        StepLayer::Content(content) => Some(making.unpack(Cut(content), None, None)?.diff_id),
         StepLayer::Known(id) if making.hold(&id) => Some(id),
         StepLayer::Known(id) => return Err(gone(&id)),
     };

@@ -2,7 +2,7 @@
 //!
 //! Three things go on beside one another: decompressing, digesting, and placing files.
 
-use crate::decompress::{decompress, is_plain};
+use crate::decompress::{MAGIC, decompress, is_plain};
 use crate::limits::{Limits, count, exceeded};
 use crate::pieces::{self, Cut, Digesting, Fed, Feed, Joined, Pieces};
 use crate::place::{Modes, Place};
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::Mode;
 use std::fs::File;
-use std::io::{self, BufRead};
+use std::io;
 use std::path::Path;
 use std::thread::{Builder, scope};
 
@@ -50,7 +50,7 @@ pub(crate) fn unpack(mut source: impl Pieces, layer: &Path, limits: Limits) -> i
 /// Feeds the uncompressed stream; answers its digest, nothing when nobody takes it any more.
 fn decoded(source: &mut impl Pieces, to: &Feed, limit: u64) -> io::Result<Option<String>> {
     let mut whole = Joined::new(source);
-    let plain = is_plain(whole.fill_buf()?);
+    let plain = is_plain(whole.gather(MAGIC)?);
     if plain {
         return passed(whole.rest(), to, limit);
     }

@@ -3,6 +3,7 @@
 use crate::archive::{BlockingStream, Stream};
 use crate::error::PortError;
 use crate::id::ImageId;
+use crate::incoming::Incoming;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -190,17 +191,13 @@ pub trait Images: Send + Sync {
     async fn disused(&self, image: &ImageId) -> Result<(), PortError>;
     /// Bytes of all layers, each counted once, also of those that are only kept.
     async fn layers_size(&self) -> Result<u64, PortError>;
-    /// Reads a docker or OCI archive (plain, gzip or zstd tar) from the file; answers the loaded names (or ids).
-    async fn load(
-        &self,
-        archive: std::path::PathBuf,
-        progress: ProgressSink,
-    ) -> Result<Vec<String>, PortError>;
+    /// Takes in a docker or OCI archive (plain or compressed tar) while it comes; answers the loaded names (or ids).
+    async fn load(&self, archive: Incoming, progress: ProgressSink) -> Result<Vec<String>, PortError>;
     /// Images by name or id as one archive, as `docker save` writes it. What is missing is said before the stream begins;
     /// until it ends, nothing of it is removed.
     async fn save(&self, names: &[String]) -> Result<Saved, PortError>;
-    /// Makes an image of one tar file.
-    async fn import(&self, archive: std::path::PathBuf, spec: ImportSpec) -> Result<ImageId, PortError>;
+    /// Makes an image of one (compressed) tar stream.
+    async fn import(&self, content: Incoming, spec: ImportSpec) -> Result<ImageId, PortError>;
     /// Makes an image of a container's own layer (an uncompressed OCI layer) over the image it runs on.
     async fn commit(
         &self,

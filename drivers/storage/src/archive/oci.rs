@@ -1,11 +1,11 @@
 //! The OCI image layout: `index.json` leads by digests to manifests, configurations and layers under `blobs/`.
 
-use super::{Archive, Extent, Found, JSON_LIMIT, invalid, unreadable};
+use super::{Archive, Content, Found, invalid, unreadable};
 use crate::reference::{Reference, is_digest};
 use contract::PortError;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::io::Read;
+use std::io::{self, Read};
 
 /// Indexes inside indexes are followed this deep.
 const DEPTH: usize = 4;
@@ -20,34 +20,36 @@ fn digest(descriptor: &Value) -> Result<&str, PortError> {
 }
 
 /// A blob whose content is checked against its name and size.
-fn blob(archive: &Archive, descriptor: &Value) -> Result<(String, Extent), PortError> {
+fn blob(archive: &Archive, descriptor: &Value) -> Result<(String, Content), PortError> {
     let digest = digest(descriptor)?;
     let name = format!("blobs/{}", digest.replace(':', "/"));
-    let extent = archive.find(&name)?;
+    let content = archive.find(&name)?;
+    let (found, length) = match content {
+        Content::Layer(number) => archive.made(number)?.file()?,
+        Content::Aside(extent) => (digest_of(archive.read(extent)).map_err(unreadable)?, extent.size),
+    };
+    let size = descriptor.get("size").and_then(Value::as_u64);
+    if found != digest || size.is_some_and(|s| s != length) {
+        return Err(invalid(format!("the content of {name} is not what its descriptor says")));
+    }
+    Ok((name, content))
+}
+
+fn digest_of(mut from: impl Read) -> io::Result<String> {
     let mut hasher = Sha256::new();
-    let (mut from, mut buffer) = (archive.read(extent), vec![0; 1 << 17]);
+    let mut buffer = vec![0; 1 << 17];
     loop {
-        let count = from.read(&mut buffer).map_err(unreadable)?;
+        let count = from.read(&mut buffer)?;
         if count == 0 {
-            break;
+            return Ok(format!("sha256:{}", hex::encode(hasher.finalize())));
         }
         hasher.update(buffer.get(..count).unwrap_or_default());
     }
-    let size = descriptor.get("size").and_then(Value::as_u64);
-    if format!("sha256:{}", hex::encode(hasher.finalize())) != digest
-        || size.is_some_and(|s| s != extent.size)
-    {
-        return Err(invalid(format!("the content of {name} is not what its descriptor says")));
-    }
-    Ok((name, extent))
 }
 
 /// A small blob whose content is checked against its name.
 fn json(archive: &Archive, descriptor: &Value) -> Result<(Vec<u8>, Value), PortError> {
-    let (name, extent) = blob(archive, descriptor)?;
-    if extent.size > JSON_LIMIT {
-        return Err(invalid(format!("{name} in the archive is larger than {JSON_LIMIT} bytes")));
-    }
+    let (name, _) = blob(archive, descriptor)?;
     Ok((archive.bytes(&name)?, archive.json(&name)?))
 }
 
@@ -85,7 +87,7 @@ pub(super) fn images(archive: &Archive) -> Result<Vec<Found>, PortError> {
         let layers = list(&manifest, "layers").into_iter().flatten();
         out.push(Found {
             config: json(archive, manifest.get("config").unwrap_or(&Value::Null))?.0,
-            layers: layers.map(|l| blob(archive, l).map(|(_, e)| e)).collect::<Result<_, _>>()?,
+            layers: layers.map(|l| blob(archive, l).map(|(_, c)| c)).collect::<Result<_, _>>()?,
             names: name(descriptor).map(Reference::parse).into_iter().collect::<Result<_, _>>()?,
         });
     }

@@ -6,7 +6,9 @@ pub(crate) mod pax;
 pub(crate) mod sparse;
 pub(crate) mod write;
 
+use crate::pieces::{Joined, Pieces};
 use ::tar::{EntryType, Header};
+use bytes::Bytes;
 use sparse::Sparse;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
@@ -70,12 +72,7 @@ impl<R: BufRead> Members<R> {
         Self { tail: Tail::Optional, ..Self::new(reader) }
     }
 
-    /// What is read from.
-    pub(crate) fn reader(&self) -> &R {
-        &self.reader
-    }
-
-    /// The same to be told something.
+    /// What is read from, to be told something.
     pub(crate) fn reader_mut(&mut self) -> &mut R {
         &mut self.reader
     }
@@ -125,16 +122,8 @@ impl<R: BufRead> Members<R> {
                 _ => Ok(None),
             };
         }
-        let sum: u32 = block
-            .iter()
-            .enumerate()
-            .map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) })
-            .sum();
         let header = Header::from_byte_slice(&block).clone();
-        if header.cksum()? != sum {
-            return Err(invalid());
-        }
-        Ok(Some(header))
+        if is_header(&block) { Ok(Some(header)) } else { Err(invalid()) }
     }
 
     fn extension(&mut self, size: u64) -> io::Result<Vec<u8>> {
@@ -216,6 +205,43 @@ impl<R: BufRead> Members<R> {
             self.set_payload(stored);
         }
         Ok(Member { header, kind, path, link, size: stored, sparse, pax, uid, gid, mtime })
+    }
+}
+
+/// Whether a block is a header by its checksum.
+fn is_header(block: &[u8; BLOCK]) -> bool {
+    let counted = |(i, b): (usize, &u8)| if (148..156).contains(&i) { 32 } else { u32::from(*b) };
+    let sum: u32 = block.iter().enumerate().map(counted).sum();
+    Header::from_byte_slice(block).cksum().is_ok_and(|wanted| wanted == sum)
+}
+
+/// Whether these bytes begin as an archive with something in it does.
+pub(crate) fn is_archive(begin: &[u8]) -> bool {
+    begin.first_chunk().is_some_and(is_header)
+}
+
+impl<P: Pieces> Members<Joined<P>> {
+    /// The first bytes of what is left of the current member's content, at least so many where there are.
+    pub(crate) fn begin(&mut self, least: usize) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.payload).unwrap_or(usize::MAX);
+        let there = self.reader.gather(least.min(left))?;
+        if there.len() < least.min(left) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(there.get(..left).unwrap_or(there))
+    }
+
+    /// More of the current member's content as it came, nothing at its end.
+    pub(crate) fn piece(&mut self) -> io::Result<Bytes> {
+        if self.payload == 0 {
+            return Ok(Bytes::new());
+        }
+        let piece = self.reader.take_piece(self.payload)?;
+        if piece.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.payload -= piece.len() as u64;
+        Ok(piece)
     }
 }
 
