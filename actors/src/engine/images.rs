@@ -8,7 +8,7 @@ use contract::archive::Stream;
 use contract::id::ImageId;
 use contract::image::{
     Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, Progress, ProgressSink, Removal,
-    Removed,
+    Removed, WantedPlatform,
 };
 use contract::incoming::Incoming;
 use std::collections::BTreeMap;
@@ -100,8 +100,13 @@ impl Engine {
     }
 
     /// Loads an archive.
-    pub async fn load(&self, archive: Incoming, progress: ProgressSink) -> Result<Vec<String>, PortError> {
-        let names = self.shared.ports.images.load(archive, progress).await?;
+    pub async fn load(
+        &self,
+        archive: Incoming,
+        wanted: Option<WantedPlatform>,
+        progress: ProgressSink,
+    ) -> Result<Vec<String>, PortError> {
+        let names = self.shared.ports.images.load(archive, wanted, progress).await?;
         for name in &names {
             // What was loaded may have been removed again already.
             if let Ok(image) = self.find_image(name).await {

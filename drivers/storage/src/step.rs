@@ -1,5 +1,6 @@
 //! Images of the steps of builds.
 
+use crate::archive::JSON_LIMIT;
 use crate::commit::EMPTY;
 use crate::core::Core;
 use crate::file::blocking;
@@ -123,7 +124,12 @@ fn make(making: &Making, spec: StepSpec) -> Result<ImageId, PortError> {
             map.insert("container".into(), spec.container.into());
         }
     }
+    let image = image.to_string();
+    if image.len() as u64 > JSON_LIMIT {
+        let text = format!("the image's configuration is larger than {JSON_LIMIT} bytes");
+        return Err(PortError::new(Kind::Invalid, text));
+    }
     let parent = spec.parent.map(|p| p.to_string()).unwrap_or_default();
-    let (id, _) = making.finish_over(Some(&parent), image.to_string().as_bytes(), &[])?;
+    let (id, _) = making.finish_over(Some(&parent), image.as_bytes(), &[])?;
     Ok(ImageId::new(id))
 }

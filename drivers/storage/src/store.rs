@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use contract::archive::BlockingStream;
 use contract::image::{
     CommitSpec, Credentials, ImageSummary, Images, ImportSpec, ProgressSink, Puller, Pushed, Pusher, Removal,
-    Removed, Saved,
+    Removed, Saved, WantedPlatform,
 };
 use contract::incoming::Incoming;
 use contract::{ImageId, Kind, PortError};
@@ -148,9 +148,14 @@ impl Images for Store {
         blocking(move || Ok(core.layers.all()?.iter().map(|layer| core.layers.size(layer)).sum())).await
     }
 
-    async fn load(&self, archive: Incoming, progress: ProgressSink) -> Result<Vec<String>, PortError> {
+    async fn load(
+        &self,
+        archive: Incoming,
+        wanted: Option<WantedPlatform>,
+        progress: ProgressSink,
+    ) -> Result<Vec<String>, PortError> {
         let core = self.core.clone();
-        blocking(move || crate::archive::load(&core, archive, &progress)).await
+        blocking(move || crate::archive::load(&core, archive, wanted.as_ref(), &progress)).await
     }
 
     async fn save(&self, names: &[String]) -> Result<Saved, PortError> {

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Tar, archive, config, digest, gzip, place, sent, zstd};
 use contract::Kind;
-use contract::image::{Force, Images, ImportSpec};
+use contract::image::{Force, Images, ImportSpec, WantedPlatform};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -89,7 +89,7 @@ async fn lines_tell_of_every_layer_and_name() {
     let place = place();
     let layer = Tar::default().file("a", vec![1; 300_000]).end();
     let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
-    place.store.load(sent(&archive(&[&layer], &["x:1"])), sender).await.unwrap();
+    place.store.load(sent(&archive(&[&layer], &["x:1"])), None, sender).await.unwrap();
     let mut lines = Vec::new();
     while let Some(line) = receiver.recv().await {
         lines.push(line);
@@ -206,7 +206,7 @@ async fn a_layer_is_unpacked_before_the_archive_is_there_and_goes_when_that_brea
         let (to, from) = contract::incoming::incoming();
         let (sender, mut lines) = tokio::sync::mpsc::channel(8);
         tokio::spawn(async move { while lines.recv().await.is_some() {} });
-        let load = place.store.load(from, sender);
+        let load = place.store.load(from, None, sender);
         let (begin, rest) = archive.split_at(first.len() + 2048);
         let send = async {
             to.put(begin.to_vec().into()).await;
@@ -280,4 +280,50 @@ async fn one_layer_serves_all_images_of_an_archive() {
         place.load(&tar.file("manifest.json", manifest.to_string()).end()).await.unwrap(),
         ["x:1", "y:1"]
     );
+}
+
+#[tokio::test]
+async fn of_several_platforms_the_wanted_one_is_loaded() {
+    let place = place();
+    let layer = Tar::default().file("a", "1").end();
+    let (ours, theirs) = (config(&[digest(&layer)], ""), {
+        let text = String::from_utf8(config(&[digest(&layer)], "")).unwrap();
+        text.replace("amd64", "arm64").into_bytes()
+    });
+    let wanted = |architecture: &'static str| WantedPlatform {
+        shown: architecture.into(),
+        fits: std::sync::Arc::new(move |described| described["architecture"] == architecture),
+    };
+    let docker = Tar::default()
+        .file("l", &layer)
+        .file("1", &ours)
+        .file("2", &theirs)
+        .file("manifest.json", r#"[{"Config":"1","RepoTags":["a:1"],"Layers":["l"]},{"Config":"2","RepoTags":["b:1"],"Layers":["l"]}]"#)
+        .end();
+    // An index that leads to one of two.
+    let describe = |b: &[u8], more: &str| format!(r#"{{"digest":"{}","size":{}{more}}}"#, digest(b), b.len());
+    let manifest = |config: &[u8]| format!(r#"{{"config":{},"layers":[{}]}}"#, describe(config, ""), describe(&layer, ""));
+    let platform = |of: &str| format!(r#","platform":{{"os":"linux","architecture":"{of}"}}"#);
+    let (first, second) = (manifest(&ours), manifest(&theirs));
+    let inner = format!(
+        r#"{{"manifests":[{},{}]}}"#,
+        describe(first.as_bytes(), &platform("amd64")),
+        describe(second.as_bytes(), &platform("arm64"))
+    );
+    let note = r#","annotations":{"io.containerd.image.name":"c:1"}"#;
+    let mut oci = Tar::default();
+    for blob in [inner.as_bytes(), first.as_bytes(), second.as_bytes(), &ours, &theirs, &layer] {
+        oci = oci.file(format!("blobs/sha256/{}", &digest(blob)[7..]), blob);
+    }
+    let oci = oci.file("index.json", format!(r#"{{"manifests":[{}]}}"#, describe(inner.as_bytes(), note))).end();
+    for (archive, name) in [(&docker, "b:1"), (&oci, "c:1")] {
+        let (sender, _lines) = tokio::sync::mpsc::channel(64);
+        let loaded = place.store.load(sent(archive), Some(wanted("arm64")), sender).await.unwrap();
+        assert_eq!(loaded, [name]);
+        assert_eq!(place.store.find(name).await.unwrap().id, digest(&theirs));
+    }
+    assert!(place.store.find("a:1").await.is_err());
+    let (sender, _lines) = tokio::sync::mpsc::channel(64);
+    let none = place.store.load(sent(&docker), Some(wanted("s390x")), sender).await.unwrap_err();
+    assert_eq!((none.kind, none.text.as_str()), (Kind::NotFound, "requested platform (s390x) not found in the archive"));
 }

@@ -4,7 +4,7 @@ use crate::error::{Kind, PortError};
 use crate::id::ImageId;
 use crate::image::{
     CommitSpec, Credentials, ImageSummary, Images, ImportSpec, Progress, ProgressSink, Pushed, Removal,
-    Removed, Saved, StepLayer, StepSpec, Steps,
+    Removed, Saved, StepLayer, StepSpec, Steps, WantedPlatform,
 };
 use crate::incoming::Incoming;
 use async_trait::async_trait;
@@ -81,7 +81,12 @@ impl Images for FakeImages {
         Ok(lock(&self.stored).iter().map(|i| i.size).sum())
     }
 
-    async fn load(&self, _archive: Incoming, _: ProgressSink) -> Result<Vec<String>, PortError> {
+    async fn load(
+        &self,
+        _archive: Incoming,
+        _wanted: Option<WantedPlatform>,
+        _: ProgressSink,
+    ) -> Result<Vec<String>, PortError> {
         self.put("loaded");
         Ok(vec![tagged("loaded")])
     }

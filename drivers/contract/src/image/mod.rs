@@ -7,6 +7,7 @@ use crate::incoming::Incoming;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 mod pull;
@@ -167,6 +168,15 @@ pub struct Removal {
     pub users: Vec<ImageUser>,
 }
 
+/// Images that are for one platform.
+#[derive(Clone)]
+pub struct WantedPlatform {
+    /// As Docker shows it: `linux/arm64`.
+    pub shown: String,
+    /// Whether a document with the keys `os`, `architecture` and `variant` is for it.
+    pub fits: Arc<dyn Fn(&serde_json::Value) -> bool + Send + Sync>,
+}
+
 /// An archive of images.
 pub struct Saved {
     /// Ids of the images in it.
@@ -191,8 +201,14 @@ pub trait Images: Send + Sync {
     async fn disused(&self, image: &ImageId) -> Result<(), PortError>;
     /// Bytes of all layers, each counted once, also of those that are only kept.
     async fn layers_size(&self) -> Result<u64, PortError>;
-    /// Takes in a docker or OCI archive (plain or compressed tar) while it comes; answers the loaded names (or ids).
-    async fn load(&self, archive: Incoming, progress: ProgressSink) -> Result<Vec<String>, PortError>;
+    /// Takes in a docker or OCI archive (plain or compressed tar) while it comes; answers the loaded names (or ids). Of
+    /// an archive that has images, but none that is wanted: `Kind::NotFound`.
+    async fn load(
+        &self,
+        archive: Incoming,
+        wanted: Option<WantedPlatform>,
+        progress: ProgressSink,
+    ) -> Result<Vec<String>, PortError>;
     /// Images by name or id as one archive, as `docker save` writes it. What is missing is said before the stream begins;
     /// until it ends, nothing of it is removed.
     async fn save(&self, names: &[String]) -> Result<Saved, PortError>;

@@ -12,7 +12,7 @@ use crate::core::{Core, Taken};
 use crate::making::Making;
 use crate::pieces::Pieces;
 use crate::reference::Reference;
-use contract::image::{Progress, ProgressSink};
+use contract::image::{Progress, ProgressSink, WantedPlatform};
 use contract::{Kind, PortError};
 use layers::Made;
 use serde_json::Value;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Largest JSON file taken from an archive, bytes: some thousand images' manifests; more would be held in memory.
-const JSON_LIMIT: u64 = 4 << 20;
+pub(crate) const JSON_LIMIT: u64 = 4 << 20;
 /// Links to links are followed this often.
 const HOPS: usize = 8;
 /// A layer's progress is shown this often.
@@ -125,15 +125,26 @@ impl Archive {
             .map_err(|e| PortError::caused(Kind::Invalid, format!("{name} in the archive is not valid"), e))
     }
 
-    fn images(&self) -> Result<Vec<Found>, PortError> {
-        if self.has("manifest.json") {
-            return docker::images(self);
+    /// Its images, or those for one platform.
+    fn images(&self, wanted: Option<&WantedPlatform>) -> Result<Vec<Found>, PortError> {
+        let mut images = match (self.has("manifest.json"), self.has("index.json")) {
+            (true, _) => docker::images(self)?,
+            (false, true) => oci::images(self, wanted)?,
+            (false, false) => return Err(missing()),
+        };
+        let Some(wanted) = wanted else { return Ok(images) };
+        let any = !images.is_empty();
+        images.retain(|image| serde_json::from_slice(&image.config).is_ok_and(|config| (wanted.fits)(&config)));
+        if any && images.is_empty() {
+            let text = format!("requested platform ({}) not found in the archive", wanted.shown);
+            return Err(PortError::new(Kind::NotFound, text));
         }
-        if self.has("index.json") {
-            return oci::images(self);
-        }
-        Err(invalid("invalid archive: does not contain a manifest.json"))
+        Ok(images)
     }
+}
+
+fn missing() -> PortError {
+    invalid("invalid archive: does not contain a manifest.json")
 }
 
 /// Reads a part of a file without moving anybody's position.
@@ -183,7 +194,7 @@ fn say(progress: &ProgressSink, status: String) {
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) fn look(core: &Core, pieces: impl Pieces) -> Result<(), PortError> {
     let (progress, _nobody) = tokio::sync::mpsc::channel(1);
-    for found in intake::take_in(core, pieces, &progress)?.images()? {
+    for found in intake::take_in(core, pieces, &progress)?.images(None)? {
         crate::config::diff_ids(&found.config)?;
     }
     Ok(())
@@ -194,13 +205,14 @@ pub(crate) fn look(core: &Core, pieces: impl Pieces) -> Result<(), PortError> {
 pub(crate) fn load(
     core: &Arc<Core>,
     pieces: impl Pieces,
+    wanted: Option<&WantedPlatform>,
     progress: &ProgressSink,
 ) -> Result<Vec<String>, PortError> {
     let archive = intake::take_in(core, pieces, progress)?;
     // Images share layers: none goes between one and the next.
     let making = Making::new(core.clone());
     let mut loaded = Vec::new();
-    for found in archive.images()? {
+    for found in archive.images(wanted)? {
         let (id, taken) = load_one(&archive, &making, &found, progress)?;
         if taken.is_empty() {
             say(progress, format!("Loaded image ID: {id}"));

@@ -3,6 +3,7 @@
 use super::{Archive, Content, Found, invalid, unreadable};
 use crate::reference::{Reference, is_digest};
 use contract::PortError;
+use contract::image::WantedPlatform;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
@@ -53,22 +54,31 @@ fn json(archive: &Archive, descriptor: &Value) -> Result<(Vec<u8>, Value), PortE
     Ok((archive.bytes(&name)?, archive.json(&name)?))
 }
 
-fn fits(descriptor: &Value) -> bool {
+fn fits(descriptor: &Value, wanted: Option<&WantedPlatform>) -> bool {
     let Some(platform) = descriptor.get("platform") else { return true };
+    if let Some(wanted) = wanted {
+        return (wanted.fits)(platform);
+    }
     let is = |key: &str, wanted: &str| platform.get(key).and_then(Value::as_str) == Some(wanted);
     is("os", "linux") && is("architecture", crate::import::architecture())
 }
 
 /// The manifest a descriptor leads to, through indexes if need be.
-fn manifest(archive: &Archive, descriptor: &Value, depth: usize) -> Result<Value, PortError> {
+fn manifest(
+    archive: &Archive,
+    descriptor: &Value,
+    wanted: Option<&WantedPlatform>,
+    depth: usize,
+) -> Result<Value, PortError> {
     let (_, found) = json(archive, descriptor)?;
     let Some(inner) = list(&found, "manifests") else { return Ok(found) };
-    let own = inner.iter().find(|d| fits(d)).filter(|_| depth > 0);
+    let own = inner.iter().find(|d| fits(d, wanted)).filter(|_| depth > 0);
     let own = own.ok_or_else(|| {
-        let arch = crate::import::architecture();
-        invalid(format!("no matching manifest for linux/{arch} in the manifest list entries"))
+        let own = || format!("linux/{}", crate::import::architecture());
+        let platform = wanted.map_or_else(own, |w| w.shown.clone());
+        invalid(format!("no matching manifest for {platform} in the manifest list entries"))
     })?;
-    manifest(archive, own, depth - 1)
+    manifest(archive, own, wanted, depth - 1)
 }
 
 /// The image's name: containerd writes it whole, others the tag or the name whole.
@@ -79,11 +89,11 @@ fn name(descriptor: &Value) -> Option<&str> {
         .filter(|n| n.contains([':', '/']))
 }
 
-pub(super) fn images(archive: &Archive) -> Result<Vec<Found>, PortError> {
+pub(super) fn images(archive: &Archive, wanted: Option<&WantedPlatform>) -> Result<Vec<Found>, PortError> {
     let index = archive.json("index.json")?;
     let mut out = Vec::new();
     for descriptor in list(&index, "manifests").into_iter().flatten() {
-        let manifest = manifest(archive, descriptor, DEPTH)?;
+        let manifest = manifest(archive, descriptor, wanted, DEPTH)?;
         let layers = list(&manifest, "layers").into_iter().flatten();
         out.push(Found {
             config: json(archive, manifest.get("config").unwrap_or(&Value::Null))?.0,

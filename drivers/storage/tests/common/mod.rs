@@ -175,7 +175,7 @@ impl Place {
     pub async fn load(&self, archive: &[u8]) -> Result<Vec<String>, PortError> {
         let (sender, mut lines) = tokio::sync::mpsc::channel(8);
         let drain = tokio::spawn(async move { while lines.recv().await.is_some() {} });
-        let outcome = self.store.load(sent(archive), sender).await;
+        let outcome = self.store.load(sent(archive), None, sender).await;
         drain.await.unwrap();
         outcome
     }

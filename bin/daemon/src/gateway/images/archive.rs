@@ -3,13 +3,13 @@
 use super::super::hijack::tokio_stream;
 use super::super::query::Query;
 use super::super::status::{Answer, Failure};
-use super::super::{Shared, create::unsupported, streamed_bytes};
+use super::super::{Shared, streamed_bytes};
 use super::{channel, joined, line, platform, progress_value, stream_response, streamed};
 use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use bytes::BytesMut;
-use contract::PortError;
+use contract::{Kind, PortError};
 use contract::image::{ImageSummary, ImportSpec, Progress};
 use contract::incoming::{Inlet, incoming};
 use futures::StreamExt;
@@ -135,13 +135,14 @@ fn loaded(progress: &Progress) -> Value {
 
 pub async fn load(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
     let query = Query::parse(query.as_deref());
-    if query.text("platform").is_some() {
-        return refused(request, unsupported("the load parameter platform")).await;
-    }
+    let wanted = match platform::asked(&query).and_then(|p| one(&query).map(|()| p)) {
+        Ok(platform) => platform.map(platform::Platform::wanted),
+        Err(error) => return refused(request, error).await,
+    };
     let quiet = query.flag_or("quiet", true);
     let (sender, receiver) = channel();
     let (to, archive) = incoming();
-    let load = tokio::spawn(async move { gateway.engine.load(archive, sender).await });
+    let load = tokio::spawn(async move { gateway.engine.load(archive, wanted, sender).await });
     // Whoever sends an archive may take the first line for the end.
     receive(request, to).await?;
     let lines = tokio_stream(receiver)
@@ -152,13 +153,18 @@ pub async fn load(State(gateway): State<Shared>, RawQuery(query): RawQuery, requ
     Ok(streamed(futures::stream::iter(first).chain(lines), async move { joined(load.await) }))
 }
 
+/// No more platforms than one.
+fn one(query: &Query) -> Result<(), PortError> {
+    match query.all("platform").len() {
+        0 | 1 => Ok(()),
+        _ => Err(PortError::new(Kind::Invalid, "multiple platform parameters not supported")),
+    }
+}
+
 /// The images as an archive.
 pub async fn saved(gateway: &Shared, names: &[String], query: &Query) -> Answer {
     let platform = super::platform::asked(query)?;
-    if query.all("platform").len() > 1 {
-        let text = "multiple platform parameters not supported";
-        return Err(Failure::new(StatusCode::BAD_REQUEST, text));
-    }
+    one(query)?;
     let fit = |image: &ImageSummary| platform.as_ref().map_or(Ok(()), |p| p.exported(image));
     Ok(streamed_bytes(gateway.engine.save(names, fit).await?, "application/x-tar"))
 }
