@@ -2,7 +2,8 @@
 
 use super::{ASK, Engine, away};
 use crate::Snapshot;
-use crate::image::{Join, PullRequest, PullerFor};
+use crate::image::PullRequest;
+use crate::image::errand::{CarrierFor, Waiting};
 use contract::PortError;
 use contract::archive::Stream;
 use contract::id::ImageId;
@@ -13,7 +14,6 @@ use contract::image::{
 use contract::incoming::Incoming;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Engine {
     /// All images.
@@ -39,9 +39,9 @@ impl Engine {
         progress: ProgressSink,
     ) -> Result<ImageId, PortError> {
         let request = PullRequest { name: name.to_owned(), platform, auth };
-        let puller = self.images.insist(|| PullerFor(request.clone()), ASK).await.map_err(away)?;
-        let pulled = puller.call(|reply| Join { progress, reply }, Duration::MAX).await;
-        let id = pulled.map_err(|_| crate::image::gone(name))??;
+        let puller = self.images.insist(|| CarrierFor(request.clone()), ASK).await.map_err(away)?;
+        let waiting = Waiting::at(puller);
+        let id = waiting.join(name, progress).await?;
         let (whole, bare) = crate::image::familiar(name);
         self.image_event("pull", &whole, &bare, self.labels(id.as_str()).await);
         Ok(id)
