@@ -1,51 +1,67 @@
 //! Bytes on their way from where nothing may block to where that is allowed.
 
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::io;
 use tokio::sync::mpsc;
 
-/// Pieces that may wait to be taken.
-const WAITING: usize = 64;
+/// Bytes that are gathered before they are handed over: each time somebody is woken.
+const GATHER: usize = 1 << 17;
+/// How often so much may wait to be taken.
+const WAITING: usize = 16;
 
 /// Where bytes are put in. Dropped before [`Inlet::end`], it cuts them short.
-pub struct Inlet(mpsc::Sender<Bytes>);
+pub struct Inlet {
+    to: mpsc::Sender<Vec<Bytes>>,
+    gathered: Vec<Bytes>,
+    bytes: usize,
+}
 
 /// Where they are taken out.
 pub struct Incoming {
-    pieces: mpsc::Receiver<Bytes>,
+    from: mpsc::Receiver<Vec<Bytes>>,
+    here: VecDeque<Bytes>,
     ended: bool,
 }
 
 /// Both ends.
 pub fn incoming() -> (Inlet, Incoming) {
     let (to, from) = mpsc::channel(WAITING);
-    (Inlet(to), Incoming { pieces: from, ended: false })
+    (Inlet { to, gathered: Vec::new(), bytes: 0 }, Incoming { from, here: VecDeque::new(), ended: false })
 }
 
 impl Inlet {
     /// Puts a piece in; `false` when nobody takes any more.
-    pub async fn put(&self, piece: Bytes) -> bool {
-        // An empty one is the end.
-        piece.is_empty() || self.0.send(piece).await.is_ok()
+    pub async fn put(&mut self, piece: Bytes) -> bool {
+        self.bytes += piece.len();
+        self.gathered.push(piece);
+        self.bytes < GATHER || self.hand_over().await
+    }
+
+    async fn hand_over(&mut self) -> bool {
+        self.bytes = 0;
+        // None at all would be the end.
+        self.gathered.retain(|piece| !piece.is_empty());
+        self.gathered.is_empty() || self.to.send(std::mem::take(&mut self.gathered)).await.is_ok()
     }
 
     /// That was all.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
+        self.hand_over().await;
         // Whoever took them may have left.
-        let _left = self.0.send(Bytes::new()).await;
+        let _left = self.to.send(Vec::new()).await;
     }
 }
 
 impl Incoming {
     /// The next bytes, none at the end. Blocks.
     pub fn take(&mut self) -> io::Result<Bytes> {
-        if self.ended {
-            return Ok(Bytes::new());
+        if self.here.is_empty() && !self.ended {
+            let cut = || io::Error::new(io::ErrorKind::UnexpectedEof, "it was cut short");
+            self.here = self.from.blocking_recv().ok_or_else(cut)?.into();
+            self.ended = self.here.is_empty();
         }
-        let cut = || io::Error::new(io::ErrorKind::UnexpectedEof, "it was cut short");
-        let piece = self.pieces.blocking_recv().ok_or_else(cut)?;
-        self.ended = piece.is_empty();
-        Ok(piece)
+        Ok(self.here.pop_front().unwrap_or_default())
     }
 }
 
@@ -56,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn only_what_was_ended_comes_to_an_end() {
         for good in [true, false] {
-            let (to, mut from) = incoming();
+            let (mut to, mut from) = incoming();
             let taken = tokio::task::spawn_blocking(move || {
                 let mut all = Vec::new();
                 loop {
@@ -82,8 +98,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_puts_in_what_nobody_takes_out() {
-        let (to, from) = incoming();
+        let (mut to, from) = incoming();
         drop(from);
-        assert!(!to.put("a".into()).await);
+        assert!(!to.put(vec![0; GATHER].into()).await);
     }
 }

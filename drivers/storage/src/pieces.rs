@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes};
 use contract::incoming::Incoming;
 use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -180,28 +181,57 @@ impl<P: Pieces> Pieces for Digesting<P> {
     }
 }
 
+/// Pieces, or why there are no more; none are the end.
+type Batch = io::Result<Vec<Bytes>>;
+
 /// The end of a channel that pieces are put into; without its good end the stream is cut short.
-pub(crate) struct Feed(SyncSender<io::Result<Bytes>>);
+pub(crate) struct Feed {
+    to: SyncSender<Batch>,
+    gathered: Vec<Bytes>,
+    bytes: usize,
+}
 
 /// The end they are taken from.
-pub(crate) struct Fed(Receiver<io::Result<Bytes>>);
+pub(crate) struct Fed {
+    from: Receiver<Batch>,
+    here: VecDeque<Bytes>,
+}
 
 /// Both ends, for two threads.
 pub(crate) fn channel() -> (Feed, Fed) {
     let (to, from) = sync_channel(WAITING);
-    (Feed(to), Fed(from))
+    (Feed { to, gathered: Vec::new(), bytes: 0 }, Fed { from, here: VecDeque::new() })
 }
 
 impl Feed {
     /// Hands on a piece, the end or an error; `false` when nobody takes them any more.
-    pub(crate) fn send(&self, piece: io::Result<Bytes>) -> bool {
-        self.0.send(piece).is_ok()
+    pub(crate) fn send(&mut self, piece: io::Result<Bytes>) -> bool {
+        let last = match piece {
+            Ok(piece) if piece.is_empty() => Ok(Vec::new()),
+            Ok(piece) => {
+                self.bytes += piece.len();
+                self.gathered.push(piece);
+                // Small ones go together: each time somebody is woken.
+                return self.bytes < PIECE || self.flush();
+            }
+            Err(error) => Err(error),
+        };
+        self.flush() && self.to.send(last).is_ok()
+    }
+
+    fn flush(&mut self) -> bool {
+        self.bytes = 0;
+        self.gathered.is_empty() || self.to.send(Ok(std::mem::take(&mut self.gathered))).is_ok()
     }
 }
 
 impl Pieces for Fed {
     fn next(&mut self) -> io::Result<Bytes> {
-        self.0.recv().unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into()))
+        if self.here.is_empty() {
+            let batch = self.from.recv().unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into()));
+            self.here = batch?.into();
+        }
+        Ok(self.here.pop_front().unwrap_or_default())
     }
 }
 
@@ -238,10 +268,10 @@ mod tests {
 
     #[test]
     fn a_feed_that_goes_without_its_end_is_an_error() {
-        let (to, mut from) = channel();
-        assert!(to.send(Ok(Bytes::from_static(b"a"))));
+        let (mut to, mut from) = channel();
+        assert!(to.send(Ok(vec![7; PIECE].into())));
         drop(to);
-        assert_eq!(from.next().unwrap(), "a");
+        assert_eq!(from.next().unwrap().len(), PIECE);
         assert_eq!(from.next().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

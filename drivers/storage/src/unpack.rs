@@ -30,11 +30,11 @@ pub(crate) struct Unpacked {
 /// also what a decoder has no use for: only at its end is the stream known to be good.
 pub(crate) fn unpack(mut source: impl Pieces, layer: &Path, limits: Limits) -> io::Result<Unpacked> {
     scope(|scope| {
-        let (to, from) = pieces::channel();
+        let (mut to, from) = pieces::channel();
         // A thread that ends with this: it has a umask of its own.
         let placing = Builder::new().name("placing".into());
         let placing = placing.spawn_scoped(scope, move || place(from, layer, limits))?;
-        let digest = decoded(&mut source, &to, limits.bytes).unwrap_or_else(|error| {
+        let digest = decoded(&mut source, &mut to, limits.bytes).unwrap_or_else(|error| {
             // What is placed ends with it.
             to.send(Err(error));
             None
@@ -48,14 +48,14 @@ pub(crate) fn unpack(mut source: impl Pieces, layer: &Path, limits: Limits) -> i
 }
 
 /// Feeds the uncompressed stream; answers its digest, nothing when nobody takes it any more.
-fn decoded(source: &mut impl Pieces, to: &Feed, limit: u64) -> io::Result<Option<String>> {
+fn decoded(source: &mut impl Pieces, to: &mut Feed, limit: u64) -> io::Result<Option<String>> {
     let mut whole = Joined::new(source);
     let plain = is_plain(whole.gather(MAGIC)?);
     if plain {
         return passed(whole.rest(), to, limit);
     }
     scope(|scope| {
-        let (packed, unpacked) = pieces::channel();
+        let (mut packed, unpacked) = pieces::channel();
         let digesting = Builder::new().name("digesting".into());
         let digesting = digesting.spawn_scoped(scope, move || passed(unpacked, to, limit))?;
         let mut decoder = Cut(decompress(whole)?);
@@ -71,7 +71,7 @@ fn decoded(source: &mut impl Pieces, to: &Feed, limit: u64) -> io::Result<Option
 }
 
 /// Feeds what comes, as it is.
-fn passed(pieces: impl Pieces, to: &Feed, limit: u64) -> io::Result<Option<String>> {
+fn passed(pieces: impl Pieces, to: &mut Feed, limit: u64) -> io::Result<Option<String>> {
     let (mut pieces, mut left) = (Digesting::new(pieces), limit);
     loop {
         let piece = pieces.next()?;

@@ -203,7 +203,7 @@ async fn a_layer_is_unpacked_before_the_archive_is_there_and_goes_when_that_brea
         })
     };
     for whole in [false, true] {
-        let (to, from) = contract::incoming::incoming();
+        let (mut to, from) = contract::incoming::incoming();
         let (sender, mut lines) = tokio::sync::mpsc::channel(8);
         tokio::spawn(async move { while lines.recv().await.is_some() {} });
         let load = place.store.load(from, None, sender);

@@ -20,6 +20,9 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, scope};
 
+/// Bytes that are handed on together: each time somebody is woken.
+const BATCH: usize = 1 << 17;
+
 /// Takes an archive in.
 pub(super) fn take_in(
     core: &Core,
@@ -117,12 +120,19 @@ impl Intake<'_> {
         }
         self.ways.lock().unwrap_or_else(PoisonError::into_inner).push(Way { called, packed, size });
         let layer = self.window.begin();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         loop {
             let piece = members.piece()?;
-            if piece.is_empty() {
+            let ended = piece.is_empty();
+            bytes += piece.len();
+            batch.extend(Some(piece).filter(|piece| !piece.is_empty()));
+            if bytes >= BATCH || ended && bytes > 0 {
+                self.window.add(layer, std::mem::take(&mut batch))?;
+                bytes = 0;
+            }
+            if ended {
                 break;
             }
-            self.window.add(layer, piece)?;
         }
         self.window.whole(layer);
         Ok(Content::Layer(layer))

@@ -14,9 +14,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// Bytes that may wait in memory.
 const MEMORY: usize = 32 << 20;
 
-/// Bytes that wait.
+/// Bytes that wait, so many in memory.
 enum Piece {
-    Here(Bytes),
+    Here(Vec<Bytes>, usize),
     There(Extent),
 }
 
@@ -105,19 +105,20 @@ impl<'a> Window<'a> {
     }
 
     /// More of the latest layer. Waits for room.
-    pub(super) fn add(&self, layer: usize, bytes: Bytes) -> io::Result<()> {
+    pub(super) fn add(&self, layer: usize, bytes: Vec<Bytes>) -> io::Result<()> {
+        let length = bytes.iter().map(Bytes::len).sum();
         let mut state = self.lock();
         let piece = loop {
-            match state.admit(layer, bytes.len(), self.cores) {
+            match state.admit(layer, length, self.cores) {
                 Admission::Nowhere => return Ok(()),
                 Admission::Later => state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Admission::Memory => {
-                    state.memory += bytes.len();
-                    break Piece::Here(bytes);
+                    state.memory += length;
+                    break Piece::Here(bytes, length);
                 }
                 Admission::File => {
                     drop(state);
-                    let there = self.shelf.put(&bytes)?;
+                    let there = self.shelf.put(&bytes.concat())?;
                     state = self.lock();
                     break Piece::There(there);
                 }
@@ -167,7 +168,7 @@ impl<'a> Window<'a> {
         let number = state.begun;
         (number < state.queues.len()).then(|| {
             state.begun += 1;
-            Layer { window: self, number }
+            Layer { window: self, number, here: VecDeque::new() }
         })
     }
 }
@@ -185,19 +186,24 @@ impl Drop for Opened<'_> {
 pub(super) struct Layer<'a> {
     window: &'a Window<'a>,
     pub(super) number: usize,
+    here: VecDeque<Bytes>,
 }
 
 impl Pieces for Layer<'_> {
     fn next(&mut self) -> io::Result<Bytes> {
+        if let Some(bytes) = self.here.pop_front() {
+            return Ok(bytes);
+        }
         let mut state = self.window.lock();
         loop {
             let State { queues, memory, .. } = &mut *state;
             let Some(queue) = queues.get_mut(self.number) else { return Ok(Bytes::new()) };
             match (queue.pieces.pop_front(), queue.stage) {
-                (Some(Piece::Here(bytes)), _) => {
-                    *memory -= bytes.len();
+                (Some(Piece::Here(bytes, length)), _) => {
+                    *memory -= length;
+                    self.here = bytes.into();
                     self.window.room.notify_one();
-                    return Ok(bytes);
+                    return Ok(self.here.pop_front().unwrap_or_default());
                 }
                 (Some(Piece::There(extent)), _) => {
                     drop(state);
@@ -221,7 +227,7 @@ impl Drop for Layer<'_> {
         if let Some(queue) = state.queues.get_mut(self.number) {
             queue.stage = Stage::Left;
             let left = std::mem::take(&mut queue.pieces);
-            let bytes = left.iter().map(|piece| if let Piece::Here(b) = piece { b.len() } else { 0 });
+            let bytes = left.iter().map(|piece| if let Piece::Here(_, length) = piece { *length } else { 0 });
             state.memory -= bytes.sum::<usize>();
         }
         self.window.room.notify_one();
@@ -286,7 +292,9 @@ mod tests {
                 for layer in 0..5 {
                     assert_eq!(window.begin(), layer);
                     for piece in numbers(layer).chunks(70_000) {
-                        window.add(layer, Bytes::copy_from_slice(piece)).unwrap();
+                        let (one, two) = piece.split_at(piece.len() / 2);
+                        let both = [one, two].map(Bytes::copy_from_slice);
+                        window.add(layer, both.into()).unwrap();
                     }
                     window.whole(layer);
                 }
@@ -302,12 +310,12 @@ mod tests {
         let shelf = Shelf::new(folder.path()).unwrap();
         let window = Window::new(&shelf, 1);
         let layer = window.begin();
-        window.add(layer, Bytes::from(vec![1; MEMORY])).unwrap();
+        window.add(layer, vec![vec![1; MEMORY].into()]).unwrap();
         drop(window.take());
         // Without room it would wait for ever.
-        window.add(layer, Bytes::from(vec![1; MEMORY])).unwrap();
+        window.add(layer, vec![vec![1; MEMORY].into()]).unwrap();
         let cut = window.begin();
-        window.add(cut, Bytes::from_static(b"a")).unwrap();
+        window.add(cut, vec![Bytes::from_static(b"a")]).unwrap();
         window.close();
         assert_eq!(taken(window.take().unwrap()).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         assert!(window.take().is_none());

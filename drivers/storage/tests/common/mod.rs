@@ -130,7 +130,7 @@ pub fn archive(layers: &[&[u8]], names: &[&str]) -> Vec<u8> {
 
 /// Bytes on their way, in pieces that end anywhere.
 pub fn sent(bytes: &[u8]) -> Incoming {
-    let ((to, from), bytes) = (incoming(), bytes.to_vec());
+    let ((mut to, from), bytes) = (incoming(), bytes.to_vec());
     tokio::spawn(async move {
         for piece in bytes.chunks(10_007) {
             to.put(piece.to_vec().into()).await;

@@ -23,7 +23,7 @@ fn failed(error: std::io::Error) -> Failure {
 
 /// Hands the request's body on. A client hears of an error only once it has sent everything: what nobody takes any more
 /// goes nowhere. A body that breaks off is an error of whoever takes it.
-async fn receive(request: Request, to: Inlet) -> Result<(), Failure> {
+async fn receive(request: Request, mut to: Inlet) -> Result<(), Failure> {
     let mut body = request.into_body().into_data_stream();
     let mut wanted = true;
     while let Some(piece) = body.next().await {
@@ -86,7 +86,7 @@ async fn import_from(gateway: Shared, from: String, spec: ImportSpec) -> Answer 
     // The first lines find room.
     let _room = sender.try_send(said(format!("Downloading from {url}")));
     let work = async move {
-        let (to, taken) = incoming();
+        let (mut to, taken) = incoming();
         let engine = gateway.engine.clone();
         let made = tokio::spawn(async move { engine.import(taken, spec).await });
         let (mut content, mut have) = (download.content.take(FETCHED), 0);
