@@ -19,7 +19,7 @@ use crate::volume::{Holds, Volumes};
 use contract::archive::Archives;
 use contract::image::{Images, Steps};
 use contract::log::{LogDriverKind, LogSource, Options};
-use contract::network::{BridgeSpec, Endpoint, Networks};
+use contract::network::{Endpoint, Networks, Segment};
 use contract::record::{ContainerSpec, ContainerState};
 use contract::runtime::{Runtime, Spools};
 use contract::storage::{NetworkRecords, Records, Roots};
@@ -82,7 +82,7 @@ pub struct Shared {
     /// The code behind the actors.
     pub ports: Ports,
     /// The default bridge.
-    pub bridge: BridgeSpec,
+    pub segment: Segment,
     /// The supervision tree.
     pub registry: Registry,
     /// Published snapshots.
@@ -173,11 +173,11 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// Nothing runs yet; links follow.
-    pub fn new(ports: Ports, bridge: BridgeSpec, registry: Registry) -> Self {
+    pub fn new(ports: Ports, segment: Segment, registry: Registry) -> Self {
         let board = Board::default();
         Self {
             ports,
-            bridge,
+            segment,
             registry,
             zone: Zone::new(board.clone()),
             board,

@@ -25,7 +25,7 @@ use crate::container::Containers;
 use crate::container::actor::Container;
 use crate::events::{Event, Events, Subscribe, Subscription};
 use crate::image::{ImagesActor, Pulls};
-use crate::network::actor::{Reserve, Wish};
+use crate::network::actor::Reserve;
 use crate::network::default_spec;
 use crate::network::directory::{Networks, open};
 use crate::network::plan::{Pool, default_pools};
@@ -35,7 +35,7 @@ use crate::supervise::{
     Unavailable,
 };
 use crate::volume::Volumes;
-use contract::network::BridgeSpec;
+use contract::network::Segment;
 use contract::{ContainerId, Kind, PortError};
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -60,7 +60,7 @@ impl Member for Logs {
 #[derive(Debug, Clone)]
 pub struct NetworkDefaults {
     /// The default bridge.
-    pub bridge: BridgeSpec,
+    pub segment: Segment,
     /// Where new networks get their subnets from; none = Docker's pools.
     pub pools: Vec<Pool>,
 }
@@ -95,11 +95,11 @@ impl Engine {
         registry: Registry,
         further: impl FnOnce(&mut Root) -> T,
     ) -> (Self, T) {
-        let NetworkDefaults { bridge, mut pools } = networks;
+        let NetworkDefaults { segment, mut pools } = networks;
         if pools.is_empty() {
             pools = default_pools();
         }
-        let shared = Arc::new(Shared::new(ports, bridge.clone(), registry.clone()));
+        let shared = Arc::new(Shared::new(ports, segment.clone(), registry.clone()));
         let intensity = Intensity { max_respawns: 5, window: Duration::from_secs(60) };
         let backoff = Backoff { min: Duration::from_millis(50), max: Duration::from_secs(2) };
         let mut root = Root::new(&registry, intensity, backoff);
@@ -119,7 +119,7 @@ impl Engine {
         let added = further(&mut root);
         shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
-        open(&shared, Arc::new(default_spec(&bridge)));
+        open(&shared, Arc::new(default_spec(&segment)));
         let this = Self { shared, events, images, networks, pools: Arc::new(pools), containers, root };
         (this, added)
     }
@@ -140,7 +140,7 @@ impl Engine {
     /// Adopts every recorded container and sweeps what a killed daemon left half made.
     pub async fn recover(&self) -> Result<(), PortError> {
         let ports = &self.shared.ports;
-        ports.networks.ensure_bridge(&self.shared.bridge).await?;
+        ports.networks.ensure_segment(&self.shared.segment).await?;
         self.recover_networks().await?;
         let (records, broken) = ports.records.load_all().await?;
         for error in broken {
@@ -151,8 +151,7 @@ impl Engine {
         for endpoint in records.iter().flat_map(|r| &r.state.endpoints) {
             let held = async {
                 let network = self.shared.networks.find(&endpoint.network)?;
-                let wish = Wish::Known(endpoint.address);
-                let reserve = Reserve { container: endpoint.container.clone(), wish };
+                let reserve = Reserve::known(endpoint);
                 network.link.insist(|| reserve.clone(), ASK).await.map_err(away)?
             };
             if let Err(error) = held.await {
@@ -180,7 +179,7 @@ impl Engine {
             tracing::error!("a network's record is set aside: {}", error.chain());
         }
         for network in networks {
-            if let Err(error) = ports.networks.ensure_bridge(&network.bridge).await {
+            if let Err(error) = ports.networks.ensure_segment(&network.segment).await {
                 tracing::error!(network = network.name, "its bridge: {}", error.chain());
             }
             open(&self.shared, Arc::new(network));
@@ -272,6 +271,6 @@ impl Engine {
 impl Engine {
     pub(crate) fn leases(&self) -> BTreeMap<String, std::net::Ipv4Addr> {
         let default = self.shared.networks.find(crate::network::DEFAULT).unwrap();
-        default.leases.all()
+        default.leases.all().into_iter().filter_map(|(holder, lease)| Some((holder, lease.four?))).collect()
     }
 }

@@ -30,10 +30,10 @@ impl Engine {
         // The record first: what a daemon that ends here leaves is a network that the next one knows of.
         let made = async {
             ports.network_records.save(network).await?;
-            ports.networks.ensure_bridge(&network.bridge).await
+            ports.networks.ensure_segment(&network.segment).await
         };
         if let Err(error) = made.await {
-            let bridge = ports.networks.remove_bridge(&network.bridge).await;
+            let bridge = ports.networks.remove_segment(&network.segment).await;
             for error in
                 [bridge, ports.network_records.remove(&network.id).await].into_iter().flat_map(Result::err)
             {
@@ -96,7 +96,7 @@ impl Engine {
         }
         let ports = &self.shared.ports;
         let removed = async {
-            ports.networks.remove_bridge(&spec.bridge).await?;
+            ports.networks.remove_segment(&spec.segment).await?;
             ports.network_records.remove(&spec.id).await
         };
         if let Err(error) = removed.await {
@@ -212,7 +212,7 @@ fn checked(network: Option<&NetworkSpec>, name: &str, wanted: &Attachment) -> Re
             "user specified IP address is supported only when connecting to networks with user configured subnets"
                 .into(),
         ),
-        (Some(network), Some(address)) if !network.bridge.subnet().contains(address) => {
+        (Some(network), Some(address)) if !network.segment.subnet().is_some_and(|s| s.contains(address)) => {
             invalid(format!("no configured subnet or ip-range contain the IP address {address}"))
         }
         _ => Ok(()),

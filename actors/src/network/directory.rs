@@ -82,7 +82,7 @@ pub fn open(shared: &Arc<Shared>, spec: Arc<NetworkSpec>) {
     let leases = Leases::default();
     let (own, held) = (Arc::clone(&spec), leases.clone());
     // The default network is known by its bridge, of which each daemon has its own.
-    let name = if spec.name == super::DEFAULT { &spec.bridge.name } else { &spec.name };
+    let name = if spec.name == super::DEFAULT { &spec.segment.name } else { &spec.name };
     let mut child = ChildSpec::new(format!("network:{name}"), "network", move |_| {
         Network::new(Arc::clone(&own), held.clone())
     })

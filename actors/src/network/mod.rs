@@ -5,12 +5,14 @@ pub mod actor;
 pub mod allocator;
 pub mod board;
 pub mod directory;
+mod interface;
 pub mod plan;
+mod template;
 pub mod zone;
 
 pub use board::{Known, NetworkBoard};
 
-use contract::network::BridgeSpec;
+use contract::network::Segment;
 use contract::record::NetworkSpec;
 use std::collections::BTreeMap;
 
@@ -32,13 +34,15 @@ pub fn is_built_in(name: &str) -> bool {
 }
 
 /// The default network over the daemon's bridge.
-pub fn default_spec(bridge: &BridgeSpec) -> NetworkSpec {
+pub fn default_spec(segment: &Segment) -> NetworkSpec {
     NetworkSpec {
         id: id(DEFAULT),
         name: DEFAULT.into(),
         created_ns: 0,
-        bridge: bridge.clone(),
+        segment: segment.clone(),
         range: None,
+        range6: None,
+        asked6: [true; 2],
         auxiliary: BTreeMap::new(),
         asked: [true; 2],
         host_binding: None,
@@ -46,5 +50,7 @@ pub fn default_spec(bridge: &BridgeSpec) -> NetworkSpec {
         labels: BTreeMap::new(),
         options: BTreeMap::new(),
         ipam_options: None,
+        configuration: None,
+        config_from: String::new(),
     }
 }

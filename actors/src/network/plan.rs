@@ -1,10 +1,11 @@
 //! What a new network becomes: its name is free, its subnet is nobody else's.
 
-use contract::network::{BridgePolicy, BridgeSpec, Subnet, Taken};
-use contract::record::NetworkSpec;
+use super::{interface, template};
+use contract::network::{Segment, SegmentKind, SegmentPolicy, Subnet, Taken, number};
+use contract::record::{Configuration, NetworkSpec};
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A pool from which subnets are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Pool {
 /// Docker's default pools in their order (moby `libnetwork/ipamutils`).
 pub fn default_pools() -> Vec<Pool> {
     let pool = |a: u8, b: u8, prefix: u8, size: u8| Pool {
-        base: Subnet { address: Ipv4Addr::new(a, b, 0, 0), prefix },
+        base: Subnet::around(Ipv4Addr::new(a, b, 0, 0), prefix),
         size,
     };
     vec![
@@ -41,12 +42,12 @@ pub struct Wanted {
     pub name: String,
     /// ns since the epoch.
     pub created_ns: i64,
-    /// Name of the bridge; derived from the id where none is asked for.
+    /// Name of the bridge, or of the parent of its containers' interfaces; derived from the id where none is asked for.
     pub bridge: Option<String>,
     /// MTU in bytes.
     pub mtu: u32,
     /// What it lets through.
-    pub policy: BridgePolicy,
+    pub policy: SegmentPolicy,
     /// Its subnet; chosen where none is asked for.
     pub subnet: Option<Subnet>,
     /// Its gateway; the first address where none is asked for.
@@ -54,9 +55,9 @@ pub struct Wanted {
     /// Part of the subnet from which addresses are handed out.
     pub range: Option<Subnet>,
     /// Addresses set apart.
-    pub auxiliary: BTreeMap<String, Ipv4Addr>,
+    pub auxiliary: BTreeMap<String, IpAddr>,
     /// Where ports are published that name no address.
-    pub host_binding: Option<Ipv4Addr>,
+    pub host_binding: Option<IpAddr>,
     /// Kept for inspection.
     pub attachable: bool,
     /// Labels.
@@ -65,6 +66,12 @@ pub struct Wanted {
     pub options: BTreeMap<String, String>,
     /// Options of the address management.
     pub ipam_options: Option<BTreeMap<String, String>>,
+    /// Its driver.
+    pub kind: SegmentKind,
+    /// Where it is to be nothing but a configuration for other networks: the request.
+    pub configuration: Option<Configuration>,
+    /// The network whose configuration it has; empty = its own.
+    pub config_from: String,
 }
 
 /// Fits a new network in among those known and what the host has. Errors are in Docker's words.
@@ -79,23 +86,12 @@ pub fn plan(
     if super::is_built_in(name) || known.iter().any(|n| n.name == *name) {
         return Err(conflict(format!("network with name {name} already exists")));
     }
-    let bridge = match wanted.bridge {
-        Some(bridge) => bridge,
-        None => format!("br-{}", wanted.id.get(..12).unwrap_or_default()),
-    };
-    if let Some(other) = known.iter().find(|n| n.bridge.name == bridge) {
-        return Err(PortError::new(
-            Kind::Denied,
-            format!(
-                "cannot create network {} ({bridge}): conflicts with network {} ({bridge}): networks have same bridge name",
-                wanted.id, other.id
-            ),
-        ));
+    template::check(&wanted.config_from, known)?;
+    if wanted.configuration.is_some() {
+        return Ok(template::kept(wanted));
     }
-    if taken.interfaces.contains(&bridge) {
-        return Err(conflict(format!("interface {bridge} exists already and belongs to no network")));
-    }
-    let used = || known.iter().map(|n| n.bridge.subnet());
+    let bridge = interface::named(&wanted, known, taken)?;
+    let used = || known.iter().filter(|n| n.configuration.is_none()).filter_map(|n| n.segment.subnet());
     let subnet = match wanted.subnet {
         Some(subnet) if used().any(|u| u.overlaps(subnet)) => {
             let text = "invalid pool request: Pool overlaps with other one on this address space";
@@ -112,46 +108,56 @@ pub fn plan(
     };
     let gateway = match wanted.gateway {
         Some(gateway) => gateway,
-        None => first_free(subnet, wanted.range, &wanted.auxiliary).ok_or_else(|| {
-            let text = format!("no available IPv4 addresses on this network's address pools: {name}");
-            PortError::new(Kind::Exhausted, text)
-        })?,
+        None => match first_free(subnet, wanted.range, &wanted.auxiliary) {
+            Some(IpAddr::V4(gateway)) => gateway,
+            _ => {
+                let text = format!("no available IPv4 addresses on this network's address pools: {name}");
+                return Err(PortError::new(Kind::Exhausted, text));
+            }
+        },
     };
     Ok(NetworkSpec {
         asked: [wanted.subnet.is_some(), wanted.gateway.is_some()],
-        bridge: BridgeSpec {
+        segment: Segment {
+            kind: wanted.kind,
             name: bridge,
-            gateway,
+            gateway: Some(gateway),
             prefix: subnet.prefix,
             mtu: wanted.mtu,
             policy: wanted.policy,
+            ..Segment::default()
         },
         id: wanted.id,
         name: wanted.name,
         created_ns: wanted.created_ns,
         range: wanted.range,
+        range6: None,
+        asked6: [false; 2],
         auxiliary: wanted.auxiliary,
         host_binding: wanted.host_binding,
         attachable: wanted.attachable,
         labels: wanted.labels,
         options: wanted.options,
         ipam_options: wanted.ipam_options,
+        configuration: None,
+        config_from: wanted.config_from,
     })
 }
 
 /// The first subnet of the pools that overlaps with nothing.
 fn choose(pools: &[Pool], used: &[Subnet]) -> Option<Subnet> {
     pools.iter().find_map(|pool| {
+        let family = pool.base.family();
         let (mut next, last) = pool.base.bounds();
         loop {
-            let candidate = Subnet::around(next.into(), pool.size);
+            let candidate = Subnet::around(family.address(next), pool.size);
             match used.iter().find(|u| u.overlaps(candidate)) {
                 None => return Some(candidate),
                 // What lies in the way may be larger than the candidate.
                 Some(in_the_way) => {
                     next = in_the_way.bounds().1.max(candidate.bounds().1).checked_add(1)?;
                     // Back to a multiple of the size, upwards.
-                    let aligned = Subnet::around(next.into(), pool.size);
+                    let aligned = Subnet::around(family.address(next), pool.size);
                     if aligned.bounds().0 < next {
                         next = aligned.bounds().1.checked_add(1)?;
                     }
@@ -164,16 +170,12 @@ fn choose(pools: &[Pool], used: &[Subnet]) -> Option<Subnet> {
     })
 }
 
-fn first_free(
-    subnet: Subnet,
-    range: Option<Subnet>,
-    auxiliary: &BTreeMap<String, Ipv4Addr>,
-) -> Option<Ipv4Addr> {
+fn first_free(subnet: Subnet, range: Option<Subnet>, auxiliary: &BTreeMap<String, IpAddr>) -> Option<IpAddr> {
     let (network, broadcast) = subnet.bounds();
     let (first, last) = range.map_or((network, broadcast), Subnet::bounds);
     (first..=last)
-        .find(|a| *a != network && *a != broadcast && auxiliary.values().all(|x| u32::from(*x) != *a))
-        .map(Ipv4Addr::from)
+        .find(|a| *a != network && *a != broadcast && auxiliary.values().all(|x| number(*x) != *a))
+        .map(|a| subnet.family().address(a))
 }
 
 #[cfg(test)]
@@ -207,7 +209,7 @@ mod tests {
                 .unwrap(),
             );
         }
-        let chosen: Vec<String> = made.iter().map(|n| n.bridge.subnet().to_string()).collect();
+        let chosen: Vec<String> = made.iter().map(|n| n.segment.subnet().unwrap().to_string()).collect();
         let wanted = [
             "172.19.0.0/16",
             "172.22.0.0/16",
@@ -223,7 +225,7 @@ mod tests {
             "192.168.0.0/20",
         ];
         assert_eq!(chosen, wanted);
-        assert_eq!(made[0].bridge.gateway, Ipv4Addr::new(172, 19, 0, 1));
+        assert_eq!(made[0].segment.gateway, Some(Ipv4Addr::new(172, 19, 0, 1)));
     }
 
     #[test]
@@ -240,7 +242,7 @@ mod tests {
         let taken = Taken { subnets: vec![], interfaces: vec!["eth0".into()] };
         let plan = |wanted: Wanted, known: &[&NetworkSpec]| plan(wanted, known, &taken, &default_pools());
         let one = plan(wanted("one"), &[]).unwrap();
-        assert_eq!(one.bridge.name, "br-0123456789ab");
+        assert_eq!(one.segment.name, "br-0123456789ab");
         let told = |wanted: Wanted| plan(wanted, &[&one]).unwrap_err();
         assert_eq!(told(wanted("one")).text, "network with name one already exists");
         assert_eq!(told(wanted("host")).kind, Kind::Conflict);

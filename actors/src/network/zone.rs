@@ -4,7 +4,7 @@ use crate::container::snapshot::Board;
 use contract::network::{Endpoint, Names};
 use contract::record::{Attachment, Link};
 use std::collections::{BTreeMap, HashMap};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A container's place on one network.
@@ -12,7 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 struct Place {
     network: String,
     network_name: String,
-    address: Ipv4Addr,
+    /// Of both families.
+    addresses: Vec<IpAddr>,
     aliases: Vec<String>,
     links: Vec<Link>,
 }
@@ -40,7 +41,7 @@ impl Zone {
                 Place {
                     network: e.network.clone(),
                     network_name: e.network_name.clone(),
-                    address: e.address,
+                    addresses: e.addresses().collect(),
                     aliases: attachment.aliases,
                     links: attachment.links,
                 }
@@ -74,12 +75,12 @@ impl Zone {
     }
 
     /// The addresses of those on a network who have this name, in order.
-    fn bearers(&self, map: &HashMap<String, Vec<Place>>, network: &str, name: &str) -> Vec<Ipv4Addr> {
+    fn bearers(&self, map: &HashMap<String, Vec<Place>>, network: &str, name: &str) -> Vec<IpAddr> {
         let on_it = map.iter().flat_map(|(id, places)| places.iter().map(move |p| (id, p)));
-        let mut found: Vec<Ipv4Addr> = on_it
+        let mut found: Vec<IpAddr> = on_it
             .filter(|(_, p)| p.network == network)
             .filter(|(id, p)| self.names(id, &p.aliases).iter().any(|n| n.eq_ignore_ascii_case(name)))
-            .map(|(_, p)| p.address)
+            .flat_map(|(_, p)| p.addresses.clone())
             .collect();
         found.sort_unstable();
         found
@@ -93,7 +94,7 @@ fn readings(name: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 }
 
 impl Names for Zone {
-    fn addresses(&self, container: &str, name: &str) -> Option<Vec<Ipv4Addr>> {
+    fn addresses(&self, container: &str, name: &str) -> Option<Vec<IpAddr>> {
         let map = self.places.read().unwrap_or_else(PoisonError::into_inner);
         let own = map.get(container)?;
         let name = name.trim_end_matches('.');
@@ -104,7 +105,7 @@ impl Names for Zone {
                 let links = p.links.iter().filter(|l| l.alias.eq_ignore_ascii_case(name));
                 links.flat_map(|l| self.bearers(&map, &p.network, &l.target))
             });
-            let mut found: Vec<Ipv4Addr> = linked.collect();
+            let mut found: Vec<IpAddr> = linked.collect();
             if found.is_empty() {
                 let first = on().map(|p| self.bearers(&map, &p.network, name)).find(|f| !f.is_empty());
                 found = first.unwrap_or_default();
@@ -116,12 +117,14 @@ impl Names for Zone {
         None
     }
 
-    fn name(&self, container: &str, address: Ipv4Addr) -> Option<String> {
+    fn name(&self, container: &str, address: IpAddr) -> Option<String> {
         let map = self.places.read().unwrap_or_else(PoisonError::into_inner);
         let own = map.get(container)?;
         let bearer = |network: &str| {
             let mut on_it = map.iter().flat_map(|(id, places)| places.iter().map(move |p| (id, p)));
-            on_it.find(|(_, p)| p.network == network && p.address == address).map(|(id, _)| id.clone())
+            on_it
+                .find(|(_, p)| p.network == network && p.addresses.contains(&address))
+                .map(|(id, _)| id.clone())
         };
         own.iter().find_map(|p| {
             let name = self.names(&bearer(&p.network)?, &[]).into_iter().next()?;
@@ -134,21 +137,17 @@ impl Names for Zone {
 mod tests {
     use super::*;
     use crate::container::snapshot::{Snapshot, Status};
-    use contract::network::{BridgePolicy, BridgeSpec};
+    use contract::network::Segment;
     use contract::record::{ContainerSpec, ContainerState};
 
     fn endpoint(network: &str, last: u8) -> Endpoint {
-        let gateway = [10, 0, 0, 1].into();
-        let policy = BridgePolicy::default();
+        let gateway = Some([10, 0, 0, 1].into());
         Endpoint {
-            container: String::new(),
-            bridge: BridgeSpec { name: network.into(), gateway, prefix: 24, mtu: 1500, policy },
-            address: [10, 0, 0, last].into(),
-            mac: String::new(),
-            ports: vec![],
+            segment: Segment { name: network.into(), gateway, prefix: 24, ..Segment::default() },
+            address: Some([10, 0, 0, last].into()),
             network: format!("{network}-id"),
             network_name: network.into(),
-            default_route: false,
+            ..Endpoint::default()
         }
     }
 
@@ -174,7 +173,7 @@ mod tests {
         put(&zone, "dddddddddddddddd", "lone", &[("bridge", 9, alias("none"))]);
         let ask = |name: &str| {
             let found = zone.addresses("cccccccccccccccc", name);
-            found.map(|f| f.iter().map(|a| a.octets()[3]).collect::<Vec<_>>())
+            found.map(|f| f.iter().map(|a| contract::network::number(*a) & 0xff).collect::<Vec<_>>())
         };
         for (name, wanted) in [
             ("db1", vec![2]),
@@ -190,7 +189,7 @@ mod tests {
         for name in ["both", "db2.front", "none", "lone", "example.com"] {
             assert_eq!(ask(name), None, "{name}");
         }
-        let named = |last| zone.name("cccccccccccccccc", [10, 0, 0, last].into());
+        let named = |last| zone.name("cccccccccccccccc", IpAddr::from([10, 0, 0, last]));
         assert_eq!((named(3).as_deref(), named(9)), (Some("db2.back"), None));
         assert_eq!(zone.addresses("dddddddddddddddd", "web"), None);
         zone.leave("aaaaaaaaaaaaaaaa");

@@ -2,7 +2,7 @@ use crate::supervise::Registry;
 use crate::{Engine, Event, NetworkDefaults, Ports, Snapshot, Status};
 use contract::fake::{FakeImages, FakeKind, Keeps, World};
 use contract::log::LogDriverKind;
-use contract::network::BridgeSpec;
+use contract::network::Segment;
 use contract::record::ContainerSpec;
 use contract::{ContainerId, Kind, PortError};
 use std::collections::BTreeMap;
@@ -71,15 +71,14 @@ impl Stage {
         });
         let registry = Registry::new(actix::System::current().arbiter().clone());
         system.block_on(async {
-            let bridge = BridgeSpec {
+            let segment = Segment {
                 name: "gantry0".into(),
-                gateway: [10, 0, 0, 1].into(),
+                gateway: Some([10, 0, 0, 1].into()),
                 prefix: 24,
-                mtu: 1500,
-                policy: Default::default(),
+                ..Segment::default()
             };
             let engine =
-                Engine::launch(self.ports(), NetworkDefaults { bridge, pools: vec![] }, registry.clone());
+                Engine::launch(self.ports(), NetworkDefaults { segment, pools: vec![] }, registry.clone());
             engine.recover().await.unwrap();
             let daemon = Arc::new(Daemon { engine, registry, stage: self.clone() });
             tokio::time::timeout(Duration::from_secs(50), test(daemon)).await.expect("test hangs");

@@ -5,7 +5,7 @@ use actors::{NetworkDefaults, Pool, Ports};
 use anyhow::Context as _;
 use config::Config;
 use contract::build::Contexts;
-use contract::network::{BridgePolicy, BridgeSpec, Subnet};
+use contract::network::{Segment, SegmentPolicy, Subnet};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
 use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
@@ -40,17 +40,29 @@ pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
 }
 
 /// The default bridge.
-pub fn bridge(config: &Config) -> BridgeSpec {
+pub fn bridge(config: &Config) -> Segment {
     let own = &config.bridge;
-    let policy =
-        BridgePolicy { internal: false, icc: own.icc, masquerade: own.masquerade, forward: own.forward };
-    BridgeSpec { name: own.name.clone(), gateway: own.bip.0, prefix: own.bip.1, mtu: own.mtu, policy }
+    let policy = SegmentPolicy {
+        icc: own.icc,
+        masquerade: own.masquerade,
+        forward: own.forward,
+        ..SegmentPolicy::default()
+    };
+    let (gateway, prefix) = own.bip;
+    Segment {
+        name: own.name.clone(),
+        gateway: Some(gateway),
+        prefix,
+        mtu: own.mtu,
+        policy,
+        ..Segment::default()
+    }
 }
 
 /// What is configured of networks.
 pub fn networks(config: &Config) -> NetworkDefaults {
     let pool = |p: &config::Pool| Pool { base: Subnet::around(p.base.0, p.base.1), size: p.size };
-    NetworkDefaults { bridge: bridge(config), pools: config.bridge.pools.iter().map(pool).collect() }
+    NetworkDefaults { segment: bridge(config), pools: config.bridge.pools.iter().map(pool).collect() }
 }
 
 /// Every driver.
@@ -91,7 +103,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         steps: store,
         network_records: Arc::new(FileNetworkRecords::new(root)),
         volumes: Arc::new(LocalVolumes::new(root)),
-        networks: Arc::new(Bridges::start().context("open netlink sockets")?),
+        networks: Arc::new(Bridges::start(&config.bridge.name).context("open netlink sockets")?),
         drivers: log_drivers::catalogue(),
         validate: log_drivers::validate,
         attributes: log_drivers::attributes,

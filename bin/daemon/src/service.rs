@@ -79,7 +79,7 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
         live: Arc::clone(&live),
         data_root: config.daemon.data_root.clone(),
         id: id.clone(),
-        bridge,
+        segment: bridge,
         drivers: log_drivers::catalogue().iter().map(|d| d.name()).collect(),
     });
     let traffic = Traffic::default();

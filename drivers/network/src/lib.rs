@@ -20,15 +20,16 @@ pub use veth::host_name;
 
 use async_trait::async_trait;
 use contract::error::PortError;
-use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Resolver, Survey, Taken};
+use contract::network::{Endpoint, Networks, PortBinding, Resolver, Segment, Survey, Taken};
 use dns::{Open, Serving};
 use netns::Namespace;
+use nft::Firewall;
 use nft::elements::Published;
 use pool::{Departure, Pool};
 use ports::Reservations;
 use socket::Socket;
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -46,12 +47,13 @@ pub struct Bridges {
 }
 
 impl Bridges {
-    /// Opens the sockets and starts the thread, which ends with the last clone.
-    pub fn start() -> Result<Self, NetworkError> {
+    /// Opens the sockets and starts the thread, which ends with the last clone. The firewall's table is named after the
+    /// daemon's default bridge.
+    pub fn start(default_bridge: &str) -> Result<Self, NetworkError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let mut kernel = Kernel {
             route: Socket::route()?,
-            netfilter: Socket::netfilter()?,
+            firewall: Firewall::open(default_bridge)?,
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
@@ -88,7 +90,7 @@ impl Bridges {
 /// What the thread owns.
 struct Kernel {
     route: Socket,
-    netfilter: Socket,
+    firewall: Firewall,
     reservations: Reservations,
     pool: Pool,
     /// Namespaces of containers started by this daemon.
@@ -96,9 +98,9 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn ensure_bridge(&mut self, spec: &BridgeSpec) -> Result<(), NetworkError> {
+    fn ensure_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
         bridge::ensure(&mut self.route, spec)?;
-        Ok(nft::ruleset::ensure(&mut self.netfilter, spec)?)
+        Ok(self.firewall.ensure_segment(spec)?)
     }
 
     fn ensure_sandbox(&mut self, container: &str) -> Result<PathBuf, NetworkError> {
@@ -122,7 +124,7 @@ impl Kernel {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
         }
-        Ok(nft::elements::ensure(&mut self.netfilter, &endpoint.bridge.name, &published(endpoint))?)
+        Ok(self.firewall.ensure_ports(&endpoint.segment, &published(endpoint))?)
     }
 
     fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
@@ -136,14 +138,16 @@ impl Kernel {
         let mut ours = published(endpoint);
         // Repeated after another container took port and address, this must not cut it off.
         ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
-        let ports = nft::elements::remove(&mut self.netfilter, &endpoint.bridge.name, &ours);
-        self.reservations.release(&endpoint.container, endpoint.address);
+        let ports = self.firewall.remove_ports(&ours);
+        if let Some(address) = endpoint.address {
+            self.reservations.release(&endpoint.container, address);
+        }
         Ok(ports?)
     }
 
     /// Begins to delete the interface; the receiver hears of the end. `None` when there is none.
     fn remove_interface(&mut self, endpoint: &Endpoint) -> Result<Option<Departed>, NetworkError> {
-        let name = veth::host_name(&endpoint.container, &endpoint.bridge.name);
+        let name = veth::host_name(&endpoint.container, &endpoint.segment.name);
         Ok(link::find(&mut self.route, &name)?.map(|found| {
             let (done, gone) = oneshot::channel();
             self.pool.depart(Departure::Interface(found.index, done));
@@ -156,16 +160,16 @@ impl Kernel {
         Ok(Taken { subnets: link::routes(&mut self.route)?, interfaces })
     }
 
-    fn survey(&mut self, spec: &BridgeSpec) -> Result<Survey, NetworkError> {
+    fn survey(&mut self, spec: &Segment) -> Result<Survey, NetworkError> {
         let interfaces = match link::find(&mut self.route, &spec.name)? {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
         };
-        Ok(Survey { interfaces, ports: nft::elements::list(&mut self.netfilter, &spec.name)? })
+        Ok(Survey { interfaces, ports: self.firewall.ports(spec)? })
     }
 
-    fn remove_bridge(&mut self, spec: &BridgeSpec) -> Result<(), NetworkError> {
-        let table = nft::ruleset::remove(&mut self.netfilter, &spec.name);
+    fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        let table = self.firewall.remove_segment(&spec.name);
         if link::find(&mut self.route, &spec.name)?.is_some_and(|l| l.kind == "bridge") {
             link::delete(&mut self.route, &spec.name)?;
         }
@@ -174,23 +178,27 @@ impl Kernel {
 }
 
 fn published(endpoint: &Endpoint) -> Vec<Published> {
-    endpoint.ports.iter().map(|p| (p.clone(), endpoint.address)).collect()
+    let target = |port: &PortBinding| match port.host_ip {
+        IpAddr::V4(_) => endpoint.address.map(IpAddr::from),
+        IpAddr::V6(_) => endpoint.address6.map(IpAddr::from),
+    };
+    endpoint.ports.iter().filter_map(|p| Some((p.clone(), target(p)?))).collect()
 }
 
 #[async_trait]
 impl Networks for Bridges {
-    async fn ensure_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError> {
-        let bridge = bridge.clone();
-        self.run(move |k| k.ensure_bridge(&bridge)).await
+    async fn ensure_segment(&self, segment: &Segment) -> Result<(), PortError> {
+        let segment = segment.clone();
+        self.run(move |k| k.ensure_segment(&segment)).await
     }
 
     async fn reserve_ports(
         &self,
-        container: &str,
-        target: Ipv4Addr,
+        endpoint: &Endpoint,
         ports: Vec<PortBinding>,
     ) -> Result<Vec<PortBinding>, PortError> {
-        let container = container.to_owned();
+        let Some(target) = endpoint.address else { return Ok(Vec::new()) };
+        let container = endpoint.container.clone();
         self.run(move |k| Ok(k.reservations.reserve(&container, target, ports)?)).await
     }
 
@@ -246,13 +254,13 @@ impl Networks for Bridges {
         self.run(Kernel::taken).await
     }
 
-    async fn survey(&self, bridge: &BridgeSpec) -> Result<Survey, PortError> {
-        let bridge = bridge.clone();
-        self.run(move |k| k.survey(&bridge)).await
+    async fn survey(&self, segment: &Segment) -> Result<Survey, PortError> {
+        let segment = segment.clone();
+        self.run(move |k| k.survey(&segment)).await
     }
 
-    async fn remove_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError> {
-        let bridge = bridge.clone();
-        self.run(move |k| k.remove_bridge(&bridge)).await
+    async fn remove_segment(&self, segment: &Segment) -> Result<(), PortError> {
+        let segment = segment.clone();
+        self.run(move |k| k.remove_segment(&segment)).await
     }
 }

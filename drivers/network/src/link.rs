@@ -191,7 +191,7 @@ fn routed(body: &[u8]) -> Option<Subnet> {
     const UNICAST: u8 = 1;
     let &[AF_INET, prefix, _, _, _, _, _, UNICAST, ..] = body else { return None };
     let address: [u8; 4] = attribute(body.get(12..)?, 1)?.try_into().ok()?;
-    (prefix > 0).then(|| Subnet::around(address.into(), prefix))
+    (prefix > 0).then(|| Subnet::around(std::net::Ipv4Addr::from(address), prefix))
 }
 
 /// Deletes a link; a missing one is fine.

@@ -118,10 +118,7 @@ impl Reservations {
                     return Err(PortsError::Bind {
                         host: address.to_string(),
                         target: SocketAddrV4::new(target, want.container_port).to_string(),
-                        protocol: match want.protocol {
-                            Protocol::Tcp => "tcp",
-                            Protocol::Udp => "udp",
-                        },
+                        protocol: want.protocol.name(),
                         reason: reason(errno),
                         errno,
                     });
@@ -156,6 +153,7 @@ fn bound(protocol: Protocol, address: SocketAddrV4) -> Result<OwnedFd, Errno> {
     let kind = match protocol {
         Protocol::Tcp => SockType::Stream,
         Protocol::Udp => SockType::Datagram,
+        Protocol::Sctp => return Err(Errno::EPROTONOSUPPORT),
     };
     let fd = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None)?;
     bind(fd.as_raw_fd(), &SockaddrIn::from(address))?;

@@ -24,9 +24,9 @@ pub fn ensure(
     namespace: &mut Namespace,
 ) -> Result<(), NetworkError> {
     let mac = mac(endpoint)?;
-    let host = host_name(&endpoint.container, &endpoint.bridge.name);
-    let bridge = link::find(route, &endpoint.bridge.name)?
-        .ok_or_else(|| NetworkError::NoBridge(endpoint.bridge.name.clone()))?;
+    let host = host_name(&endpoint.container, &endpoint.segment.name);
+    let bridge = link::find(route, &endpoint.segment.name)?
+        .ok_or_else(|| NetworkError::NoBridge(endpoint.segment.name.clone()))?;
     let links = link::all(&mut namespace.route)?;
     let known = links.iter().find(|l| l.kind == "veth" && l.mac == mac);
     let index = match known.map(|l| l.index) {
@@ -44,10 +44,10 @@ pub fn ensure(
             made.index
         }
     };
-    let mut requests =
-        vec![link::up(1), link::up(index), link::address(index, endpoint.address, endpoint.bridge.prefix)];
-    if endpoint.default_route {
-        requests.push(link::default_route(index, endpoint.bridge.gateway));
+    let mut requests = vec![link::up(1), link::up(index)];
+    requests.extend(endpoint.address.map(|a| link::address(index, a, endpoint.segment.prefix)));
+    if let (true, Some(gateway)) = (endpoint.default_route, endpoint.segment.gateway) {
+        requests.push(link::default_route(index, gateway));
     }
     namespace.route.transact(requests)?;
     Ok(())
@@ -71,7 +71,7 @@ fn create(
     namespace: &Namespace,
     pair: &Pair<'_>,
 ) -> Result<(), NetworkError> {
-    let mtu = endpoint.bridge.mtu;
+    let mtu = endpoint.segment.mtu;
     let mut message = link::create(pair.host);
     message.host32(ifla::MTU, mtu).host32(ifla::MASTER, pair.bridge);
     message.nest(ifla::LINKINFO, |info| {
@@ -86,7 +86,7 @@ fn create(
             });
         });
     });
-    let port = link::port(pair.host, bridge::isolates(&endpoint.bridge));
+    let port = link::port(pair.host, bridge::isolates(&endpoint.segment));
     route.transact(vec![message, port])?;
     Ok(())
 }
@@ -100,7 +100,10 @@ fn free_name(taken: &[Link]) -> Result<String, NetworkError> {
 
 fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
     if endpoint.mac.is_empty() {
-        return Ok(derived_mac(endpoint.address));
+        let address = endpoint.addresses().next();
+        return address
+            .map(derived_mac)
+            .ok_or_else(|| NetworkError::Invalid("an endpoint without an address".into()));
     }
     let parsed: Option<Vec<u8>> = endpoint.mac.split(':').map(|p| u8::from_str_radix(p, 16).ok()).collect();
     parsed

@@ -8,7 +8,7 @@
 )]
 
 use contract::error::Kind;
-use contract::network::{BridgeSpec, Endpoint, Networks, PortBinding, Protocol, Survey};
+use contract::network::{Endpoint, Networks, PortBinding, Protocol, Segment, Survey};
 use gantry_network::Bridges;
 use nix::sched::{CloneFlags, unshare};
 use std::future::Future;
@@ -90,7 +90,7 @@ impl Host {
     fn new() -> Self {
         let ns = Ns::new();
         ns.sh("ip link set lo up");
-        let driver = ns.run(|| Bridges::start().unwrap());
+        let driver = ns.run(|| Bridges::start("gt0").unwrap());
         Self { ns, driver }
     }
 
@@ -110,13 +110,12 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-fn bridge() -> BridgeSpec {
-    BridgeSpec {
+fn bridge() -> Segment {
+    Segment {
         name: "gt0".into(),
-        gateway: Ipv4Addr::new(10, 99, 0, 1),
+        gateway: Some(Ipv4Addr::new(10, 99, 0, 1)),
         prefix: 16,
-        mtu: 1500,
-        policy: Default::default(),
+        ..Segment::default()
     }
 }
 
@@ -124,13 +123,13 @@ fn endpoint(container: &str, last: u8, ports: Vec<PortBinding>) -> Endpoint {
     let address = Ipv4Addr::new(10, 99, 0, last);
     Endpoint {
         container: container.into(),
-        bridge: bridge(),
-        address,
-        mac: String::new(),
+        segment: bridge(),
+        address: Some(address),
         ports,
         network: "gt0".into(),
         network_name: "gt0".into(),
         default_route: true,
+        ..Endpoint::default()
     }
 }
 
@@ -150,8 +149,8 @@ fn published_ports_are_reached_from_everywhere_and_only_as_published() {
     ];
     let one = endpoint("one", 2, ports.clone());
     wait(async {
-        host.driver.ensure_bridge(&bridge()).await.unwrap();
-        host.driver.reserve_ports("one", one.address, ports).await.unwrap();
+        host.driver.ensure_segment(&bridge()).await.unwrap();
+        host.driver.reserve_ports(&one, ports).await.unwrap();
         host.driver.ensure_endpoint(&one, web.path()).await.unwrap();
         host.driver.ensure_endpoint(&endpoint("two", 3, vec![]), client.path()).await.unwrap();
     });
@@ -183,7 +182,7 @@ fn udp_ports_answer_through_loopback() {
     let inside = Ns::new();
     let one = endpoint("one", 2, vec![port(Protocol::Udp, "0.0.0.0", 5353, 53)]);
     wait(async {
-        host.driver.ensure_bridge(&bridge()).await.unwrap();
+        host.driver.ensure_segment(&bridge()).await.unwrap();
         host.driver.ensure_endpoint(&one, inside.path()).await.unwrap();
     });
     let server = inside.run(|| UdpSocket::bind("0.0.0.0:53").unwrap());
@@ -209,28 +208,28 @@ fn every_verb_may_be_repeated_and_leaves_nothing_behind() {
     let wanted = vec![port(Protocol::Tcp, "0.0.0.0", 0, 80), port(Protocol::Tcp, "127.0.0.1", 8080, 81)];
     wait(async {
         let driver = &host.driver;
-        driver.ensure_bridge(&bridge()).await.unwrap();
-        one.ports = driver.reserve_ports("one", one.address, wanted.clone()).await.unwrap();
+        driver.ensure_segment(&bridge()).await.unwrap();
+        one.ports = driver.reserve_ports(&one, wanted.clone()).await.unwrap();
         assert_ne!(one.ports[0].host_port, 0);
-        assert_eq!(driver.reserve_ports("one", one.address, wanted).await.unwrap(), one.ports);
+        assert_eq!(driver.reserve_ports(&one, wanted).await.unwrap(), one.ports);
         for _ in 0..2 {
             driver.ensure_endpoint(&one, inside.path()).await.unwrap();
-            driver.ensure_bridge(&bridge()).await.unwrap();
+            driver.ensure_segment(&bridge()).await.unwrap();
         }
         let held = one.ports[1].clone();
-        let refused = driver.reserve_ports("two", Ipv4Addr::new(10, 99, 0, 3), vec![held]).await.unwrap_err();
+        let refused = driver.reserve_ports(&endpoint("two", 3, vec![]), vec![held]).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Conflict);
         assert_eq!(refused.text, "Bind for 127.0.0.1:8080 failed: port is already allocated");
         let survey = driver.survey(&bridge()).await.unwrap();
         assert_eq!(survey.interfaces, [gantry_network::host_name("one", "gt0")]);
-        let expected: Vec<_> = one.ports.iter().map(|p| (p.clone(), one.address)).collect();
+        let expected: Vec<_> = one.ports.iter().map(|p| (p.clone(), one.address.unwrap().into())).collect();
         assert_eq!(survey.ports, expected);
         for _ in 0..2 {
             driver.remove_endpoint(&one).await.unwrap();
             assert_eq!(driver.survey(&bridge()).await.unwrap(), Survey::default());
         }
         for _ in 0..2 {
-            driver.remove_bridge(&bridge()).await.unwrap();
+            driver.remove_segment(&bridge()).await.unwrap();
         }
     });
     assert_eq!(host.ns.sh("nft list tables; ip -br link show type bridge"), "");
@@ -243,9 +242,9 @@ fn a_repeated_removal_spares_the_port_and_address_another_container_took_over() 
     let ports = vec![port(Protocol::Tcp, "0.0.0.0", 9000, 80)];
     let (one, two) = (endpoint("one", 2, ports.clone()), endpoint("two", 2, ports.clone()));
     wait(async {
-        host.driver.ensure_bridge(&bridge()).await.unwrap();
+        host.driver.ensure_segment(&bridge()).await.unwrap();
         for (endpoint, ns) in [(&one, &first), (&two, &second)] {
-            host.driver.reserve_ports(&endpoint.container, endpoint.address, ports.clone()).await.unwrap();
+            host.driver.reserve_ports(endpoint, ports.clone()).await.unwrap();
             host.driver.ensure_endpoint(endpoint, ns.path()).await.unwrap();
             host.driver.remove_endpoint(&one).await.unwrap();
         }

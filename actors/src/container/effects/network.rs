@@ -1,13 +1,13 @@
 //! A container's attachment to its networks: addresses, ports, names, and their return.
 
-use crate::network::actor::{Release, Reserve, Wish};
+use crate::network::actor::{Lease, Release, Reserve, Wish};
 use crate::network::allocator::mac;
 use crate::network::{DEFAULT, Known, is_built_in};
 use crate::shared::Shared;
 use contract::PortError;
 use contract::error::Kind;
-use contract::network::{Endpoint, PortBinding, Resolver};
-use contract::record::{Attachment, ContainerSpec, ContainerState};
+use contract::network::{Endpoint, PortBinding, Resolver, SegmentKind};
+use contract::record::{Attachment, ContainerSpec, ContainerState, NetworkSpec};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -75,23 +75,52 @@ pub(super) async fn reserve(
     // By its id: another network of this name is not the one the container was attached to.
     let term = if attachment.network.is_empty() { name } else { &attachment.network };
     let network = shared.networks.find(term)?;
-    let wish = attachment.address.map_or(Wish::Any, Wish::This);
-    let address = ask(&network, container, wish).await?;
+    if network.spec.configuration.is_some() {
+        return Err(PortError::new(Kind::Denied, "cannot create endpoint on configuration-only network"));
+    }
+    if matches!(network.spec.segment.kind, SegmentKind::Ipvlan { .. }) && !attachment.mac.is_empty() {
+        let own = shared.board.get(container).map(|s| s.state.name.clone()).unwrap_or_default();
+        let text = format!(
+            "failed to create endpoint {own} on network {}: ipvlan interfaces do not support custom mac address assignment",
+            network.spec.name
+        );
+        return Err(PortError::new(Kind::Exhausted, text));
+    }
+    let lease = ask(
+        &network,
+        Reserve {
+            container: container.to_owned(),
+            four: attachment.address.map_or(Wish::Any, |a| Wish::This(a.into())),
+            six: attachment.address6.map_or(Wish::Any, |a| Wish::This(a.into())),
+        },
+    );
+    let lease = lease.await?;
     let spec = &network.spec;
     Ok(Endpoint {
         container: container.to_owned(),
-        bridge: spec.bridge.clone(),
-        address,
-        mac: if attachment.mac.is_empty() { mac(address) } else { attachment.mac.clone() },
-        ports: Vec::new(),
+        segment: spec.segment.clone(),
+        address: lease.four,
+        address6: lease.six,
+        mac: hardware_address(spec, &lease, attachment),
+        interface: attachment.interface(),
         network: spec.id.clone(),
         network_name: spec.name.clone(),
-        default_route: false,
+        ..Endpoint::default()
     })
 }
 
-async fn ask(network: &Known, container: &str, wish: Wish) -> Result<Ipv4Addr, PortError> {
-    let reserve = Reserve { container: container.to_owned(), wish };
+/// The MAC that is asked for, or one that follows from the address; where interfaces share their parent's, none.
+fn hardware_address(network: &NetworkSpec, lease: &Lease, attachment: &Attachment) -> String {
+    match network.segment.kind {
+        SegmentKind::Ipvlan { .. } => String::new(),
+        _ => match lease.four.map(IpAddr::V4).or(lease.six.map(IpAddr::V6)) {
+            Some(address) if attachment.mac.is_empty() => mac(address),
+            _ => attachment.mac.clone(),
+        },
+    }
+}
+
+async fn ask(network: &Known, reserve: Reserve) -> Result<Lease, PortError> {
     let asked = network.link.insist(|| reserve.clone(), ASK).await;
     asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))?
 }
@@ -100,7 +129,7 @@ async fn ask(network: &Known, container: &str, wish: Wish) -> Result<Ipv4Addr, P
 /// network. True when that is another one than before.
 pub(super) fn route(endpoints: &mut [Endpoint], networks: &BTreeMap<String, Attachment>) -> bool {
     let priority = |e: &Endpoint| networks.get(&e.network_name).map_or(0, |a| a.gateway_priority);
-    let outward = endpoints.iter().filter(|e| !e.bridge.policy.internal);
+    let outward = endpoints.iter().filter(|e| !e.segment.is_internal());
     let chosen = outward.max_by_key(|e| (priority(e), Reverse(e.network_name.clone())));
     let chosen = chosen.map(|e| e.network.clone());
     let mut changed = false;
@@ -119,13 +148,20 @@ pub(super) async fn publish(
     endpoints: &mut [Endpoint],
 ) -> Result<(), PortError> {
     let Some(endpoint) = endpoints.iter_mut().find(|e| e.default_route) else { return Ok(()) };
+    if endpoint.segment.kind != SegmentKind::Bridge {
+        if !spec.ports.is_empty() || spec.publish_all {
+            let driver = endpoint.segment.kind.driver();
+            tracing::warn!(container = spec.id, "{driver} driver does not support port mappings");
+        }
+        return Ok(());
+    }
     let binding = shared.networks.get(&endpoint.network).and_then(|n| n.spec.host_binding);
     let mut ports = wanted_ports(spec);
     for port in ports.iter_mut().filter(|p| p.host_ip.is_unspecified()) {
-        port.host_ip = binding.map_or(port.host_ip, IpAddr::V4);
+        port.host_ip = binding.unwrap_or(port.host_ip);
     }
     let networks = &shared.ports.networks;
-    endpoint.ports = networks.reserve_ports(&spec.id, endpoint.address, ports).await?;
+    endpoint.ports = networks.reserve_ports(endpoint, ports).await?;
     Ok(())
 }
 
@@ -136,8 +172,9 @@ fn wanted_ports(spec: &ContainerSpec) -> Vec<PortBinding> {
     if spec.publish_all {
         for exposed in &spec.exposed {
             let (number, protocol) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
-            let protocol = if protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
-            let Ok(container_port) = number.parse() else { continue };
+            let (Some(protocol), Ok(container_port)) = (Protocol::named(protocol), number.parse()) else {
+                continue;
+            };
             if !ports.iter().any(|p| p.container_port == container_port && p.protocol == protocol) {
                 let host_ip = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
                 ports.push(PortBinding { protocol, host_ip, host_port: 0, container_port });
@@ -197,7 +234,7 @@ pub(super) async fn answer(
     let resolver = Resolver {
         container: spec.id.clone(),
         servers: spec.dns.iter().filter_map(|s| s.parse().ok()).collect(),
-        forwards: endpoints.iter().any(|e| !e.bridge.policy.internal),
+        forwards: endpoints.iter().any(|e| !e.segment.is_internal()),
         names: Arc::new(shared.zone.clone()),
     };
     shared.ports.networks.ensure_resolver(resolver, netns.to_owned()).await
@@ -268,8 +305,8 @@ pub async fn readopt(shared: &Shared, spec: &ContainerSpec, pid: i32, state: &Co
     for endpoint in &state.endpoints {
         let outcome = async {
             let network = shared.networks.find(&endpoint.network)?;
-            ask(&network, &spec.id, Wish::Known(endpoint.address)).await?;
-            networks.reserve_ports(&spec.id, endpoint.address, endpoint.ports.clone()).await?;
+            ask(&network, Reserve::known(endpoint)).await?;
+            networks.reserve_ports(endpoint, endpoint.ports.clone()).await?;
             networks.ensure_endpoint(endpoint, netns.clone()).await
         };
         if let Err(error) = outcome.await {

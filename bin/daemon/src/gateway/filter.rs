@@ -179,11 +179,7 @@ fn port_range(key: &str, text: &str) -> Result<Ports, PortError> {
     }
     let wrong = || invalid(format!("error while looking up for {key} {text}: invalid port range"));
     let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let protocol = match protocol {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        _ => return Err(wrong()),
-    };
+    let protocol = Protocol::named(protocol).ok_or_else(wrong)?;
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     let (first, last): (u16, u16) = (first.parse().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
     if last < first {

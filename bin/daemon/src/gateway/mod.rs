@@ -35,7 +35,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, head, post, put};
 use contract::image::Registries;
-use contract::network::BridgeSpec;
+use contract::network::Segment;
 use serde::Serialize;
 use status::Failure;
 use std::path::PathBuf;
@@ -63,7 +63,7 @@ pub struct Gateway {
     /// The daemon's id.
     pub id: String,
     /// The default bridge.
-    pub bridge: BridgeSpec,
+    pub segment: Segment,
     /// Names of the log drivers.
     pub drivers: Vec<&'static str>,
 }

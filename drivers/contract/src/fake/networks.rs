@@ -1,6 +1,6 @@
 use super::{Script, lock};
 use crate::error::{Kind, PortError};
-use crate::network::{BridgeSpec, Endpoint, Networks, PortBinding, Resolver, Survey, Taken};
+use crate::network::{Endpoint, Networks, PortBinding, Resolver, Segment, Survey, Taken};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -16,7 +16,7 @@ struct Kernel {
     next: u16,
 }
 
-/// A kernel's networks. Verbs: `ensure_bridge`, `reserve_ports`, `ensure_sandbox`, `remove_sandbox`, `ensure_endpoint`,
+/// A kernel's networks. Verbs: `ensure_segment`, `reserve_ports`, `ensure_sandbox`, `remove_sandbox`, `ensure_endpoint`,
 /// `remove_ports`, `remove_endpoint`.
 pub struct FakeNetworks {
     script: Script,
@@ -30,7 +30,11 @@ impl FakeNetworks {
 
     /// Which container has which address in the kernel.
     pub fn addresses(&self) -> BTreeMap<String, Ipv4Addr> {
-        lock(&self.kernel).endpoints.values().map(|e| (e.container.clone(), e.address)).collect()
+        lock(&self.kernel)
+            .endpoints
+            .values()
+            .filter_map(|e| Some((e.container.clone(), e.address?)))
+            .collect()
     }
 
     /// Containers that have a namespace.
@@ -46,16 +50,16 @@ impl FakeNetworks {
 
 #[async_trait]
 impl Networks for FakeNetworks {
-    async fn ensure_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError> {
-        self.script.at("ensure_bridge", &bridge.name).await
+    async fn ensure_segment(&self, segment: &Segment) -> Result<(), PortError> {
+        self.script.at("ensure_segment", &segment.name).await
     }
 
     async fn reserve_ports(
         &self,
-        container: &str,
-        _target: Ipv4Addr,
+        endpoint: &Endpoint,
         mut ports: Vec<PortBinding>,
     ) -> Result<Vec<PortBinding>, PortError> {
+        let container = endpoint.container.as_str();
         self.script.at("reserve_ports", container).await?;
         let mut kernel = lock(&self.kernel);
         for port in &mut ports {
@@ -97,7 +101,7 @@ impl Networks for FakeNetworks {
             .values()
             .find(|e| e.address == endpoint.address && e.container != endpoint.container);
         if let Some(other) = other {
-            let text = format!("{} belongs to {} already", endpoint.address, other.container);
+            let text = format!("{:?} belongs to {} already", endpoint.address, other.container);
             return Err(PortError::new(Kind::Bug, text));
         }
         kernel.endpoints.insert((endpoint.container.clone(), endpoint.network.clone()), endpoint.clone());
@@ -127,12 +131,12 @@ impl Networks for FakeNetworks {
         Ok(Taken::default())
     }
 
-    async fn survey(&self, _: &BridgeSpec) -> Result<Survey, PortError> {
+    async fn survey(&self, _: &Segment) -> Result<Survey, PortError> {
         let kernel = lock(&self.kernel);
         let ports = kernel.ports.iter().flat_map(|(id, ports)| {
             let found = kernel.endpoints.values().find(|e| e.container == *id);
-            let target = found.map_or(Ipv4Addr::UNSPECIFIED, |e| e.address);
-            ports.iter().map(move |p| (p.clone(), target))
+            let target = found.and_then(|e| e.address).unwrap_or(Ipv4Addr::UNSPECIFIED);
+            ports.iter().map(move |p| (p.clone(), target.into()))
         });
         Ok(Survey {
             interfaces: kernel.endpoints.keys().map(|(c, _)| c.clone()).collect(),
@@ -140,7 +144,7 @@ impl Networks for FakeNetworks {
         })
     }
 
-    async fn remove_bridge(&self, _: &BridgeSpec) -> Result<(), PortError> {
+    async fn remove_segment(&self, _: &Segment) -> Result<(), PortError> {
         *lock(&self.kernel) = Kernel::default();
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::Transport;
 use contract::network::Names;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Seconds an answer may be kept (moby `respTTL`).
 const TTL: u32 = 600;
@@ -44,13 +44,18 @@ pub fn answer(
     let text = text(question.name());
     let found = match question.query_type() {
         RecordType::A => names.addresses(container, &text).map(|addresses| {
+            let of_family = |a| match a {
+                IpAddr::V4(address) => Some(address),
+                IpAddr::V6(_) => None,
+            };
+            let addresses: Vec<Ipv4Addr> = addresses.into_iter().filter_map(of_family).collect();
             let first = turn.checked_rem(addresses.len()).unwrap_or(0);
             let in_turn = addresses.iter().cycle().skip(first).take(addresses.len());
             in_turn.map(|a| record(question.name(), RData::A(rdata::A(*a)))).collect()
         }),
         // A name that is known has no other addresses: nobody else is to be asked for it.
         RecordType::AAAA | RecordType::MX => names.addresses(container, &text).map(|_| Vec::new()),
-        RecordType::PTR => reverse(&text).and_then(|a| names.name(container, a)).and_then(|full| {
+        RecordType::PTR => reverse(&text).and_then(|a| names.name(container, a.into())).and_then(|full| {
             let labels = full.split('.').map(str::as_bytes);
             let mut target = Name::from_labels(labels).ok()?;
             target.set_fqdn(true);
@@ -132,16 +137,16 @@ mod tests {
     struct Known;
 
     impl Names for Known {
-        fn addresses(&self, container: &str, name: &str) -> Option<Vec<Ipv4Addr>> {
+        fn addresses(&self, container: &str, name: &str) -> Option<Vec<IpAddr>> {
             match (container, name) {
-                ("c", "db_1") => Some(vec![[10, 0, 0, 2].into(), [10, 0, 0, 3].into()]),
-                ("c", "many") => Some((0..100).map(|n| [10, 0, 1, n].into()).collect()),
+                ("c", "db_1") => Some(vec![IpAddr::from([10, 0, 0, 2]), IpAddr::from([10, 0, 0, 3])]),
+                ("c", "many") => Some((0..100).map(|n| IpAddr::from([10, 0, 1, n])).collect()),
                 _ => None,
             }
         }
 
-        fn name(&self, _: &str, address: Ipv4Addr) -> Option<String> {
-            (address.octets() == [10, 0, 0, 2]).then(|| "db_1.my_net".to_owned())
+        fn name(&self, _: &str, address: IpAddr) -> Option<String> {
+            (address == IpAddr::from([10, 0, 0, 2])).then(|| "db_1.my_net".to_owned())
         }
     }
 

@@ -103,7 +103,7 @@ pub async fn inspect(
 
 pub async fn create(State(gateway): State<Shared>, request: Request) -> Answer {
     let wanted: NetworkCreateRequest = read(request).await?;
-    let id = gateway.engine.create_network(request::wanted(wanted, gateway.bridge.mtu)?).await?;
+    let id = gateway.engine.create_network(request::wanted(wanted, gateway.segment.mtu)?).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": "" })))
 }
 

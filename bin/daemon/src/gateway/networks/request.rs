@@ -4,10 +4,10 @@ use super::invalid;
 use crate::gateway::create::unsupported;
 use actors::Wanted;
 use bollard_stubs::models::{IpamConfig, NetworkCreateRequest};
-use contract::network::{BridgePolicy, Subnet};
+use contract::network::{SegmentPolicy, Subnet};
 use contract::{Kind, PortError};
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// The network that is asked for; `mtu` is the daemon's.
 pub fn wanted(request: NetworkCreateRequest, mtu: u32) -> Result<Wanted, PortError> {
@@ -50,7 +50,7 @@ pub fn wanted(request: NetworkCreateRequest, mtu: u32) -> Result<Wanted, PortErr
         labels: sorted(request.labels),
         options: sorted(request.options),
         ipam_options: ipam.options.map(|o| o.into_iter().collect()),
-        policy: BridgePolicy { internal: request.internal.unwrap_or(false), ..BridgePolicy::default() },
+        policy: SegmentPolicy { internal: request.internal.unwrap_or(false), ..SegmentPolicy::default() },
         ..Wanted::default()
     };
     match ipam.config.unwrap_or_default().as_slice() {
@@ -108,10 +108,14 @@ fn subnet(out: &mut Wanted, pool: &IpamConfig) -> Result<(), PortError> {
     out.subnet = Some(subnet);
     out.range = range(pool.ip_range.as_deref().unwrap_or_default(), subnet, &mut errors);
     let given = pool.gateway.as_deref().unwrap_or_default();
-    out.gateway = inside(given, subnet).unwrap_or_else(|why| {
-        errors.push(format!("invalid gateway {given}: {why}"));
-        None
-    });
+    out.gateway = match inside(given, subnet) {
+        Ok(Some(IpAddr::V4(gateway))) => Some(gateway),
+        Ok(_) => None,
+        Err(why) => {
+            errors.push(format!("invalid gateway {given}: {why}"));
+            None
+        }
+    };
     for (name, given) in pool.auxiliary_addresses.iter().flatten() {
         match inside(given, subnet) {
             Ok(Some(address)) => {
@@ -144,10 +148,10 @@ fn range(text: &str, subnet: Subnet, errors: &mut Vec<String>) -> Option<Subnet>
     Some(range)
 }
 
-fn inside(text: &str, subnet: Subnet) -> Result<Option<Ipv4Addr>, String> {
+fn inside(text: &str, subnet: Subnet) -> Result<Option<IpAddr>, String> {
     match text.parse::<IpAddr>() {
         _ if text.is_empty() => Ok(None),
-        Ok(IpAddr::V4(address)) if subnet.contains(address) => Ok(Some(address)),
+        Ok(address) if subnet.contains(address) => Ok(Some(address)),
         Ok(IpAddr::V4(_)) => Err(format!("parent subnet {subnet} doesn't contain this address")),
         Ok(IpAddr::V6(_)) => Err("parent subnet is an IPv4 block".to_owned()),
         Err(_) => Err("invalid address".to_owned()),
@@ -176,7 +180,7 @@ fn option(out: &mut Wanted, key: &str, value: &str) -> Result<(), PortError> {
         "com.docker.network.bridge.enable_icc" => out.policy.icc = yes()?,
         "com.docker.network.bridge.enable_ip_masquerade" => out.policy.masquerade = yes()?,
         "com.docker.network.bridge.host_binding_ipv4" => {
-            let address: Ipv4Addr = value
+            let address: IpAddr = value
                 .parse()
                 .map_err(|_| invalid(format!("invalid default IPv4 binding address: {value:?}")))?;
             out.host_binding = Some(address).filter(|a| !a.is_unspecified());

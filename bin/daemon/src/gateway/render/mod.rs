@@ -14,7 +14,7 @@ pub use network::network_id;
 pub use stats::stats;
 pub use summary::{Port, ports, summary};
 
-use contract::network::{PortBinding, Protocol};
+use contract::network::PortBinding;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -28,15 +28,7 @@ pub fn time(ns: i64) -> String {
 
 /// `80/tcp`.
 pub fn port_key(binding: &PortBinding) -> String {
-    format!("{}/{}", binding.container_port, protocol(binding.protocol))
-}
-
-/// `tcp`, `udp`.
-pub fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-    }
+    format!("{}/{}", binding.container_port, binding.protocol.name())
 }
 
 /// `{"80/tcp": [{"HostIp": …, "HostPort": …}], "443/tcp": null}`.

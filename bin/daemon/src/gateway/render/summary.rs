@@ -1,6 +1,6 @@
 //! One line of `GET /containers/json`.
 
-use super::{protocol, time};
+use super::time;
 use actors::Snapshot;
 use contract::network::Protocol;
 use contract::record::Wellbeing;
@@ -43,7 +43,7 @@ pub struct Port {
 
 impl Port {
     fn shown(&self) -> Value {
-        let mut out = json!({ "PrivatePort": self.private, "Type": protocol(self.protocol) });
+        let mut out = json!({ "PrivatePort": self.private, "Type": self.protocol.name() });
         if let (Some((address, number)), Some(map)) = (self.public, out.as_object_mut()) {
             map.insert("IP".into(), address.to_string().into());
             map.insert("PublicPort".into(), number.into());
@@ -65,7 +65,7 @@ pub fn ports(snapshot: &Snapshot) -> Vec<Port> {
     let exposed = snapshot.spec.exposed.iter().filter_map(|exposed| {
         let (number, kind) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
         let known = endpoint.ports.iter().any(|p| super::port_key(p) == *exposed);
-        let protocol = if kind == "udp" { Protocol::Udp } else { Protocol::Tcp };
+        let protocol = Protocol::named(kind).unwrap_or(Protocol::Tcp);
         let private = number.parse().ok().filter(|_| !known)?;
         Some(Port { private, public: None, protocol })
     });

@@ -1,103 +1,18 @@
 //! The network port: bridges, endpoints, published ports.
 
+mod kind;
+mod segment;
+mod subnet;
+
+pub use kind::{IpvlanFlag, IpvlanMode, MacvlanMode, Parent, SegmentKind, vlan};
+pub use segment::{Gateway6, GatewayMode, Segment, SegmentPolicy};
+pub use subnet::{Family, Subnet, number};
+
 use crate::error::PortError;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-
-/// A bridge network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BridgeSpec {
-    /// Interface name on the host.
-    pub name: String,
-    /// Gateway address, held by the bridge.
-    pub gateway: Ipv4Addr,
-    /// Prefix length of the subnet.
-    pub prefix: u8,
-    /// MTU in bytes.
-    pub mtu: u32,
-    /// What is let through.
-    #[serde(default)]
-    pub policy: BridgePolicy,
-}
-
-/// What a bridge lets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct BridgePolicy {
-    /// Nothing passes between its containers and the world.
-    pub internal: bool,
-    /// Its containers reach each other.
-    pub icc: bool,
-    /// What leaves it gets the address of the interface it leaves by.
-    pub masquerade: bool,
-    /// The kernel's forwarding is switched on for it.
-    pub forward: bool,
-}
-
-impl Default for BridgePolicy {
-    fn default() -> Self {
-        Self { internal: false, icc: true, masquerade: true, forward: true }
-    }
-}
-
-/// An IPv4 subnet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Subnet {
-    /// Its first address.
-    pub address: Ipv4Addr,
-    /// Prefix length, at most 32.
-    pub prefix: u8,
-}
-
-impl Subnet {
-    /// The subnet of this size in which an address lies.
-    pub fn around(address: Ipv4Addr, prefix: u8) -> Self {
-        let prefix = prefix.min(32);
-        Self { address: (u32::from(address) & mask(prefix)).into(), prefix }
-    }
-
-    /// Reads `10.0.0.0/8`; the address need not be the first.
-    pub fn parse(text: &str) -> Option<(Ipv4Addr, Self)> {
-        let (address, prefix) = text.split_once('/')?;
-        let (address, prefix): (Ipv4Addr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
-        (prefix <= 32).then(|| (address, Self::around(address, prefix)))
-    }
-
-    /// Whether an address lies inside.
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        Self::around(address, self.prefix) == self
-    }
-
-    /// Whether they have an address in common.
-    pub fn overlaps(self, other: Self) -> bool {
-        self.contains(other.address) || other.contains(self.address)
-    }
-
-    /// First and last address.
-    pub fn bounds(self) -> (u32, u32) {
-        let first = u32::from(self.address);
-        (first, first | !mask(self.prefix))
-    }
-}
-
-fn mask(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
-}
-
-impl std::fmt::Display for Subnet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
-impl BridgeSpec {
-    /// The addresses it stands for.
-    pub fn subnet(&self) -> Subnet {
-        Subnet::around(self.gateway, self.prefix)
-    }
-}
 
 /// Transport protocol of a published port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,6 +22,33 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Protocol {
+    /// Docker's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+
+    /// Its IANA number.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+
+    /// By Docker's name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp, Self::Sctp].into_iter().find(|p| p.name() == name)
+    }
 }
 
 /// One published port; `host_port` 0 asks for an ephemeral one.
@@ -122,15 +64,19 @@ pub struct PortBinding {
     pub container_port: u16,
 }
 
-/// One container's attachment to one bridge.
+/// One container's attachment to one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Full container id; names of host interfaces derive from it.
     pub container: String,
-    /// The bridge.
-    pub bridge: BridgeSpec,
-    /// Address inside.
-    pub address: Ipv4Addr,
+    /// What it is attached to.
+    #[serde(alias = "bridge")]
+    pub segment: Segment,
+    /// IPv4 address inside; none where the network has none.
+    pub address: Option<Ipv4Addr>,
+    /// IPv6 address inside.
+    #[serde(default)]
+    pub address6: Option<Ipv6Addr>,
     /// MAC inside, `02:42:..` text.
     pub mac: String,
     /// Published ports, with their final host ports.
@@ -144,9 +90,50 @@ pub struct Endpoint {
     /// The container's default route leads over it.
     #[serde(default)]
     pub default_route: bool,
+    /// So does its IPv6 default route.
+    #[serde(default)]
+    pub default_route6: bool,
+    /// What was asked of the interface besides.
+    #[serde(default)]
+    pub interface: Interface,
+}
+
+/// What may be asked of a container's interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// Its name; empty = the first free `ethN`.
+    pub name: String,
+    /// Further addresses that are good on the link alone.
+    pub link_local: Vec<IpAddr>,
+    /// Settings of it, `net.X.Y.IFNAME.Z=V`.
+    pub sysctls: Vec<String>,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self {
+            container: String::new(),
+            segment: Segment::default(),
+            address: None,
+            address6: None,
+            mac: String::new(),
+            ports: Vec::new(),
+            network: String::new(),
+            network_name: String::new(),
+            default_route: false,
+            default_route6: false,
+            interface: Interface::default(),
+        }
+    }
 }
 
 impl Endpoint {
+    /// Its addresses, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        self.address.map(IpAddr::V4).into_iter().chain(self.address6.map(IpAddr::V6))
+    }
+
     /// Its id, 64 hex digits: what container and network have in their ids, mixed.
     pub fn id(&self) -> String {
         let digits = |text: &str| -> Vec<u32> { text.chars().filter_map(|c| c.to_digit(16)).collect() };
@@ -167,10 +154,10 @@ pub struct Taken {
 
 /// Answers what a container asks for by name.
 pub trait Names: Send + Sync {
-    /// The addresses a name stands for in a container's networks; `None` where it stands for nothing there.
-    fn addresses(&self, container: &str, name: &str) -> Option<Vec<Ipv4Addr>>;
+    /// The addresses of both families a name stands for in a container's networks; `None` where it stands for nothing there.
+    fn addresses(&self, container: &str, name: &str) -> Option<Vec<IpAddr>>;
     /// The full name of an address in a container's networks.
-    fn name(&self, container: &str, address: Ipv4Addr) -> Option<String>;
+    fn name(&self, container: &str, address: IpAddr) -> Option<String>;
 }
 
 /// How names are answered inside a container.
@@ -192,20 +179,19 @@ pub struct Survey {
     /// Host-side interface names attached to the bridge.
     pub interfaces: Vec<String>,
     /// Published ports and their targets.
-    pub ports: Vec<(PortBinding, Ipv4Addr)>,
+    pub ports: Vec<(PortBinding, IpAddr)>,
 }
 
 /// Makes and removes network objects; every verb may be repeated.
 #[async_trait]
 pub trait Networks: Send + Sync {
-    /// Bridge, forwarding, the base nftables rules.
-    async fn ensure_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError>;
-    /// Holds host ports for a container before anything else is made; ephemeral ports are filled in.
-    /// Errors carry Docker's text for ports in use. `target` is the container's address.
+    /// The segment's interface, forwarding, its rules.
+    async fn ensure_segment(&self, segment: &Segment) -> Result<(), PortError>;
+    /// Holds host ports for a container's endpoint before anything else is made; ephemeral ports are filled in.
+    /// Errors carry Docker's text for ports in use.
     async fn reserve_ports(
         &self,
-        container: &str,
-        target: Ipv4Addr,
+        endpoint: &Endpoint,
         ports: Vec<PortBinding>,
     ) -> Result<Vec<PortBinding>, PortError>;
     /// A network namespace for a container, the same one when asked again, as a path that is good for this daemon's life.
@@ -225,7 +211,7 @@ pub trait Networks: Send + Sync {
     /// What a new network must keep off.
     async fn taken(&self) -> Result<Taken, PortError>;
     /// What exists.
-    async fn survey(&self, bridge: &BridgeSpec) -> Result<Survey, PortError>;
-    /// Removes the bridge and the table.
-    async fn remove_bridge(&self, bridge: &BridgeSpec) -> Result<(), PortError>;
+    async fn survey(&self, segment: &Segment) -> Result<Survey, PortError>;
+    /// Removes the segment's interface, where it is ours, and its rules.
+    async fn remove_segment(&self, segment: &Segment) -> Result<(), PortError>;
 }
