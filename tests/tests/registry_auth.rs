@@ -57,7 +57,10 @@ fn a_login_at_the_terminal_asks_for_name_and_password_and_shows_only_the_name() 
         terminal.send(password);
         terminal.expect(said);
         let screen = terminal.screen();
-        assert!(screen.contains("user") && !["secre", "wrong", "half"].iter().any(|p| screen.contains(p)), "{screen}");
+        assert!(
+            screen.contains("user") && !["secre", "wrong", "half"].iter().any(|p| screen.contains(p)),
+            "{screen}"
+        );
         assert_eq!(terminal.finish(), code, "{screen}");
         if code == 0 {
             gantry.docker(["pull", "-q", "127.0.0.1:5000/layered:1"]).ok();

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 /// What is to be done. Only the same one is shared, with the same credentials: others may see another image, and what they
 /// are worth is for the registry to say.
-pub trait Errand: Clone + Eq + Hash + Send + Sync + 'static {
+pub trait Errand: Clone + Eq + Hash + Send + Sync + Unpin + 'static {
     /// What comes of it.
     type Got: Clone + Send + 'static;
     /// What it is: the kind of its actors.

@@ -58,7 +58,9 @@ impl Descriptor {
         }
         let urls = value.get("urls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         if urls.len() > MAX_URLS {
-            return Err(Fault::Content(format!("the manifest gives {digest} more than {MAX_URLS} addresses")));
+            return Err(Fault::Content(format!(
+                "the manifest gives {digest} more than {MAX_URLS} addresses"
+            )));
         }
         let urls = urls.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         Ok(Self { digest, size, media_type: media, urls })

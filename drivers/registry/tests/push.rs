@@ -150,7 +150,10 @@ async fn a_layer_that_its_owner_gives_out_is_named_and_not_sent() {
     assert_eq!(server.count("PATCH"), 1);
     let manifest: serde_json::Value = serde_json::from_slice(&server.manifest("app", "1")).unwrap();
     let named = &manifest["layers"][1];
-    assert_eq!((&named["digest"], &named["urls"][0]), (&theirs.digest.into(), &theirs.urls[0].clone().into()));
+    assert_eq!(
+        (&named["digest"], &named["urls"][0]),
+        (&theirs.digest.into(), &theirs.urls[0].clone().into())
+    );
     assert!(manifest["layers"][0].get("urls").is_none());
 }
 

@@ -10,7 +10,8 @@ use contract::image::{Credentials, Registries};
 use server::{Reply, Server};
 
 fn page(tags: &str, next: &str) -> Reply {
-    let links = [next].iter().filter(|n| !n.is_empty()).map(|n| format!("Link: <{n}>; rel=\"next\"")).collect();
+    let links =
+        [next].iter().filter(|n| !n.is_empty()).map(|n| format!("Link: <{n}>; rel=\"next\"")).collect();
     Reply::Just(200, links, format!(r#"{{"name":"r","tags":{tags}}}"#))
 }
 
@@ -49,17 +50,16 @@ async fn a_token_server_that_takes_no_post_is_asked_by_get() {
                 _ if request.authorization == "Bearer right" => page(r#"["a"]"#, ""),
                 _ => Reply::Just(
                     401,
-                    vec![format!("WWW-Authenticate: Bearer realm=\"http://{}/token\",service=\"s\"", request.host)],
+                    vec![format!(
+                        "WWW-Authenticate: Bearer realm=\"http://{}/token\",service=\"s\"",
+                        request.host
+                    )],
                     String::new(),
                 ),
             }
         })
         .await;
-        let auth = Credentials {
-            username: "u".into(),
-            identitytoken: "kept".into(),
-            ..Default::default()
-        };
+        let auth = Credentials { username: "u".into(), identitytoken: "kept".into(), ..Default::default() };
         assert_eq!(client().tags(&name(&server.host, "r", ""), Some(auth)).await.unwrap(), ["a"]);
         assert_eq!(server.count("POST /token"), 1);
         let got = server.requests().into_iter().find(|r| r.path.starts_with("/token?")).unwrap();

@@ -302,7 +302,9 @@ async fn of_several_platforms_the_wanted_one_is_loaded() {
         .end();
     // An index that leads to one of two.
     let describe = |b: &[u8], more: &str| format!(r#"{{"digest":"{}","size":{}{more}}}"#, digest(b), b.len());
-    let manifest = |config: &[u8]| format!(r#"{{"config":{},"layers":[{}]}}"#, describe(config, ""), describe(&layer, ""));
+    let manifest = |config: &[u8]| {
+        format!(r#"{{"config":{},"layers":[{}]}}"#, describe(config, ""), describe(&layer, ""))
+    };
     let platform = |of: &str| format!(r#","platform":{{"os":"linux","architecture":"{of}"}}"#);
     let (first, second) = (manifest(&ours), manifest(&theirs));
     let inner = format!(
@@ -315,7 +317,8 @@ async fn of_several_platforms_the_wanted_one_is_loaded() {
     for blob in [inner.as_bytes(), first.as_bytes(), second.as_bytes(), &ours, &theirs, &layer] {
         oci = oci.file(format!("blobs/sha256/{}", &digest(blob)[7..]), blob);
     }
-    let oci = oci.file("index.json", format!(r#"{{"manifests":[{}]}}"#, describe(inner.as_bytes(), note))).end();
+    let oci =
+        oci.file("index.json", format!(r#"{{"manifests":[{}]}}"#, describe(inner.as_bytes(), note))).end();
     for (archive, name) in [(&docker, "b:1"), (&oci, "c:1")] {
         let (sender, _lines) = tokio::sync::mpsc::channel(64);
         let loaded = place.store.load(sent(archive), Some(wanted("arm64")), sender).await.unwrap();
@@ -325,5 +328,8 @@ async fn of_several_platforms_the_wanted_one_is_loaded() {
     assert!(place.store.find("a:1").await.is_err());
     let (sender, _lines) = tokio::sync::mpsc::channel(64);
     let none = place.store.load(sent(&docker), Some(wanted("s390x")), sender).await.unwrap_err();
-    assert_eq!((none.kind, none.text.as_str()), (Kind::NotFound, "requested platform (s390x) not found in the archive"));
+    assert_eq!(
+        (none.kind, none.text.as_str()),
+        (Kind::NotFound, "requested platform (s390x) not found in the archive")
+    );
 }

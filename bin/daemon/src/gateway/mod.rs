@@ -38,7 +38,6 @@ use contract::image::Registries;
 use contract::network::Segment;
 use serde::Serialize;
 use status::Failure;
-use std::path::PathBuf;
 use std::sync::Arc;
 use wire::version::API;
 
@@ -58,8 +57,6 @@ pub struct Gateway {
     pub live: Arc<Live>,
     /// What is behind URLs.
     pub downloads: Arc<dyn contract::build::Downloads>,
-    /// Data root.
-    pub data_root: PathBuf,
     /// The daemon's id.
     pub id: String,
     /// The default bridge.

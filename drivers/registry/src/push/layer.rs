@@ -153,14 +153,19 @@ impl Layers<'_> {
         };
         let packed = upload.run(given).await?;
         self.lines.state(id, "Pushed").await;
-        let stored = Stored { digest: packed.digest, size: packed.size, media_type: gzip(), urls: Vec::new() };
+        let stored =
+            Stored { digest: packed.digest, size: packed.size, media_type: gzip(), urls: Vec::new() };
         self.remember(layer, &stored).await?;
         Ok(stored)
     }
 
     async fn found(&self, layer: &PushedLayer, blob: &KnownBlob, media_type: &str) -> Result<Stored, Fault> {
-        let stored =
-            Stored { digest: blob.digest.clone(), size: blob.size, media_type: media_type.to_owned(), urls: Vec::new() };
+        let stored = Stored {
+            digest: blob.digest.clone(),
+            size: blob.size,
+            media_type: media_type.to_owned(),
+            urls: Vec::new(),
+        };
         self.remember(layer, &stored).await?;
         Ok(stored)
     }

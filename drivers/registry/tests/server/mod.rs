@@ -100,7 +100,14 @@ async fn head(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Head>
     }
     let mut words = line.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let request = Request { method: method.into(), path: path.into(), length: 0, range: String::new(), authorization: String::new(), host: String::new() };
+    let request = Request {
+        method: method.into(),
+        path: path.into(),
+        length: 0,
+        range: String::new(),
+        authorization: String::new(),
+        host: String::new(),
+    };
     let mut head = Head { request, length: None, chunked: false };
     loop {
         let mut line = String::new();

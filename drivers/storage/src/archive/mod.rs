@@ -134,7 +134,8 @@ impl Archive {
         };
         let Some(wanted) = wanted else { return Ok(images) };
         let any = !images.is_empty();
-        images.retain(|image| serde_json::from_slice(&image.config).is_ok_and(|config| (wanted.fits)(&config)));
+        images
+            .retain(|image| serde_json::from_slice(&image.config).is_ok_and(|config| (wanted.fits)(&config)));
         if any && images.is_empty() {
             let text = format!("requested platform ({}) not found in the archive", wanted.shown);
             return Err(PortError::new(Kind::NotFound, text));
