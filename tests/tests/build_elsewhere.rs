@@ -54,7 +54,7 @@ fn an_image_built_elsewhere_is_a_cache_when_named_as_one() {
 fn an_image_that_was_saved_and_loaded_is_a_cache_when_named_as_one() {
     const DOCKERFILE: &str =
         "FROM busybox\nENV A=b\nCOPY a /\nRUN cat /proc/sys/kernel/random/uuid > /made\n";
-    let gantry = Builder::at(&Place::new()).start();
+    let gantry = Daemon::start();
     build(&gantry, &["-t", "mine"], DOCKERFILE).ok();
     let made = gantry.docker(["run", "--rm", "mine", "cat", "/made"]).ok().to_owned();
     let file = gantry.place().path("mine.tar");
