@@ -40,7 +40,6 @@ use contract::network::Segment;
 pub use create::log_sinks;
 use serde::Serialize;
 use status::Failure;
-use std::path::PathBuf;
 use std::sync::Arc;
 use wire::version::API;
 
@@ -60,8 +59,6 @@ pub struct Gateway {
     pub live: Arc<Live>,
     /// What is behind URLs.
     pub downloads: Arc<dyn contract::build::Downloads>,
-    /// Data root.
-    pub data_root: PathBuf,
     /// The daemon's id.
     pub id: String,
     /// The default bridge.
