@@ -2,6 +2,7 @@
 //! effects' business.
 
 pub mod actor;
+mod addresses;
 pub mod allocator;
 pub mod board;
 pub mod directory;

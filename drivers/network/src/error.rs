@@ -100,6 +100,16 @@ pub enum NetworkError {
 }
 
 impl NetworkError {
+    /// In place of a setting that is not there: the kernel has no IPv6.
+    pub fn without_ipv6(self, address: std::net::Ipv6Addr) -> Self {
+        match &self {
+            Self::Setting { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Self::Invalid(format!("no bridge can have the address {address}: this kernel has no IPv6"))
+            }
+            _ => self,
+        }
+    }
+
     /// The class a caller decides on.
     pub fn kind(&self) -> Kind {
         match self {

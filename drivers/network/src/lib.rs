@@ -3,6 +3,7 @@
 //! One thread owns the sockets and the held ports, so operations never interleave; it acts in
 //! the network namespace of the thread that called [`Bridges::start`].
 
+mod announce;
 mod bridge;
 mod conntrack;
 mod dns;
@@ -24,7 +25,7 @@ pub use veth::host_name;
 use async_trait::async_trait;
 use contract::error::PortError;
 use contract::network::{
-    Disturbance, Endpoint, Networks, PortBinding, PortSpec, Resolver, Segment, Survey, Taken,
+    Disturbance, Endpoint, Family, Networks, PortBinding, PortSpec, Resolver, Segment, Subnet, Survey, Taken,
 };
 use dns::{Open, Serving};
 use netns::Namespace;
@@ -158,6 +159,13 @@ impl Kernel {
         Ok(())
     }
 
+    fn announce(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+        match self.sandboxes.get_mut(&endpoint.container) {
+            Some(namespace) => veth::announce(endpoint, namespace),
+            None => veth::announce(endpoint, &mut Namespace::open(netns)?),
+        }
+    }
+
     fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
         match self.sandboxes.get(container) {
             Some(namespace) => Open::inside(&namespace.file),
@@ -187,7 +195,9 @@ impl Kernel {
 
     fn taken(&mut self) -> Result<Taken, NetworkError> {
         let interfaces = link::all(&mut self.route)?.into_iter().map(|l| l.name).collect();
-        Ok(Taken { subnets: link::routes(&mut self.route)?, interfaces })
+        let link::Routes { near: mut subnets, beyond } = link::routes(&mut self.route)?;
+        subnets.extend(name_servers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()));
+        Ok(Taken { subnets, beyond, interfaces })
     }
 
     fn survey(&mut self, spec: &Segment) -> Result<Survey, NetworkError> {
@@ -216,6 +226,13 @@ impl Kernel {
         }
         Ok(table?)
     }
+}
+
+/// The servers of a resolv.conf: a network over them would cut the host off from names.
+fn name_servers(text: &str) -> Vec<Subnet> {
+    let servers = text.lines().filter_map(|l| l.trim().strip_prefix("nameserver"));
+    let addresses = servers.filter_map(|s| s.trim().split('%').next()?.parse::<IpAddr>().ok());
+    addresses.map(|a| Subnet::around(a, Family::of(a).bits())).collect()
 }
 
 #[async_trait]
@@ -263,8 +280,10 @@ impl Networks for Bridges {
     }
 
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
-        let endpoint = endpoint.clone();
-        self.run(move |k| k.ensure_endpoint(&endpoint, &netns)).await
+        let (made, place) = (endpoint.clone(), netns.clone());
+        self.run(move |k| k.ensure_endpoint(&made, &place)).await?;
+        announce::soon(self.clone(), endpoint.clone(), netns);
+        Ok(())
     }
 
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {

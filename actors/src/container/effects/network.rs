@@ -6,7 +6,7 @@ use crate::network::{DEFAULT, Known, is_built_in};
 use crate::shared::Shared;
 use contract::PortError;
 use contract::error::Kind;
-use contract::network::{Endpoint, PortSpec, Resolver, SegmentKind};
+use contract::network::{Endpoint, Family, PortSpec, Resolver, SegmentKind};
 use contract::record::{Attachment, ContainerSpec, ContainerState, NetworkSpec};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ pub(super) async fn lease(
     }
     route(&mut state.endpoints, &state.networks);
     let reserved = publish(shared, spec, &mut state.endpoints).await;
-    reserved.map_err(|e| not_reachable(state.endpoints.iter().find(|e| e.default_route), &state.name, &e))
+    reserved.map_err(|e| not_reachable(gate(&mut state.endpoints).map(|e| &*e), &state.name, &e))
 }
 
 fn is_bridge(name: &str) -> bool {
@@ -124,20 +124,32 @@ async fn ask(network: &Known, reserve: Reserve) -> Result<Lease, PortError> {
     asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))?
 }
 
-/// Chooses who gives the default route: the highest priority, then the first name, as Docker does; never an internal
-/// network. True when that is another one than before.
+/// Chooses who gives the default route of each family: the highest priority, then who has both, then the first name, as
+/// Docker does; never an internal network. True when one is another than before.
 pub(super) fn route(endpoints: &mut [Endpoint], networks: &BTreeMap<String, Attachment>) -> bool {
     let priority = |e: &Endpoint| networks.get(&e.network_name).map_or(0, |a| a.gateway_priority);
-    let outward = endpoints.iter().filter(|e| !e.segment.is_internal());
-    let chosen = outward.max_by_key(|e| (priority(e), Reverse(e.network_name.clone())));
-    let chosen = chosen.map(|e| e.network.clone());
+    let leads = |e: &Endpoint, family| e.segment.leads_out(family);
+    let best = |family| {
+        let outward = endpoints.iter().filter(|e| leads(e, family));
+        let both = |e: &Endpoint| leads(e, Family::Four) && leads(e, Family::Six);
+        let chosen = outward.max_by_key(|e| (priority(e), both(e), Reverse(e.network_name.clone())));
+        chosen.map(|e| e.network.clone())
+    };
+    let (four, six) = (best(Family::Four), best(Family::Six));
     let mut changed = false;
     for endpoint in endpoints {
-        let now = chosen.as_ref() == Some(&endpoint.network);
-        changed |= now != endpoint.default_route;
-        endpoint.default_route = now;
+        let now = [&four, &six].map(|chosen| chosen.as_ref() == Some(&endpoint.network));
+        changed |= now != [endpoint.default_route, endpoint.default_route6];
+        [endpoint.default_route, endpoint.default_route6] = now;
     }
     changed
+}
+
+/// The endpoint that ports are published on: the one of the default route, and of IPv6 alone where there is no other.
+pub(super) fn gate(endpoints: &mut [Endpoint]) -> Option<&mut Endpoint> {
+    let four = endpoints.iter().position(|e| e.default_route);
+    let place = four.or_else(|| endpoints.iter().position(|e| e.default_route6))?;
+    endpoints.get_mut(place)
 }
 
 /// Holds the published ports on the endpoint that has the default route.
@@ -146,7 +158,7 @@ pub(super) async fn publish(
     spec: &ContainerSpec,
     endpoints: &mut [Endpoint],
 ) -> Result<(), PortError> {
-    let Some(endpoint) = endpoints.iter_mut().find(|e| e.default_route) else { return Ok(()) };
+    let Some(endpoint) = gate(endpoints) else { return Ok(()) };
     if endpoint.segment.kind != SegmentKind::Bridge {
         if !spec.ports.is_empty() {
             let driver = endpoint.segment.kind.driver();

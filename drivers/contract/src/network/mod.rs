@@ -174,8 +174,10 @@ impl Endpoint {
 /// What the host has already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Subnets it has routes to.
+    /// Subnets on its links, and the servers it asks for names.
     pub subnets: Vec<Subnet>,
+    /// Subnets behind gateways, which are kept off where there is a choice.
+    pub beyond: Vec<Subnet>,
     /// Names of its interfaces.
     pub interfaces: Vec<String>,
 }

@@ -14,7 +14,7 @@ mod refuse;
 mod restart;
 
 pub use attachments::attachment;
-pub use defaults::{Defaults, fill};
+pub use defaults::{Defaults, fill, log_sinks};
 pub use isolation::{Runtimes, settle as settle_namespaces};
 pub use limits::{Limited, Purpose, resources};
 pub use mounts::{Sources, fill as mount, without_mounts};
@@ -138,6 +138,7 @@ pub fn resolve(
         health: health::resolve(body.healthcheck.as_ref(), from_image.config, &from_image.shell)?,
         log_driver,
         log_opts,
+        log_sinks: defaults.log_sinks.clone(),
         request,
         ..ContainerSpec::default()
     };

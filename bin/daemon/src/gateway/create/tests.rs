@@ -12,6 +12,7 @@ fn image() -> ImageSummary {
 fn create(body: Value) -> Result<ContainerSpec, PortError> {
     let defaults = Defaults {
         log_driver: "json-file".into(),
+        log_sinks: Vec::new(),
         log_opts: BTreeMap::new(),
         shm_size: 1 << 26,
         hostname: "box".into(),
