@@ -45,6 +45,12 @@ pub fn ensure(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
     if spec.policy.forward && spec.six.is_some() {
         forward_ipv6()?;
     }
+    if holds(Family::Six) && spec.six.is_some() {
+        match route.request(link::loopback6(found.index)) {
+            Err(e) if e.errno() != Errno::EEXIST => return Err(e.into()),
+            _ => {}
+        }
+    }
     // Without it the kernel drops 127.0.0.1 traffic redirected to the bridge; the guard chain closes the hole.
     set(format!("/proc/sys/net/ipv4/conf/{}/route_localnet", spec.name).into(), "1")
 }

@@ -162,6 +162,17 @@ pub fn default_route(index: u32, gateway: IpAddr) -> Message {
     message
 }
 
+/// A request for a route by which packets to ::1 that come in by an interface are the host's own: the kernel looks that
+/// address up for each interface by itself. What comes from outside with it is dropped before.
+pub fn loopback6(index: u32) -> Message {
+    // A host route in table local, protocol boot, scope universe, type local; less preferred than that of `lo`.
+    let fixed = [AF_INET6, 128, 0, 0, 255, 3, 0, 2, 0, 0, 0, 0];
+    let what = "adding a route for answers to ::1";
+    let mut message = Message::new(NEWROUTE, ACKED | flag::CREATE | flag::EXCL, &fixed, what);
+    message.bytes(1, &Ipv6Addr::LOCALHOST.octets()).host32(4, index).host32(6, 4096);
+    message
+}
+
 /// A request that gives a link the hardware address it has: the kernel then tells the neighbours of its IP addresses,
 /// where `arp_notify` and `ndisc_notify` are set.
 pub fn announce(index: u32, mac: [u8; 6]) -> Message {

@@ -50,14 +50,6 @@ fn container(host: &Host, segment: &Segment, name: &str, last: u8, ports: Vec<Po
         endpoint.ports = host.driver.reserve_ports(&endpoint, ports).await.unwrap();
         host.driver.ensure_endpoint(&endpoint, inside.path()).await.unwrap();
     });
-    // What the link's side sets itself by now or not: the same either way.
-    host.ns.sh("echo 0 >/proc/sys/net/ipv6/conf/gt0/disable_ipv6; ip addr replace fd99::1/64 dev gt0 nodad
-        echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
-        ip -6 route replace local ::1 dev gt0 table local metric 4096");
-    inside.sh(&format!(
-        "echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; ip addr replace fd99::{last}/64 dev eth0 nodad
-        ip -6 route replace default via fd99::1"
-    ));
     inside.serve(80);
     (inside, endpoint)
 }
