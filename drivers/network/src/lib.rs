@@ -152,7 +152,7 @@ impl Kernel {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
         }
-        self.reservations.adopt(endpoint);
+        self.reservations.lead(endpoint);
         let entries = self.reservations.of(endpoint);
         self.firewall.ensure_ports(&endpoint.segment, &entries)?;
         self.unstick(&entries);
@@ -205,7 +205,7 @@ impl Kernel {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
         };
-        let mut entries = self.reservations.all();
+        let mut entries = self.reservations.leading();
         let of_segment = |target: IpAddr| {
             [spec.subnet(), spec.subnet6()].into_iter().flatten().any(|subnet| subnet.contains(target))
         };

@@ -178,6 +178,30 @@ fn what_others_take_away_is_told_and_put_back() {
 }
 
 #[test]
+fn a_network_with_other_options_takes_the_place_of_what_was_there() {
+    let host = Host::new();
+    let (_web, one) = container(&host, &segment(), "one", 2, vec![spec(Protocol::Tcp, None, 7777, 80)]);
+    let mut apart = segment();
+    apart.policy.icc = false;
+    wait(host.driver.ensure_segment(&apart)).unwrap();
+    let within = host.ns.sh("nft list map inet gantry_gt0 within");
+    assert!(within.contains("goto invited"), "{within}");
+    assert_eq!(wait(host.driver.missing(vec![apart], vec![one])).unwrap(), [""; 0]);
+    assert_eq!(host.ns.get("127.0.0.1:7777").unwrap(), "10.99.0.1", "ports stay");
+}
+
+#[test]
+fn a_port_that_is_only_held_is_not_missing() {
+    let host = Host::new();
+    wait(async {
+        host.driver.ensure_segment(&segment()).await.unwrap();
+        let starting = endpoint(&segment(), "one", 2);
+        host.driver.reserve_ports(&starting, vec![spec(Protocol::Tcp, None, 7777, 80)]).await.unwrap();
+        assert_eq!(host.driver.missing(vec![segment()], vec![]).await.unwrap(), [""; 0]);
+    });
+}
+
+#[test]
 fn entries_that_nobody_has_are_taken_away() {
     let host = Host::new();
     let (_web, one) = container(&host, &segment(), "one", 2, vec![spec(Protocol::Tcp, None, 7777, 80)]);
