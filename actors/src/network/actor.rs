@@ -25,6 +25,13 @@ pub struct Lease {
     pub six: Option<Ipv6Addr>,
 }
 
+impl Lease {
+    /// All of them, IPv4 first.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        std::iter::once(self.four.into()).chain(self.six.map(IpAddr::V6)).collect()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Ledger {
     held: BTreeMap<String, Lease>,

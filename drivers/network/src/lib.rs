@@ -211,6 +211,12 @@ impl Networks for Bridges {
         Ok(())
     }
 
+    fn change_resolver(&self, resolver: Resolver) {
+        if let Some(serving) = self.resolvers().get(&resolver.container) {
+            serving.change(resolver);
+        }
+    }
+
     async fn remove_sandbox(&self, container: &str) -> Result<(), PortError> {
         self.resolvers().remove(container);
         let container = container.to_owned();
