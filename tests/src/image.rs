@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What decides the images' content: images made by another version of it are not used.
-const MAKERS: [&str; 3] =
-    [include_str!("image.rs"), include_str!("../guest/main.rs"), include_str!("../guest/probe.rs")];
+const MAKERS: [&str; 4] = [
+    include_str!("image.rs"),
+    include_str!("../guest/main.rs"),
+    include_str!("../guest/dns.rs"),
+    include_str!("../guest/probe.rs"),
+];
 
 /// A file inside an image's layer.
 #[derive(Debug, Clone, Copy)]

@@ -131,7 +131,8 @@ impl Zone {
         let name = published.unwrap_or_else(|| state.name.clone());
         let named = state.endpoints.iter().filter(|e| e.network_name != super::DEFAULT);
         let places = named.map(|e| {
-            let Attachment { aliases, links, .. } = state.networks.get(&e.network_name).cloned().unwrap_or_default();
+            let Attachment { aliases, links, .. } =
+                state.networks.get(&e.network_name).cloned().unwrap_or_default();
             // Besides what its user calls it (moby `buildEndpointDNSNames`).
             let given = [spec.id.get(..12).unwrap_or(&spec.id).to_owned(), spec.hostname.clone()];
             Place {
@@ -337,7 +338,14 @@ mod tests {
         let (spec, state) = container("aaaaaaaaaaaaaaaa", "old", &[("net", 2, Attachment::default())]);
         let newer = ContainerState { name: "new".into(), ..state.clone() };
         let (shared, status) = (Arc::new(spec.clone()), Status::Running);
-        zone.board.publish(Snapshot { spec: shared, state: newer, status, pid: 1, execs: vec![], generation: 0 });
+        zone.board.publish(Snapshot {
+            spec: shared,
+            state: newer,
+            status,
+            pid: 1,
+            execs: vec![],
+            generation: 0,
+        });
         zone.enter(&spec, &state);
         assert_eq!(lasts(zone.addresses("aaaaaaaaaaaaaaaa", "new")), Some(vec![2]));
         assert_eq!(zone.addresses("aaaaaaaaaaaaaaaa", "old"), None);

@@ -15,6 +15,8 @@ mod ports;
 mod socket;
 mod veth;
 
+#[cfg(feature = "fuzz")]
+pub use dns::fuzz;
 pub use error::{NetlinkError, NetworkError, PortsError};
 pub use veth::host_name;
 

@@ -43,7 +43,11 @@ fn hosts(spec: &SandboxSpec) -> String {
     };
     for (name, address) in c.extra_hosts.iter().filter_map(|e| e.split_once([':', '='])) {
         let given = address.parse().ok().map(|a| vec![a]);
-        given.iter().flatten().chain(spec.gateways.iter().filter(|_| given.is_none())).for_each(|a| add(*a, name));
+        given
+            .iter()
+            .flatten()
+            .chain(spec.gateways.iter().filter(|_| given.is_none()))
+            .for_each(|a| add(*a, name));
     }
     spec.hosts.iter().for_each(|(address, names)| add(*address, names));
     let own = own_names(c);
@@ -53,7 +57,9 @@ fn hosts(spec: &SandboxSpec) -> String {
 
 /// Whether a container has IPv6 at all, be it on its loopback alone.
 fn has_six(c: &ContainerSpec) -> bool {
-    let off = |kind: &str| c.sysctls.get(&format!("net.ipv6.conf.{kind}.disable_ipv6")).is_some_and(|v| v.trim() != "0");
+    let off = |kind: &str| {
+        c.sysctls.get(&format!("net.ipv6.conf.{kind}.disable_ipv6")).is_some_and(|v| v.trim() != "0")
+    };
     Path::new("/proc/sys/net/ipv6").exists() && !off("all") && !off("lo")
 }
 
@@ -94,7 +100,8 @@ pub fn readdressed(hosts: &str, name: &str, addresses: &[IpAddr]) -> Option<Stri
 pub fn moved(hosts: &str, c: &ContainerSpec, from: &[IpAddr], to: &[IpAddr]) -> Option<String> {
     let own = own_names(c);
     let gone = |whole: &&str| {
-        let parts = whole.split_once('\t').and_then(|(a, names)| Some((a.parse::<IpAddr>().ok()?, names.trim_end())));
+        let parts =
+            whole.split_once('\t').and_then(|(a, names)| Some((a.parse::<IpAddr>().ok()?, names.trim_end())));
         parts.is_some_and(|(a, names)| names == own && from.contains(&a) && !to.contains(&a))
     };
     let mut out: String = hosts.split_inclusive('\n').filter(|whole| !gone(whole)).collect();

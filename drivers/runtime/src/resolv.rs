@@ -75,7 +75,8 @@ impl Ask<'_> {
                     ndots = Some("internal");
                 }
                 let asked = std::mem::replace(&mut conf.servers, vec![DAEMON]);
-                let shown = asked.iter().map(|s| if c.dns.is_empty() { format!("host({s})") } else { s.to_string() });
+                let shown =
+                    asked.iter().map(|s| if c.dns.is_empty() { format!("host({s})") } else { s.to_string() });
                 let shown: Vec<String> = shown.collect();
                 if shown.is_empty() {
                     notes.push_str("# NO EXTERNAL NAMESERVERS DEFINED\n");
@@ -175,7 +176,9 @@ mod tests {
         );
         let container = ContainerSpec::default();
         let both = Ask { container: &container, answers: Answers::Servers, six: true };
-        assert!(both.text(&("/x".into(), host.to_owned())).contains("\n\nnameserver 2001:db8::53\nsearch lan\n"));
+        assert!(
+            both.text(&("/x".into(), host.to_owned())).contains("\n\nnameserver 2001:db8::53\nsearch lan\n")
+        );
         // What was asked for stays, whatever it is.
         let asked = ContainerSpec { dns: vec!["127.0.0.1".into()], ..ContainerSpec::default() };
         assert_eq!(
@@ -207,7 +210,10 @@ mod tests {
              # Overrides: [nameservers search options]\n# Option ndots from: override\n"
         );
         let odd = text(&ContainerSpec::default(), Answers::Daemon, "options ndots:many\n");
-        assert!(odd.contains("\noptions ndots:0\n") && odd.contains("# NO EXTERNAL NAMESERVERS DEFINED\n"), "{odd}");
+        assert!(
+            odd.contains("\noptions ndots:0\n") && odd.contains("# NO EXTERNAL NAMESERVERS DEFINED\n"),
+            "{odd}"
+        );
     }
 
     #[test]

@@ -72,7 +72,8 @@ pub async fn disconnect(
 
 /// Its own lines of /etc/hosts. Without them it is on its networks all the same.
 async fn follow(shared: &Shared, spec: &ContainerSpec, before: &ContainerState, after: &ContainerState) {
-    let of = |state: &ContainerState| state.endpoints.iter().flat_map(Endpoint::addresses).collect::<Vec<_>>();
+    let of =
+        |state: &ContainerState| state.endpoints.iter().flat_map(Endpoint::addresses).collect::<Vec<_>>();
     if let Err(error) = shared.ports.runtime.move_hosts(spec, &of(before), &of(after)).await {
         tracing::warn!(container = spec.id, "telling it its addresses: {}", error.chain());
     }

@@ -76,7 +76,10 @@ mod tests {
             options rotate\nsortlist 10.0.0.0\n  lookup file bind\n";
         let found = ResolvConf::parse(text);
         assert_eq!(found.servers, ["10.0.0.1".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
-        assert_eq!((found.search.join(" "), found.invalid), ("a.example b.example".into(), vec!["fe80::1%eth0".into()]));
+        assert_eq!(
+            (found.search.join(" "), found.invalid),
+            ("a.example b.example".into(), vec!["fe80::1%eth0".into()])
+        );
         assert_eq!(found.other, ["sortlist 10.0.0.0", "  lookup file bind"]);
         assert_eq!(found.options, ["ndots:2", "edns0", "rotate"]);
         assert_eq!((option(&found.options, "ndots"), option(&found.options, "edns0")), (Some("2"), Some("")));
