@@ -73,7 +73,9 @@ fn answers(rules: &HashMap<String, String>, query: &[u8], over: Over, from: Sock
         let all = text.split(',').map(|a| a.parse::<IpAddr>().expect("an address"));
         all.filter(|a| kind == if a.is_ipv4() { 1 } else { 28 }).collect()
     };
-    let Some(rule) = rules.get(&name.to_lowercase()) else { return vec![message(3, false, &[])] };
+    let name = name.to_lowercase();
+    let domain = name.split_once('.').map(|(_, domain)| format!("*.{domain}")).unwrap_or_default();
+    let Some(rule) = rules.get(&name).or_else(|| rules.get(&domain)) else { return vec![message(3, false, &[])] };
     match rule.split(':').collect::<Vec<_>>().as_slice() {
         ["servfail"] => vec![message(2, false, &[])],
         ["refused"] => vec![message(5, false, &[])],

@@ -25,6 +25,7 @@ mod process;
 mod pty;
 mod recorder;
 mod registry;
+mod resolver;
 mod syslog;
 pub mod two_tier;
 mod web;
@@ -42,6 +43,7 @@ pub use process::{Output, PATIENCE, Running, eventually, run};
 pub use pty::Pty;
 pub use recorder::{Asked, Recorder};
 pub use registry::Registry;
+pub use resolver::{serve_dns, set_resolv_conf, with_resolv_conf};
 pub use syslog::Rsyslog;
 pub use web::{TokenServer, Web, WebAnswer, WebRequest, base64};
 
