@@ -53,8 +53,9 @@ pub fn of_starting(board: &Board, spec: &ContainerSpec, state: &ContainerState) 
         if link.alias != *name {
             names = format!("{names} {name}");
         }
-        out.hosts.extend(endpoint.addresses().into_iter().map(|address| (address, names.clone())));
-        out.environment.extend(variables(own, &link.alias, endpoint.address, &target.spec));
+        out.hosts.extend(endpoint.addresses().map(|address| (address, names.clone())));
+        let of = |address| variables(own, &link.alias, address, &target.spec);
+        out.environment.extend(endpoint.address.map(of).unwrap_or_default());
     }
     Ok(out)
 }
@@ -63,7 +64,7 @@ pub fn of_starting(board: &Board, spec: &ContainerSpec, state: &ContainerState) 
 pub fn environment(board: &Board, linker: &Snapshot) -> Vec<String> {
     let links = standing(board, &linker.spec, &linker.state);
     let of_each = links.filter_map(|(link, target)| {
-        Some(variables(&linker.state.name, &link.alias, target.on_bridge()?.address, &target.spec))
+        Some(variables(&linker.state.name, &link.alias, target.on_bridge()?.address?, &target.spec))
     });
     of_each.flatten().collect()
 }

@@ -19,16 +19,16 @@ pub struct Leases(Arc<Mutex<Ledger>>);
 /// A container's addresses on one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// IPv4.
-    pub four: Ipv4Addr,
+    /// IPv4, where the network has it.
+    pub four: Option<Ipv4Addr>,
     /// IPv6, where the network has it.
     pub six: Option<Ipv6Addr>,
 }
 
 impl Lease {
     /// All of them, IPv4 first.
-    pub fn addresses(&self) -> Vec<IpAddr> {
-        std::iter::once(self.four.into()).chain(self.six.map(IpAddr::V6)).collect()
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        self.four.map(IpAddr::V4).into_iter().chain(self.six.map(IpAddr::V6))
     }
 }
 
@@ -59,8 +59,8 @@ impl Network {
     pub fn new(spec: Arc<NetworkSpec>, leases: Leases) -> Self {
         let [mut four, mut six] = [Family::Four, Family::Six].map(|f| Allocator::new(&spec, f));
         for (container, lease) in leases.all() {
-            if let Some(four) = &mut four {
-                four.hold(lease.four.into(), &container);
+            if let (Some(four), Some(address)) = (&mut four, lease.four) {
+                four.hold(address.into(), &container);
             }
             if let (Some(six), Some(address)) = (&mut six, lease.six) {
                 six.hold(address.into(), &container);
@@ -130,7 +130,7 @@ impl Reserve {
     pub fn known(endpoint: &Endpoint) -> Self {
         Self {
             container: endpoint.container.clone(),
-            four: Wish::Known(endpoint.address.into()),
+            four: endpoint.address.map_or(Wish::Any, |a| Wish::Known(a.into())),
             six: endpoint.address6.map_or(Wish::Any, |a| Wish::Known(a.into())),
         }
     }
@@ -177,8 +177,8 @@ impl Answer<Reserve> for Network {
         };
         let lease = Lease {
             four: match four {
-                Some(IpAddr::V4(four)) => four,
-                _ => Ipv4Addr::UNSPECIFIED,
+                Some(IpAddr::V4(four)) => Some(four),
+                _ => None,
             },
             six: match six {
                 Some(IpAddr::V6(six)) => Some(six),

@@ -139,7 +139,7 @@ impl Zone {
                 container: spec.id.clone(),
                 network: e.network.clone(),
                 network_name: e.network_name.clone(),
-                addresses: e.addresses(),
+                addresses: e.addresses().collect(),
                 name: name.clone(),
                 others: aliases.into_iter().chain(given).collect(),
                 links,
@@ -242,10 +242,10 @@ mod tests {
     use contract::network::{Endpoint, Segment};
 
     fn endpoint(network: &str, last: u8) -> Endpoint {
-        let gateway = [10, 0, 0, 1].into();
+        let gateway = Some([10, 0, 0, 1].into());
         Endpoint {
             segment: Segment { name: network.into(), gateway, prefix: 24, ..Segment::default() },
-            address: [10, 0, 0, last].into(),
+            address: Some([10, 0, 0, last].into()),
             address6: Some([0xfd00, 0, 0, 0, 0, 0, 0, last.into()].into()),
             network: format!("{network}-id"),
             network_name: network.into(),

@@ -26,7 +26,7 @@ pub(super) async fn follow(shared: &Shared, spec: &ContainerSpec, state: &Contai
         for (linker, alias) in linkers(&shared.board, &spec.id) {
             // One that was never started has no file yet.
             if linker.state.started {
-                rewrite(shared, &linker.spec.id, &alias, &endpoint.addresses()).await;
+                rewrite(shared, &linker.spec.id, &alias, endpoint.addresses()).await;
             }
         }
     }
@@ -34,15 +34,16 @@ pub(super) async fn follow(shared: &Shared, spec: &ContainerSpec, state: &Contai
         let leases = shared.networks.get(&network_id(DEFAULT)).map(|n| n.leases.all()).unwrap_or_default();
         for link in spec.links.iter().filter(|l| !state.unlinked.contains(&l.alias)) {
             if let Some(lease) = leases.get(&link.target) {
-                rewrite(shared, &spec.id, &link.alias, &lease.addresses()).await;
+                rewrite(shared, &spec.id, &link.alias, lease.addresses()).await;
             }
         }
     }
 }
 
-async fn rewrite(shared: &Shared, container: &str, alias: &str, addresses: &[IpAddr]) {
+async fn rewrite(shared: &Shared, container: &str, alias: &str, addresses: impl Iterator<Item = IpAddr>) {
     let id = ContainerId::new(container);
-    if let Err(error) = shared.ports.runtime.rewrite_hosts(&id, alias, addresses).await {
+    let addresses: Vec<IpAddr> = addresses.collect();
+    if let Err(error) = shared.ports.runtime.rewrite_hosts(&id, alias, &addresses).await {
         tracing::warn!(container, alias, "telling a linked address: {}", error.chain());
     }
 }
