@@ -2,7 +2,7 @@
 
 use super::ADDRESS;
 use crate::error::NetworkError;
-use crate::nft::{elements, ruleset};
+use crate::nft::redirect;
 use crate::socket::Socket;
 use contract::network::{PortBinding, Protocol};
 use nix::sched::{CloneFlags, setns};
@@ -55,15 +55,14 @@ impl Open {
                 host_port: PORT,
                 container_port: address.port(),
             };
-            (port, ADDRESS)
+            (port, ADDRESS.into())
         };
         let ports = [
             to(Protocol::Udp, udp.local_addr().map_err(failed)?),
             to(Protocol::Tcp, tcp.local_addr().map_err(failed)?),
         ];
         let mut netfilter = Socket::netfilter()?;
-        ruleset::ensure_redirect(&mut netfilter, TABLE)?;
-        elements::ensure(&mut netfilter, TABLE, &ports)?;
+        redirect::ensure(&mut netfilter, TABLE, &ports)?;
         Ok(Self { udp, tcp, namespace })
     }
 }
