@@ -11,8 +11,9 @@ pub fn with_resolv_conf(place: &Arc<Place>, text: &str) -> Builder {
     set_resolv_conf(place, text);
     std::fs::create_dir_all(place.path("resolve")).expect("make a folder");
     let script = format!(
-        "mount --bind {root}/resolv.conf /etc/resolv.conf && mkdir -p {root}/run {root}/run-work && \
-         mount -t overlay -o lowerdir=/run,upperdir={root}/run,workdir={root}/run-work overlay /run && \
+        "mount --bind {root}/resolv.conf /etc/resolv.conf && mkdir -p {root}/over && \
+         mount -t tmpfs tmpfs {root}/over && mkdir {root}/over/run {root}/over/work && \
+         mount -t overlay -o lowerdir=/run,upperdir={root}/over/run,workdir={root}/over/work overlay /run && \
          mkdir -p /run/systemd/resolve && mount --bind {root}/resolve /run/systemd/resolve && exec \"$@\"",
         root = place.root().display()
     );

@@ -1,6 +1,7 @@
 //! What a query is answered, purely.
 
 use super::Transport;
+use super::exchange::failure;
 use contract::network::Names;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType, rdata};
@@ -52,7 +53,7 @@ pub fn answer(
     let query = match Message::from_vec(bytes) {
         Ok(query) if query.metadata.message_type == MessageType::Query => query,
         Ok(_) => return Verdict::Ignore,
-        Err(_) => return malformed(bytes),
+        Err(_) => return broken(bytes, ResponseCode::FormErr),
     };
     if query.metadata.op_code != OpCode::Query {
         return told(&refusal(&query, ResponseCode::NotImp));
@@ -126,21 +127,9 @@ fn told(message: &Message) -> Verdict {
     message.to_vec().map_or(Verdict::Ignore, Verdict::Answer)
 }
 
-/// What is told where answering itself failed, or its form is wrong. Too short for a header is no query at all.
+/// What is told where answering itself failed, or the query's form is wrong.
 pub fn broken(bytes: &[u8], code: ResponseCode) -> Verdict {
-    const HEADER: usize = 12;
-    const RESPONSE: u8 = 0x80;
-    match bytes {
-        [high, low, flags, ..] if bytes.len() >= HEADER && flags & RESPONSE == 0 => {
-            let id = u16::from_be_bytes([*high, *low]);
-            told(&Message::error_msg(id, OpCode::Query, code))
-        }
-        _ => Verdict::Ignore,
-    }
-}
-
-fn malformed(bytes: &[u8]) -> Verdict {
-    broken(bytes, ResponseCode::FormErr)
+    failure(bytes, code.low()).map_or(Verdict::Ignore, Verdict::Answer)
 }
 
 /// Labels as they are: names of containers have underscores.

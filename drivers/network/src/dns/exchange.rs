@@ -58,6 +58,23 @@ pub fn worth(asked: &[u8], answer: &[u8]) -> Worth {
     }
 }
 
+/// What is told by somebody who cannot read a query as a whole, or answer it: its question again, and why. Too short for
+/// a header, or an answer itself, is no query at all.
+pub fn failure(query: &[u8], code: u8) -> Option<Vec<u8>> {
+    const QUERY_AND_RECURSION: u8 = 0x79;
+    const RECURSION_AVAILABLE: u8 = 0x80;
+    let [high, low, flags, ..] = query else { return None };
+    if query.len() < HEADER || flags & RESPONSE != 0 {
+        return None;
+    }
+    let question = question(query).filter(|_| query.get(4..6) == Some(&[0, 1]));
+    let count = u8::from(question.is_some());
+    let mut out = vec![*high, *low, RESPONSE | (flags & QUERY_AND_RECURSION), RECURSION_AVAILABLE | code];
+    out.extend([0, count, 0, 0, 0, 0, 0, 0]);
+    out.extend_from_slice(question.unwrap_or_default());
+    Some(out)
+}
+
 /// The same message under another number.
 pub fn numbered(message: &[u8], id: [u8; 2]) -> Vec<u8> {
     let mut out = message.to_vec();
@@ -120,6 +137,18 @@ mod tests {
             });
             assert_eq!(worth(ASKED, &bare), wanted, "{code} without its question");
         }
+    }
+
+    #[test]
+    fn a_failure_is_told_with_the_question() {
+        let told = failure(ASKED, 2).unwrap();
+        assert_eq!(
+            (worth(ASKED, &told), &told[2..4], told.len()),
+            (Worth::Failure, &[0x81, 0x82][..], ASKED.len())
+        );
+        let cut = failure(&ASKED[..16], 1).unwrap();
+        assert_eq!((&cut[..4], &cut[4..]), (&[0x12, 0x34, 0x81, 0x81][..], &[0; 8][..]));
+        assert_eq!((failure(&told, 2), failure(&ASKED[..11], 2)), (None, None));
     }
 
     #[test]

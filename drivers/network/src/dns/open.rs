@@ -6,6 +6,7 @@ use crate::nft::redirect;
 use crate::socket::Socket;
 use contract::network::{PortBinding, Protocol};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{setsockopt, sockopt};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +14,8 @@ use std::net::SocketAddr;
 /// Where containers ask, and the name of the table that leads from there to the sockets.
 const PORT: u16 = 53;
 const TABLE: &str = "dns";
+/// Bytes of questions that may wait to be read: some thousand.
+const RECEIVE: usize = 1 << 20;
 
 /// Bound sockets.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ impl Open {
         let failed = |e: io::Error| NetworkError::Resolver(e.to_string());
         let udp = std::net::UdpSocket::bind((ADDRESS, 0)).map_err(failed)?;
         let tcp = std::net::TcpListener::bind((ADDRESS, 0)).map_err(failed)?;
+        // More than the kernel gives unasked; it takes no memory while nothing waits. Less works, too.
+        let _less = setsockopt(&udp, sockopt::RcvBufForce, &RECEIVE);
         udp.set_nonblocking(true).and_then(|()| tcp.set_nonblocking(true)).map_err(failed)?;
         let to = |protocol, address: SocketAddr| {
             let port = PortBinding {
