@@ -54,10 +54,41 @@ pub fn dns(input: &[u8]) {
     }
 }
 
+#[cfg(test)]
+fn corpus() -> Vec<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/dns");
+    std::fs::read_dir(folder).unwrap().map(|e| std::fs::read(e.unwrap().path()).unwrap()).collect()
+}
+
 #[test]
 fn the_corpus_is_answered_or_refused() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/dns");
-    let inputs: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let inputs = corpus();
     assert!(!inputs.is_empty());
-    inputs.iter().for_each(|path| dns(&std::fs::read(path).unwrap()));
+    inputs.iter().for_each(|input| dns(input));
+}
+
+#[test]
+fn what_is_like_the_corpus_is_answered_or_refused() {
+    let inputs = corpus();
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut below = |n: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % u64::try_from(n.max(1)).unwrap()).unwrap()
+    };
+    for _ in 0..20_000 {
+        let mut input = inputs[below(inputs.len())].clone();
+        for _ in 0..=below(4) {
+            let (at, byte) = (below(input.len() + 1), u8::try_from(below(256)).unwrap());
+            match below(4) {
+                0 => input.insert(at, byte),
+                1 => input.truncate(at),
+                2 => input.extend_from_slice(&inputs[below(inputs.len())]),
+                _ if at < input.len() => input[at] = [byte, 0, 1, 0xc0, 0xff, 63, 64][below(7)],
+                _ => {}
+            }
+        }
+        dns(&input);
+    }
 }
