@@ -5,6 +5,7 @@ pub mod actor;
 pub mod allocator;
 pub mod board;
 pub mod directory;
+pub mod explain;
 pub mod plan;
 pub mod zone;
 

@@ -101,6 +101,12 @@ pub async fn inspect(
     }
 }
 
+/// What there is to say of all networks, or of that which `network` names: for `gantry network explain`.
+pub async fn explain(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+    let query = Query::parse(query.as_deref());
+    Ok(json(&gateway.engine.explain_networks(query.text("network")).await?))
+}
+
 pub async fn create(State(gateway): State<Shared>, request: Request) -> Answer {
     let wanted: NetworkCreateRequest = read(request).await?;
     let id = gateway.engine.create_network(request::wanted(wanted, gateway.segment.mtu)?).await?;
