@@ -56,7 +56,7 @@ pub struct Wanted {
     /// Addresses set apart.
     pub auxiliary: BTreeMap<String, IpAddr>,
     /// Where ports are published that name no address.
-    pub host_binding: Option<Ipv4Addr>,
+    pub host_binding: Option<IpAddr>,
     /// Kept for inspection.
     pub attachable: bool,
     /// Labels.
@@ -95,7 +95,7 @@ pub fn plan(
     if taken.interfaces.contains(&bridge) {
         return Err(conflict(format!("interface {bridge} exists already and belongs to no network")));
     }
-    let used = || known.iter().map(|n| n.segment.subnet());
+    let used = || known.iter().filter_map(|n| n.segment.subnet());
     let subnet = match wanted.subnet {
         Some(subnet) if used().any(|u| u.overlaps(subnet)) => {
             let text = "invalid pool request: Pool overlaps with other one on this address space";
@@ -124,7 +124,7 @@ pub fn plan(
         asked: [wanted.subnet.is_some(), wanted.gateway.is_some()],
         segment: Segment {
             name: bridge,
-            gateway,
+            gateway: Some(gateway),
             prefix: subnet.prefix,
             mtu: wanted.mtu,
             policy: wanted.policy,
@@ -210,7 +210,7 @@ mod tests {
                 .unwrap(),
             );
         }
-        let chosen: Vec<String> = made.iter().map(|n| n.segment.subnet().to_string()).collect();
+        let chosen: Vec<String> = made.iter().map(|n| n.segment.subnet().unwrap().to_string()).collect();
         let wanted = [
             "172.19.0.0/16",
             "172.22.0.0/16",
@@ -226,7 +226,7 @@ mod tests {
             "192.168.0.0/20",
         ];
         assert_eq!(chosen, wanted);
-        assert_eq!(made[0].segment.gateway, Ipv4Addr::new(172, 19, 0, 1));
+        assert_eq!(made[0].segment.gateway, Some(Ipv4Addr::new(172, 19, 0, 1)));
     }
 
     #[test]

@@ -90,7 +90,10 @@ pub(super) async fn reserve(
         segment: spec.segment.clone(),
         address: lease.four,
         address6: lease.six,
-        mac: if attachment.mac.is_empty() { mac(lease.four) } else { attachment.mac.clone() },
+        mac: match lease.four.map(IpAddr::V4).or(lease.six.map(IpAddr::V6)) {
+            Some(address) if attachment.mac.is_empty() => mac(address),
+            _ => attachment.mac.clone(),
+        },
         network: spec.id.clone(),
         network_name: spec.name.clone(),
         ..Endpoint::default()
@@ -128,7 +131,7 @@ pub(super) async fn publish(
     let binding = shared.networks.get(&endpoint.network).and_then(|n| n.spec.host_binding);
     let mut ports = wanted_ports(spec);
     for port in ports.iter_mut().filter(|p| p.host_ip.is_unspecified()) {
-        port.host_ip = binding.map_or(port.host_ip, IpAddr::V4);
+        port.host_ip = binding.unwrap_or(port.host_ip);
     }
     let networks = &shared.ports.networks;
     endpoint.ports = networks.reserve_ports(endpoint, ports).await?;

@@ -3,7 +3,7 @@
 mod segment;
 mod subnet;
 
-pub use segment::{Gateway6, Segment, SegmentKind, SegmentPolicy};
+pub use segment::{Gateway6, GatewayMode, Segment, SegmentKind, SegmentPolicy};
 pub use subnet::{Family, Subnet, number};
 
 use crate::error::PortError;
@@ -70,8 +70,8 @@ pub struct Endpoint {
     /// What it is attached to.
     #[serde(alias = "bridge")]
     pub segment: Segment,
-    /// Address inside.
-    pub address: Ipv4Addr,
+    /// IPv4 address inside; none where the network has none.
+    pub address: Option<Ipv4Addr>,
     /// IPv6 address inside.
     #[serde(default)]
     pub address6: Option<Ipv6Addr>,
@@ -98,7 +98,7 @@ impl Default for Endpoint {
         Self {
             container: String::new(),
             segment: Segment::default(),
-            address: Ipv4Addr::UNSPECIFIED,
+            address: None,
             address6: None,
             mac: String::new(),
             ports: Vec::new(),
@@ -111,6 +111,11 @@ impl Default for Endpoint {
 }
 
 impl Endpoint {
+    /// Its addresses, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        self.address.map(IpAddr::V4).into_iter().chain(self.address6.map(IpAddr::V6))
+    }
+
     /// Its id, 64 hex digits: what container and network have in their ids, mixed.
     pub fn id(&self) -> String {
         let digits = |text: &str| -> Vec<u32> { text.chars().filter_map(|c| c.to_digit(16)).collect() };

@@ -3,7 +3,7 @@
 use crate::network::{Segment, Subnet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// A network that a user made, or the default one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct NetworkSpec {
     #[serde(default)]
     pub asked6: [bool; 2],
     /// Where ports are published that name no address.
-    pub host_binding: Option<Ipv4Addr>,
+    pub host_binding: Option<IpAddr>,
     /// Kept for inspection.
     pub attachable: bool,
     /// Labels.

@@ -7,7 +7,7 @@ use bollard_stubs::models::{IpamConfig, NetworkCreateRequest};
 use contract::network::{SegmentPolicy, Subnet};
 use contract::{Kind, PortError};
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// The network that is asked for; `mtu` is the daemon's.
 pub fn wanted(request: NetworkCreateRequest, mtu: u32) -> Result<Wanted, PortError> {
@@ -180,7 +180,7 @@ fn option(out: &mut Wanted, key: &str, value: &str) -> Result<(), PortError> {
         "com.docker.network.bridge.enable_icc" => out.policy.icc = yes()?,
         "com.docker.network.bridge.enable_ip_masquerade" => out.policy.masquerade = yes()?,
         "com.docker.network.bridge.host_binding_ipv4" => {
-            let address: Ipv4Addr = value
+            let address: IpAddr = value
                 .parse()
                 .map_err(|_| invalid(format!("invalid default IPv4 binding address: {value:?}")))?;
             out.host_binding = Some(address).filter(|a| !a.is_unspecified());
