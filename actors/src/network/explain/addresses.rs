@@ -3,7 +3,7 @@
 use super::NetworkFacts;
 use crate::Snapshot;
 use crate::network::allocator::Allocator;
-use contract::network::{Family, Subnet, number};
+use contract::network::{Family, number};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ fn one(facts: &NetworkFacts, containers: &[Arc<Snapshot>], family: Family) -> Op
     let segment = &spec.segment;
     let gateway = segment.gateway(family);
     let (subnet, range) = match family {
-        Family::Four => (Subnet::around(gateway?, segment.prefix), spec.range),
+        Family::Four => (segment.subnet()?, spec.range),
         Family::Six => (segment.subnet6()?, spec.range6),
     };
     let mut allocator = Allocator::new(spec, family)?;
@@ -76,9 +76,8 @@ fn one(facts: &NetworkFacts, containers: &[Arc<Snapshot>], family: Family) -> Op
         holders.push(Holder { address: *address, kind, name, container: None });
     }
     for (id, lease) in &facts.leases {
-        let four: Option<std::net::Ipv4Addr> = lease.four.into();
         let address = match family {
-            Family::Four => four.map(IpAddr::V4),
+            Family::Four => lease.four.map(IpAddr::V4),
             Family::Six => lease.six.map(IpAddr::V6),
         };
         let Some(address) = address else { continue };

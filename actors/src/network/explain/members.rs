@@ -3,9 +3,9 @@
 use super::On;
 use super::reach::{self, Reach};
 use crate::Snapshot;
-use contract::network::{Endpoint, PortBinding, Protocol, Segment, Survey};
+use contract::network::{Endpoint, Family, PortBinding, Protocol, Segment, Survey};
 use serde::Serialize;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A container that runs on a network.
@@ -44,12 +44,6 @@ pub struct ExplainedPort {
     pub installed: Option<bool>,
 }
 
-/// The addresses of an endpoint.
-pub fn addresses(endpoint: &Endpoint) -> Vec<IpAddr> {
-    let four: Option<Ipv4Addr> = endpoint.address.into();
-    four.map(IpAddr::V4).into_iter().chain(endpoint.address6.map(IpAddr::V6)).collect()
-}
-
 /// One container's place on a network.
 pub fn member(snapshot: &Snapshot, endpoint: &Endpoint) -> Member {
     let attachment = snapshot.state.networks.get(&endpoint.network_name);
@@ -63,7 +57,7 @@ pub fn member(snapshot: &Snapshot, endpoint: &Endpoint) -> Member {
     Member {
         id: snapshot.spec.id.clone(),
         name: snapshot.state.name.clone(),
-        addresses: addresses(endpoint),
+        addresses: endpoint.addresses().collect(),
         mac: endpoint.mac.clone(),
         names,
         links: links.iter().map(|l| format!("{} -> {}", l.alias, l.target)).collect(),
@@ -121,6 +115,7 @@ pub fn ports(segment: &Segment, on: &On<'_>, survey: Option<&Survey>) -> Vec<Exp
                 installed,
             });
         }
+        let family = endpoint.addresses().next().map_or(Family::Four, Family::of);
         for text in &snapshot.spec.exposed {
             let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
             let (Ok(port), Some(protocol)) = (number.parse(), Protocol::named(protocol)) else { continue };
@@ -132,7 +127,7 @@ pub fn ports(segment: &Segment, on: &On<'_>, survey: Option<&Survey>) -> Vec<Exp
                 protocol,
                 host: None,
                 port,
-                reached_from: reach::of_address(segment),
+                reached_from: reach::of_address(segment, family),
                 installed: None,
             });
         }
@@ -145,6 +140,5 @@ pub fn ports(segment: &Segment, on: &On<'_>, survey: Option<&Survey>) -> Vec<Exp
 
 /// Whether the kernel leads a port to one of the endpoint's addresses.
 pub fn is_installed(survey: &Survey, binding: &PortBinding, endpoint: &Endpoint) -> bool {
-    let targets = addresses(endpoint);
-    survey.ports.iter().any(|(port, target)| port == binding && targets.contains(target))
+    survey.ports.iter().any(|(port, target)| port == binding && endpoint.addresses().any(|own| own == *target))
 }

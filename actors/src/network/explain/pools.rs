@@ -2,7 +2,7 @@
 
 use super::Facts;
 use crate::network::plan::Pool;
-use contract::network::{Family, Subnet, number};
+use contract::network::{Subnet, number};
 use serde::Serialize;
 
 /// A pool of subnets.
@@ -34,8 +34,7 @@ pub fn all(facts: &Facts) -> Vec<PoolUse> {
     let mut used: Vec<(Subnet, String)> = Vec::new();
     for network in &facts.networks {
         let segment = &network.spec.segment;
-        let four = segment.gateway(Family::Four).map(|gateway| Subnet::around(gateway, segment.prefix));
-        let subnets = [four, segment.subnet6()].into_iter().flatten();
+        let subnets = [segment.subnet(), segment.subnet6()].into_iter().flatten();
         used.extend(subnets.map(|subnet| (subnet, format!("network {}", network.spec.name))));
     }
     // A network's bridge brings a route; that is not told twice.

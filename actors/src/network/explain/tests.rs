@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 fn network(name: &str, third: u8) -> NetworkSpec {
     let segment = Segment {
         name: format!("br-{name}"),
-        gateway: Ipv4Addr::new(172, third, 0, 1).into(),
+        gateway: Some(Ipv4Addr::new(172, third, 0, 1)),
         prefix: 16,
         ..Segment::default()
     };
@@ -21,13 +21,11 @@ fn port(host_ip: &str, host_port: u16) -> PortBinding {
 }
 
 fn container(name: &str, on: &NetworkSpec, last: u8, ports: &[PortBinding]) -> Arc<Snapshot> {
-    let four = on.segment.gateway(contract::network::Family::Four).unwrap();
-    let IpAddr::V4(gateway) = four else { unreachable!() };
-    let [a, b, c, _] = gateway.octets();
+    let [a, b, c, _] = on.segment.gateway.unwrap().octets();
     let endpoint = Endpoint {
         container: format!("{name}-container"),
         segment: on.segment.clone(),
-        address: Ipv4Addr::new(a, b, c, last).into(),
+        address: Some(Ipv4Addr::new(a, b, c, last)),
         ports: ports.to_vec(),
         network: on.id.clone(),
         network_name: on.name.clone(),
@@ -42,9 +40,8 @@ fn container(name: &str, on: &NetworkSpec, last: u8, ports: &[PortBinding]) -> A
 }
 
 fn lease(spec: &NetworkSpec, last: u8) -> Lease {
-    let Some(IpAddr::V4(gateway)) = spec.segment.gateway(contract::network::Family::Four) else { unreachable!() };
-    let [a, b, c, _] = gateway.octets();
-    Lease { four: Ipv4Addr::new(a, b, c, last).into(), six: None }
+    let [a, b, c, _] = spec.segment.gateway.unwrap().octets();
+    Lease { four: Some(Ipv4Addr::new(a, b, c, last)), six: None }
 }
 
 fn facts(spec: NetworkSpec, containers: Vec<Arc<Snapshot>>, survey: Survey) -> Facts {
@@ -115,6 +112,11 @@ fn ports_are_reached_as_far_as_address_and_rules_let_them() {
     let inside = reached(&closed, installed(&wanted));
     assert_eq!(inside.iter().filter(|(_, reach)| *reach == Reach::AnyHost).count(), 0);
     assert_eq!(inside.last(), Some(&(0, Reach::ThisHost)));
+    let mut routed = spec.clone();
+    routed.segment.policy.mode4 = contract::network::GatewayMode::Routed;
+    assert_eq!(reached(&routed, installed(&wanted))[2], (8081, Reach::AnyHost));
+    routed.segment.policy.mode4 = contract::network::GatewayMode::Isolated;
+    assert!(reached(&routed, installed(&wanted)).iter().all(|(_, reach)| *reach == Reach::Containers));
     let flushed = reached(&spec, Survey::default());
     assert!(flushed.iter().take(4).all(|(_, reach)| *reach == Reach::Nobody), "{flushed:?}");
 }
@@ -146,4 +148,18 @@ fn one_network_is_chosen_by_its_id_and_those_without_addresses_are_known_too() {
     assert_eq!(names(None), ["web", "host", "none"]);
     assert_eq!(names(Some("web-id")), ["web"]);
     assert_eq!(names(Some(&crate::network::id("host"))), ["host"]);
+}
+
+#[test]
+fn sentences_are_told_by_family_only_where_the_families_differ() {
+    let mut spec = network("web", 18);
+    let told = reach::sentences(&spec);
+    assert_eq!(told.len(), 4);
+    let address = "fd00::1".parse().unwrap();
+    spec.segment.six = Some(contract::network::Gateway6 { address, prefix: 64 });
+    assert_eq!(reach::sentences(&spec), told);
+    spec.segment.policy.mode6 = contract::network::GatewayMode::Routed;
+    let apart = reach::sentences(&spec);
+    assert_eq!(apart.len(), 7);
+    assert_eq!(apart[3], "IPv6: Other hosts that have a route reach published ports, at the containers' own addresses.");
 }

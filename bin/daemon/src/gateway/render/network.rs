@@ -3,7 +3,7 @@
 use super::port_map;
 use actors::Snapshot;
 use contract::network::Endpoint;
-use contract::record::{Attachment, ContainerState};
+use contract::record::{Attachment, ContainerSpec, ContainerState};
 use serde_json::{Map, Value, json};
 
 /// `NetworkSettings` of an inspected container.
@@ -87,6 +87,24 @@ fn dns_names(snapshot: &Snapshot, asked: &Attachment) -> Vec<String> {
         }
     }
     out
+}
+
+/// Adds to the aliases on networks that users made what API versions before 1.45 tell among them: short id and host name.
+pub fn alias_as_of_old(inspected: &mut Value, spec: &ContainerSpec) {
+    let networks = inspected.pointer_mut("/NetworkSettings/Networks").and_then(Value::as_object_mut);
+    for (name, network) in networks.into_iter().flatten() {
+        if matches!(name.as_str(), "bridge" | "host" | "none") {
+            continue;
+        }
+        let Some(aliases) = network.get_mut("Aliases") else { continue };
+        let mut all = aliases.as_array().cloned().unwrap_or_default();
+        for known in [spec.id.get(..12).unwrap_or_default(), &spec.hostname] {
+            if !known.is_empty() && !all.iter().any(|alias| alias == known) {
+                all.push(known.into());
+            }
+        }
+        *aliases = Value::Array(all);
+    }
 }
 
 /// A stable 64-digit id for each of the built-in networks.

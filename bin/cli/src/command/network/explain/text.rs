@@ -132,7 +132,9 @@ fn ports(network: &Value) -> Vec<String> {
             "any_host" => "any host",
             "this_host" => "this host",
             "network" => "this host, containers of the network",
-            _ => "nowhere: the kernel does not lead there",
+            "containers" => "containers of the network",
+            _ if port.get("installed") == Some(&Value::Bool(false)) => "nowhere: the kernel does not lead there",
+            _ => "nowhere",
         };
         lines.push(format!("{host}\t{}:{}/{protocol}\t{from}", field(port, "container"), number(port, "port")));
     }
