@@ -46,7 +46,10 @@ impl Allocator {
         let (lowest, highest) = subnet.bounds();
         let (first, last) = range.map_or((lowest, highest), Subnet::bounds);
         let mut reserved = BTreeSet::from([lowest, highest]);
-        reserved.extend(network.segment.gateway(family).map(number));
+        let asked = if family == Family::Four { network.asked } else { network.asked6 };
+        if network.segment.has_gateway() || asked[1] {
+            reserved.extend(network.segment.gateway(family).map(number));
+        }
         let auxiliary = network.auxiliary.values().filter(|a| Family::of(**a) == family);
         reserved.extend(auxiliary.map(|a| number(*a)));
         let (first, last) = (first.max(lowest), last.min(highest));

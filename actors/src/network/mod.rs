@@ -6,7 +6,9 @@ pub mod allocator;
 pub mod board;
 pub mod directory;
 pub mod explain;
+mod interface;
 pub mod plan;
+mod template;
 pub mod zone;
 
 pub use board::{Known, NetworkBoard};
@@ -49,5 +51,7 @@ pub fn default_spec(segment: &Segment) -> NetworkSpec {
         labels: BTreeMap::new(),
         options: BTreeMap::new(),
         ipam_options: None,
+        configuration: None,
+        config_from: String::new(),
     }
 }

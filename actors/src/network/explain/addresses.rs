@@ -58,7 +58,7 @@ pub fn subnets(facts: &NetworkFacts, containers: &[Arc<Snapshot>]) -> Vec<Subnet
 fn one(facts: &NetworkFacts, containers: &[Arc<Snapshot>], family: Family) -> Option<SubnetUse> {
     let spec = &*facts.spec;
     let segment = &spec.segment;
-    let gateway = segment.gateway(family);
+    let gateway = segment.gateway(family).filter(|_| segment.has_gateway());
     let (subnet, range) = match family {
         Family::Four => (segment.subnet()?, spec.range),
         Family::Six => (segment.subnet6()?, spec.range6),

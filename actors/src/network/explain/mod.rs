@@ -121,13 +121,13 @@ fn network(facts: &NetworkFacts, containers: &[Arc<Snapshot>]) -> Explained {
     Explained {
         id: spec.id.clone(),
         name: spec.name.clone(),
-        driver: spec.segment.kind.driver().to_owned(),
+        driver: if spec.configuration.is_some() { "null" } else { spec.segment.kind.driver() }.to_owned(),
         interface: spec.segment.name.clone(),
-        internal: spec.segment.policy.internal,
+        internal: spec.segment.is_internal(),
         subnets: addresses::subnets(facts, containers),
         members: on.iter().map(|(s, e)| members::member(s, e)).collect(),
         ports: members::ports(&spec.segment, &on, facts.survey.as_ref().ok()),
         reach: reach::sentences(spec),
-        kernel: Some(kernel::compare(facts, &on)),
+        kernel: spec.configuration.is_none().then(|| kernel::compare(facts, &on)),
     }
 }

@@ -1,6 +1,6 @@
 //! From where things are reached: what the rules of a network come to.
 
-use contract::network::{Family, GatewayMode, PortBinding, Segment};
+use contract::network::{Family, GatewayMode, Parent, PortBinding, Segment, SegmentKind};
 use contract::record::NetworkSpec;
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ pub enum Reach {
     Network,
     /// From containers of the network alone.
     Containers,
+    /// From containers of the network and from other hosts on its parent's link, but not from this host.
+    Link,
     /// From nowhere.
     Nobody,
 }
@@ -23,6 +25,9 @@ pub enum Reach {
 /// From where a published port is reached.
 pub fn of_port(segment: &Segment, binding: &PortBinding) -> Reach {
     let family = Family::of(binding.host_ip);
+    if segment.kind != SegmentKind::Bridge {
+        return of_address(segment, family);
+    }
     match (segment.mode(family), binding.host_ip) {
         (GatewayMode::Isolated, _) => Reach::Containers,
         // What comes from elsewhere is dropped on its way to the bridge; the host itself is no elsewhere.
@@ -39,6 +44,8 @@ pub fn of_port(segment: &Segment, binding: &PortBinding) -> Reach {
 /// From where a port that is not published is reached, at the container's own address.
 pub fn of_address(segment: &Segment, family: Family) -> Reach {
     match (segment.mode(family), segment.policy.icc) {
+        _ if segment.kind.parent() == Some(Parent::Own) => Reach::Containers,
+        _ if segment.kind != SegmentKind::Bridge => Reach::Link,
         (GatewayMode::NatUnprotected, _) if !segment.policy.internal => Reach::AnyHost,
         (GatewayMode::Isolated, true) => Reach::Containers,
         (GatewayMode::Isolated, false) => Reach::Nobody,
@@ -58,6 +65,9 @@ pub fn without_addresses(name: &str) -> Vec<String> {
 
 /// What others reach of a network, and what it reaches.
 pub fn sentences(spec: &NetworkSpec) -> Vec<String> {
+    if spec.configuration.is_some() {
+        return vec!["A configuration for other networks: no container is ever on it.".to_owned()];
+    }
     let segment = &spec.segment;
     let has = |family: &Family| segment.gateway(*family).is_some();
     let families: Vec<Family> = [Family::Four, Family::Six].into_iter().filter(has).collect();
@@ -70,10 +80,12 @@ pub fn sentences(spec: &NetworkSpec) -> Vec<String> {
         [one, ..] => one.iter().map(|s| (*s).to_owned()).collect(),
         [] => Vec::new(),
     };
-    out.push(match segment.policy.icc {
-        true => "Containers of this network reach each other.".to_owned(),
-        false => "Containers of this network do not reach each other.".to_owned(),
-    });
+    if segment.kind == SegmentKind::Bridge {
+        out.push(match segment.policy.icc {
+            true => "Containers of this network reach each other.".to_owned(),
+            false => "Containers of this network do not reach each other.".to_owned(),
+        });
+    }
     if let Some(address) = spec.host_binding {
         out.push(format!("Ports that are published without an address are published on {address}."));
     }
@@ -85,6 +97,24 @@ pub fn sentences(spec: &NetworkSpec) -> Vec<String> {
 
 fn of_family(segment: &Segment, family: Family) -> Vec<&'static str> {
     let policy = segment.policy;
+    match segment.kind.parent() {
+        None => {}
+        Some(Parent::Own) => {
+            return vec!["Nobody but containers of this network reaches anything, and they reach nothing else."];
+        }
+        Some(Parent::Host) if policy.internal => {
+            return vec![
+                "Other hosts on the link reach every port of every container; this host reaches none.",
+                "Containers have no route to what is beyond the link.",
+            ];
+        }
+        Some(Parent::Host) => {
+            return vec![
+                "Other hosts on the link reach every port of every container; this host reaches none.",
+                "Containers reach what the link's gateway leads to, under their own addresses.",
+            ];
+        }
+    }
     let mode = segment.mode(family);
     let others = match mode {
         _ if policy.internal => "Other hosts and other networks reach nothing.",

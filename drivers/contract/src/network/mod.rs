@@ -1,9 +1,11 @@
 //! The network port: bridges, endpoints, published ports.
 
+mod kind;
 mod segment;
 mod subnet;
 
-pub use segment::{Gateway6, GatewayMode, Segment, SegmentKind, SegmentPolicy};
+pub use kind::{IpvlanFlag, IpvlanMode, MacvlanMode, Parent, SegmentKind, vlan};
+pub use segment::{Gateway6, GatewayMode, Segment, SegmentPolicy};
 pub use subnet::{Family, Subnet, number};
 
 use crate::error::PortError;
@@ -91,6 +93,21 @@ pub struct Endpoint {
     /// So does its IPv6 default route.
     #[serde(default)]
     pub default_route6: bool,
+    /// What was asked of the interface besides.
+    #[serde(default)]
+    pub interface: Interface,
+}
+
+/// What may be asked of a container's interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// Its name; empty = the first free `ethN`.
+    pub name: String,
+    /// Further addresses that are good on the link alone.
+    pub link_local: Vec<IpAddr>,
+    /// Settings of it, `net.X.Y.IFNAME.Z=V`.
+    pub sysctls: Vec<String>,
 }
 
 impl Default for Endpoint {
@@ -106,6 +123,7 @@ impl Default for Endpoint {
             network_name: String::new(),
             default_route: false,
             default_route6: false,
+            interface: Interface::default(),
         }
     }
 }

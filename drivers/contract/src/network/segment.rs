@@ -1,6 +1,6 @@
 //! What a network is made of on the host.
 
-use super::{Family, Subnet};
+use super::{Family, Parent, SegmentKind, Subnet};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -33,24 +33,6 @@ pub struct Segment {
     /// What is let through.
     #[serde(default)]
     pub policy: SegmentPolicy,
-}
-
-/// Which driver makes a segment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SegmentKind {
-    /// A bridge of our own with a veth pair per container.
-    #[default]
-    Bridge,
-}
-
-impl SegmentKind {
-    /// Docker's name of the driver.
-    pub fn driver(&self) -> &'static str {
-        match self {
-            Self::Bridge => "bridge",
-        }
-    }
 }
 
 /// A network's IPv6 gateway.
@@ -142,6 +124,16 @@ impl Default for Segment {
 }
 
 impl Segment {
+    /// Nothing passes between its containers and the world, by wish or for want of a way.
+    pub fn is_internal(&self) -> bool {
+        self.policy.internal || self.kind.parent() == Some(Parent::Own)
+    }
+
+    /// Whether its containers use a gateway's address, which is therefore nobody else's.
+    pub fn has_gateway(&self) -> bool {
+        self.kind == SegmentKind::Bridge || self.kind.has_gateway() && !self.is_internal()
+    }
+
     /// The mode of one family.
     pub fn mode(&self, family: Family) -> GatewayMode {
         match family {

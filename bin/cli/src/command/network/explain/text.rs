@@ -92,8 +92,8 @@ fn subnet(subnet: &Value) -> String {
     let holders = list(subnet, "holders").map(|holder| {
         let name = field(holder, "name");
         let what = match field(holder, "kind").as_str() {
-            "gateway" => "gateway, on ".to_owned() + &name,
-            "reserved" => "set apart for ".to_owned() + &name,
+            "gateway" => format!("gateway ({name})"),
+            "reserved" => format!("set apart for {name}"),
             _ => name,
         };
         format!("{}\t{what}", field(holder, "address"))
@@ -133,6 +133,7 @@ fn ports(network: &Value) -> Vec<String> {
             "this_host" => "this host",
             "network" => "this host, containers of the network",
             "containers" => "containers of the network",
+            "link" => "containers of the network, other hosts on the link",
             _ if port.get("installed") == Some(&Value::Bool(false)) => "nowhere: the kernel does not lead there",
             _ => "nowhere",
         };
@@ -200,7 +201,7 @@ POOLS for new networks
 
 NETWORK web (bridge, br-0123456789ab, 0123456789ab)
   Subnet 172.18.0.0/16: 65532 of 65533 addresses free
-    172.18.0.1   gateway, on br-0123456789ab
+    172.18.0.1   gateway (br-0123456789ab)
     172.18.0.2   db
   Containers
     NAME      ADDRESSES    FOUND AS   FINDS
