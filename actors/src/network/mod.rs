@@ -29,6 +29,11 @@ pub fn id(name: &str) -> String {
     hex::encode(bytes)
 }
 
+/// Docker's name of a network's driver; a configuration has none that does anything.
+pub fn driver(network: &NetworkSpec) -> &'static str {
+    if network.configuration.is_some() { "null" } else { network.segment.kind.driver() }
+}
+
 /// Whether a network always exists.
 pub fn is_built_in(name: &str) -> bool {
     BUILT_IN.iter().any(|(known, _)| *known == name)

@@ -121,7 +121,7 @@ fn network(facts: &NetworkFacts, containers: &[Arc<Snapshot>]) -> Explained {
     Explained {
         id: spec.id.clone(),
         name: spec.name.clone(),
-        driver: if spec.configuration.is_some() { "null" } else { spec.segment.kind.driver() }.to_owned(),
+        driver: super::driver(spec).to_owned(),
         interface: spec.segment.name.clone(),
         internal: spec.segment.is_internal(),
         subnets: addresses::subnets(facts, containers),
