@@ -14,11 +14,14 @@ fn names(gantry: &Daemon, options: &[&str]) -> Vec<String> {
 fn lists_told_to_older_clients_name_the_containers() {
     let gantry = Daemon::start();
     gantry.docker(["network", "create", "own"]).ok();
-    gantry.docker(["run", "-d", "--name", "web", "--network", "own", "-h", "host", "busybox", "sleep", "1000"]).ok();
+    gantry
+        .docker(["run", "-d", "--name", "web", "--network", "own", "-h", "host", "busybox", "sleep", "1000"])
+        .ok();
     let id = gantry.inspect("web", "{{.Id}}");
     let members = |version: &str| {
-        let listed = gantry.api("GET", &format!("/{version}/networks?filters={{\"name\":[\"own\"]}}"), None).json();
-        listed[0]["Containers"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        let listed = gantry.api("GET", &format!("/{version}/networks"), None).json();
+        let own = listed.as_array().unwrap().iter().find(|n| n["Name"] == "own").unwrap();
+        own["Containers"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
     };
     assert_eq!(members("v1.27"), [id.clone()]);
     assert_eq!(members("v1.28"), [""; 0]);
@@ -109,7 +112,17 @@ fn what_happens_to_networks_is_told_with_dockers_attributes() {
     gantry.docker(["network", "rm", "own"]).ok();
     gantry.docker(["network", "prune", "-f"]).ok();
     let until = gantry.place().sh("date +%s.%N").stdout.trim().to_owned();
-    let said = gantry.docker(["events", "--since", "1", "--until", &until, "--filter", "type=network", "--format", "json"]);
+    let said = gantry.docker([
+        "events",
+        "--since",
+        "1",
+        "--until",
+        &until,
+        "--filter",
+        "type=network",
+        "--format",
+        "json",
+    ]);
     let events: Vec<Value> = said.lines().iter().map(|l| serde_json::from_str(l).unwrap()).collect();
     let of = |action: &str, id: &str| -> Vec<BTreeMap<String, String>> {
         let wanted = |e: &&Value| e["Action"] == action && e["Actor"]["ID"] == id;
@@ -138,8 +151,19 @@ fn what_happens_to_networks_is_told_with_dockers_attributes() {
 fn ranges_and_both_protocols_are_told_as_docker_tells_them() {
     let gantry = Daemon::start();
     let run = [
-        "run", "-d", "--name", "web", "-p", "8000-8002:8000-8002", "-p", "127.0.0.1:53:53/udp", "--expose", "9-10",
-        "busybox", "sleep", "1000",
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "-p",
+        "8000-8002:8000-8002",
+        "-p",
+        "127.0.0.1:53:53/udp",
+        "--expose",
+        "9-10",
+        "busybox",
+        "sleep",
+        "1000",
     ];
     gantry.docker(run).ok();
     let shown = gantry.docker(["ps", "--format", "{{.Ports}}"]);

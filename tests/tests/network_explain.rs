@@ -11,11 +11,27 @@ fn explained(gantry: &Daemon, network: &str) -> Value {
 
 fn with_web() -> Daemon {
     let gantry = Daemon::start();
-    let create = ["network", "create", "--subnet", "10.77.0.0/24", "--aux-address", "router=10.77.0.9", "own"];
+    let create =
+        ["network", "create", "--subnet", "10.77.0.0/24", "--aux-address", "router=10.77.0.9", "own"];
     gantry.docker(create).ok();
     let run = [
-        "run", "-d", "--name", "web", "--network", "own", "--network-alias", "www", "-p", "8080:80", "-p",
-        "127.0.0.1:8081:81", "--expose", "9/udp", "busybox", "sleep", "1000",
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "--network",
+        "own",
+        "--network-alias",
+        "www",
+        "-p",
+        "8080:80",
+        "-p",
+        "127.0.0.1:8081:81",
+        "--expose",
+        "9/udp",
+        "busybox",
+        "sleep",
+        "1000",
     ];
     gantry.docker(run).ok();
     gantry
@@ -29,7 +45,12 @@ fn holders_names_ports_and_rules_of_a_network_are_told() {
     let subnet = &own["subnets"][0];
     // All but the first and last address, the gateway, the router's and the container's.
     assert_eq!((&subnet["addresses"], &subnet["free"]), (&json!(252), &json!(251)));
-    let holders: Vec<(&str, &str)> = subnet["holders"].as_array().unwrap().iter().map(|h| (h["address"].as_str().unwrap(), h["kind"].as_str().unwrap())).collect();
+    let holders: Vec<(&str, &str)> = subnet["holders"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|h| (h["address"].as_str().unwrap(), h["kind"].as_str().unwrap()))
+        .collect();
     assert_eq!(holders, [("10.77.0.1", "gateway"), ("10.77.0.2", "container"), ("10.77.0.9", "reserved")]);
     let names = own["members"][0]["names"].as_array().unwrap().clone();
     assert!(names.contains(&json!("web")) && names.contains(&json!("www")), "{names:?}");

@@ -21,7 +21,8 @@ impl Engine {
         let known = self.shared.networks.list();
         // Of the others only the subnets are told.
         let surveys = known.iter().map(|network| {
-            let wanted = network.spec.configuration.is_none() && only.as_ref().is_none_or(|id| *id == network.spec.id);
+            let wanted =
+                network.spec.configuration.is_none() && only.as_ref().is_none_or(|id| *id == network.spec.id);
             let segment = &network.spec.segment;
             async move { if wanted { networks.survey(segment).await } else { Ok(Default::default()) } }
         });

@@ -140,5 +140,8 @@ pub fn ports(segment: &Segment, on: &On<'_>, survey: Option<&Survey>) -> Vec<Exp
 
 /// Whether the kernel leads a port to one of the endpoint's addresses.
 pub fn is_installed(survey: &Survey, binding: &PortBinding, endpoint: &Endpoint) -> bool {
-    survey.ports.iter().any(|(port, target)| port == binding && endpoint.addresses().any(|own| own == *target))
+    survey
+        .ports
+        .iter()
+        .any(|(port, target)| port == binding && endpoint.addresses().any(|own| own == *target))
 }

@@ -90,7 +90,9 @@ pub fn sentences(spec: &NetworkSpec) -> Vec<String> {
         out.push(format!("Ports that are published without an address are published on {address}."));
     }
     for interface in &segment.trusted {
-        out.push(format!("What comes by {interface} reaches published ports at the containers' own addresses."));
+        out.push(format!(
+            "What comes by {interface} reaches published ports at the containers' own addresses."
+        ));
     }
     out
 }
@@ -100,7 +102,9 @@ fn of_family(segment: &Segment, family: Family) -> Vec<&'static str> {
     match segment.kind.parent() {
         None => {}
         Some(Parent::Own) => {
-            return vec!["Nobody but containers of this network reaches anything, and they reach nothing else."];
+            return vec![
+                "Nobody but containers of this network reaches anything, and they reach nothing else.",
+            ];
         }
         Some(Parent::Host) if policy.internal => {
             return vec![
@@ -118,11 +122,15 @@ fn of_family(segment: &Segment, family: Family) -> Vec<&'static str> {
     let mode = segment.mode(family);
     let others = match mode {
         _ if policy.internal => "Other hosts and other networks reach nothing.",
-        GatewayMode::Nat => "Other hosts and other networks reach published ports, at this host's addresses, and nothing else.",
+        GatewayMode::Nat => {
+            "Other hosts and other networks reach published ports, at this host's addresses, and nothing else."
+        }
         GatewayMode::NatUnprotected => {
             "Other hosts reach published ports at this host's addresses, and with a route every port of every container."
         }
-        GatewayMode::Routed => "Other hosts that have a route reach published ports, at the containers' own addresses.",
+        GatewayMode::Routed => {
+            "Other hosts that have a route reach published ports, at the containers' own addresses."
+        }
         GatewayMode::Isolated => "Other hosts and other networks reach nothing.",
     };
     let host = match mode {

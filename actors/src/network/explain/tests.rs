@@ -33,10 +33,22 @@ fn container(name: &str, on: &NetworkSpec, last: u8, ports: &[PortBinding]) -> A
         ..Endpoint::default()
     };
     let attachment = Attachment { aliases: vec!["alias".into()], ..Attachment::default() };
-    let spec = ContainerSpec { id: endpoint.container.clone(), exposed: vec!["80/tcp".into(), "9/udp".into()], ..Default::default() };
+    let spec = ContainerSpec {
+        id: endpoint.container.clone(),
+        exposed: vec!["80/tcp".into(), "9/udp".into()],
+        ..Default::default()
+    };
     let networks = BTreeMap::from([(on.name.clone(), attachment)]);
-    let state = ContainerState { name: name.into(), endpoints: vec![endpoint], networks, ..Default::default() };
-    Arc::new(Snapshot { spec: Arc::new(spec), state, status: Status::Running, pid: 1, execs: vec![], generation: 0 })
+    let state =
+        ContainerState { name: name.into(), endpoints: vec![endpoint], networks, ..Default::default() };
+    Arc::new(Snapshot {
+        spec: Arc::new(spec),
+        state,
+        status: Status::Running,
+        pid: 1,
+        execs: vec![],
+        generation: 0,
+    })
 }
 
 fn lease(spec: &NetworkSpec, last: u8) -> Lease {
@@ -45,7 +57,8 @@ fn lease(spec: &NetworkSpec, last: u8) -> Lease {
 }
 
 fn facts(spec: NetworkSpec, containers: Vec<Arc<Snapshot>>, survey: Survey) -> Facts {
-    let leases = containers.iter().zip(2..).map(|(c, last)| (c.spec.id.clone(), lease(&spec, last))).collect();
+    let leases =
+        containers.iter().zip(2..).map(|(c, last)| (c.spec.id.clone(), lease(&spec, last))).collect();
     let network = NetworkFacts { spec: Arc::new(spec), leases, survey: Ok(survey) };
     Facts { pools: Arc::new(default_pools()), taken: Taken::default(), networks: vec![network], containers }
 }
@@ -55,7 +68,8 @@ fn pools_tell_what_is_left_of_them_and_who_has_the_rest() {
     let mut facts = facts(network("web", 20), vec![], Survey::default());
     let route = |text: &str| Subnet::parse(text).unwrap().1;
     // Its own bridge's route, one that touches two places, and one larger than a pool.
-    facts.taken.subnets = ["172.20.0.0/16", "172.21.0.0/16", "172.22.9.0/24", "172.24.0.0/13"].map(route).into();
+    facts.taken.subnets =
+        ["172.20.0.0/16", "172.21.0.0/16", "172.22.9.0/24", "172.24.0.0/13"].map(route).into();
     let pools = explain(&facts, None).pools;
     let left: Vec<(u64, u64)> = pools.iter().map(|p| (p.left, p.networks)).collect();
     assert_eq!(left, [(1, 1), (1, 1), (1, 1), (1, 4), (0, 4), (0, 4), (16, 16)]);
@@ -85,13 +99,17 @@ fn each_address_has_its_holder_and_the_rest_is_free() {
     ];
     assert_eq!(holders, wanted);
     let member = &network.members[0];
-    assert_eq!((member.names.as_slice(), member.default_route), (["db", "alias", "db-container"].map(str::to_owned).as_slice(), true));
+    assert_eq!(
+        (member.names.as_slice(), member.default_route),
+        (["db", "alias", "db-container"].map(str::to_owned).as_slice(), true)
+    );
 }
 
 #[test]
 fn ports_are_reached_as_far_as_address_and_rules_let_them() {
     let spec = network("web", 18);
-    let wanted = [port("0.0.0.0", 8080), port("127.0.0.1", 8081), port("172.18.0.1", 8082), port("10.9.9.9", 8083)];
+    let wanted =
+        [port("0.0.0.0", 8080), port("127.0.0.1", 8081), port("172.18.0.1", 8082), port("10.9.9.9", 8083)];
     let target: IpAddr = Ipv4Addr::new(172, 18, 0, 2).into();
     let installed = |ports: &[PortBinding]| Survey {
         ports: ports.iter().map(|p| (p.clone(), target)).collect(),
@@ -104,7 +122,13 @@ fn ports_are_reached_as_far_as_address_and_rules_let_them() {
         ports.iter().map(|p| (p.host.map_or(0, |h| h.port()), p.reached_from)).collect::<Vec<_>>()
     };
     let open = reached(&spec, installed(&wanted));
-    let expected = [(8080, Reach::AnyHost), (8083, Reach::AnyHost), (8081, Reach::ThisHost), (8082, Reach::Network), (0, Reach::Network)];
+    let expected = [
+        (8080, Reach::AnyHost),
+        (8083, Reach::AnyHost),
+        (8081, Reach::ThisHost),
+        (8082, Reach::Network),
+        (0, Reach::Network),
+    ];
     assert_eq!(open, expected);
     let mut closed = spec.clone();
     closed.segment.policy.internal = true;
@@ -125,7 +149,8 @@ fn ports_are_reached_as_far_as_address_and_rules_let_them() {
 fn what_the_kernel_lacks_and_what_is_nobodys_is_told() {
     let spec = network("web", 18);
     let web = container("web", &spec, 2, &[port("0.0.0.0", 8080), port("127.0.0.1", 8081)]);
-    let (here, gone): (IpAddr, IpAddr) = (Ipv4Addr::new(172, 18, 0, 2).into(), Ipv4Addr::new(172, 18, 0, 9).into());
+    let (here, gone): (IpAddr, IpAddr) =
+        (Ipv4Addr::new(172, 18, 0, 2).into(), Ipv4Addr::new(172, 18, 0, 9).into());
     let survey = Survey {
         interfaces: vec!["veth1".into()],
         ports: vec![(port("0.0.0.0", 8080), here), (port("0.0.0.0", 9090), gone)],
@@ -144,7 +169,8 @@ fn what_the_kernel_lacks_and_what_is_nobodys_is_told() {
 #[test]
 fn one_network_is_chosen_by_its_id_and_those_without_addresses_are_known_too() {
     let facts = facts(network("web", 18), vec![], Survey::default());
-    let names = |only: Option<&str>| explain(&facts, only).networks.into_iter().map(|n| n.name).collect::<Vec<_>>();
+    let names =
+        |only: Option<&str>| explain(&facts, only).networks.into_iter().map(|n| n.name).collect::<Vec<_>>();
     assert_eq!(names(None), ["web", "host", "none"]);
     assert_eq!(names(Some("web-id")), ["web"]);
     assert_eq!(names(Some(&crate::network::id("host"))), ["host"]);
@@ -161,5 +187,8 @@ fn sentences_are_told_by_family_only_where_the_families_differ() {
     spec.segment.policy.mode6 = contract::network::GatewayMode::Routed;
     let apart = reach::sentences(&spec);
     assert_eq!(apart.len(), 7);
-    assert_eq!(apart[3], "IPv6: Other hosts that have a route reach published ports, at the containers' own addresses.");
+    assert_eq!(
+        apart[3],
+        "IPv6: Other hosts that have a route reach published ports, at the containers' own addresses."
+    );
 }

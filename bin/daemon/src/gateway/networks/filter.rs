@@ -82,7 +82,8 @@ mod tests {
 
     fn chosen(by: &[(&str, &str)]) -> Result<Vec<String>, String> {
         let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        by.iter().for_each(|(key, value)| map.entry((*key).to_owned()).or_default().push((*value).to_owned()));
+        by.iter()
+            .for_each(|(key, value)| map.entry((*key).to_owned()).or_default().push((*value).to_owned()));
         let filter = Filter::new(map).map_err(|error| error.text)?;
         let all = [
             shown("bridge", "abc1", true, json!({})),
@@ -100,7 +101,10 @@ mod tests {
         assert_eq!(chosen(&[("dangling", "true")]).unwrap(), ["web-two"]);
         assert_eq!(chosen(&[("dangling", "0")]).unwrap(), ["bridge", "web"]);
         assert_eq!(chosen(&[("label", "tier=web")]).unwrap(), ["web"]);
-        assert!(chosen(&[("scope", "swarm")]).unwrap().is_empty() && chosen(&[("driver", "x")]).unwrap().is_empty());
+        assert!(
+            chosen(&[("scope", "swarm")]).unwrap().is_empty()
+                && chosen(&[("driver", "x")]).unwrap().is_empty()
+        );
     }
 
     #[test]

@@ -134,10 +134,16 @@ fn ports(network: &Value) -> Vec<String> {
             "network" => "this host, containers of the network",
             "containers" => "containers of the network",
             "link" => "containers of the network, other hosts on the link",
-            _ if port.get("installed") == Some(&Value::Bool(false)) => "nowhere: the kernel does not lead there",
+            _ if port.get("installed") == Some(&Value::Bool(false)) => {
+                "nowhere: the kernel does not lead there"
+            }
             _ => "nowhere",
         };
-        lines.push(format!("{host}\t{}:{}/{protocol}\t{from}", field(port, "container"), number(port, "port")));
+        lines.push(format!(
+            "{host}\t{}:{}/{protocol}\t{from}",
+            field(port, "container"),
+            number(port, "port")
+        ));
     }
     lines
 }
@@ -221,8 +227,7 @@ NETWORK web (bridge, br-0123456789ab, 0123456789ab)
     #[test]
     fn what_is_amiss_is_told_piece_by_piece() {
         let mut explained = explained();
-        explained["networks"][0]["kernel"] =
-            json!({ "interfaces": 1, "ports": 0, "missing": ["published port 1"], "stray": ["port 2"], "unknown": null });
+        explained["networks"][0]["kernel"] = json!({ "interfaces": 1, "ports": 0, "missing": ["published port 1"], "stray": ["port 2"], "unknown": null });
         let told = text(&explained, false);
         let wanted = "  Rules: NOT as wanted (1 interfaces, 0 ports)\n    missing: published port 1\n    belongs to nobody: port 2\n";
         assert!(told.ends_with(wanted), "{told}");
