@@ -154,7 +154,7 @@ fn kernel(kernel: &Value) -> String {
         return format!("  Rules: unknown: {unknown}\n");
     }
     let (missing, stray) = (texts(kernel, "missing"), texts(kernel, "stray"));
-    let there = format!("{} interfaces, {} ports", number(kernel, "interfaces"), number(kernel, "ports"));
+    let there = format!("interfaces {}, ports {}", number(kernel, "interfaces"), number(kernel, "ports"));
     if missing.is_empty() && stray.is_empty() {
         return format!("  Rules: as wanted ({there})\n");
     }
@@ -218,7 +218,7 @@ NETWORK web (bridge, br-0123456789ab, 0123456789ab)
     -                  db:9/udp    this host, containers of the network
   Reach
     This host reaches every port of every container.
-  Rules: as wanted (1 interfaces, 1 ports)
+  Rules: as wanted (interfaces 1, ports 1)
 ";
         assert_eq!(text(&explained(), true), wanted);
         assert!(text(&explained(), false).starts_with("NETWORK web"));
@@ -229,7 +229,7 @@ NETWORK web (bridge, br-0123456789ab, 0123456789ab)
         let mut explained = explained();
         explained["networks"][0]["kernel"] = json!({ "interfaces": 1, "ports": 0, "missing": ["published port 1"], "stray": ["port 2"], "unknown": null });
         let told = text(&explained, false);
-        let wanted = "  Rules: NOT as wanted (1 interfaces, 0 ports)\n    missing: published port 1\n    belongs to nobody: port 2\n";
+        let wanted = "  Rules: NOT as wanted (interfaces 1, ports 0)\n    missing: published port 1\n    belongs to nobody: port 2\n";
         assert!(told.ends_with(wanted), "{told}");
         explained["networks"][0]["kernel"]["unknown"] = json!("no netlink");
         assert!(text(&explained, false).ends_with("  Rules: unknown: no netlink\n"));
