@@ -247,8 +247,7 @@ impl Shared {
     /// The same of one network, given by name and id; that of a built-in one may be left out.
     pub fn network_event(&self, container: &str, (name, id): (&str, &str), action: &str) {
         let built_in = network::BUILT_IN.iter().find(|(known, _)| *known == name);
-        let of_user = || self.networks.get(id).map_or("bridge", |known| network::driver(&known.spec));
-        let kind = built_in.map_or_else(of_user, |(_, driver)| driver);
+        let kind = built_in.map_or("bridge", |(_, driver)| driver);
         let id = if built_in.is_some() { network::id(name) } else { id.to_owned() };
         let attributes = [("container", container), ("name", name), ("type", kind)];
         let attributes = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();

@@ -47,7 +47,7 @@ impl Engine {
     }
 
     fn network_event(&self, network: &NetworkSpec, action: &str) {
-        let attributes = [("name", network.name.as_str()), ("type", crate::network::driver(network))];
+        let attributes = [("name", network.name.as_str()), ("type", "bridge")];
         let attributes = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         self.shared.event(Event::now("network", action, &network.id, attributes));
     }

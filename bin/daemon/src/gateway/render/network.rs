@@ -3,7 +3,7 @@
 use super::port_map;
 use actors::Snapshot;
 use contract::network::Endpoint;
-use contract::record::{Attachment, ContainerSpec, ContainerState};
+use contract::record::{Attachment, ContainerState};
 use serde_json::{Map, Value, json};
 
 /// `NetworkSettings` of an inspected container.
@@ -90,7 +90,7 @@ fn dns_names(snapshot: &Snapshot, asked: &Attachment) -> Vec<String> {
 }
 
 /// Adds to the aliases on networks that users made what API versions before 1.45 tell among them: short id and host name.
-pub fn alias_as_of_old(inspected: &mut Value, spec: &ContainerSpec) {
+pub fn alias_as_of_old(inspected: &mut Value, spec: &contract::record::ContainerSpec) {
     let networks = inspected.pointer_mut("/NetworkSettings/Networks").and_then(Value::as_object_mut);
     for (name, network) in networks.into_iter().flatten() {
         if matches!(name.as_str(), "bridge" | "host" | "none") {
