@@ -134,7 +134,7 @@ impl Engine {
     }
 
     /// The name under which a network is known; built-in ones have no other.
-    fn network_name(&self, term: &str) -> Result<String, PortError> {
+    pub(super) fn network_name(&self, term: &str) -> Result<String, PortError> {
         let by_id = |name: &&str| crate::network::id(name) == term;
         let built_in = ["host", "none"].into_iter().find(|name| *name == term || by_id(name));
         built_in.map_or_else(|| self.find_network(term).map(|n| n.name.clone()), |name| Ok(name.to_owned()))
