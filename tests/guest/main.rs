@@ -20,6 +20,8 @@ fn main() {
         }
         // Tells each caller on these ports the host name, and sends datagrams back.
         ["greet", ports @ ..] => greet(ports),
+        // Gives back what comes over connections and in datagrams.
+        ["echo", port] => echo(port),
         // Sends one datagram and prints the answer.
         ["udp-ask", address, text] => {
             let socket = UdpSocket::bind("0.0.0.0:0").expect("bind");
@@ -103,6 +105,25 @@ fn greet(ports: &[&str]) {
     println!("listening");
     loop {
         std::thread::park();
+    }
+}
+
+fn echo(port: &str) {
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("listen");
+    let socket = UdpSocket::bind(format!("0.0.0.0:{port}")).expect("bind");
+    std::thread::spawn(move || {
+        let mut piece = [0; 2048];
+        while let Ok((n, from)) = socket.recv_from(&mut piece) {
+            let _ = socket.send_to(&piece[..n], from);
+        }
+    });
+    println!("listening");
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut back = stream.try_clone().expect("a second handle");
+            // Who called may have gone.
+            let _ = std::io::copy(&mut &stream, &mut back);
+        });
     }
 }
 

@@ -28,6 +28,7 @@ mod pty;
 mod recorder;
 mod registry;
 mod syslog;
+mod traffic;
 pub mod two_tier;
 mod web;
 
@@ -47,6 +48,7 @@ pub use recorder::{Asked, Recorder};
 pub use registry::Registry;
 pub use residue::Residue;
 pub use syslog::Rsyslog;
+pub use traffic::{Kind, Traffic};
 pub use web::{TokenServer, Web, WebAnswer, WebRequest, base64};
 
 use std::path::{Path, PathBuf};

@@ -98,7 +98,9 @@ pub struct Outcome {
     pub world: World,
 }
 
-const NOT_FOUND: &[&str] = &["not found", "No such container"];
+/// Also of a container that is on its way out.
+const NOT_FOUND: &[&str] =
+    &["not found", "No such container", "marked for removal", "removal of container"];
 
 impl World {
     /// A world that knows the default network.
@@ -192,7 +194,30 @@ impl World {
             gone.containers.remove(name);
             all.push(gone);
         }
-        all.extend(self.after(op).into_iter().map(|o| o.world));
+        let after = self.after(op).into_iter().map(|o| o.world);
+        for after in after {
+            all.extend(self.halfway(&after, op));
+            all.push(after);
+        }
+        all
+    }
+
+    /// What stands while several are being removed, in whatever order.
+    fn halfway(&self, after: &Self, op: &Op) -> Vec<Self> {
+        let mut all = vec![self.clone()];
+        if !matches!(op, Op::PruneContainers | Op::PruneNetworks) {
+            return Vec::new();
+        }
+        let containers = self.containers.keys().filter(|n| !after.containers.contains_key(*n));
+        let networks = self.networks.keys().filter(|n| !after.networks.contains_key(*n));
+        for name in containers.chain(networks) {
+            for mut without in all.clone() {
+                // Names of the two kinds differ.
+                without.containers.remove(name);
+                without.networks.remove(name);
+                all.push(without);
+            }
+        }
         all
     }
 
