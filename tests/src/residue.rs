@@ -27,7 +27,9 @@ impl Residue {
              tail -qn+2 /proc/net/tcp /proc/net/udp /proc/net/tcp6 /proc/net/udp6 /proc/net/raw | \
              tr -s ' ' | sed 's/^ //' | cut -d' ' -f2,4",
         );
-        for (kind, part) in ["link", "address", "route", "rule", "socket"].into_iter().zip(shown.ok().split("==")) {
+        for (kind, part) in
+            ["link", "address", "route", "rule", "socket"].into_iter().zip(shown.ok().split("=="))
+        {
             for line in part.lines().filter_map(|l| settled(kind, l)) {
                 note(format!("{kind} {line}"));
             }

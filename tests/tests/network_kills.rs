@@ -29,8 +29,7 @@ enum Step {
     Remove,
 }
 
-const STEPS: [Step; 6] =
-    [Step::Connect, Step::Disconnect, Step::Run, Step::Stop, Step::Make, Step::Remove];
+const STEPS: [Step; 6] = [Step::Connect, Step::Disconnect, Step::Run, Step::Stop, Step::Make, Step::Remove];
 
 impl Step {
     fn prepare(self, gantry: &Daemon) {

@@ -86,7 +86,8 @@ impl Drop for Room {
 
 #[test]
 fn every_container_of_a_crowded_network_knows_and_reaches_every_other() {
-    let count = std::env::var("GANTRY_NEIGHBOURS").map_or(FEW, |n| n.parse().expect("GANTRY_NEIGHBOURS is a number"));
+    let count =
+        std::env::var("GANTRY_NEIGHBOURS").map_or(FEW, |n| n.parse().expect("GANTRY_NEIGHBOURS is a number"));
     let _room = (count > FEW).then(|| Room::make(2 * count * count));
     let gantry = Daemon::start();
     gantry.docker(["network", "create", "own"]).ok();
@@ -104,7 +105,11 @@ fn every_container_of_a_crowded_network_knows_and_reaches_every_other() {
     for one in &all {
         one.knows(&all);
     }
-    eprintln!("{count} started in {started:?}, {} questions and calls in {:?}", count * count, begin.elapsed() - started);
+    eprintln!(
+        "{count} started in {started:?}, {} questions and calls in {:?}",
+        count * count,
+        begin.elapsed() - started
+    );
     // The same by the programs that people use.
     let last = &all[count - 1];
     let said = gantry.docker(["exec", "box0", "nslookup", &last.name]);
@@ -120,8 +125,9 @@ fn a_thousand_ports_are_published_each_leading_to_its_own_container() {
     let gantry = Daemon::start();
     let of = |n: u16| (10_000 + n * 200..10_200 + n * 200).zip(1..);
     for n in 0..5 {
-        let ports: Map<String, Value> =
-            of(n).map(|(host, inside)| (format!("{inside}/tcp"), json!([{ "HostPort": host.to_string() }]))).collect();
+        let ports: Map<String, Value> = of(n)
+            .map(|(host, inside)| (format!("{inside}/tcp"), json!([{ "HostPort": host.to_string() }])))
+            .collect();
         let body = json!({
             "Image": "busybox", "Hostname": format!("box{n}"), "Cmd": ["guest", "greet", "1", "100", "200"],
             "HostConfig": { "PortBindings": ports },

@@ -12,7 +12,11 @@ fn with_echo() -> (Arc<Place>, OtherHost, Daemon) {
     let other = OtherHost::new(&place);
     let gantry = Builder::at(&place).start();
     let publish = ["-p", "7000:7", "-p", "7000:7/udp"];
-    gantry.docker(["run", "-d", "--name", "echo"].iter().chain(&publish).chain(&["busybox", "guest", "echo", "7"])).ok();
+    gantry
+        .docker(
+            ["run", "-d", "--name", "echo"].iter().chain(&publish).chain(&["busybox", "guest", "echo", "7"]),
+        )
+        .ok();
     eventually("it listens", || gantry.docker(["logs", "echo"]).ok().contains("listening").then_some(()));
     (place, other, gantry)
 }

@@ -49,7 +49,8 @@ fn request(op: &Op) -> (&'static str, String, Option<Value>) {
         Op::Remove { name, force } => ("DELETE", format!("/containers/{name}?force={force}"), None),
         Op::Die(_) => unreachable!("nothing is asked of the daemon"),
         Op::Connect { name, network, joined } => {
-            let endpoint = endpoint(joined.wanted.map(|last| (network.as_str(), last)), joined.alias.as_deref());
+            let endpoint =
+                endpoint(joined.wanted.map(|last| (network.as_str(), last)), joined.alias.as_deref());
             let body = json!({ "Container": name, "EndpointConfig": endpoint });
             ("POST", format!("/networks/{network}/connect"), Some(body))
         }

@@ -38,7 +38,9 @@ pub fn answers(gantry: &Daemon, world: &World, seen: &Seen) {
     }
     for (name, container) in own().filter(|(name, _)| world.publishes(name)) {
         let greeting = format!("{name}-{}", container.born);
-        for (port, on) in seen.containers[name].ports.iter().filter(|(p, on)| p.ends_with("/tcp") && !on.is_empty()) {
+        for (port, on) in
+            seen.containers[name].ports.iter().filter(|(p, on)| p.ends_with("/tcp") && !on.is_empty())
+        {
             let address = SocketAddr::from(([127, 0, 0, 1], on[0]));
             eventually(&format!("{name} greets by its port {port} at {address}"), || {
                 let said = inside(&gantry.place().path("net"), || greeted(address, PATIENCE[0]));
@@ -71,7 +73,8 @@ fn names(world: &World, name: &str, netns: &std::path::Path) {
         });
         let addresses: BTreeSet<IpAddr> =
             shared.filter_map(|(network, _)| container.joined[network].address.map(IpAddr::V4)).collect();
-        let told = inside(netns, || asked_for(other, 1)).unwrap_or_else(|| panic!("no name server for {name}"));
+        let told =
+            inside(netns, || asked_for(other, 1)).unwrap_or_else(|| panic!("no name server for {name}"));
         let right = if addresses.is_empty() {
             told.is_empty()
         } else {
@@ -85,7 +88,8 @@ fn names(world: &World, name: &str, netns: &std::path::Path) {
 #[track_caller]
 fn neighbours(world: &World, name: &str, netns: &std::path::Path) {
     let own = &world.containers[name];
-    let others = world.containers.iter().filter(|(o, c)| *o != name && c.running && matches!(c.mode, Mode::On(_)));
+    let others =
+        world.containers.iter().filter(|(o, c)| *o != name && c.running && matches!(c.mode, Mode::On(_)));
     for (other, container) in others {
         let greeting = format!("{other}-{}", container.born);
         for (network, theirs) in &container.joined {

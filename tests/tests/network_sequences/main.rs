@@ -39,7 +39,8 @@ impl Drop for Tale {
 
 #[test]
 fn whatever_is_done_with_networks_is_shown_as_it_is_and_leaves_nothing() {
-    let count = std::env::var("GANTRY_SEQUENCES").map_or(FEW, |n| n.parse().expect("GANTRY_SEQUENCES is a number"));
+    let count =
+        std::env::var("GANTRY_SEQUENCES").map_or(FEW, |n| n.parse().expect("GANTRY_SEQUENCES is a number"));
     let first = Random::seeded().seed();
     let mut gantry = Daemon::start();
     warm_up(&gantry);
@@ -58,7 +59,9 @@ fn whatever_is_done_with_networks_is_shown_as_it_is_and_leaves_nothing() {
 /// What a daemon makes once and keeps is there before anything is compared.
 fn warm_up(gantry: &Daemon) {
     gantry.docker(["network", "create", "warm"]).ok();
-    gantry.docker(["run", "--rm", "--network", "warm", "-p", "7001:80", "-p", "7001:80/udp", "busybox", "true"]).ok();
+    gantry
+        .docker(["run", "--rm", "--network", "warm", "-p", "7001:80", "-p", "7001:80/udp", "busybox", "true"])
+        .ok();
     gantry.docker(["run", "--rm", "-p", "7001:80", "busybox", "true"]).ok();
     gantry.docker(["network", "rm", "warm"]).ok();
     gantry.docker(["ps"]).ok();

@@ -72,17 +72,34 @@ pub struct World {
 /// What a client asks for, or what happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
-    Create { name: String, container: Container },
+    Create {
+        name: String,
+        container: Container,
+    },
     Start(String),
     Stop(String),
     Kill(String),
     Restart(String),
-    Remove { name: String, force: bool },
+    Remove {
+        name: String,
+        force: bool,
+    },
     /// Its process is killed from outside.
     Die(String),
-    Connect { name: String, network: String, joined: Joined },
-    Disconnect { name: String, network: String, force: bool },
-    MakeNetwork { name: String, network: Network },
+    Connect {
+        name: String,
+        network: String,
+        joined: Joined,
+    },
+    Disconnect {
+        name: String,
+        network: String,
+        force: bool,
+    },
+    MakeNetwork {
+        name: String,
+        network: Network,
+    },
     RemoveNetwork(String),
     PruneNetworks,
     PruneContainers,
@@ -99,8 +116,7 @@ pub struct Outcome {
 }
 
 /// Also of a container that is on its way out.
-const NOT_FOUND: &[&str] =
-    &["not found", "No such container", "marked for removal", "removal of container"];
+const NOT_FOUND: &[&str] = &["not found", "No such container", "marked for removal", "removal of container"];
 
 impl World {
     /// A world that knows the default network.
@@ -162,14 +178,21 @@ impl World {
                 done(&|w| drop(w.containers.get_mut(name).and_then(|c| c.joined.remove(network))))
             }
             Op::MakeNetwork { name, .. } if self.networks.contains_key(name) => refused(&["already exists"]),
-            Op::MakeNetwork { name, network } => done(&|w| drop(w.networks.insert(name.clone(), network.clone()))),
+            Op::MakeNetwork { name, network } => {
+                done(&|w| drop(w.networks.insert(name.clone(), network.clone())))
+            }
             Op::RemoveNetwork(name) if !self.networks.contains_key(name) => refused(NOT_FOUND),
             Op::RemoveNetwork(name) if self.is_used(name) => refused(&["has active endpoints"]),
             Op::RemoveNetwork(name) => done(&|w| drop(w.networks.remove(name))),
-            Op::PruneNetworks => done(&|w| {
-                w.networks.retain(|name, _| name == "bridge" || self.is_used(name));
-            }),
-            Op::PruneContainers => done(&|w| w.containers.retain(|_, c| c.running)),
+            Op::PruneNetworks | Op::PruneContainers => {
+                let mut all = done(&|w| match op {
+                    Op::PruneContainers => w.containers.retain(|_, c| c.running),
+                    _ => w.networks.retain(|name, _| name == "bridge" || self.is_used(name)),
+                });
+                // Beside another one.
+                all.extend(refused(&["a prune operation is already running"]));
+                all
+            }
         }
     }
 
@@ -320,7 +343,8 @@ impl World {
         let joined = Joined { born: Some(known.born), ..joined.clone() };
         world.containers.get_mut(name).expect("it is there").joined.insert(network.to_owned(), joined);
         // Its ports are published by way of the new network.
-        let clash = container.running && !self.publishes(name) && world.publishes(name) && world.clashes(name);
+        let clash =
+            container.running && !self.publishes(name) && world.publishes(name) && world.clashes(name);
         if clash {
             return refused(&["port is already allocated"]);
         }

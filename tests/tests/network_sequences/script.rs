@@ -66,29 +66,34 @@ impl Writer<'_> {
             6 => Op::PruneContainers,
             5 | 7..10 => self.network_op(),
             10..13 => {
-                let network = self.network();
+                let network = self.network(world);
                 let joined = self.joined(world, &network, alone);
                 Op::Connect { name, network, joined }
             }
-            _ => self.disconnect(name, container),
+            _ => self.disconnect(world, name, container),
         }
     }
 
-    fn disconnect(&mut self, name: String, container: &Container) -> Op {
+    fn disconnect(&mut self, world: &World, name: String, container: &Container) -> Op {
         if !matches!(container.mode, Mode::On(_)) {
             return Op::Kill(name);
         }
         let has: Vec<&String> = container.joined.keys().collect();
         let network = if has.is_empty() || self.random.once_in(6) {
-            self.network()
+            self.network(world)
         } else {
             self.random.of(&has).to_string()
         };
         Op::Disconnect { name, network, force: self.random.once_in(3) }
     }
 
-    fn network(&mut self) -> String {
-        if self.random.once_in(6) { "bridge".into() } else { self.random.of(&NETWORKS).to_string() }
+    /// Mostly one that is there.
+    fn network(&mut self, world: &World) -> String {
+        if self.random.once_in(6) {
+            return self.random.of(&NETWORKS).to_string();
+        }
+        let there: Vec<&String> = world.networks.keys().collect();
+        self.random.of(&there).to_string()
     }
 
     fn network_op(&mut self) -> Op {
@@ -123,10 +128,10 @@ impl Writer<'_> {
                 None => Mode::None,
             },
             _ => {
-                let first = self.network();
+                let first = self.network(world);
                 joined.insert(first.clone(), self.joined(world, &first, alone));
                 while self.random.once_in(3) {
-                    let further = self.network();
+                    let further = self.network(world);
                     let with = self.joined(world, &further, alone);
                     joined.entry(further).or_insert(with);
                 }

@@ -52,7 +52,8 @@ impl Seen {
     /// What differs from what should be.
     pub fn differs(&self, world: &World) -> Option<String> {
         let names = |keys: Vec<&String>| keys.into_iter().cloned().collect::<Vec<_>>();
-        let (is, should) = (names(self.containers.keys().collect()), names(world.containers.keys().collect()));
+        let (is, should) =
+            (names(self.containers.keys().collect()), names(world.containers.keys().collect()));
         if is != should {
             return Some(format!("containers {is:?} instead of {should:?}"));
         }
@@ -101,7 +102,8 @@ impl Seen {
             return Some(format!("{name} runs: {}", is.running));
         }
         if matches!(should.mode, Mode::On(_)) {
-            let (has, wants): (Vec<_>, Vec<_>) = (is.addresses.keys().collect(), should.joined.keys().collect());
+            let (has, wants): (Vec<_>, Vec<_>) =
+                (is.addresses.keys().collect(), should.joined.keys().collect());
             if has != wants {
                 return Some(format!("{name} is on {has:?} instead of {wants:?}"));
             }
@@ -124,7 +126,8 @@ impl Seen {
             let right = match (published, on) {
                 (false, []) => true,
                 (true, [first, rest @ ..]) => {
-                    rest.iter().all(|p| p == first) && (*first == port.host || port.host == 0 && *first > 1024)
+                    rest.iter().all(|p| p == first)
+                        && (*first == port.host || port.host == 0 && *first > 1024)
                 }
                 _ => false,
             };
