@@ -21,7 +21,7 @@ impl Snapshot {
     /// Its address on the default bridge, while it runs.
     fn bridge_address(&self) -> Option<Ipv4Addr> {
         let mut endpoints = self.state.endpoints.iter().filter(|_| self.pid != 0);
-        endpoints.find(|e| e.network_name == DEFAULT).map(|e| e.address)
+        endpoints.find(|e| e.network_name == DEFAULT).and_then(|e| e.address)
     }
 }
 

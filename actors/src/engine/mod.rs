@@ -271,6 +271,6 @@ impl Engine {
 impl Engine {
     pub(crate) fn leases(&self) -> BTreeMap<String, std::net::Ipv4Addr> {
         let default = self.shared.networks.find(crate::network::DEFAULT).unwrap();
-        default.leases.all().into_iter().map(|(holder, lease)| (holder, lease.four)).collect()
+        default.leases.all().into_iter().filter_map(|(holder, lease)| Some((holder, lease.four?))).collect()
     }
 }

@@ -212,7 +212,7 @@ fn checked(network: Option<&NetworkSpec>, name: &str, wanted: &Attachment) -> Re
             "user specified IP address is supported only when connecting to networks with user configured subnets"
                 .into(),
         ),
-        (Some(network), Some(address)) if !network.segment.subnet().contains(address) => {
+        (Some(network), Some(address)) if !network.segment.subnet().is_some_and(|s| s.contains(address)) => {
             invalid(format!("no configured subnet or ip-range contain the IP address {address}"))
         }
         _ => Ok(()),

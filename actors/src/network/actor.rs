@@ -19,8 +19,8 @@ pub struct Leases(Arc<Mutex<Ledger>>);
 /// A container's addresses on one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// IPv4.
-    pub four: Ipv4Addr,
+    /// IPv4, where the network has it.
+    pub four: Option<Ipv4Addr>,
     /// IPv6, where the network has it.
     pub six: Option<Ipv6Addr>,
 }
@@ -52,8 +52,8 @@ impl Network {
     pub fn new(spec: Arc<NetworkSpec>, leases: Leases) -> Self {
         let [mut four, mut six] = [Family::Four, Family::Six].map(|f| Allocator::new(&spec, f));
         for (container, lease) in leases.all() {
-            if let Some(four) = &mut four {
-                four.hold(lease.four.into(), &container);
+            if let (Some(four), Some(address)) = (&mut four, lease.four) {
+                four.hold(address.into(), &container);
             }
             if let (Some(six), Some(address)) = (&mut six, lease.six) {
                 six.hold(address.into(), &container);
@@ -123,7 +123,7 @@ impl Reserve {
     pub fn known(endpoint: &Endpoint) -> Self {
         Self {
             container: endpoint.container.clone(),
-            four: Wish::Known(endpoint.address.into()),
+            four: endpoint.address.map_or(Wish::Any, |a| Wish::Known(a.into())),
             six: endpoint.address6.map_or(Wish::Any, |a| Wish::Known(a.into())),
         }
     }
@@ -170,8 +170,8 @@ impl Answer<Reserve> for Network {
         };
         let lease = Lease {
             four: match four {
-                Some(IpAddr::V4(four)) => four,
-                _ => Ipv4Addr::UNSPECIFIED,
+                Some(IpAddr::V4(four)) => Some(four),
+                _ => None,
             },
             six: match six {
                 Some(IpAddr::V6(six)) => Some(six),

@@ -3,7 +3,7 @@
 use contract::network::{Family, Subnet, number};
 use contract::record::NetworkSpec;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// A subnet's addresses and their holders.
 #[derive(Debug, Clone)]
@@ -31,13 +31,16 @@ impl Allocator {
     /// has none of that family.
     pub fn new(network: &NetworkSpec, family: Family) -> Option<Self> {
         let (subnet, range) = match family {
-            Family::Four => (network.segment.subnet(), network.range),
+            Family::Four => (network.segment.subnet()?, network.range),
             Family::Six => (network.segment.subnet6()?, network.range6),
         };
         let (lowest, highest) = subnet.bounds();
         let (first, last) = range.map_or((lowest, highest), Subnet::bounds);
         let mut reserved = BTreeSet::from([lowest, highest]);
-        reserved.extend(network.segment.gateway(family).map(number));
+        let asked = if family == Family::Four { network.asked } else { network.asked6 };
+        if network.segment.has_gateway() || asked[1] {
+            reserved.extend(network.segment.gateway(family).map(number));
+        }
         let auxiliary = network.auxiliary.values().filter(|a| Family::of(**a) == family);
         reserved.extend(auxiliary.map(|a| number(*a)));
         let (first, last) = (first.max(lowest), last.min(highest));
@@ -87,9 +90,9 @@ impl Allocator {
     }
 }
 
-/// Docker's MAC of an address: 02:42 and its four bytes.
-pub fn mac(address: Ipv4Addr) -> String {
-    let [a, b, c, d] = address.octets();
+/// Docker's MAC of an address: 02:42 and its last four bytes.
+pub fn mac(address: IpAddr) -> String {
+    let [a, b, c, d] = (number(address) as u32).to_be_bytes();
     format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
@@ -101,7 +104,7 @@ mod tests {
 
     fn of(gateway: [u8; 4], prefix: u8) -> NetworkSpec {
         let name = "b".into();
-        default_spec(&Segment { name, gateway: gateway.into(), prefix, ..Segment::default() })
+        default_spec(&Segment { name, gateway: Some(gateway.into()), prefix, ..Segment::default() })
     }
 
     fn four(network: &NetworkSpec) -> Allocator {
@@ -153,7 +156,7 @@ mod tests {
         let mut pool = four(&of([172, 17, 0, 1], 16));
         assert_eq!(pool.reserve("a"), pool.reserve("a"));
         assert_eq!(pool.reserve("a"), Ok(IpAddr::from([172, 17, 0, 2])));
-        assert_eq!(mac([172, 17, 0, 2].into()), "02:42:ac:11:00:02");
+        assert_eq!(mac(IpAddr::from([172, 17, 0, 2])), "02:42:ac:11:00:02");
     }
 
     #[test]

@@ -5,7 +5,9 @@ pub mod actor;
 pub mod allocator;
 pub mod board;
 pub mod directory;
+mod interface;
 pub mod plan;
+mod template;
 pub mod zone;
 
 pub use board::{Known, NetworkBoard};
@@ -48,5 +50,7 @@ pub fn default_spec(segment: &Segment) -> NetworkSpec {
         labels: BTreeMap::new(),
         options: BTreeMap::new(),
         ipam_options: None,
+        configuration: None,
+        config_from: String::new(),
     }
 }

@@ -1,7 +1,8 @@
 //! What a new network becomes: its name is free, its subnet is nobody else's.
 
-use contract::network::{Segment, SegmentPolicy, Subnet, Taken, number};
-use contract::record::NetworkSpec;
+use super::{interface, template};
+use contract::network::{Segment, SegmentKind, SegmentPolicy, Subnet, Taken, number};
+use contract::record::{Configuration, NetworkSpec};
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -41,7 +42,7 @@ pub struct Wanted {
     pub name: String,
     /// ns since the epoch.
     pub created_ns: i64,
-    /// Name of the bridge; derived from the id where none is asked for.
+    /// Name of the bridge, or of the parent of its containers' interfaces; derived from the id where none is asked for.
     pub bridge: Option<String>,
     /// MTU in bytes.
     pub mtu: u32,
@@ -56,7 +57,7 @@ pub struct Wanted {
     /// Addresses set apart.
     pub auxiliary: BTreeMap<String, IpAddr>,
     /// Where ports are published that name no address.
-    pub host_binding: Option<Ipv4Addr>,
+    pub host_binding: Option<IpAddr>,
     /// Kept for inspection.
     pub attachable: bool,
     /// Labels.
@@ -65,6 +66,12 @@ pub struct Wanted {
     pub options: BTreeMap<String, String>,
     /// Options of the address management.
     pub ipam_options: Option<BTreeMap<String, String>>,
+    /// Its driver.
+    pub kind: SegmentKind,
+    /// Where it is to be nothing but a configuration for other networks: the request.
+    pub configuration: Option<Configuration>,
+    /// The network whose configuration it has; empty = its own.
+    pub config_from: String,
 }
 
 /// Fits a new network in among those known and what the host has. Errors are in Docker's words.
@@ -79,23 +86,12 @@ pub fn plan(
     if super::is_built_in(name) || known.iter().any(|n| n.name == *name) {
         return Err(conflict(format!("network with name {name} already exists")));
     }
-    let bridge = match wanted.bridge {
-        Some(bridge) => bridge,
-        None => format!("br-{}", wanted.id.get(..12).unwrap_or_default()),
-    };
-    if let Some(other) = known.iter().find(|n| n.segment.name == bridge) {
-        return Err(PortError::new(
-            Kind::Denied,
-            format!(
-                "cannot create network {} ({bridge}): conflicts with network {} ({bridge}): networks have same bridge name",
-                wanted.id, other.id
-            ),
-        ));
+    template::check(&wanted.config_from, known)?;
+    if wanted.configuration.is_some() {
+        return Ok(template::kept(wanted));
     }
-    if taken.interfaces.contains(&bridge) {
-        return Err(conflict(format!("interface {bridge} exists already and belongs to no network")));
-    }
-    let used = || known.iter().map(|n| n.segment.subnet());
+    let bridge = interface::named(&wanted, known, taken)?;
+    let used = || known.iter().filter(|n| n.configuration.is_none()).filter_map(|n| n.segment.subnet());
     let subnet = match wanted.subnet {
         Some(subnet) if used().any(|u| u.overlaps(subnet)) => {
             let text = "invalid pool request: Pool overlaps with other one on this address space";
@@ -123,8 +119,9 @@ pub fn plan(
     Ok(NetworkSpec {
         asked: [wanted.subnet.is_some(), wanted.gateway.is_some()],
         segment: Segment {
+            kind: wanted.kind,
             name: bridge,
-            gateway,
+            gateway: Some(gateway),
             prefix: subnet.prefix,
             mtu: wanted.mtu,
             policy: wanted.policy,
@@ -142,6 +139,8 @@ pub fn plan(
         labels: wanted.labels,
         options: wanted.options,
         ipam_options: wanted.ipam_options,
+        configuration: None,
+        config_from: wanted.config_from,
     })
 }
 
@@ -210,7 +209,7 @@ mod tests {
                 .unwrap(),
             );
         }
-        let chosen: Vec<String> = made.iter().map(|n| n.segment.subnet().to_string()).collect();
+        let chosen: Vec<String> = made.iter().map(|n| n.segment.subnet().unwrap().to_string()).collect();
         let wanted = [
             "172.19.0.0/16",
             "172.22.0.0/16",
@@ -226,7 +225,7 @@ mod tests {
             "192.168.0.0/20",
         ];
         assert_eq!(chosen, wanted);
-        assert_eq!(made[0].segment.gateway, Ipv4Addr::new(172, 19, 0, 1));
+        assert_eq!(made[0].segment.gateway, Some(Ipv4Addr::new(172, 19, 0, 1)));
     }
 
     #[test]

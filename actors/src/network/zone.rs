@@ -41,7 +41,7 @@ impl Zone {
                 Place {
                     network: e.network.clone(),
                     network_name: e.network_name.clone(),
-                    addresses: std::iter::once(e.address.into()).chain(e.address6.map(IpAddr::V6)).collect(),
+                    addresses: e.addresses().collect(),
                     aliases: attachment.aliases,
                     links: attachment.links,
                 }
@@ -141,10 +141,10 @@ mod tests {
     use contract::record::{ContainerSpec, ContainerState};
 
     fn endpoint(network: &str, last: u8) -> Endpoint {
-        let gateway = [10, 0, 0, 1].into();
+        let gateway = Some([10, 0, 0, 1].into());
         Endpoint {
             segment: Segment { name: network.into(), gateway, prefix: 24, ..Segment::default() },
-            address: [10, 0, 0, last].into(),
+            address: Some([10, 0, 0, last].into()),
             network: format!("{network}-id"),
             network_name: network.into(),
             ..Endpoint::default()

@@ -292,7 +292,7 @@ fn what_survives_its_killing_is_reported_and_can_be_killed_again() {
 fn addresses_are_reused_from_the_lowest() {
     daemon(|d| async move {
         let address =
-            |id: &contract::ContainerId| d.shown(id).unwrap().state.endpoints[0].address.octets()[3];
+            |id: &contract::ContainerId| d.shown(id).unwrap().state.endpoints[0].address.unwrap().octets()[3];
         let (a, b) = (d.started("aa", spec()).await, d.started("bb", spec()).await);
         assert_eq!((address(&a), address(&b)), (2, 3));
         d.remove(&a, true, false).await.unwrap();

@@ -38,9 +38,9 @@ fn a_running_container_goes_on_and_is_known_by_everything_about_it() {
     stage.daemon(|d| async move {
         assert_eq!(d.status(&id), Some(Status::Paused));
         d.unpause(&id).await.unwrap();
-        assert_eq!(d.find("web").unwrap().state.endpoints[0].address.octets()[3], 2);
+        assert_eq!(d.find("web").unwrap().state.endpoints[0].address.unwrap().octets()[3], 2);
         let other = d.started("other", spec()).await;
-        assert_eq!(d.shown(&other).unwrap().state.endpoints[0].address.octets()[3], 3);
+        assert_eq!(d.shown(&other).unwrap().state.endpoints[0].address.unwrap().octets()[3], 3);
         assert_eq!(d.create(Some("web".into()), spec()).await.unwrap_err().kind, contract::Kind::Conflict);
         until("its output arrives", || d.stage.file.lines(id.as_str()) == ["while away"]).await;
         let exec = d.exec_create(&id, ExecSpec::default()).unwrap();

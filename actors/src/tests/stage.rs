@@ -73,7 +73,7 @@ impl Stage {
         system.block_on(async {
             let segment = Segment {
                 name: "gantry0".into(),
-                gateway: [10, 0, 0, 1].into(),
+                gateway: Some([10, 0, 0, 1].into()),
                 prefix: 24,
                 ..Segment::default()
             };

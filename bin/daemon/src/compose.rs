@@ -42,10 +42,21 @@ pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
 /// The default bridge.
 pub fn bridge(config: &Config) -> Segment {
     let own = &config.bridge;
-    let policy =
-        SegmentPolicy { internal: false, icc: own.icc, masquerade: own.masquerade, forward: own.forward };
+    let policy = SegmentPolicy {
+        icc: own.icc,
+        masquerade: own.masquerade,
+        forward: own.forward,
+        ..SegmentPolicy::default()
+    };
     let (gateway, prefix) = own.bip;
-    Segment { name: own.name.clone(), gateway, prefix, mtu: own.mtu, policy, ..Segment::default() }
+    Segment {
+        name: own.name.clone(),
+        gateway: Some(gateway),
+        prefix,
+        mtu: own.mtu,
+        policy,
+        ..Segment::default()
+    }
 }
 
 /// What is configured of networks.

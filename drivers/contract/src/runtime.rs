@@ -35,7 +35,7 @@ pub struct SandboxSpec {
     /// The container's folder: spool, socket, exit record, hosts, hostname, resolv.conf.
     pub directory: PathBuf,
     /// Addresses inside, for /etc/hosts; none without network.
-    pub addresses: Vec<std::net::Ipv4Addr>,
+    pub addresses: Vec<std::net::IpAddr>,
     /// Further lines of /etc/hosts: an address and its names.
     pub hosts: Vec<(std::net::Ipv4Addr, String)>,
     /// Variables that come before the container's own.

@@ -3,9 +3,9 @@
 use crate::error::NetworkError;
 use crate::link::{self, ifla};
 use crate::socket::Socket;
-use contract::network::Segment;
+use contract::network::{Family, Segment, number};
 use nix::errno::Errno;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 /// Whether bridges of this network namespace pass frames through netfilter; missing without the module br_netfilter.
@@ -25,7 +25,9 @@ pub fn ensure(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
     if found.kind != "bridge" {
         return Err(NetworkError::NotABridge(spec.name.clone()));
     }
-    route.transact(vec![link::address(found.index, spec.gateway, spec.prefix), link::up(found.index)])?;
+    let mut requests = vec![link::up(found.index)];
+    requests.extend(spec.gateway.map(|g| link::address(found.index, g, spec.prefix)));
+    route.transact(requests)?;
     if spec.policy.forward {
         set("/proc/sys/net/ipv4/ip_forward".into())?;
     }
@@ -36,7 +38,7 @@ pub fn ensure(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
 fn create(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
     let mut message = link::create(&spec.name);
     // A fixed address: an inherited one changes as ports come and go, and breaks neighbours' caches.
-    message.host32(ifla::MTU, spec.mtu).bytes(ifla::ADDRESS, &derived_mac(spec.gateway));
+    message.host32(ifla::MTU, spec.mtu).bytes(ifla::ADDRESS, &mac_of(spec));
     message.nest(ifla::LINKINFO, |m| {
         m.text(ifla::INFO_KIND, "bridge");
     });
@@ -46,9 +48,14 @@ fn create(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
     }
 }
 
-/// `02:42:` and the address: stable across restarts, so no neighbour cache goes stale.
-pub fn derived_mac(address: Ipv4Addr) -> [u8; 6] {
-    let [a, b, c, d] = address.octets();
+fn mac_of(spec: &Segment) -> [u8; 6] {
+    let gateway = spec.gateway(Family::Four).or(spec.gateway(Family::Six));
+    derived_mac(gateway.unwrap_or(Ipv4Addr::UNSPECIFIED.into()))
+}
+
+/// `02:42:` and the address's end: stable across restarts, so no neighbour cache goes stale.
+pub fn derived_mac(address: IpAddr) -> [u8; 6] {
+    let [a, b, c, d] = (number(address) as u32).to_be_bytes();
     [0x02, 0x42, a, b, c, d]
 }
 
@@ -66,7 +73,7 @@ fn check(spec: &Segment) -> Result<(), NetworkError> {
     {
         return Err(NetworkError::Invalid(format!("invalid bridge name {:?}", spec.name)));
     }
-    if !(1..=30).contains(&spec.prefix) {
+    if spec.gateway.is_some() && !(1..=30).contains(&spec.prefix) {
         return Err(NetworkError::Invalid(format!("invalid prefix length /{}", spec.prefix)));
     }
     Ok(())

@@ -136,7 +136,9 @@ impl Kernel {
         // Repeated after another container took port and address, this must not cut it off.
         ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
         let ports = nft::elements::remove(&mut self.netfilter, &endpoint.segment.name, &ours);
-        self.reservations.release(&endpoint.container, endpoint.address);
+        if let Some(address) = endpoint.address {
+            self.reservations.release(&endpoint.container, address);
+        }
         Ok(ports?)
     }
 
@@ -174,7 +176,7 @@ impl Kernel {
 }
 
 fn published(endpoint: &Endpoint) -> Vec<Published> {
-    endpoint.ports.iter().map(|p| (p.clone(), endpoint.address)).collect()
+    endpoint.ports.iter().filter_map(|p| Some((p.clone(), endpoint.address?))).collect()
 }
 
 #[async_trait]
@@ -189,7 +191,8 @@ impl Networks for Bridges {
         endpoint: &Endpoint,
         ports: Vec<PortBinding>,
     ) -> Result<Vec<PortBinding>, PortError> {
-        let (container, target) = (endpoint.container.clone(), endpoint.address);
+        let Some(target) = endpoint.address else { return Ok(Vec::new()) };
+        let container = endpoint.container.clone();
         self.run(move |k| Ok(k.reservations.reserve(&container, target, ports)?)).await
     }
 

@@ -44,10 +44,10 @@ pub fn ensure(
             made.index
         }
     };
-    let mut requests =
-        vec![link::up(1), link::up(index), link::address(index, endpoint.address, endpoint.segment.prefix)];
-    if endpoint.default_route {
-        requests.push(link::default_route(index, endpoint.segment.gateway));
+    let mut requests = vec![link::up(1), link::up(index)];
+    requests.extend(endpoint.address.map(|a| link::address(index, a, endpoint.segment.prefix)));
+    if let (true, Some(gateway)) = (endpoint.default_route, endpoint.segment.gateway) {
+        requests.push(link::default_route(index, gateway));
     }
     namespace.route.transact(requests)?;
     Ok(())
@@ -100,7 +100,10 @@ fn free_name(taken: &[Link]) -> Result<String, NetworkError> {
 
 fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
     if endpoint.mac.is_empty() {
-        return Ok(derived_mac(endpoint.address));
+        let address = endpoint.addresses().next();
+        return address
+            .map(derived_mac)
+            .ok_or_else(|| NetworkError::Invalid("an endpoint without an address".into()));
     }
     let parsed: Option<Vec<u8>> = endpoint.mac.split(':').map(|p| u8::from_str_radix(p, 16).ok()).collect();
     parsed

@@ -111,7 +111,12 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn bridge() -> Segment {
-    Segment { name: "gt0".into(), gateway: Ipv4Addr::new(10, 99, 0, 1), prefix: 16, ..Segment::default() }
+    Segment {
+        name: "gt0".into(),
+        gateway: Some(Ipv4Addr::new(10, 99, 0, 1)),
+        prefix: 16,
+        ..Segment::default()
+    }
 }
 
 fn endpoint(container: &str, last: u8, ports: Vec<PortBinding>) -> Endpoint {
@@ -119,7 +124,7 @@ fn endpoint(container: &str, last: u8, ports: Vec<PortBinding>) -> Endpoint {
     Endpoint {
         container: container.into(),
         segment: bridge(),
-        address,
+        address: Some(address),
         ports,
         network: "gt0".into(),
         network_name: "gt0".into(),
@@ -217,7 +222,7 @@ fn every_verb_may_be_repeated_and_leaves_nothing_behind() {
         assert_eq!(refused.text, "Bind for 127.0.0.1:8080 failed: port is already allocated");
         let survey = driver.survey(&bridge()).await.unwrap();
         assert_eq!(survey.interfaces, [gantry_network::host_name("one", "gt0")]);
-        let expected: Vec<_> = one.ports.iter().map(|p| (p.clone(), one.address.into())).collect();
+        let expected: Vec<_> = one.ports.iter().map(|p| (p.clone(), one.address.unwrap().into())).collect();
         assert_eq!(survey.ports, expected);
         for _ in 0..2 {
             driver.remove_endpoint(&one).await.unwrap();

@@ -128,7 +128,7 @@ mod tests {
 
     fn spec(container: ContainerSpec) -> SandboxSpec {
         let root = RootSpec { lower: vec![], upper: "".into(), work: "".into(), target: "".into() };
-        let addresses = vec![Ipv4Addr::new(172, 17, 0, 2)];
+        let addresses = vec![Ipv4Addr::new(172, 17, 0, 2).into()];
         let gateway = Some(Ipv4Addr::new(172, 17, 0, 1));
         SandboxSpec {
             container,

@@ -24,16 +24,16 @@ pub(super) async fn follow(shared: &Shared, spec: &ContainerSpec, state: &Contai
     if let Some(endpoint) = state.endpoints.iter().find(|e| e.network_name == DEFAULT) {
         for (linker, alias) in linkers(&shared.board, &spec.id) {
             // One that was never started has no file yet.
-            if linker.state.started {
-                rewrite(shared, &linker.spec.id, &alias, endpoint.address).await;
+            if let (true, Some(address)) = (linker.state.started, endpoint.address) {
+                rewrite(shared, &linker.spec.id, &alias, address).await;
             }
         }
     }
     if apply(spec) {
         let leases = shared.networks.get(&network_id(DEFAULT)).map(|n| n.leases.all()).unwrap_or_default();
         for link in spec.links.iter().filter(|l| !state.unlinked.contains(&l.alias)) {
-            if let Some(lease) = leases.get(&link.target) {
-                rewrite(shared, &spec.id, &link.alias, lease.four).await;
+            if let Some(address) = leases.get(&link.target).and_then(|l| l.four) {
+                rewrite(shared, &spec.id, &link.alias, address).await;
             }
         }
     }

@@ -6,8 +6,8 @@ use crate::network::{DEFAULT, Known, is_built_in};
 use crate::shared::Shared;
 use contract::PortError;
 use contract::error::Kind;
-use contract::network::{Endpoint, PortBinding, Resolver};
-use contract::record::{Attachment, ContainerSpec, ContainerState};
+use contract::network::{Endpoint, PortBinding, Resolver, SegmentKind};
+use contract::record::{Attachment, ContainerSpec, ContainerState, NetworkSpec};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -75,6 +75,17 @@ pub(super) async fn reserve(
     // By its id: another network of this name is not the one the container was attached to.
     let term = if attachment.network.is_empty() { name } else { &attachment.network };
     let network = shared.networks.find(term)?;
+    if network.spec.configuration.is_some() {
+        return Err(PortError::new(Kind::Denied, "cannot create endpoint on configuration-only network"));
+    }
+    if matches!(network.spec.segment.kind, SegmentKind::Ipvlan { .. }) && !attachment.mac.is_empty() {
+        let own = shared.board.get(container).map(|s| s.state.name.clone()).unwrap_or_default();
+        let text = format!(
+            "failed to create endpoint {own} on network {}: ipvlan interfaces do not support custom mac address assignment",
+            network.spec.name
+        );
+        return Err(PortError::new(Kind::Exhausted, text));
+    }
     let lease = ask(
         &network,
         Reserve {
@@ -90,11 +101,23 @@ pub(super) async fn reserve(
         segment: spec.segment.clone(),
         address: lease.four,
         address6: lease.six,
-        mac: if attachment.mac.is_empty() { mac(lease.four) } else { attachment.mac.clone() },
+        mac: hardware_address(spec, &lease, attachment),
+        interface: attachment.interface(),
         network: spec.id.clone(),
         network_name: spec.name.clone(),
         ..Endpoint::default()
     })
+}
+
+/// The MAC that is asked for, or one that follows from the address; where interfaces share their parent's, none.
+fn hardware_address(network: &NetworkSpec, lease: &Lease, attachment: &Attachment) -> String {
+    match network.segment.kind {
+        SegmentKind::Ipvlan { .. } => String::new(),
+        _ => match lease.four.map(IpAddr::V4).or(lease.six.map(IpAddr::V6)) {
+            Some(address) if attachment.mac.is_empty() => mac(address),
+            _ => attachment.mac.clone(),
+        },
+    }
 }
 
 async fn ask(network: &Known, reserve: Reserve) -> Result<Lease, PortError> {
@@ -106,7 +129,7 @@ async fn ask(network: &Known, reserve: Reserve) -> Result<Lease, PortError> {
 /// network. True when that is another one than before.
 pub(super) fn route(endpoints: &mut [Endpoint], networks: &BTreeMap<String, Attachment>) -> bool {
     let priority = |e: &Endpoint| networks.get(&e.network_name).map_or(0, |a| a.gateway_priority);
-    let outward = endpoints.iter().filter(|e| !e.segment.policy.internal);
+    let outward = endpoints.iter().filter(|e| !e.segment.is_internal());
     let chosen = outward.max_by_key(|e| (priority(e), Reverse(e.network_name.clone())));
     let chosen = chosen.map(|e| e.network.clone());
     let mut changed = false;
@@ -125,10 +148,17 @@ pub(super) async fn publish(
     endpoints: &mut [Endpoint],
 ) -> Result<(), PortError> {
     let Some(endpoint) = endpoints.iter_mut().find(|e| e.default_route) else { return Ok(()) };
+    if endpoint.segment.kind != SegmentKind::Bridge {
+        if !spec.ports.is_empty() || spec.publish_all {
+            let driver = endpoint.segment.kind.driver();
+            tracing::warn!(container = spec.id, "{driver} driver does not support port mappings");
+        }
+        return Ok(());
+    }
     let binding = shared.networks.get(&endpoint.network).and_then(|n| n.spec.host_binding);
     let mut ports = wanted_ports(spec);
     for port in ports.iter_mut().filter(|p| p.host_ip.is_unspecified()) {
-        port.host_ip = binding.map_or(port.host_ip, IpAddr::V4);
+        port.host_ip = binding.unwrap_or(port.host_ip);
     }
     let networks = &shared.ports.networks;
     endpoint.ports = networks.reserve_ports(endpoint, ports).await?;
@@ -204,7 +234,7 @@ pub(super) async fn answer(
     let resolver = Resolver {
         container: spec.id.clone(),
         servers: spec.dns.iter().filter_map(|s| s.parse().ok()).collect(),
-        forwards: endpoints.iter().any(|e| !e.segment.policy.internal),
+        forwards: endpoints.iter().any(|e| !e.segment.is_internal()),
         names: Arc::new(shared.zone.clone()),
     };
     shared.ports.networks.ensure_resolver(resolver, netns.to_owned()).await

@@ -30,7 +30,11 @@ impl FakeNetworks {
 
     /// Which container has which address in the kernel.
     pub fn addresses(&self) -> BTreeMap<String, Ipv4Addr> {
-        lock(&self.kernel).endpoints.values().map(|e| (e.container.clone(), e.address)).collect()
+        lock(&self.kernel)
+            .endpoints
+            .values()
+            .filter_map(|e| Some((e.container.clone(), e.address?)))
+            .collect()
     }
 
     /// Containers that have a namespace.
@@ -97,7 +101,7 @@ impl Networks for FakeNetworks {
             .values()
             .find(|e| e.address == endpoint.address && e.container != endpoint.container);
         if let Some(other) = other {
-            let text = format!("{} belongs to {} already", endpoint.address, other.container);
+            let text = format!("{:?} belongs to {} already", endpoint.address, other.container);
             return Err(PortError::new(Kind::Bug, text));
         }
         kernel.endpoints.insert((endpoint.container.clone(), endpoint.network.clone()), endpoint.clone());
@@ -131,7 +135,7 @@ impl Networks for FakeNetworks {
         let kernel = lock(&self.kernel);
         let ports = kernel.ports.iter().flat_map(|(id, ports)| {
             let found = kernel.endpoints.values().find(|e| e.container == *id);
-            let target = found.map_or(Ipv4Addr::UNSPECIFIED, |e| e.address.into());
+            let target = found.and_then(|e| e.address).unwrap_or(Ipv4Addr::UNSPECIFIED);
             ports.iter().map(move |p| (p.clone(), target.into()))
         });
         Ok(Survey {

@@ -1,9 +1,11 @@
 //! The network port: bridges, endpoints, published ports.
 
+mod kind;
 mod segment;
 mod subnet;
 
-pub use segment::{Gateway6, Segment, SegmentKind, SegmentPolicy};
+pub use kind::{IpvlanFlag, IpvlanMode, MacvlanMode, Parent, SegmentKind, vlan};
+pub use segment::{Gateway6, GatewayMode, Segment, SegmentPolicy};
 pub use subnet::{Family, Subnet, number};
 
 use crate::error::PortError;
@@ -70,8 +72,8 @@ pub struct Endpoint {
     /// What it is attached to.
     #[serde(alias = "bridge")]
     pub segment: Segment,
-    /// Address inside.
-    pub address: Ipv4Addr,
+    /// IPv4 address inside; none where the network has none.
+    pub address: Option<Ipv4Addr>,
     /// IPv6 address inside.
     #[serde(default)]
     pub address6: Option<Ipv6Addr>,
@@ -91,6 +93,21 @@ pub struct Endpoint {
     /// So does its IPv6 default route.
     #[serde(default)]
     pub default_route6: bool,
+    /// What was asked of the interface besides.
+    #[serde(default)]
+    pub interface: Interface,
+}
+
+/// What may be asked of a container's interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// Its name; empty = the first free `ethN`.
+    pub name: String,
+    /// Further addresses that are good on the link alone.
+    pub link_local: Vec<IpAddr>,
+    /// Settings of it, `net.X.Y.IFNAME.Z=V`.
+    pub sysctls: Vec<String>,
 }
 
 impl Default for Endpoint {
@@ -98,7 +115,7 @@ impl Default for Endpoint {
         Self {
             container: String::new(),
             segment: Segment::default(),
-            address: Ipv4Addr::UNSPECIFIED,
+            address: None,
             address6: None,
             mac: String::new(),
             ports: Vec::new(),
@@ -106,11 +123,17 @@ impl Default for Endpoint {
             network_name: String::new(),
             default_route: false,
             default_route6: false,
+            interface: Interface::default(),
         }
     }
 }
 
 impl Endpoint {
+    /// Its addresses, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        self.address.map(IpAddr::V4).into_iter().chain(self.address6.map(IpAddr::V6))
+    }
+
     /// Its id, 64 hex digits: what container and network have in their ids, mixed.
     pub fn id(&self) -> String {
         let digits = |text: &str| -> Vec<u32> { text.chars().filter_map(|c| c.to_digit(16)).collect() };

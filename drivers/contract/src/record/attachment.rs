@@ -1,8 +1,14 @@
 //! What a container asks of its networks.
 
+use crate::network::Interface;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The option that names the container's interface (moby `libnetwork/netlabel`).
+pub const IFNAME: &str = "com.docker.network.endpoint.ifname";
+/// The option that lists settings of the container's interface, separated by commas (ditto).
+pub const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 
 /// What was asked of one network's attachment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +26,10 @@ pub struct Attachment {
     pub aliases: Vec<String>,
     /// Names by which it finds others on this network.
     pub links: Vec<Link>,
-    /// Options that mean nothing to a bridge, kept for inspection.
+    /// Options as given: those of Docker's own that [`interface`](Self::interface) reads, and the user's.
     pub driver_options: BTreeMap<String, String>,
+    /// Wanted further addresses that are good on the link alone.
+    pub link_local: Vec<IpAddr>,
     /// Which network's gateway it uses: the highest.
     pub gateway_priority: i64,
 }
@@ -33,4 +41,17 @@ pub struct Link {
     pub target: String,
     /// The name.
     pub alias: String,
+}
+
+impl Attachment {
+    /// What is asked of the container's interface.
+    pub fn interface(&self) -> Interface {
+        let option = |name: &str| self.driver_options.get(name).map(String::as_str).unwrap_or_default();
+        let sysctls = option(SYSCTLS).split(',').filter(|s| !s.is_empty()).map(str::to_owned);
+        Interface {
+            name: option(IFNAME).to_owned(),
+            link_local: self.link_local.clone(),
+            sysctls: sysctls.collect(),
+        }
+    }
 }

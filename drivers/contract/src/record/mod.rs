@@ -8,11 +8,11 @@ mod network;
 mod resources;
 mod restart;
 
-pub use attachment::{Attachment, Link};
+pub use attachment::{Attachment, IFNAME, Link, SYSCTLS};
 pub use health::{Health, HealthState, Probe, Wellbeing};
 pub use isolation::{Device, Namespaces};
 pub use mounts::{Bind, VolumeUse};
-pub use network::NetworkSpec;
+pub use network::{Configuration, NetworkSpec};
 pub use resources::{DeviceRate, DeviceWeight, Resources};
 pub use restart::Backoff;
 
@@ -186,6 +186,9 @@ pub struct ContainerState {
     pub networks: BTreeMap<String, Attachment>,
     /// Its network attachments while running; the first has the first interface.
     pub endpoints: Vec<crate::network::Endpoint>,
+    /// Network attachments that were begun while it ran and are not among the others yet: what a daemon that ends in
+    /// between leaves of them is taken away by the next.
+    pub joining: Vec<crate::network::Endpoint>,
     /// Aliases of links that were taken away again.
     pub unlinked: Vec<String>,
     /// How many starts have come to an end, by an exit or by failing.

@@ -3,7 +3,10 @@
 use crate::network::{Segment, Subnet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
+
+/// A request as it came.
+pub type Configuration = serde_json::Value;
 
 /// A network that a user made, or the default one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +33,7 @@ pub struct NetworkSpec {
     #[serde(default)]
     pub asked6: [bool; 2],
     /// Where ports are published that name no address.
-    pub host_binding: Option<Ipv4Addr>,
+    pub host_binding: Option<IpAddr>,
     /// Kept for inspection.
     pub attachable: bool,
     /// Labels.
@@ -39,4 +42,10 @@ pub struct NetworkSpec {
     pub options: BTreeMap<String, String>,
     /// Options of the address management as given.
     pub ipam_options: Option<BTreeMap<String, String>>,
+    /// Where it is nothing but a configuration for other networks: the request that made it.
+    #[serde(default)]
+    pub configuration: Option<Configuration>,
+    /// The network whose configuration it has; empty = its own.
+    #[serde(default)]
+    pub config_from: String,
 }

@@ -88,16 +88,18 @@ fn rules(table: &str, bridge: &Segment) -> Vec<Message> {
         rule(table, "postrouting", |r| {
             r.ipv4().to(Is::Same, name).source(LOOPBACK, 8).masquerade();
         }),
-        // A container reaching a neighbour, or itself, through a published port: the answer must come back here.
-        rule(table, "postrouting", |r| {
-            r.ipv4().to(Is::Same, name).source(bridge.gateway, bridge.prefix).redirected().masquerade();
-        }),
     ];
     let policy = bridge.policy;
-    if policy.masquerade && !policy.internal {
+    if let Some(gateway) = bridge.gateway {
+        // A container reaching a neighbour, or itself, through a published port: the answer must come back here.
         out.push(rule(table, "postrouting", |r| {
-            r.ipv4().source(bridge.gateway, bridge.prefix).to(Is::Other, name).masquerade();
+            r.ipv4().to(Is::Same, name).source(gateway, bridge.prefix).redirected().masquerade();
         }));
+        if policy.masquerade && !policy.internal {
+            out.push(rule(table, "postrouting", |r| {
+                r.ipv4().source(gateway, bridge.prefix).to(Is::Other, name).masquerade();
+            }));
+        }
     }
     if policy.internal {
         out.push(rule(table, "forward", |r| {

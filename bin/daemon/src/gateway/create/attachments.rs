@@ -1,6 +1,6 @@
 //! What a request asks of its networks: links, and what cannot go together.
 
-use super::{invalid, refuse};
+use super::{endpoint, invalid, refuse};
 use bollard_stubs::models::{ContainerCreateBody, EndpointSettings, HostConfig};
 use contract::PortError;
 use contract::record::{Attachment, Link};
@@ -56,17 +56,12 @@ fn is_user_made(mode: &str) -> bool {
 pub fn attachment(settings: &EndpointSettings) -> Result<Attachment, PortError> {
     let options: BTreeMap<String, String> =
         settings.driver_opts.clone().unwrap_or_default().into_iter().collect();
-    // What is Docker's own has a meaning; what is not is the user's.
-    if let Some(known) = options.keys().find(|k| k.starts_with("com.docker.network.")) {
-        return Err(refuse::option(&format!("the attachment option {known}")));
-    }
+    endpoint::options(&options)?;
     let ipam = settings.ipam_config.clone().unwrap_or_default();
     if ipam.ipv6_address.as_deref().is_some_and(|a| !a.is_empty()) {
         return Err(refuse::option("IPv6 addresses"));
     }
-    if ipam.link_local_ips.as_ref().is_some_and(|l| !l.is_empty()) {
-        return Err(refuse::option("link-local addresses"));
-    }
+    let link_local = endpoint::link_local(ipam.link_local_ips.as_deref())?;
     let text = ipam.ipv4_address.unwrap_or_default();
     let address: Option<Ipv4Addr> = match text.as_str() {
         "" => None,
@@ -84,6 +79,7 @@ pub fn attachment(settings: &EndpointSettings) -> Result<Attachment, PortError> 
         aliases: settings.aliases.clone().unwrap_or_default(),
         links: links?,
         driver_options: options,
+        link_local,
         gateway_priority: settings.gw_priority.unwrap_or(0),
     })
 }

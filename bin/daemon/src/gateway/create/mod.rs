@@ -3,6 +3,7 @@
 
 mod attachments;
 mod defaults;
+mod endpoint;
 mod health;
 mod image;
 mod isolation;

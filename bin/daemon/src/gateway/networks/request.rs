@@ -7,7 +7,7 @@ use bollard_stubs::models::{IpamConfig, NetworkCreateRequest};
 use contract::network::{SegmentPolicy, Subnet};
 use contract::{Kind, PortError};
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// The network that is asked for; `mtu` is the daemon's.
 pub fn wanted(request: NetworkCreateRequest, mtu: u32) -> Result<Wanted, PortError> {
@@ -166,7 +166,7 @@ fn option(out: &mut Wanted, key: &str, value: &str) -> Result<(), PortError> {
         _ => Err(invalid(format!("failed to parse {key} value: {value:?} (not a bool)"))),
     };
     match key {
-        "com.docker.network.segment.name" => {
+        "com.docker.network.bridge.name" => {
             let fine = (1..=15).contains(&value.len()) && !value.starts_with('.');
             if !fine || value.contains(|c: char| c == '/' || c == ':' || c.is_whitespace()) {
                 return Err(invalid(format!("invalid bridge name {value:?}")));
@@ -177,10 +177,10 @@ fn option(out: &mut Wanted, key: &str, value: &str) -> Result<(), PortError> {
             let mtu = value.parse().ok().filter(|n| (68..=65_535).contains(n));
             out.mtu = mtu.ok_or_else(|| invalid(format!("failed to parse {key} value: {value:?}")))?;
         }
-        "com.docker.network.segment.enable_icc" => out.policy.icc = yes()?,
-        "com.docker.network.segment.enable_ip_masquerade" => out.policy.masquerade = yes()?,
-        "com.docker.network.segment.host_binding_ipv4" => {
-            let address: Ipv4Addr = value
+        "com.docker.network.bridge.enable_icc" => out.policy.icc = yes()?,
+        "com.docker.network.bridge.enable_ip_masquerade" => out.policy.masquerade = yes()?,
+        "com.docker.network.bridge.host_binding_ipv4" => {
+            let address: IpAddr = value
                 .parse()
                 .map_err(|_| invalid(format!("invalid default IPv4 binding address: {value:?}")))?;
             out.host_binding = Some(address).filter(|a| !a.is_unspecified());
@@ -249,9 +249,9 @@ mod tests {
     #[test]
     fn options_are_honoured_or_refused() {
         let mut out = Wanted::default();
-        option(&mut out, "com.docker.network.segment.enable_icc", "false").unwrap();
+        option(&mut out, "com.docker.network.bridge.enable_icc", "false").unwrap();
         assert!(!out.policy.icc);
-        assert!(option(&mut out, "com.docker.network.segment.enable_icc", "maybe").is_err());
+        assert!(option(&mut out, "com.docker.network.bridge.enable_icc", "maybe").is_err());
         assert_eq!(option(&mut out, "parent", "eth0").unwrap_err().kind, Kind::Unsupported);
     }
 }

@@ -65,17 +65,18 @@ fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
     let members = members(gateway, |snapshot| {
         let endpoints = snapshot.state.endpoints.iter().filter(|_| snapshot.pid != 0);
         let endpoint = endpoints.into_iter().find(|e| e.network == network.id)?;
-        let address = format!("{}/{}", endpoint.address, endpoint.segment.prefix);
+        let address =
+            endpoint.address.map(|a| format!("{a}/{}", endpoint.segment.prefix)).unwrap_or_default();
         Some((endpoint.id(), endpoint.mac.clone(), address))
     });
     let mut pool = Map::new();
-    pool.insert("Subnet".into(), bridge.subnet().to_string().into());
+    pool.insert("Subnet".into(), bridge.subnet().map(|s| s.to_string()).into());
     if let Some(range) = network.range {
         pool.insert("IPRange".into(), range.to_string().into());
     }
     // Docker tells a gateway that was asked for, and with a subnet of its own choice.
     if network.asked[1] || !network.asked[0] {
-        pool.insert("Gateway".into(), bridge.gateway.to_string().into());
+        pool.insert("Gateway".into(), bridge.gateway.map(|g| g.to_string()).into());
     }
     if !network.auxiliary.is_empty() {
         pool.insert("AuxiliaryAddresses".into(), json!(network.auxiliary));
@@ -83,11 +84,11 @@ fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
     let mut options = json!(network.options);
     if built_in {
         options = json!({
-            "com.docker.network.segment.default_bridge": "true",
-            "com.docker.network.segment.enable_icc": "true",
-            "com.docker.network.segment.enable_ip_masquerade": "true",
-            "com.docker.network.segment.host_binding_ipv4": "0.0.0.0",
-            "com.docker.network.segment.name": bridge.name,
+            "com.docker.network.bridge.default_bridge": "true",
+            "com.docker.network.bridge.enable_icc": "true",
+            "com.docker.network.bridge.enable_ip_masquerade": "true",
+            "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+            "com.docker.network.bridge.name": bridge.name,
             "com.docker.network.driver.mtu": bridge.mtu.to_string(),
         });
     }

@@ -24,8 +24,8 @@ pub fn settings(snapshot: &Snapshot) -> Value {
         "SandboxKey": if running { format!("/proc/{}/ns/net", snapshot.pid) } else { String::new() },
         "Ports": ports, "HairpinMode": false, "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
         "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null, "EndpointID": of(Endpoint::id),
-        "Gateway": of(|e| e.segment.gateway.to_string()), "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
-        "IPAddress": of(|e| e.address.to_string()), "IPPrefixLen": default.map_or(0, |e| e.segment.prefix),
+        "Gateway": of(|e| e.segment.gateway.map(|g| g.to_string()).unwrap_or_default()), "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
+        "IPAddress": of(|e| e.address.map(|a| a.to_string()).unwrap_or_default()), "IPPrefixLen": default.map_or(0, |e| e.segment.prefix),
         "IPv6Gateway": "", "MacAddress": of(|e| e.mac.clone()), "Networks": all(snapshot),
     })
 }
@@ -54,7 +54,10 @@ fn one(snapshot: &Snapshot, name: &str, asked: &Attachment) -> Value {
     };
     let id = if built_in { network_id(name) } else { asked.network.clone() };
     let names = if built_in { Vec::new() } else { dns_names(snapshot, asked) };
-    let gateway = endpoint.filter(|e| !e.segment.policy.internal).map(|e| e.segment.gateway.to_string());
+    let gateway = endpoint
+        .filter(|e| !e.segment.policy.internal)
+        .and_then(|e| e.segment.gateway)
+        .map(|g| g.to_string());
     json!({
         "IPAMConfig": ipam, "Links": or_null(links), "Aliases": or_null(asked.aliases.clone()),
         "MacAddress": endpoint.map_or_else(|| asked.mac.clone(), |e| e.mac.clone()),
@@ -67,7 +70,7 @@ fn one(snapshot: &Snapshot, name: &str, asked: &Attachment) -> Value {
             None => String::new(),
         },
         "Gateway": gateway.unwrap_or_default(),
-        "IPAddress": endpoint.map(|e| e.address.to_string()).unwrap_or_default(),
+        "IPAddress": endpoint.and_then(|e| e.address).map(|a| a.to_string()).unwrap_or_default(),
         "IPPrefixLen": endpoint.map_or(0, |e| e.segment.prefix),
         "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": or_null(names),
     })
