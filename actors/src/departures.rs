@@ -76,7 +76,7 @@ impl Departures {
         if any {
             let gone = async {
                 // The sender lives as long as this.
-                let _none = expected.wait_for(|n| *n == 0).await;
+                let _none = expected.wait_for(|n| *n == 0).await.is_ok();
                 self.all_over().await;
             };
             let _late = tokio::time::timeout(PATIENCE, gone).await;

@@ -113,7 +113,9 @@ fn services_are_on_the_networks_that_their_file_gives_them() {
     // Started anew, they are where they were.
     compose(&gantry, &["restart", "-t", "0"]).ok();
     assert_eq!(addresses(&gantry, "proxy", "api"), ["10.66.0.10"]);
-    compose(&gantry, &["up", "-d", "--force-recreate", "-t", "0", "app"]).ok();
+    // `--force-recreate` of docker-compose 1 needs what newer APIs no longer tell of images.
+    compose(&gantry, &["rm", "-sf", "app"]).ok();
+    compose(&gantry, &["up", "-d", "app"]).ok();
     assert_eq!(addresses(&gantry, "proxy", "api"), ["10.66.0.10"]);
     // One that is used by others stays.
     gantry.docker(["run", "-d", "--name", "stranger", "--net", "app_front", "busybox", "sleep", "1000"]).ok();
