@@ -36,7 +36,8 @@ fn address_and_port_of_a_killed_container_are_its_successors_at_once() {
 #[test]
 fn a_network_can_be_removed_as_soon_as_its_last_container_has_ended() {
     let gantry = Daemon::start();
-    let body = json!({ "Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": { "NetworkMode": "own" } });
+    let body =
+        json!({ "Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": { "NetworkMode": "own" } });
     for _ in 0..10 {
         done(&gantry, "POST", "/networks/create", Some(&json!({ "Name": "own" })));
         done(&gantry, "POST", "/containers/create?name=box", Some(&body));
