@@ -6,6 +6,7 @@
 mod act;
 mod kernel;
 mod model;
+mod outcome;
 mod script;
 mod seen;
 
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 const SETTLING: Duration = Duration::from_secs(20);
 
 /// How many sequences are made where `GANTRY_SEQUENCES` does not say.
-const FEW: u64 = 12;
+const FEW: u64 = 6;
 
 /// What happened so far, for whoever looks for the reason of a failure.
 struct Tale {
