@@ -3,7 +3,7 @@
 mod dns;
 
 use std::io::Write;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
