@@ -19,6 +19,7 @@ use contract::{ContainerId, Kind, PortError};
 use filter::{Filter, truth};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json as object};
+use std::collections::BTreeMap;
 
 fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
