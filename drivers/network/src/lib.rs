@@ -27,7 +27,8 @@ pub use veth::host_name;
 use async_trait::async_trait;
 use contract::error::PortError;
 use contract::network::{
-    Disturbance, Endpoint, Family, Networks, PortBinding, PortSpec, Resolver, Segment, Subnet, Survey, Taken,
+    Disturbance, Endpoint, Family, GatewayMode, Networks, PortBinding, PortSpec, Resolver, Segment, Subnet,
+    Survey, Taken,
 };
 use dns::{Open, Serving};
 use netns::Namespace;
@@ -216,6 +217,13 @@ impl Kernel {
         let missing = self.missing(std::slice::from_ref(spec), &entries)?;
         let mut ports = self.firewall.ports()?;
         ports.retain(|(_, target)| of_segment(*target));
+        for (protocol, target, container_port) in self.firewall.openings()? {
+            let family = Family::of(target);
+            if of_segment(target) && spec.mode(family) == GatewayMode::Routed {
+                let host_ip = family.address(0);
+                ports.push((PortBinding { protocol, host_ip, host_port: 0, container_port }, target));
+            }
+        }
         Ok(Survey { interfaces, ports, missing })
     }
 
