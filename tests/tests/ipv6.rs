@@ -64,8 +64,7 @@ fn a_dual_stack_network_reaches_neighbours_the_host_and_the_world_and_is_closed_
     assert_eq!(told["IPAddress"], "172.18.0.2");
     let shown = network(&gantry, "dual");
     assert_eq!((&shown["EnableIPv4"], &shown["EnableIPv6"]), (&json!(true), &json!(true)));
-    let pools =
-        json!([{ "Subnet": "fd00:5::/64" }, { "Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1" }]);
+    let pools = json!([{ "Subnet": "fd00:5::/64" }, { "Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1" }]);
     assert_eq!(shown["IPAM"]["Config"], pools);
     let members = shown["Containers"].as_object().unwrap().values();
     let mut addresses: Vec<&str> = members.filter_map(|m| m["IPv6Address"].as_str()).collect();
@@ -227,11 +226,23 @@ fn addresses_are_fixed_reserved_and_kept_within_ranges() {
     failing(&["--ip6", "fd00:5::1"], "Address already in use");
     failing(&["--ip6", "fd00:6::2"], "no configured subnet or ip-range contain the IP address fd00:6::2");
     failing(&["--ip6", "fd00:5::99", "--ip", "10.50.0.129"], "Address already in use");
-    let fixed = ["--network", "six", "--ip6", "fd00:5::99", "--ip", "10.50.0.9", "--mac-address", "02:42:00:00:00:99"];
+    let fixed = [
+        "--network",
+        "six",
+        "--ip6",
+        "fd00:5::99",
+        "--ip",
+        "10.50.0.9",
+        "--mac-address",
+        "02:42:00:00:00:99",
+    ];
     sleeper(&gantry, "dd", &fixed);
     let told = endpoint(&gantry, "dd", "six");
     assert_eq!(told["IPAMConfig"], json!({ "IPv4Address": "10.50.0.9", "IPv6Address": "fd00:5::99" }));
-    assert_eq!((&told["GlobalIPv6Address"], &told["MacAddress"]), (&json!("fd00:5::99"), &json!("02:42:00:00:00:99")));
+    assert_eq!(
+        (&told["GlobalIPv6Address"], &told["MacAddress"]),
+        (&json!("fd00:5::99"), &json!("02:42:00:00:00:99"))
+    );
     assert!(pings(&gantry, "aa", "fd00:5::99"));
     gantry.docker(["network", "disconnect", "six", "cc"]).ok();
     let said = gantry.docker(["network", "connect", "--ip6", "fd00:5::99", "six", "cc"]);
@@ -243,7 +254,10 @@ fn addresses_are_fixed_reserved_and_kept_within_ranges() {
     let text = "user specified IP address is supported only when connecting to networks with user configured subnets";
     assert!(said.fails(1).contains(text), "{said}");
     let said = gantry.docker(["run", "--rm", "--ip6", "fd00::2", "busybox", "true"]);
-    assert!(said.stderr.contains("user specified IP address is supported on user defined networks only"), "{said}");
+    assert!(
+        said.stderr.contains("user specified IP address is supported on user defined networks only"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -308,12 +322,10 @@ fn subnets_that_cannot_be_are_refused_in_docker_s_words() {
         &["--ipv6", "--subnet", "fd00:1::/64", "--subnet", "fd00:2::/64", "n"],
         "bridge driver doesn't support multiple subnets",
     );
-    let taken = ["--ipv6", "--subnet", "fd00::/64", "--gateway", "fd00::1", "--aux-address", "x=fd00::1", "n"];
+    let taken =
+        ["--ipv6", "--subnet", "fd00::/64", "--gateway", "fd00::1", "--aux-address", "x=fd00::1", "n"];
     refused(&taken, "failed to allocate secondary ip address (x:fd00::1): Address already in use");
-    refused(
-        &["-o", "com.docker.network.bridge.gateway_mode_ipv6=x", "n"],
-        "(unknown gateway mode x)",
-    );
+    refused(&["-o", "com.docker.network.bridge.gateway_mode_ipv6=x", "n"], "(unknown gateway mode x)");
     refused(
         &["-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated", "n"],
         "gateway mode 'isolated' can only be used for an internal network",
@@ -330,8 +342,12 @@ fn new_networks_get_options_that_the_daemon_was_given_and_interfaces_other_names
     let gantry = Builder::new().config(&json!({ "default-network-opts": options })).start();
     create(&gantry, &["-o", "com.docker.network.container_iface_prefix=lan", "one"]);
     let shown = network(&gantry, "one");
-    assert_eq!((&shown["EnableIPv6"], &shown["Options"]["com.docker.network.driver.mtu"]), (&json!(true), &json!("1400")));
-    let link = gantry.docker(["run", "--rm", "--network", "one", "busybox", "ip", "-o", "link", "show", "lan0"]);
+    assert_eq!(
+        (&shown["EnableIPv6"], &shown["Options"]["com.docker.network.driver.mtu"]),
+        (&json!(true), &json!("1400"))
+    );
+    let link =
+        gantry.docker(["run", "--rm", "--network", "one", "busybox", "ip", "-o", "link", "show", "lan0"]);
     assert!(link.ok().contains("mtu 1400"), "{link}");
     create(&gantry, &["--ipv6=false", "two"]);
     assert_eq!(network(&gantry, "two")["EnableIPv6"], false);
