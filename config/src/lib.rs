@@ -24,7 +24,7 @@ mod ulimit;
 
 pub use addresses::Addresses;
 pub use bridge::Bridge;
-pub use defaults::{Defaults, Seccomp, Sharing};
+pub use defaults::{Defaults, LogSink, Seccomp, Sharing};
 pub use error::{ConfigError, FileError, Origin, ValueError};
 pub use file::DEFAULT_FILE;
 pub use host::Host;

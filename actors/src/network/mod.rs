@@ -8,6 +8,7 @@ pub mod board;
 pub mod directory;
 mod interface;
 pub mod plan;
+pub mod reconciler;
 mod template;
 pub mod zone;
 

@@ -77,10 +77,9 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
         host,
         registries: registry,
         live: Arc::clone(&live),
-        data_root: config.daemon.data_root.clone(),
         id: id.clone(),
         segment: bridge,
-        drivers: log_drivers::catalogue().iter().map(|d| d.name()).collect(),
+        drivers: log_drivers::names(),
     });
     let traffic = Traffic::default();
     for (host, listener) in sockets.listeners.drain(..) {

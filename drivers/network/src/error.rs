@@ -55,9 +55,6 @@ pub enum PortsError {
     /// The ephemeral range is used up.
     #[error("all ports are allocated")]
     Exhausted,
-    /// Publishing on IPv6 addresses.
-    #[error("cannot publish on IPv6 address {0}: only IPv4 is supported")]
-    Ipv6(std::net::IpAddr),
 }
 
 /// Any failure of this crate.
@@ -119,7 +116,6 @@ impl NetworkError {
             Self::NotABridge(_) => Kind::Conflict,
             Self::NoBridge(_) | Self::Namespace { .. } => Kind::NotFound,
             Self::Invalid(_) => Kind::Invalid,
-            Self::Ports(PortsError::Ipv6(_)) => Kind::Unsupported,
             Self::Ports(PortsError::Exhausted) => Kind::Exhausted,
             Self::Ports(PortsError::Allocated { .. }) => Kind::Conflict,
             Self::Ports(PortsError::Bind { errno, .. }) => of_errno(*errno),

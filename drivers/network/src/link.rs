@@ -7,8 +7,10 @@ use contract::network::Subnet;
 use nix::errno::Errno;
 use std::net::{IpAddr, Ipv6Addr};
 
-const NEWLINK: u16 = 16;
-const DELLINK: u16 = 17;
+/// A link was made or changed.
+pub const NEWLINK: u16 = 16;
+/// A link was deleted.
+pub const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const NEWADDR: u16 = 20;
 const NEWROUTE: u16 = 24;
@@ -64,6 +66,8 @@ pub struct Link {
     pub kind: String,
     /// Index of the bridge it is a port of, or 0.
     pub master: u32,
+    /// It is set up.
+    pub up: bool,
     /// Hardware address; zeros when it is not six bytes.
     pub mac: [u8; 6],
     /// Index of the other end of a veth, or 0.
@@ -166,6 +170,13 @@ pub fn announce(index: u32, mac: [u8; 6]) -> Message {
     message
 }
 
+/// A request that makes an interface a port of a bridge.
+pub fn enslave(index: u32, bridge: u32) -> Message {
+    let mut message = Message::new(NEWLINK, ACKED, &ifinfo(index, true), "joining a bridge");
+    message.host32(ifla::MASTER, bridge);
+    message
+}
+
 /// A request that puts an interface into a group.
 pub fn regroup(index: u32, group: u32) -> Message {
     let mut message = Message::new(NEWLINK, ACKED, &ifinfo(index, false), "grouping an interface");
@@ -204,6 +215,15 @@ pub fn ports(socket: &mut Socket, master: u32) -> Result<Vec<Link>, NetlinkError
 pub fn all(socket: &mut Socket) -> Result<Vec<Link>, NetlinkError> {
     let message = Message::new(GETLINK, flag::REQUEST | flag::DUMP, &ifinfo(0, false), "listing interfaces");
     Ok(socket.dump(message)?.iter().filter_map(|r| parse(&r.body)).collect())
+}
+
+/// Interfaces by which a host may reach the world: neither ports of bridges nor bridges that have virtual ports alone.
+pub fn uplinks(links: &[Link]) -> Vec<String> {
+    let joins = |bridge: &Link| {
+        links.iter().any(|port| port.master == bridge.index && !matches!(&*port.kind, "veth" | "tun"))
+    };
+    let reaches = |l: &&Link| l.name != "lo" && l.master == 0 && (l.kind != "bridge" || joins(l));
+    links.iter().filter(reaches).map(|l| l.name.clone()).collect()
 }
 
 /// Subnets that the namespace has routes to, without default routes.
@@ -264,11 +284,13 @@ pub fn delete(socket: &mut Socket, name: &str) -> Result<(), NetlinkError> {
     }
 }
 
-fn parse(body: &[u8]) -> Option<Link> {
+/// Reads a message about a link.
+pub fn parse(body: &[u8]) -> Option<Link> {
     let attributes = body.get(16..)?;
     let kind = attribute(attributes, ifla::LINKINFO).and_then(|info| attribute(info, ifla::INFO_KIND));
     Some(Link {
         index: u32_at(body, 4),
+        up: u32_at(body, 8) & IFF_UP != 0,
         name: string(attribute(attributes, ifla::IFNAME)?),
         kind: kind.map(string).unwrap_or_default(),
         mac: attribute(attributes, ifla::ADDRESS).and_then(|v| v.try_into().ok()).unwrap_or_default(),

@@ -28,11 +28,18 @@ pub fn ensure(
     let bridge = link::find(route, &endpoint.segment.name)?
         .ok_or_else(|| NetworkError::NoBridge(endpoint.segment.name.clone()))?;
     let links = link::all(&mut namespace.route)?;
-    let outside = link::find(route, &host)?.filter(|l| l.master == bridge.index);
-    let known = outside.and_then(|outside| inside(&links, outside.peer, mac));
-    let made = match known {
-        Some(found) => found.clone(),
-        None => {
+    let outside = link::find(route, &host)?;
+    let known = outside.as_ref().and_then(|outside| inside(&links, outside.peer, mac));
+    let made = match (known, &outside) {
+        (Some(found), Some(outside)) => {
+            // Its bridge may have been deleted by others, and be another one now.
+            if outside.master != bridge.index {
+                let port = link::port(&host, bridge::isolates(&endpoint.segment));
+                route.transact(vec![link::enslave(outside.index, bridge.index), port])?;
+            }
+            found.clone()
+        }
+        _ => {
             // An old pair may lead into a namespace that is gone.
             link::delete(route, &host)?;
             let name = free_name(&links, &endpoint.segment.interface_prefix)?;
