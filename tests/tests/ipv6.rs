@@ -64,8 +64,7 @@ fn a_dual_stack_network_reaches_neighbours_the_host_and_the_world_and_is_closed_
     assert_eq!(told["IPAddress"], "172.18.0.2");
     let shown = network(&gantry, "dual");
     assert_eq!((&shown["EnableIPv4"], &shown["EnableIPv6"]), (&json!(true), &json!(true)));
-    let pools =
-        json!([{ "Subnet": "fd00:5::/64" }, { "Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1" }]);
+    let pools = json!([{ "Subnet": "fd00:5::/64" }, { "Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1" }]);
     assert_eq!(shown["IPAM"]["Config"], pools);
     let members = shown["Containers"].as_object().unwrap().values();
     let mut addresses: Vec<&str> = members.filter_map(|m| m["IPv6Address"].as_str()).collect();
@@ -227,11 +226,23 @@ fn addresses_are_fixed_reserved_and_kept_within_ranges() {
     failing(&["--ip6", "fd00:5::1"], "Address already in use");
     failing(&["--ip6", "fd00:6::2"], "no configured subnet or ip-range contain the IP address fd00:6::2");
     failing(&["--ip6", "fd00:5::99", "--ip", "10.50.0.129"], "Address already in use");
-    let fixed = ["--network", "six", "--ip6", "fd00:5::99", "--ip", "10.50.0.9", "--mac-address", "02:42:00:00:00:99"];
+    let fixed = [
+        "--network",
+        "six",
+        "--ip6",
+        "fd00:5::99",
+        "--ip",
+        "10.50.0.9",
+        "--mac-address",
+        "02:42:00:00:00:99",
+    ];
     sleeper(&gantry, "dd", &fixed);
     let told = endpoint(&gantry, "dd", "six");
     assert_eq!(told["IPAMConfig"], json!({ "IPv4Address": "10.50.0.9", "IPv6Address": "fd00:5::99" }));
-    assert_eq!((&told["GlobalIPv6Address"], &told["MacAddress"]), (&json!("fd00:5::99"), &json!("02:42:00:00:00:99")));
+    assert_eq!(
+        (&told["GlobalIPv6Address"], &told["MacAddress"]),
+        (&json!("fd00:5::99"), &json!("02:42:00:00:00:99"))
+    );
     assert!(pings(&gantry, "aa", "fd00:5::99"));
     gantry.docker(["network", "disconnect", "six", "cc"]).ok();
     let said = gantry.docker(["network", "connect", "--ip6", "fd00:5::99", "six", "cc"]);
@@ -243,7 +254,10 @@ fn addresses_are_fixed_reserved_and_kept_within_ranges() {
     let text = "user specified IP address is supported only when connecting to networks with user configured subnets";
     assert!(said.fails(1).contains(text), "{said}");
     let said = gantry.docker(["run", "--rm", "--ip6", "fd00::2", "busybox", "true"]);
-    assert!(said.stderr.contains("user specified IP address is supported on user defined networks only"), "{said}");
+    assert!(
+        said.stderr.contains("user specified IP address is supported on user defined networks only"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -308,12 +322,10 @@ fn subnets_that_cannot_be_are_refused_in_docker_s_words() {
         &["--ipv6", "--subnet", "fd00:1::/64", "--subnet", "fd00:2::/64", "n"],
         "bridge driver doesn't support multiple subnets",
     );
-    let taken = ["--ipv6", "--subnet", "fd00::/64", "--gateway", "fd00::1", "--aux-address", "x=fd00::1", "n"];
+    let taken =
+        ["--ipv6", "--subnet", "fd00::/64", "--gateway", "fd00::1", "--aux-address", "x=fd00::1", "n"];
     refused(&taken, "failed to allocate secondary ip address (x:fd00::1): Address already in use");
-    refused(
-        &["-o", "com.docker.network.bridge.gateway_mode_ipv6=x", "n"],
-        "(unknown gateway mode x)",
-    );
+    refused(&["-o", "com.docker.network.bridge.gateway_mode_ipv6=x", "n"], "(unknown gateway mode x)");
     refused(
         &["-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated", "n"],
         "gateway mode 'isolated' can only be used for an internal network",
@@ -330,8 +342,12 @@ fn new_networks_get_options_that_the_daemon_was_given_and_interfaces_other_names
     let gantry = Builder::new().config(&json!({ "default-network-opts": options })).start();
     create(&gantry, &["-o", "com.docker.network.container_iface_prefix=lan", "one"]);
     let shown = network(&gantry, "one");
-    assert_eq!((&shown["EnableIPv6"], &shown["Options"]["com.docker.network.driver.mtu"]), (&json!(true), &json!("1400")));
-    let link = gantry.docker(["run", "--rm", "--network", "one", "busybox", "ip", "-o", "link", "show", "lan0"]);
+    assert_eq!(
+        (&shown["EnableIPv6"], &shown["Options"]["com.docker.network.driver.mtu"]),
+        (&json!(true), &json!("1400"))
+    );
+    let link =
+        gantry.docker(["run", "--rm", "--network", "one", "busybox", "ip", "-o", "link", "show", "lan0"]);
     assert!(link.ok().contains("mtu 1400"), "{link}");
     create(&gantry, &["--ipv6=false", "two"]);
     assert_eq!(network(&gantry, "two")["EnableIPv6"], false);
@@ -371,4 +387,71 @@ fn an_address_that_changes_hands_is_reached_at_once() {
         assert_eq!(gantry.docker(["exec", "aa", "ping", "-c", "1", "-W", "2", "10.55.0.50"]).code, 0);
         gantry.docker(["rm", "-f", "bb"]).ok();
     }
+}
+
+#[test]
+fn routed_containers_are_reached_at_their_own_addresses_where_ports_are_published() {
+    let (_place, other, gantry) = with_other_host();
+    let routed = "com.docker.network.bridge.gateway_mode_ipv6=routed";
+    create(&gantry, &["--ipv6", "--subnet", "fd00:5::/64", "-o", routed, "net"]);
+    let serve = "mkdir /www; echo page > /www/index.html; httpd -p '[::]:81' -h /www; exec httpd -f -p '[::]:80' -h /www";
+    gantry
+        .docker([
+            "run",
+            "-d",
+            "--name",
+            "web",
+            "--network",
+            "net",
+            "-p",
+            "8080:80",
+            "busybox",
+            "sh",
+            "-c",
+            serve,
+        ])
+        .ok();
+    other.sh(&format!("ip route add fd00:5::/64 via {NEAR}")).ok();
+    let get = |address: &str| other.sh(&format!("timeout 2 busybox wget -qO- http://{address}/")).stdout;
+    eventually("the published port answers at the container's own address", || {
+        (get("[fd00:5::2]:80") == "page\n").then_some(())
+    });
+    assert_eq!(get("[fd00:5::2]:81"), "", "what is not published stays closed");
+    assert_eq!(get(&format!("[{NEAR}]:8080")), "", "and the host's port is IPv4's alone");
+    assert_eq!(get(&format!("{}:8080", OtherHost::HOST)), "page\n");
+    assert!(pings(&gantry, "web", BEYOND), "the other host has a route back");
+    other.sh("ip route del fd00:5::/64").ok();
+    assert!(!pings(&gantry, "web", BEYOND), "no address is rewritten on the way out");
+}
+
+#[test]
+fn ports_are_published_over_ipv6_on_loopback_and_every_address() {
+    let (place, other, gantry) = with_other_host();
+    create(&gantry, &["--ipv6", "--subnet", "fd00:5::/64", "net"]);
+    let serve = "mkdir /www; echo page > /www/index.html; exec httpd -f -p '[::]:80' -h /www";
+    gantry
+        .docker([
+            "run",
+            "-d",
+            "--name",
+            "web",
+            "--network",
+            "net",
+            "-p",
+            "8080:80",
+            "busybox",
+            "sh",
+            "-c",
+            serve,
+        ])
+        .ok();
+    let page = "page\n";
+    let get = |address: &str| format!("timeout 2 busybox wget -qO- http://{address}/");
+    let near = format!("[{NEAR}]:8080");
+    eventually("the web server answers", || (place.sh(&get(&near)).stdout == page).then_some(()));
+    assert_eq!(other.sh(&get(&near)).stdout, page);
+    assert_eq!(other.sh(&get(&format!("{}:8080", OtherHost::HOST))).stdout, page);
+    assert_eq!(gantry.docker(["exec", "web", "wget", "-qO-", &format!("http://{near}/")]).ok(), "page");
+    let shown = gantry.docker(["port", "web", "80"]);
+    assert_eq!(shown.lines(), ["0.0.0.0:8080", "[::]:8080"]);
 }

@@ -38,18 +38,15 @@ pub fn ensure(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
     requests.extend(four.map(|g| link::address(found.index, g.into(), spec.prefix)));
     let six = spec.six.filter(|_| holds(Family::Six));
     requests.extend(six.map(|g| link::address(found.index, g.address.into(), g.prefix)));
+    if six.is_some() && returns_to_loopback6() {
+        requests.push(link::loopback6(found.index));
+    }
     route.transact(requests)?;
     if spec.policy.forward && spec.gateway.is_some() {
         set("/proc/sys/net/ipv4/ip_forward".into(), "1")?;
     }
     if spec.policy.forward && spec.six.is_some() {
         forward_ipv6()?;
-    }
-    if holds(Family::Six) && spec.six.is_some() {
-        match route.request(link::loopback6(found.index)) {
-            Err(e) if e.errno() != Errno::EEXIST => return Err(e.into()),
-            _ => {}
-        }
     }
     // Without it the kernel drops 127.0.0.1 traffic redirected to the bridge; the guard chain closes the hole.
     set(format!("/proc/sys/net/ipv4/conf/{}/route_localnet", spec.name).into(), "1")

@@ -162,14 +162,18 @@ pub fn default_route(index: u32, gateway: IpAddr) -> Message {
     message
 }
 
-/// A request for a route by which packets to ::1 that come in by an interface are the host's own: the kernel looks that
-/// address up for each interface by itself. What comes from outside with it is dropped before.
+/// A request for a route by which what comes back to ::1 over an interface is this host's: the kernel takes that address
+/// for its loopback interface's alone. Each interface's has a metric of its own, so none replaces another's.
 pub fn loopback6(index: u32) -> Message {
-    // A host route in table local, protocol boot, scope universe, type local; less preferred than that of `lo`.
+    const DESTINATION: u16 = 1;
+    const INTERFACE: u16 = 4;
+    const METRIC: u16 = 6;
+    // Table local, protocol boot, scope universe, type local.
     let fixed = [AF_INET6, 128, 0, 0, 255, 3, 0, 2, 0, 0, 0, 0];
-    let what = "adding a route for answers to ::1";
-    let mut message = Message::new(NEWROUTE, ACKED | flag::CREATE | flag::EXCL, &fixed, what);
-    message.bytes(1, &Ipv6Addr::LOCALHOST.octets()).host32(4, index).host32(6, 4096);
+    let what = "adding a way back to ::1";
+    let mut message = Message::new(NEWROUTE, ACKED | flag::CREATE | flag::REPLACE, &fixed, what);
+    message.bytes(DESTINATION, &Ipv6Addr::LOCALHOST.octets()).host32(INTERFACE, index);
+    message.host32(METRIC, index.saturating_add(4096));
     message
 }
 
