@@ -26,7 +26,7 @@ pub fn ensure(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
         return Err(NetworkError::NotABridge(spec.name.clone()));
     }
     let mut requests = vec![link::up(found.index)];
-    requests.extend(spec.gateway.map(|g| link::address(found.index, g, spec.prefix)));
+    requests.extend(spec.gateway.map(|g| link::address(found.index, g.into(), spec.prefix)));
     route.transact(requests)?;
     if spec.policy.forward {
         set("/proc/sys/net/ipv4/ip_forward".into())?;

@@ -4,12 +4,16 @@
 //! the network namespace of the thread that called [`Bridges::start`].
 
 mod bridge;
+mod child;
+mod children;
 mod dns;
 mod error;
+mod inside;
 mod link;
 mod message;
 mod netns;
 mod nft;
+mod parent;
 mod pool;
 mod ports;
 mod socket;
@@ -19,8 +23,9 @@ pub use error::{NetlinkError, NetworkError, PortsError};
 pub use veth::host_name;
 
 use async_trait::async_trait;
+use children::Children;
 use contract::error::PortError;
-use contract::network::{Endpoint, Networks, PortBinding, Resolver, Segment, Survey, Taken};
+use contract::network::{Endpoint, Networks, PortBinding, Resolver, Segment, SegmentKind, Survey, Taken};
 use dns::{Open, Serving};
 use netns::Namespace;
 use nft::elements::Published;
@@ -54,6 +59,7 @@ impl Bridges {
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
+            children: Children::default(),
         };
         std::thread::Builder::new()
             .name("network".into())
@@ -92,10 +98,16 @@ struct Kernel {
     pool: Pool,
     /// Namespaces of containers started by this daemon.
     sandboxes: HashMap<String, Namespace>,
+    /// Interfaces that have no end on the host.
+    children: Children,
 }
 
 impl Kernel {
     fn ensure_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            child::supported(&mut self.route, spec.kind)?;
+            return parent::ensure(&mut self.route, spec);
+        }
         bridge::ensure(&mut self.route, spec)?;
         Ok(nft::ruleset::ensure(&mut self.netfilter, spec)?)
     }
@@ -117,6 +129,9 @@ impl Kernel {
     }
 
     fn ensure_endpoint(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+        if endpoint.segment.kind != SegmentKind::Bridge {
+            return self.ensure_child(endpoint, netns);
+        }
         match self.sandboxes.get_mut(&endpoint.container) {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
@@ -144,6 +159,9 @@ impl Kernel {
 
     /// Begins to delete the interface; the receiver hears of the end. `None` when there is none.
     fn remove_interface(&mut self, endpoint: &Endpoint) -> Result<Option<Departed>, NetworkError> {
+        if endpoint.segment.kind != SegmentKind::Bridge {
+            return Ok(self.children.depart(endpoint, &self.pool));
+        }
         let name = veth::host_name(&endpoint.container, &endpoint.segment.name);
         Ok(link::find(&mut self.route, &name)?.map(|found| {
             let (done, gone) = oneshot::channel();
@@ -158,6 +176,9 @@ impl Kernel {
     }
 
     fn survey(&mut self, spec: &Segment) -> Result<Survey, NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            return Ok(Survey::default());
+        }
         let interfaces = match link::find(&mut self.route, &spec.name)? {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
@@ -167,6 +188,9 @@ impl Kernel {
     }
 
     fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            return parent::remove(&mut self.route, spec);
+        }
         let table = nft::ruleset::remove(&mut self.netfilter, &spec.name);
         if link::find(&mut self.route, &spec.name)?.is_some_and(|l| l.kind == "bridge") {
             link::delete(&mut self.route, &spec.name)?;
@@ -227,6 +251,11 @@ impl Networks for Bridges {
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
         let endpoint = endpoint.clone();
         self.run(move |k| k.ensure_endpoint(&endpoint, &netns)).await
+    }
+
+    async fn recall_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
+        let endpoint = endpoint.clone();
+        self.run(move |k| k.recall_child(&endpoint, &netns)).await
     }
 
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {

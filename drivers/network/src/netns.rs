@@ -48,4 +48,25 @@ impl Namespace {
             Err(_) => Err(failed(&"thread panicked")),
         }
     }
+
+    /// Runs something inside, on a short-lived thread.
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NetworkError> {
+        let failed = |reason: &dyn ToString| NetworkError::Namespace {
+            path: "of a container".into(),
+            reason: reason.to_string(),
+        };
+        let inside = self.file.try_clone().map_err(|e| failed(&e))?;
+        let thread = std::thread::Builder::new()
+            .name("netns".into())
+            .stack_size(64 * 1024)
+            .spawn(move || setns(&inside, CloneFlags::CLONE_NEWNET).map(|()| work()))
+            .map_err(|e| failed(&e))?;
+        match thread.join() {
+            Ok(done) => done.map_err(|errno| failed(&errno)),
+            Err(_) => Err(failed(&"thread panicked")),
+        }
+    }
 }

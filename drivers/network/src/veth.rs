@@ -2,7 +2,8 @@
 
 use crate::bridge::{self, derived_mac};
 use crate::error::NetworkError;
-use crate::link::{self, Link, ifla};
+use crate::inside;
+use crate::link::{self, ifla};
 use crate::netns::Namespace;
 use crate::socket::Socket;
 use contract::network::Endpoint;
@@ -34,23 +35,18 @@ pub fn ensure(
         _ => {
             // An old pair may lead into a namespace that is gone.
             link::delete(route, &host)?;
-            let name = free_name(&links)?;
+            let name = inside::name(endpoint, &links)?;
             let pair = Pair { host: &host, bridge: bridge.index, inside: &name, mac };
             create(route, endpoint, namespace, &pair)?;
-            let made = link::find(&mut namespace.route, &name)?;
-            let made = made.ok_or_else(|| {
-                NetworkError::Invalid(format!("{name} did not appear in the network namespace"))
-            })?;
+            let made = inside::made(namespace, &name)?;
+            if let Err(error) = inside::settle(namespace, endpoint, &name) {
+                link::delete(route, &host)?;
+                return Err(error);
+            }
             made.index
         }
     };
-    let mut requests = vec![link::up(1), link::up(index)];
-    requests.extend(endpoint.address.map(|a| link::address(index, a, endpoint.segment.prefix)));
-    if let (true, Some(gateway)) = (endpoint.default_route, endpoint.segment.gateway) {
-        requests.push(link::default_route(index, gateway));
-    }
-    namespace.route.transact(requests)?;
-    Ok(())
+    inside::configure(namespace, endpoint, index)
 }
 
 /// What is to be made.
@@ -91,14 +87,8 @@ fn create(
     Ok(())
 }
 
-fn free_name(taken: &[Link]) -> Result<String, NetworkError> {
-    (0..64)
-        .map(|n| format!("eth{n}"))
-        .find(|name| taken.iter().all(|l| l.name != *name))
-        .ok_or_else(|| NetworkError::Invalid("too many interfaces in one container".into()))
-}
-
-fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
+/// The MAC that is asked for, or one that follows from the address.
+pub fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
     if endpoint.mac.is_empty() {
         let address = endpoint.addresses().next();
         return address
