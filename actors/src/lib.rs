@@ -36,6 +36,7 @@ pub use container::update::Changes;
 pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest, NetworkDefaults, PushNews};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
+pub use network::default_spec as default_network;
 pub use network::plan::{Pool, Wanted};
 pub use shared::Ports;
 pub use stats::Sample;

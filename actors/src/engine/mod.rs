@@ -10,6 +10,7 @@ mod links;
 mod logs;
 mod networks;
 mod push;
+mod segments;
 mod stats;
 mod steps;
 mod volumes;
@@ -179,8 +180,8 @@ impl Engine {
             tracing::error!("a network's record is set aside: {}", error.chain());
         }
         for network in networks {
-            if let Err(error) = ports.networks.ensure_segment(&network.segment).await {
-                tracing::error!(network = network.name, "its bridge: {}", error.chain());
+            if let Err(error) = self.ensure_segment(&network).await {
+                tracing::error!(network = network.name, "its interface: {}", error.chain());
             }
             open(&self.shared, Arc::new(network));
         }

@@ -1,7 +1,9 @@
 //! `/networks`.
 
+mod over;
 mod request;
 mod show;
+mod template;
 
 use super::containers::body_json;
 use super::filter::label;
@@ -103,7 +105,14 @@ pub async fn inspect(
 
 pub async fn create(State(gateway): State<Shared>, request: Request) -> Answer {
     let wanted: NetworkCreateRequest = read(request).await?;
-    let id = gateway.engine.create_network(request::wanted(wanted, gateway.segment.mtu)?).await?;
+    let networks = gateway.engine.networks();
+    let filled = template::fill(wanted, networks.iter().map(|n| &**n))?;
+    let mut wanted = request::wanted(filled.request, gateway.segment.mtu)?;
+    if let Some(kept) = filled.configuration {
+        wanted.configuration = Some(kept);
+    }
+    wanted.config_from = filled.config_from;
+    let id = gateway.engine.create_network(wanted).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": "" })))
 }
 

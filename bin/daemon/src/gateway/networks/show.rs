@@ -60,7 +60,13 @@ pub fn all(gateway: &Shared) -> Vec<Shown> {
 }
 
 fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
+    if let Some(kept) = &network.configuration {
+        let (id, name, driver) = (network.id.clone(), network.name.clone(), "null".to_owned());
+        let value = super::template::shown(network, kept);
+        return Shown { id, name, driver, labels: network.labels.clone(), built_in: false, value };
+    }
     let bridge = &network.segment;
+    let driver = bridge.kind.driver();
     let built_in = network.name == "bridge";
     let members = members(gateway, |snapshot| {
         let endpoints = snapshot.state.endpoints.iter().filter(|_| snapshot.pid != 0);
@@ -75,7 +81,7 @@ fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
         pool.insert("IPRange".into(), range.to_string().into());
     }
     // Docker tells a gateway that was asked for, and with a subnet of its own choice.
-    if network.asked[1] || !network.asked[0] {
+    if network.asked[1] || (!network.asked[0] && bridge.has_gateway()) {
         pool.insert("Gateway".into(), bridge.gateway.map(|g| g.to_string()).into());
     }
     if !network.auxiliary.is_empty() {
@@ -94,16 +100,16 @@ fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
     }
     let value = json!({
         "Name": network.name, "Id": network.id, "Created": render::time(network.created_ns), "Scope": "local",
-        "Driver": "bridge", "EnableIPv4": true, "EnableIPv6": false,
+        "Driver": driver, "EnableIPv4": true, "EnableIPv6": false,
         "IPAM": { "Driver": "default", "Options": network.ipam_options, "Config": [pool] },
         "Internal": bridge.policy.internal, "Attachable": network.attachable, "Ingress": false,
-        "ConfigFrom": { "Network": "" }, "ConfigOnly": false, "Containers": members, "Options": options,
+        "ConfigFrom": { "Network": network.config_from }, "ConfigOnly": false, "Containers": members, "Options": options,
         "Labels": network.labels,
     });
     Shown {
         id: network.id.clone(),
         name: network.name.clone(),
-        driver: "bridge".into(),
+        driver: driver.into(),
         labels: network.labels.clone(),
         built_in,
         value,

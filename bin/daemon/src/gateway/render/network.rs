@@ -2,7 +2,7 @@
 
 use super::port_map;
 use actors::Snapshot;
-use contract::network::Endpoint;
+use contract::network::{Endpoint, SegmentKind};
 use contract::record::{Attachment, ContainerState};
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,9 @@ pub fn settings(snapshot: &Snapshot) -> Value {
     let default = endpoints.clone().find(|e| e.network_name == "bridge");
     let ports = match published(&snapshot.state).filter(|_| running) {
         Some(endpoint) => port_map(&endpoint.ports, &spec.exposed),
-        None if endpoints.clone().next().is_some() => port_map(&[], &spec.exposed),
+        None if endpoints.clone().any(|e| e.segment.kind == SegmentKind::Bridge) => {
+            port_map(&[], &spec.exposed)
+        }
         None => json!({}),
     };
     let of = |text: fn(&Endpoint) -> String| default.map(text).unwrap_or_default();
@@ -32,7 +34,8 @@ pub fn settings(snapshot: &Snapshot) -> Value {
 
 /// The endpoint that has the published ports.
 pub fn published(state: &ContainerState) -> Option<&Endpoint> {
-    state.endpoints.iter().find(|e| e.default_route)
+    let bridged = |e: &&Endpoint| e.default_route && e.segment.kind == SegmentKind::Bridge;
+    state.endpoints.iter().find(bridged)
 }
 
 /// A container's networks by name.
@@ -55,7 +58,7 @@ fn one(snapshot: &Snapshot, name: &str, asked: &Attachment) -> Value {
     let id = if built_in { network_id(name) } else { asked.network.clone() };
     let names = if built_in { Vec::new() } else { dns_names(snapshot, asked) };
     let gateway = endpoint
-        .filter(|e| !e.segment.policy.internal)
+        .filter(|e| !e.segment.is_internal() && e.segment.has_gateway())
         .and_then(|e| e.segment.gateway)
         .map(|g| g.to_string());
     json!({
