@@ -38,7 +38,8 @@ pub fn leftovers(place: &Place) -> Vec<String> {
         }
     }
     let rules = place.run("nft", ["list", "ruleset"]).stdout;
-    found.extend(rules.lines().filter(|l| l.contains("elements = ")).map(|l| format!("nft {}", l.trim())));
+    let entries = rules.lines().filter(|l| l.contains("elements = ") && !l.contains("\"gantry0\""));
+    found.extend(entries.map(|l| format!("nft {}", l.trim())));
     for folder in ["data/containers", "run", "data/overlay"] {
         for entry in std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
             let kept = entry.path().is_dir() && is_empty(&entry.path());

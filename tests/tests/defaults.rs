@@ -129,7 +129,7 @@ fn masquerading_and_forwarding_can_be_left_to_the_administrator() {
     place.sh("echo 0 > /proc/sys/net/ipv4/ip_forward").ok();
     let daemon = Builder::at(&place).args(["--ip-masq=false", "--ip-forward=false"]).start();
     assert_eq!(place.sh("cat /proc/sys/net/ipv4/ip_forward").ok(), "0");
-    let rules = place.sh("nft list chain inet gantry_gantry0 postrouting");
+    let rules = place.sh("nft list chain inet gantry nat_gantry0");
     assert!(!rules.ok().contains("oifname != \"gantry0\" masquerade"), "{rules}");
     let info = daemon.docker(["info"]);
     assert!(info.stderr.contains("WARNING: IPv4 forwarding is disabled"), "{info}");

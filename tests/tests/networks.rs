@@ -24,10 +24,7 @@ fn host(gantry: &Daemon, script: &str) -> String {
 
 /// What the host has of networks, but for the default one.
 fn leftovers(gantry: &Daemon) -> String {
-    host(
-        gantry,
-        "ip -br link | grep -v -e '^lo ' -e '^gantry0 '; nft list tables | grep -v 'gantry_gantry0$'",
-    )
+    host(gantry, "ip -br link | grep -v -e '^lo ' -e '^gantry0 '; nft list tables | grep -v 'gantry$'")
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         steps: store,
         network_records: Arc::new(FileNetworkRecords::new(root)),
         volumes: Arc::new(LocalVolumes::new(root)),
-        networks: Arc::new(Bridges::start().context("open netlink sockets")?),
+        networks: Arc::new(Bridges::start(&config.bridge.name).context("open netlink sockets")?),
         drivers: log_drivers::catalogue(),
         validate: log_drivers::validate,
         attributes: log_drivers::attributes,

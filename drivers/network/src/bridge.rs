@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 /// Whether bridges of this network namespace pass frames through netfilter; missing without the module br_netfilter.
 const NETFILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+/// The same for IPv6.
+const NETFILTER6: &str = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
 
 /// Makes the bridge or brings an existing one to the spec.
 pub fn ensure(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
@@ -63,6 +65,12 @@ pub fn derived_mac(address: IpAddr) -> [u8; 6] {
 /// elsewhere no rule sees the frames, and the ports themselves keep them apart.
 pub fn isolates(spec: &Segment) -> bool {
     !spec.policy.icc && !std::fs::read_to_string(NETFILTER).is_ok_and(|now| now.trim() == "1")
+}
+
+/// Whether connections to ::1 can be sent on to containers. Answers come back to ::1, and where bridged frames pass
+/// netfilter they are turned into that too early, and are then taken for forged ones.
+pub fn returns_to_loopback6() -> bool {
+    !std::fs::read_to_string(NETFILTER6).is_ok_and(|now| now.trim() == "1")
 }
 
 fn check(spec: &Segment) -> Result<(), NetworkError> {

@@ -28,11 +28,13 @@ use contract::error::PortError;
 use contract::network::{Endpoint, Networks, PortBinding, Resolver, Segment, SegmentKind, Survey, Taken};
 use dns::{Open, Serving};
 use netns::Namespace;
+use nft::Firewall;
 use nft::elements::Published;
 use pool::{Departure, Pool};
 use ports::Reservations;
 use socket::Socket;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -50,12 +52,13 @@ pub struct Bridges {
 }
 
 impl Bridges {
-    /// Opens the sockets and starts the thread, which ends with the last clone.
-    pub fn start() -> Result<Self, NetworkError> {
+    /// Opens the sockets and starts the thread, which ends with the last clone. The firewall's table is named after the
+    /// daemon's default bridge.
+    pub fn start(default_bridge: &str) -> Result<Self, NetworkError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let mut kernel = Kernel {
             route: Socket::route()?,
-            netfilter: Socket::netfilter()?,
+            firewall: Firewall::open(default_bridge)?,
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
@@ -93,7 +96,7 @@ impl Bridges {
 /// What the thread owns.
 struct Kernel {
     route: Socket,
-    netfilter: Socket,
+    firewall: Firewall,
     reservations: Reservations,
     pool: Pool,
     /// Namespaces of containers started by this daemon.
@@ -109,7 +112,7 @@ impl Kernel {
             return parent::ensure(&mut self.route, spec);
         }
         bridge::ensure(&mut self.route, spec)?;
-        Ok(nft::ruleset::ensure(&mut self.netfilter, spec)?)
+        Ok(self.firewall.ensure_segment(spec)?)
     }
 
     fn ensure_sandbox(&mut self, container: &str) -> Result<PathBuf, NetworkError> {
@@ -136,7 +139,7 @@ impl Kernel {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
         }
-        Ok(nft::elements::ensure(&mut self.netfilter, &endpoint.segment.name, &published(endpoint))?)
+        Ok(self.firewall.ensure_ports(&endpoint.segment, &published(endpoint))?)
     }
 
     fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
@@ -150,7 +153,7 @@ impl Kernel {
         let mut ours = published(endpoint);
         // Repeated after another container took port and address, this must not cut it off.
         ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
-        let ports = nft::elements::remove(&mut self.netfilter, &endpoint.segment.name, &ours);
+        let ports = self.firewall.remove_ports(&ours);
         if let Some(address) = endpoint.address {
             self.reservations.release(&endpoint.container, address);
         }
@@ -183,15 +186,14 @@ impl Kernel {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
         };
-        let ports = nft::elements::list(&mut self.netfilter, &spec.name)?;
-        Ok(Survey { interfaces, ports: ports.into_iter().map(|(port, to)| (port, to.into())).collect() })
+        Ok(Survey { interfaces, ports: self.firewall.ports(spec)? })
     }
 
     fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
         if spec.kind != SegmentKind::Bridge {
             return parent::remove(&mut self.route, spec);
         }
-        let table = nft::ruleset::remove(&mut self.netfilter, &spec.name);
+        let table = self.firewall.remove_segment(&spec.name);
         if link::find(&mut self.route, &spec.name)?.is_some_and(|l| l.kind == "bridge") {
             link::delete(&mut self.route, &spec.name)?;
         }
@@ -200,7 +202,11 @@ impl Kernel {
 }
 
 fn published(endpoint: &Endpoint) -> Vec<Published> {
-    endpoint.ports.iter().filter_map(|p| Some((p.clone(), endpoint.address?))).collect()
+    let target = |port: &PortBinding| match port.host_ip {
+        IpAddr::V4(_) => endpoint.address.map(IpAddr::from),
+        IpAddr::V6(_) => endpoint.address6.map(IpAddr::from),
+    };
+    endpoint.ports.iter().filter_map(|p| Some((p.clone(), target(p)?))).collect()
 }
 
 #[async_trait]

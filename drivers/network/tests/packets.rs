@@ -90,7 +90,7 @@ impl Host {
     fn new() -> Self {
         let ns = Ns::new();
         ns.sh("ip link set lo up");
-        let driver = ns.run(|| Bridges::start().unwrap());
+        let driver = ns.run(|| Bridges::start("gt0").unwrap());
         Self { ns, driver }
     }
 

@@ -3,7 +3,7 @@
 use super::answer::{Verdict, answer};
 use super::{ADDRESS, Transport, forward};
 use crate::error::NetworkError;
-use crate::nft::{elements, ruleset};
+use crate::nft::redirect;
 use crate::socket::Socket;
 use contract::network::{PortBinding, Protocol, Resolver};
 use nix::sched::{CloneFlags, setns};
@@ -65,15 +65,14 @@ impl Open {
                 host_port: PORT,
                 container_port: address.port(),
             };
-            (port, ADDRESS)
+            (port, ADDRESS.into())
         };
         let ports = [
             to(Protocol::Udp, udp.local_addr().map_err(failed)?),
             to(Protocol::Tcp, tcp.local_addr().map_err(failed)?),
         ];
         let mut netfilter = Socket::netfilter()?;
-        ruleset::ensure_redirect(&mut netfilter, TABLE)?;
-        elements::ensure(&mut netfilter, TABLE, &ports)?;
+        redirect::ensure(&mut netfilter, TABLE, &ports)?;
         Ok(Self { udp, tcp })
     }
 }

@@ -1,34 +1,31 @@
-//! Published ports as map elements.
+//! Published ports as map elements, one for each.
 
+use super::expr::octets;
 use super::ruleset::{ANY, ONE};
-use super::{acked, commit, message, table_name, verb};
+use super::set::{self, Data, Element};
+use super::{commit, taken};
 use crate::error::NetlinkError;
-use crate::message::{Message, attribute, attributes, flag};
-use crate::socket::{ACKED, Socket};
-use contract::network::{PortBinding, Protocol};
-use nix::errno::Errno;
-use std::net::{IpAddr, Ipv4Addr};
+use crate::message::{Message, attribute};
+use crate::socket::Socket;
+use contract::network::{Family, PortBinding, Protocol};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-// An attribute holds 64 KiB and an element takes about 60 bytes.
-const PER_MESSAGE: usize = 1000;
+// An attribute holds 64 KiB and an element takes at most 84 bytes.
+const PER_MESSAGE: usize = 700;
 
-/// A port and the container address it leads to.
-pub type Published = (PortBinding, Ipv4Addr);
+/// A port and the container address it leads to, of the same family.
+pub type Published = (PortBinding, IpAddr);
 
 /// Adds ports in one transaction, taking over keys that lead elsewhere.
-pub fn ensure(socket: &mut Socket, bridge: &str, ports: &[Published]) -> Result<(), NetlinkError> {
-    if ports.is_empty() {
-        return Ok(());
-    }
-    let table = table_name(bridge);
-    match commit(socket, changes(&table, verb::NEWSETELEM, ports)) {
-        Err(e) if matches!(e.errno(), Errno::EEXIST | Errno::EBUSY) => {
-            let stale: Vec<Published> = list(socket, bridge)?
-                .into_iter()
-                .filter(|old| ports.iter().any(|new| key(&new.0) == key(&old.0)))
-                .collect();
-            let mut batch = changes(&table, verb::DELSETELEM, &stale);
-            batch.extend(changes(&table, verb::NEWSETELEM, ports));
+pub fn ensure(socket: &mut Socket, table: &str, ports: &[Published]) -> Result<(), NetlinkError> {
+    match commit(socket, changes(table, set::add, ports)) {
+        Err(e) if taken(&e) => {
+            let mut stale = Vec::new();
+            for (port, _) in ports {
+                stale.extend(find(socket, table, port)?.filter(|found| !ports.contains(found)));
+            }
+            let mut batch = changes(table, set::delete, &stale);
+            batch.extend(changes(table, set::add, ports));
             commit(socket, batch)
         }
         other => other,
@@ -36,83 +33,68 @@ pub fn ensure(socket: &mut Socket, bridge: &str, ports: &[Published]) -> Result<
 }
 
 /// Removes those of `ports` that still lead where they say.
-pub fn remove(socket: &mut Socket, bridge: &str, ports: &[Published]) -> Result<(), NetlinkError> {
-    if ports.is_empty() {
-        return Ok(());
+pub fn remove(socket: &mut Socket, table: &str, ports: &[Published]) -> Result<(), NetlinkError> {
+    let mut present = Vec::new();
+    for published in ports {
+        present.extend(find(socket, table, &published.0)?.filter(|found| found == published));
     }
-    let present: Vec<Published> = list(socket, bridge)?.into_iter().filter(|p| ports.contains(p)).collect();
-    if present.is_empty() {
-        return Ok(());
-    }
-    commit(socket, changes(&table_name(bridge), verb::DELSETELEM, &present))
+    commit(socket, changes(table, set::delete, &present))
 }
 
-/// Every published port of a bridge.
-pub fn list(socket: &mut Socket, bridge: &str) -> Result<Vec<Published>, NetlinkError> {
-    let table = table_name(bridge);
+/// Every published port of a table.
+pub fn list(socket: &mut Socket, table: &str) -> Result<Vec<Published>, NetlinkError> {
     let mut out = Vec::new();
-    for map in [ANY, ONE] {
-        let mut request = message(verb::GETSETELEM, flag::DUMP, &table, "listing ports");
-        request.text(2, map);
-        let replies = match socket.dump(request) {
-            Err(e) if e.errno() == Errno::ENOENT => continue,
-            other => other?,
-        };
-        for reply in &replies {
-            let Some(elements) = reply.body.get(4..).and_then(|b| attribute(b, 3)) else { continue };
-            out.extend(attributes(elements).filter_map(|(_, element)| parse(element)));
-        }
+    for map in [ANY[0], ONE[0], ANY[1], ONE[1]] {
+        let replies = set::list(socket, table, map)?;
+        out.extend(replies.iter().flat_map(set::elements).filter_map(parse));
     }
     Ok(out)
 }
 
-fn changes(table: &str, verb: u16, ports: &[Published]) -> Vec<Message> {
+/// Who has a port now.
+fn find(socket: &mut Socket, table: &str, port: &PortBinding) -> Result<Option<Published>, NetlinkError> {
+    let found = set::find(socket, table, map_of(port), &key(port))?;
+    Ok(found.and_then(|reply| set::elements(&reply).first().and_then(|e| parse(e))))
+}
+
+/// Adds or deletes, `change` says which.
+fn changes(
+    table: &str,
+    change: fn(&str, &str, &[Element<'_>]) -> Message,
+    ports: &[Published],
+) -> Vec<Message> {
     let mut out = Vec::new();
-    for map in [ANY, ONE] {
-        let of_map: Vec<&Published> = ports.iter().filter(|p| map_of(&p.0) == Some(map)).collect();
-        for chunk in of_map.chunks(PER_MESSAGE) {
-            let mut change = match verb {
-                verb::DELSETELEM => message(verb, ACKED, table, "removing ports"),
-                _ => acked(verb, table, "adding ports"),
-            };
-            change.text(2, map).nest(3, |list| {
-                for published in chunk {
-                    list.nest(1, |element| fill(element, published));
-                }
-            });
-            out.push(change);
+    for map in [ANY[0], ONE[0], ANY[1], ONE[1]] {
+        let of_map = ports.iter().filter(|p| map_of(&p.0) == map);
+        let encoded: Vec<_> = of_map.map(|(port, target)| (key(port), data(port, *target))).collect();
+        for chunk in encoded.chunks(PER_MESSAGE) {
+            let elements = chunk.iter().map(|(key, data)| Element { key, data: Data::Bytes(data) });
+            out.push(change(table, map, &elements.collect::<Vec<_>>()));
         }
     }
     out
 }
 
-fn fill(element: &mut Message, (port, target): &Published) {
-    element.nest(1, |k| {
-        k.bytes(1, &key(port));
-    });
-    element.nest(2, |d| {
-        let mut data = target.octets().to_vec();
-        data.extend(padded(port.container_port));
-        d.bytes(1, &data);
-    });
-}
-
-fn map_of(port: &PortBinding) -> Option<&'static str> {
-    match port.host_ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Some(ANY),
-        IpAddr::V4(_) => Some(ONE),
-        IpAddr::V6(_) => None,
+fn map_of(port: &PortBinding) -> &'static str {
+    let maps = if port.host_ip.is_unspecified() { ANY } else { ONE };
+    match Family::of(port.host_ip) {
+        Family::Four => maps[0],
+        Family::Six => maps[1],
     }
 }
 
 fn key(port: &PortBinding) -> Vec<u8> {
     let mut out = vec![port.protocol.number(), 0, 0, 0];
-    if let IpAddr::V4(ip) = port.host_ip
-        && !ip.is_unspecified()
-    {
-        out.extend(ip.octets());
+    if !port.host_ip.is_unspecified() {
+        out.extend(octets(port.host_ip));
     }
     out.extend(padded(port.host_port));
+    out
+}
+
+fn data(port: &PortBinding, target: IpAddr) -> Vec<u8> {
+    let mut out = octets(target);
+    out.extend(padded(port.container_port));
     out
 }
 
@@ -122,25 +104,54 @@ fn padded(port: u16) -> [u8; 4] {
 }
 
 fn parse(element: &[u8]) -> Option<Published> {
-    let key = attribute(attribute(element, 1)?, 1)?;
-    let data = attribute(attribute(element, 2)?, 1)?;
-    let (host_ip, host_port) = match *key {
-        [_, _, _, _, high, low, _, _] => (Ipv4Addr::UNSPECIFIED, u16::from_be_bytes([high, low])),
-        [_, _, _, _, a, b, c, d, high, low, _, _] => {
-            (Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]))
+    let (protocol, key) = set::key(element)?.split_at_checked(4)?;
+    let (target, container_port) = ending(attribute(attribute(element, 2)?, 1)?)?;
+    let target = address(target)?;
+    let (host_ip, host_port) = ending(key)?;
+    let host_ip = match (host_ip, Family::of(target)) {
+        ([], Family::Four) => Ipv4Addr::UNSPECIFIED.into(),
+        ([], Family::Six) => Ipv6Addr::UNSPECIFIED.into(),
+        (own, _) => address(own)?,
+    };
+    let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
+        .into_iter()
+        .find(|p| Some(&p.number()) == protocol.first())?;
+    Some((PortBinding { protocol, host_ip, host_port, container_port }, target))
+}
+
+/// What stands before a padded port, and the port.
+fn ending(bytes: &[u8]) -> Option<(&[u8], u16)> {
+    let (before, &[high, low, ..]) = bytes.split_at_checked(bytes.len().checked_sub(4)?)? else {
+        return None;
+    };
+    Some((before, u16::from_be_bytes([high, low])))
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::split;
+
+    #[test]
+    fn elements_read_back_as_they_were_written() {
+        let port = |host_ip: &str, protocol, target: &str| {
+            let host_ip = host_ip.parse().unwrap();
+            (PortBinding { protocol, host_ip, host_port: 8080, container_port: 80 }, target.parse().unwrap())
+        };
+        for published in [
+            port("0.0.0.0", Protocol::Tcp, "172.17.0.2"),
+            port("127.0.0.1", Protocol::Udp, "172.17.0.2"),
+            port("::", Protocol::Sctp, "fd00::2"),
+            port("fd01::7", Protocol::Tcp, "fd00::2"),
+        ] {
+            let change = changes("t", set::add, std::slice::from_ref(&published)).remove(0);
+            let reply = split(&change.finish(1)).remove(0);
+            assert_eq!(set::elements(&reply).first().and_then(|e| parse(e)), Some(published));
         }
-        _ => return None,
-    };
-    let &[a, b, c, d, high, low, ..] = data else { return None };
-    let protocol = match key.first()? {
-        6 => Protocol::Tcp,
-        17 => Protocol::Udp,
-        132 => Protocol::Sctp,
-        _ => return None,
-    };
-    let container_port = u16::from_be_bytes([high, low]);
-    Some((
-        PortBinding { protocol, host_ip: host_ip.into(), host_port, container_port },
-        Ipv4Addr::new(a, b, c, d),
-    ))
+    }
 }

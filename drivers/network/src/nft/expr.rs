@@ -1,7 +1,9 @@
 //! The expressions our rules are made of.
 
 use crate::message::Message;
-use std::net::Ipv4Addr;
+use contract::network::{Family, Subnet};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 /// Comparison.
 #[derive(Debug, Clone, Copy)]
@@ -10,17 +12,47 @@ pub enum Is {
     Same = 0,
     /// Not equal.
     Other = 1,
+    /// Less or equal.
+    AtMost = 3,
+    /// Greater or equal.
+    AtLeast = 5,
 }
 
-/// Verdicts a rule may end with.
+/// What becomes of a packet.
 #[derive(Debug, Clone, Copy)]
-pub enum Verdict {
+pub enum Verdict<'a> {
     /// Discard.
-    Drop = 0,
-    /// Let pass this chain.
-    Accept = 1,
-    /// Back to the chain's policy.
-    Return = -5,
+    Drop,
+    /// Let pass this hook's chain.
+    Accept,
+    /// Go on with the next rule.
+    Continue,
+    /// Back to where it came from, at last to the chain's policy.
+    Return,
+    /// Through another chain, and back.
+    Jump(&'a str),
+    /// Through another chain, and not back.
+    Goto(&'a str),
+}
+
+impl Verdict<'_> {
+    /// Adds it as an attribute's content.
+    pub fn write(self, data: &mut Message) {
+        let (code, chain) = match self {
+            Self::Drop => (0, None),
+            Self::Accept => (1, None),
+            Self::Continue => (-1, None),
+            Self::Jump(chain) => (-3, Some(chain)),
+            Self::Goto(chain) => (-4, Some(chain)),
+            Self::Return => (-5_i32, None),
+        };
+        data.nest(2, |v| {
+            v.be32(1, code as u32);
+            if let Some(chain) = chain {
+                v.text(2, chain);
+            }
+        });
+    }
 }
 
 const NETWORK_HEADER: u32 = 1;
@@ -35,8 +67,12 @@ const CT_STATUS: u32 = 2;
 const DNATED: u32 = 0x20;
 /// `established | related`.
 const KNOWN: u32 = 0x6;
-/// Register of the first four bytes; a concatenation continues in 9, 10.
+/// Where a lookup puts a verdict.
+const VERDICT: u32 = 0;
+/// Register of the first sixteen bytes, which is also that of the first four; a concatenation goes on in 9, 10, …
 const R: u32 = 1;
+/// The second sixteen bytes.
+const R2: u32 = 2;
 
 /// The expression list of one rule.
 pub struct Rule<'a>(pub &'a mut Message);
@@ -63,14 +99,14 @@ impl Rule<'_> {
         })
     }
 
-    fn mask(self, mask: [u8; 4]) -> Self {
+    fn mask(self, mask: &[u8]) -> Self {
         self.expr("bitwise", |m| {
-            m.be32(1, R).be32(2, R).be32(3, 4);
+            m.be32(1, R).be32(2, R).be32(3, mask.len() as u32);
             m.nest(4, |d| {
-                d.bytes(1, &mask);
+                d.bytes(1, mask);
             });
             m.nest(5, |d| {
-                d.bytes(1, &[0; 4]);
+                d.bytes(1, &vec![0; mask.len()]);
             });
         })
     }
@@ -81,42 +117,85 @@ impl Rule<'_> {
         })
     }
 
-    fn interface(self, key: u32, is: Is, name: &str) -> Self {
-        let mut padded = [0; 16];
-        for (slot, byte) in padded.iter_mut().zip(name.bytes()) {
-            *slot = byte;
-        }
-        self.meta(key, R).cmp(is, &padded)
-    }
-
-    /// Enters from this interface.
-    pub fn from(self, name: &str) -> Self {
-        self.interface(META_IIFNAME, Is::Same, name)
-    }
-
     /// Leaves by this interface, or by another.
     pub fn to(self, is: Is, name: &str) -> Self {
-        self.interface(META_OIFNAME, is, name)
+        self.meta(META_OIFNAME, R).cmp(is, &interface(name))
     }
 
-    /// IPv4.
-    pub fn ipv4(self) -> Self {
-        self.meta(META_NFPROTO, R).cmp(Is::Same, &[2])
+    /// Enters from an interface of a set.
+    pub fn entered_by_one_of(self, set: &str) -> Self {
+        self.meta(META_IIFNAME, R).lookup(set)
+    }
+
+    /// Does what a map has for the interface it enters from.
+    pub fn by_entrance(self, map: &str) -> Self {
+        self.meta(META_IIFNAME, R).verdict_of(map)
+    }
+
+    /// Does what a map has for the interface it leaves by.
+    pub fn by_exit(self, map: &str) -> Self {
+        self.meta(META_OIFNAME, R).verdict_of(map)
+    }
+
+    /// Does what a map has for the interfaces it enters from and leaves by.
+    pub fn by_both(self, map: &str) -> Self {
+        self.meta(META_IIFNAME, R).meta(META_OIFNAME, R2).verdict_of(map)
+    }
+
+    fn lookup(self, set: &str) -> Self {
+        self.expr("lookup", |m| {
+            m.be32(2, R).text(1, set);
+        })
+    }
+
+    fn verdict_of(self, map: &str) -> Self {
+        self.expr("lookup", |m| {
+            m.be32(2, R).be32(3, VERDICT).text(1, map);
+        })
+    }
+
+    /// Of an IP version.
+    pub fn family(self, family: Family) -> Self {
+        let number = match family {
+            Family::Four => 2,
+            Family::Six => 10,
+        };
+        self.meta(META_NFPROTO, R).cmp(Is::Same, &[number])
+    }
+
+    /// ICMPv6 of these types.
+    pub fn icmp6(self, types: RangeInclusive<u8>) -> Self {
+        self.meta(META_L4PROTO, R)
+            .cmp(Is::Same, &[58])
+            .payload(TRANSPORT_HEADER, 0, 1, R)
+            .cmp(Is::AtLeast, &[*types.start()])
+            .cmp(Is::AtMost, &[*types.end()])
     }
 
     /// Source within a subnet.
-    pub fn source(self, address: Ipv4Addr, prefix: u8) -> Self {
-        self.payload(NETWORK_HEADER, 12, 4, R).within(address, prefix)
+    pub fn source(self, subnet: Subnet) -> Self {
+        let (offset, length) = match subnet.family() {
+            Family::Four => (12, 4),
+            Family::Six => (8, 16),
+        };
+        self.family(subnet.family()).payload(NETWORK_HEADER, offset, length, R).within(subnet)
     }
 
     /// Destination within a subnet.
-    pub fn destination(self, address: Ipv4Addr, prefix: u8) -> Self {
-        self.payload(NETWORK_HEADER, 16, 4, R).within(address, prefix)
+    pub fn destination(self, subnet: Subnet) -> Self {
+        let (offset, length) = destination(subnet.family());
+        self.family(subnet.family()).payload(NETWORK_HEADER, offset, length, R).within(subnet)
     }
 
-    fn within(self, address: Ipv4Addr, prefix: u8) -> Self {
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-        self.mask(mask.to_be_bytes()).cmp(Is::Same, &(u32::from(address) & mask).to_be_bytes())
+    fn within(self, subnet: Subnet) -> Self {
+        let bits = usize::from(subnet.prefix);
+        let mask: Vec<u8> = (0..usize::from(subnet.family().bits()) / 8)
+            .map(|place| match bits.saturating_sub(place * 8) {
+                0 => 0,
+                left => !0xff_u8.checked_shr(left as u32).unwrap_or(0),
+            })
+            .collect();
+        self.mask(&mask).cmp(Is::Same, &octets(subnet.address))
     }
 
     /// Destination is one of this host's addresses.
@@ -141,29 +220,34 @@ impl Rule<'_> {
         self.expr("ct", |m| {
             m.be32(2, key).be32(1, R);
         })
-        .mask(bits.to_ne_bytes())
+        .mask(&bits.to_ne_bytes())
         .cmp(Is::Other, &[0; 4])
     }
 
     /// Looks protocol and port up in a map and rewrites the destination to what it holds.
-    pub fn redirect_by_port(self, map: &str) -> Self {
-        self.meta(META_L4PROTO, R).payload(TRANSPORT_HEADER, 2, 2, 9).redirect(map)
+    pub fn redirect_by_port(self, family: Family, map: &str) -> Self {
+        self.meta(META_L4PROTO, R).payload(TRANSPORT_HEADER, 2, 2, 9).redirect(family, map)
     }
 
     /// As `redirect_by_port`, with the destination address in the key.
-    pub fn redirect_by_address(self, map: &str) -> Self {
+    pub fn redirect_by_address(self, family: Family, map: &str) -> Self {
+        let (offset, length) = destination(family);
         self.meta(META_L4PROTO, R)
-            .payload(NETWORK_HEADER, 16, 4, 9)
-            .payload(TRANSPORT_HEADER, 2, 2, 10)
-            .redirect(map)
+            .payload(NETWORK_HEADER, offset, length, 9)
+            .payload(TRANSPORT_HEADER, 2, 2, 9 + length / 4)
+            .redirect(family, map)
     }
 
-    fn redirect(self, map: &str) -> Self {
+    fn redirect(self, family: Family, map: &str) -> Self {
+        let (number, port) = match family {
+            Family::Four => (2, 9),
+            Family::Six => (10, 12),
+        };
         self.expr("lookup", |m| {
             m.be32(2, R).be32(3, R).text(1, map);
         })
         .expr("nat", |m| {
-            m.be32(1, 1).be32(2, 2).be32(3, R).be32(5, 9);
+            m.be32(1, 1).be32(2, number).be32(3, R).be32(5, port);
         })
     }
 
@@ -178,13 +262,34 @@ impl Rule<'_> {
     }
 
     /// Ends with a verdict.
-    pub fn verdict(self, verdict: Verdict) -> Self {
+    pub fn verdict(self, verdict: Verdict<'_>) -> Self {
         self.expr("immediate", |m| {
-            m.be32(1, 0).nest(2, |d| {
-                d.nest(2, |v| {
-                    v.be32(1, verdict as i32 as u32);
-                });
-            });
+            m.be32(1, VERDICT).nest(2, |d| verdict.write(d));
         })
+    }
+}
+
+/// Where the destination address stands in a header, and how long it is.
+fn destination(family: Family) -> (u32, u32) {
+    match family {
+        Family::Four => (16, 4),
+        Family::Six => (24, 16),
+    }
+}
+
+/// An interface's name as rules compare it.
+pub fn interface(name: &str) -> [u8; 16] {
+    let mut padded = [0; 16];
+    for (slot, byte) in padded.iter_mut().zip(name.bytes()) {
+        *slot = byte;
+    }
+    padded
+}
+
+/// An address's bytes.
+pub fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(four) => four.octets().to_vec(),
+        IpAddr::V6(six) => six.octets().to_vec(),
     }
 }

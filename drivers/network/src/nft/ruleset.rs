@@ -1,134 +1,162 @@
-//! The table of one bridge.
+//! What all networks share: chains, maps, and the rules that look packets up in them.
 
-use super::expr::{Is, Rule, Verdict};
-use super::{acked, commit, message, table_name, verb};
-use crate::error::NetlinkError;
+use super::expr::{Rule, Verdict};
+use super::{acked, message, set, verb};
+use crate::bridge;
 use crate::message::{Message, flag};
-use crate::socket::{ACKED, Socket};
-use contract::network::Segment;
-use nix::errno::Errno;
-use std::net::Ipv4Addr;
+use crate::socket::ACKED;
+use contract::network::{Family, Subnet};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Map of ports published on every address: protocol . port → address . port.
-pub const ANY: &str = "ports_any";
-/// Map of ports published on one address: protocol . address . port → address . port.
-pub const ONE: &str = "ports_one";
+/// Ports published on every address: protocol . port → address . port.
+pub const ANY: [&str; 2] = ["ports_any4", "ports_any6"];
+/// Ports published on one address: protocol . address . port → address . port.
+pub const ONE: [&str; 2] = ["ports_one4", "ports_one6"];
+/// Our bridges.
+pub const BRIDGES: &str = "bridges";
+/// What becomes of what passes from a bridge to itself.
+pub const WITHIN: &str = "within";
+/// What becomes of what leaves a bridge.
+pub const OUTWARD: &str = "outward";
+/// What becomes of what enters a bridge.
+pub const INWARD: &str = "inward";
+/// Where sources are rewritten.
+pub const NAT: &str = "nat";
+
+/// The chain that lets in what is known or was sent on, and nothing else.
+pub const INVITED: &str = "invited";
+/// The chain that counts and drops.
+pub const REFUSED: &str = "refused";
 
 const PREROUTING: u32 = 0;
 const FORWARD: u32 = 2;
 const OUTPUT: u32 = 3;
 const POSTROUTING: u32 = 4;
 
-/// Replaces all rules in one transaction; the maps keep their elements.
-pub fn ensure(socket: &mut Socket, bridge: &Segment) -> Result<(), NetlinkError> {
-    let table = table_name(&bridge.name);
-    let mut batch = vec![acked(verb::NEWTABLE, &table, "adding table")];
-    batch.push(chain(&table, "guard", "filter", PREROUTING, -300));
-    batch.push(chain(&table, "prerouting", "nat", PREROUTING, -100));
-    batch.push(chain(&table, "output", "nat", OUTPUT, -100));
-    batch.push(chain(&table, "postrouting", "nat", POSTROUTING, 100));
-    batch.push(chain(&table, "forward", "filter", FORWARD, 0));
-    batch.push(message(verb::DELRULE, ACKED, &table, "flushing rules"));
-    batch.push(map(&table, ANY, 1, 0x30d, 8));
-    batch.push(map(&table, ONE, 2, 0xc1cd, 12));
-    batch.extend(rules(&table, bridge));
-    commit(socket, batch)
+/// A hook, its type and priority.
+struct Hook(&'static str, u32, i32);
+
+/// The 127.0.0.0/8 of IPv4.
+pub fn loopback4() -> Subnet {
+    Subnet::around(Ipv4Addr::LOCALHOST, 8)
 }
 
-/// A table that only leads connections made here to where its map says.
-pub fn ensure_redirect(socket: &mut Socket, name: &str) -> Result<(), NetlinkError> {
-    let table = table_name(name);
-    let batch = vec![
-        acked(verb::NEWTABLE, &table, "adding table"),
-        chain(&table, "output", "nat", OUTPUT, -100),
-        message(verb::DELRULE, ACKED, &table, "flushing rules"),
-        map(&table, ANY, 1, 0x30d, 8),
-        map(&table, ONE, 2, 0xc1cd, 12),
-        rule(&table, "output", |r| {
-            r.ipv4().redirect_by_address(ONE);
-        }),
-    ];
-    commit(socket, batch)
+/// The ::1 of IPv6.
+pub fn loopback6() -> Subnet {
+    Subnet::around(Ipv6Addr::LOCALHOST, 128)
 }
 
-/// Deletes the table; a missing one is fine.
-pub fn remove(socket: &mut Socket, bridge: &str) -> Result<(), NetlinkError> {
-    let table = table_name(bridge);
-    match commit(socket, vec![message(verb::DELTABLE, ACKED, &table, "deleting table")]) {
-        Err(e) if e.errno() != Errno::ENOENT => Err(e),
-        _ => Ok(()),
-    }
-}
-
-fn rules(table: &str, bridge: &Segment) -> Vec<Message> {
-    const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 0);
-    let name = &bridge.name;
+/// Makes what is missing and replaces the shared rules; maps keep their elements, networks their chains.
+pub fn base(table: &str) -> Vec<Message> {
     let mut out = vec![
-        // route_localnet on the bridge would open the host's loopback services to containers.
-        rule(table, "guard", |r| {
-            r.from(name).ipv4().destination(LOOPBACK, 8).count().verdict(Verdict::Drop);
-        }),
-        // A neighbour must not reach what is published on 127.0.0.1 alone.
-        rule(table, "prerouting", |r| {
-            r.ipv4().destination(LOOPBACK, 8).verdict(Verdict::Return);
-        }),
-        rule(table, "prerouting", |r| {
-            r.ipv4().redirect_by_address(ONE);
-        }),
-        rule(table, "prerouting", |r| {
-            r.ipv4().for_this_host().redirect_by_port(ANY);
-        }),
-        rule(table, "output", |r| {
-            r.ipv4().redirect_by_address(ONE);
-        }),
-        rule(table, "output", |r| {
-            r.ipv4().for_this_host().redirect_by_port(ANY);
-        }),
-        // The container cannot answer 127.0.0.1.
-        rule(table, "postrouting", |r| {
-            r.ipv4().to(Is::Same, name).source(LOOPBACK, 8).masquerade();
-        }),
+        acked(verb::NEWTABLE, table, "adding table"),
+        set::make(table, ANY[0], 1, set::ANY, Some(set::TO4)),
+        set::make(table, ANY[1], 2, set::ANY, Some(set::TO6)),
+        set::make(table, ONE[0], 3, set::ONE4, Some(set::TO4)),
+        set::make(table, ONE[1], 4, set::ONE6, Some(set::TO6)),
+        set::make(table, BRIDGES, 5, set::NAME, None),
+        set::make(table, WITHIN, 6, set::BOTH, Some(set::DECISION)),
+        set::make(table, OUTWARD, 7, set::NAME, Some(set::DECISION)),
+        set::make(table, INWARD, 8, set::NAME, Some(set::DECISION)),
+        set::make(table, NAT, 9, set::NAME, Some(set::DECISION)),
     ];
-    let policy = bridge.policy;
-    if let Some(gateway) = bridge.gateway {
-        // A container reaching a neighbour, or itself, through a published port: the answer must come back here.
-        out.push(rule(table, "postrouting", |r| {
-            r.ipv4().to(Is::Same, name).source(gateway, bridge.prefix).redirected().masquerade();
-        }));
-        if policy.masquerade && !policy.internal {
-            out.push(rule(table, "postrouting", |r| {
-                r.ipv4().source(gateway, bridge.prefix).to(Is::Other, name).masquerade();
+    for (name, hook) in [
+        (INVITED, None),
+        (REFUSED, None),
+        ("guard", Some(Hook("filter", PREROUTING, -300))),
+        ("prerouting", Some(Hook("nat", PREROUTING, -100))),
+        ("output", Some(Hook("nat", OUTPUT, -100))),
+        ("forward", Some(Hook("filter", FORWARD, 0))),
+        ("postrouting", Some(Hook("nat", POSTROUTING, 100))),
+    ] {
+        out.push(chain(table, name, hook));
+        out.push(flush(table, name));
+    }
+    out.extend(filters(table));
+    out.extend(rewrites(table));
+    out
+}
+
+/// Takes a table away with all that it holds, whether it is there or not.
+pub fn anew(table: &str) -> Vec<Message> {
+    vec![acked(verb::NEWTABLE, table, "adding table"), delete(table)]
+}
+
+/// Deletes the table.
+pub fn delete(table: &str) -> Message {
+    message(verb::DELTABLE, ACKED, table, "deleting table")
+}
+
+fn filters(table: &str) -> Vec<Message> {
+    vec![
+        // route_localnet on bridges would open the host's loopback services to containers.
+        rule(table, "guard", |r| {
+            r.entered_by_one_of(BRIDGES).destination(loopback4()).count().verdict(Verdict::Drop);
+        }),
+        rule(table, INVITED, |r| {
+            r.known().verdict(Verdict::Accept);
+        }),
+        rule(table, INVITED, |r| {
+            r.redirected().verdict(Verdict::Accept);
+        }),
+        rule(table, INVITED, |r| {
+            r.verdict(Verdict::Goto(REFUSED));
+        }),
+        // What neighbours on a link need to find each other (RFC 4890, 4.4.1), where bridged frames come by here.
+        rule(table, REFUSED, |r| {
+            r.icmp6(130..=137).verdict(Verdict::Accept);
+        }),
+        rule(table, REFUSED, |r| {
+            r.icmp6(143..=143).verdict(Verdict::Accept);
+        }),
+        rule(table, REFUSED, |r| {
+            r.count().verdict(Verdict::Drop);
+        }),
+        rule(table, "forward", |r| {
+            r.by_both(WITHIN);
+        }),
+        rule(table, "forward", |r| {
+            r.by_entrance(OUTWARD);
+        }),
+        rule(table, "forward", |r| {
+            r.by_exit(INWARD);
+        }),
+    ]
+}
+
+fn rewrites(table: &str) -> Vec<Message> {
+    // A neighbour must not reach what is published on loopback addresses alone.
+    let mut out: Vec<Message> = [loopback4(), loopback6()].map(|own| back(table, "prerouting", own)).into();
+    if !bridge::returns_to_loopback6() {
+        out.push(back(table, "output", loopback6()));
+    }
+    for chain in ["prerouting", "output"] {
+        for (family, any, one) in [(Family::Four, ANY[0], ONE[0]), (Family::Six, ANY[1], ONE[1])] {
+            out.push(rule(table, chain, |r| {
+                r.family(family).redirect_by_address(family, one);
+            }));
+            out.push(rule(table, chain, |r| {
+                r.family(family).for_this_host().redirect_by_port(family, any);
             }));
         }
     }
-    if policy.internal {
-        out.push(rule(table, "forward", |r| {
-            r.from(name).to(Is::Other, name).count().verdict(Verdict::Drop);
-        }));
-    } else {
-        out.push(rule(table, "forward", |r| {
-            r.to(Is::Same, name).known().verdict(Verdict::Accept);
-        }));
-        out.push(rule(table, "forward", |r| {
-            r.to(Is::Same, name).redirected().verdict(Verdict::Accept);
-        }));
-    }
-    if !policy.icc {
-        // Also for isolated ports: a container could go by way of the bridge's own address.
-        out.push(rule(table, "forward", |r| {
-            r.from(name).to(Is::Same, name).count().verdict(Verdict::Drop);
-        }));
-    }
-    out.push(rule(table, "forward", |r| {
-        r.from(name).verdict(Verdict::Accept);
+    out.push(rule(table, "postrouting", |r| {
+        r.by_exit(NAT);
     }));
-    out.push(rule(table, "forward", |r| {
-        r.to(Is::Same, name).count().verdict(Verdict::Drop);
+    out.push(rule(table, "postrouting", |r| {
+        r.by_entrance(NAT);
     }));
     out
 }
 
-fn rule(table: &str, chain: &str, fill: impl FnOnce(Rule<'_>)) -> Message {
+fn back(table: &str, chain: &str, own: Subnet) -> Message {
+    rule(table, chain, |r| {
+        r.destination(own).verdict(Verdict::Return);
+    })
+}
+
+/// Adds a rule at the end of a chain.
+pub fn rule(table: &str, chain: &str, fill: impl FnOnce(Rule<'_>)) -> Message {
     let mut out = message(
         verb::NEWRULE,
         ACKED | flag::CREATE | flag::APPEND,
@@ -139,20 +167,30 @@ fn rule(table: &str, chain: &str, fill: impl FnOnce(Rule<'_>)) -> Message {
     out
 }
 
-fn chain(table: &str, name: &str, kind: &str, hook: u32, priority: i32) -> Message {
-    let mut out = acked(verb::NEWCHAIN, table, &format!("adding chain {name}"));
-    out.text(3, name).text(7, kind).nest(4, |h| {
-        h.be32(1, hook).be32(2, priority as u32);
-    });
+/// Takes all rules of a chain away.
+pub fn flush(table: &str, chain: &str) -> Message {
+    let mut out = message(verb::DELRULE, ACKED, table, &format!("flushing chain {chain}"));
+    out.text(2, chain);
     out
 }
 
-/// Key types count six bits per field: inet_proto 12, ipv4_addr 7, inet_service 13.
-fn map(table: &str, name: &str, id: u32, key_type: u32, key_length: u32) -> Message {
-    const MAP: u32 = 8;
-    const ADDRESS_AND_PORT: u32 = 7 << 6 | 13;
-    let mut out = acked(verb::NEWSET, table, &format!("adding map {name}"));
-    out.text(2, name).be32(3, MAP).be32(4, key_type).be32(5, key_length);
-    out.be32(6, ADDRESS_AND_PORT).be32(7, 8).be32(10, id);
+/// Makes a chain; one that is there already stays as it is.
+pub fn plain_chain(table: &str, name: &str) -> Message {
+    chain(table, name, None)
+}
+
+/// Makes a chain where locally made connections' destinations are rewritten.
+pub fn output_chain(table: &str) -> Message {
+    chain(table, "output", Some(Hook("nat", OUTPUT, -100)))
+}
+
+fn chain(table: &str, name: &str, hook: Option<Hook>) -> Message {
+    let mut out = acked(verb::NEWCHAIN, table, &format!("adding chain {name}"));
+    out.text(3, name);
+    if let Some(Hook(kind, number, priority)) = hook {
+        out.text(7, kind).nest(4, |h| {
+            h.be32(1, number).be32(2, priority as u32);
+        });
+    }
     out
 }
