@@ -18,7 +18,8 @@ fn a_connection_that_a_killed_daemon_left_half_made_is_taken_away_by_the_next() 
     let own = Arc::clone(&noted);
     stage.daemon(|d| async move {
         let id = d.started("web", spec()).await;
-        let wanted = crate::Wanted { name: "own".into(), ..crate::Wanted::default() };
+        let four = Some(crate::Asked::default());
+        let wanted = crate::Wanted { name: "own".into(), four, ..crate::Wanted::default() };
         d.create_network(wanted).await.unwrap();
         std::mem::forget(d.world().script.hold("ensure_resolver"));
         let (engine, container) = (d.engine.clone(), id.clone());

@@ -105,7 +105,7 @@ pub fn leftover(
     let (kind, own) = (endpoint.segment.kind.driver(), endpoint.addresses().collect::<Vec<_>>());
     let links = link::all(&mut namespace.route)?;
     let held = link::addresses(&mut namespace.route)?;
-    let ours = links.iter().filter(|l| l.kind == kind && l.stands_elsewhere && Some(l.stands_on) == parent);
+    let ours = links.iter().filter(|l| l.kind == kind && l.stands_elsewhere && Some(l.peer) == parent);
     let fits = |index: u32| {
         let mut of_it = held.iter().filter(|(i, a)| *i == index && !is_automatic(*a)).peekable();
         of_it.peek().is_none() || of_it.any(|(_, a)| own.contains(a))

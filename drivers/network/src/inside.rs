@@ -89,14 +89,12 @@ pub fn configure(namespace: &mut Namespace, endpoint: &Endpoint, index: u32) -> 
         // The whole range (RFC 3927, RFC 4291) is on the link.
         requests.push(link::address(index, *local, if local.is_ipv4() { 16 } else { 64 }));
     }
-    let families = [(Family::Four, endpoint.default_route), (Family::Six, endpoint.default_route6)];
-    for (place, (family, _)) in families.into_iter().enumerate().filter(|(_, (_, leads))| *leads) {
-        let asked = segment.via.get(place).copied().flatten();
-        let gateway = asked.or(segment.gateway(family));
-        if !segment.kind.has_gateway() {
-            requests.push(link::default_route(index, family, None));
-        } else if gateway.is_some() {
-            requests.push(link::default_route(index, family, gateway));
+    for (family, leads) in [(Family::Four, endpoint.default_route), (Family::Six, endpoint.default_route6)] {
+        match segment.next_hop(family) {
+            _ if !leads => {}
+            None if !segment.kind.has_gateway() => requests.push(link::default_route(index, family, None)),
+            None => {}
+            hop => requests.push(link::default_route(index, family, hop)),
         }
     }
     namespace.route.transact(requests)?;

@@ -3,10 +3,10 @@
 use crate::bridge::{self, derived_mac};
 use crate::error::NetworkError;
 use crate::inside;
-use crate::link::{self, ifla};
+use crate::link::{self, Link, ifla};
 use crate::netns::Namespace;
 use crate::socket::Socket;
-use contract::network::Endpoint;
+use contract::network::{Endpoint, SegmentKind};
 use std::os::fd::AsRawFd;
 
 /// The host side's name: `veth` and eleven hex digits of container and bridge.
@@ -29,9 +29,17 @@ pub fn ensure(
     let bridge = link::find(route, &endpoint.segment.name)?
         .ok_or_else(|| NetworkError::NoBridge(endpoint.segment.name.clone()))?;
     let links = link::all(&mut namespace.route)?;
-    let known = links.iter().find(|l| l.kind == "veth" && l.mac == mac);
-    let index = match known.map(|l| l.index) {
-        Some(found) if link::find(route, &host)?.is_some_and(|l| l.master == bridge.index) => found,
+    let outside = link::find(route, &host)?;
+    let known = outside.as_ref().and_then(|outside| end(&links, outside.peer, mac));
+    let made = match (known, &outside) {
+        (Some(found), Some(outside)) => {
+            // Its bridge may have been deleted by others, and be another one now.
+            if outside.master != bridge.index {
+                let port = link::port(&host, bridge::isolates(&endpoint.segment));
+                route.transact(vec![link::enslave(outside.index, bridge.index), port])?;
+            }
+            found.clone()
+        }
         _ => {
             // An old pair may lead into a namespace that is gone.
             link::delete(route, &host)?;
@@ -43,10 +51,29 @@ pub fn ensure(
                 link::delete(route, &host)?;
                 return Err(error);
             }
-            made.index
+            made
         }
     };
-    inside::configure(namespace, endpoint, index)
+    inside::configure(namespace, endpoint, made.index)
+}
+
+/// The end inside of a pair whose other end says which index it has there.
+fn end(links: &[Link], index: u32, mac: [u8; 6]) -> Option<&Link> {
+    links.iter().find(|l| l.kind == "veth" && l.index == index && l.mac == mac)
+}
+
+/// Tells the neighbours of an endpoint's addresses; one that is gone has none.
+pub fn announce(endpoint: &Endpoint, namespace: &mut Namespace) -> Result<(), NetworkError> {
+    let mac = mac(endpoint)?;
+    let kind = match endpoint.segment.kind {
+        SegmentKind::Bridge => "veth",
+        over => over.driver(),
+    };
+    let found = link::all(&mut namespace.route)?.into_iter().find(|l| l.kind == kind && l.mac == mac);
+    if let Some(found) = found {
+        namespace.route.request(link::announce(found.index, mac))?;
+    }
+    Ok(())
 }
 
 /// What is to be made.

@@ -1,6 +1,7 @@
 //! `/networks`.
 
 mod over;
+mod pools;
 mod request;
 mod show;
 mod template;
@@ -107,13 +108,22 @@ pub async fn create(State(gateway): State<Shared>, request: Request) -> Answer {
     let wanted: NetworkCreateRequest = read(request).await?;
     let networks = gateway.engine.networks();
     let filled = template::fill(wanted, networks.iter().map(|n| &**n))?;
-    let mut wanted = request::wanted(filled.request, gateway.segment.mtu)?;
-    if let Some(kept) = filled.configuration {
-        wanted.configuration = Some(kept);
-    }
-    wanted.config_from = filled.config_from;
+    let wanted = filled.request;
+    let subnets = wanted.ipam.as_ref().and_then(|i| i.config.clone()).unwrap_or_default();
+    let config = gateway.live.get();
+    let none = BTreeMap::new();
+    // What is configured for a driver is for networks with settings of their own.
+    let own = filled.configuration.is_none() && filled.config_from.is_empty();
+    let driver = wanted.driver.as_deref().filter(|d| !matches!(*d, "" | "default")).unwrap_or("bridge");
+    let defaults = request::Defaults {
+        mtu: gateway.segment.mtu,
+        options: config.bridge.options.get(driver).filter(|_| own).unwrap_or(&none),
+    };
+    let mut wanted = request::wanted(wanted, &defaults)?;
+    (wanted.configuration, wanted.config_from) = (filled.configuration, filled.config_from);
+    let warning = pools::unused(&wanted, &subnets).unwrap_or_default();
     let id = gateway.engine.create_network(wanted).await?;
-    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": "" })))
+    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": warning })))
 }
 
 pub async fn remove(State(gateway): State<Shared>, Path(term): Path<String>) -> Answer {
