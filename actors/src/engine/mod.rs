@@ -12,6 +12,7 @@ mod log_status;
 mod logs;
 mod networks;
 mod push;
+mod segments;
 mod stats;
 mod steps;
 mod volumes;
@@ -193,8 +194,8 @@ impl Engine {
             tracing::error!("a network's record is set aside: {}", error.chain());
         }
         for network in networks {
-            if let Err(error) = ports.networks.ensure_segment(&network.segment).await {
-                tracing::error!(network = network.name, "its bridge: {}", error.chain());
+            if let Err(error) = self.ensure_segment(&network).await {
+                tracing::error!(network = network.name, "its interface: {}", error.chain());
             }
             open(&self.shared, Arc::new(network));
         }

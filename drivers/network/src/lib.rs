@@ -5,13 +5,17 @@
 
 mod announce;
 mod bridge;
+mod child;
+mod children;
 mod conntrack;
 mod dns;
 mod error;
+mod inside;
 mod link;
 mod message;
 mod netns;
 mod nft;
+mod parent;
 mod pool;
 mod ports;
 mod repair;
@@ -25,10 +29,11 @@ pub use error::{NetlinkError, NetworkError, PortsError};
 pub use veth::host_name;
 
 use async_trait::async_trait;
+use children::Children;
 use contract::error::PortError;
 use contract::network::{
-    Disturbance, Endpoint, Family, GatewayMode, Networks, PortBinding, PortSpec, Resolver, Segment, Subnet,
-    Survey, Taken,
+    Disturbance, Endpoint, Family, GatewayMode, Networks, PortBinding, PortSpec, Resolver, Segment,
+    SegmentKind, Subnet, Survey, Taken,
 };
 use dns::{Open, Serving};
 use netns::Namespace;
@@ -75,6 +80,7 @@ impl Bridges {
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
+            children: Children::default(),
         };
         std::thread::Builder::new()
             .name("network".into())
@@ -120,10 +126,16 @@ struct Kernel {
     pool: Pool,
     /// Namespaces of containers started by this daemon.
     sandboxes: HashMap<String, Namespace>,
+    /// Interfaces that have no end on the host.
+    children: Children,
 }
 
 impl Kernel {
     fn ensure_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            child::supported(&mut self.route, spec.kind)?;
+            return parent::ensure(&mut self.route, spec);
+        }
         bridge::ensure(&mut self.route, spec)?;
         self.firewall.ensure_segment(spec)?;
         self.bridges.add(&spec.name);
@@ -151,6 +163,9 @@ impl Kernel {
     }
 
     fn ensure_endpoint(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+        if endpoint.segment.kind != SegmentKind::Bridge {
+            return self.ensure_child(endpoint, netns);
+        }
         match self.sandboxes.get_mut(&endpoint.container) {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
@@ -188,6 +203,9 @@ impl Kernel {
 
     /// Begins to delete the interface; the receiver hears of the end. `None` when there is none.
     fn remove_interface(&mut self, endpoint: &Endpoint) -> Result<Option<Departed>, NetworkError> {
+        if endpoint.segment.kind != SegmentKind::Bridge {
+            return Ok(self.children.depart(endpoint, &self.pool));
+        }
         let name = veth::host_name(&endpoint.container, &endpoint.segment.name);
         Ok(link::find(&mut self.route, &name)?.map(|found| {
             let (done, gone) = oneshot::channel();
@@ -204,6 +222,9 @@ impl Kernel {
     }
 
     fn survey(&mut self, spec: &Segment) -> Result<Survey, NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            return Ok(Survey::default());
+        }
         let interfaces = match link::find(&mut self.route, &spec.name)? {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
@@ -228,6 +249,9 @@ impl Kernel {
     }
 
     fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            return parent::remove(&mut self.route, spec);
+        }
         self.bridges.forget(&spec.name);
         let table = self.firewall.remove_segment(&spec.name);
         self.ensure_passage();
@@ -300,6 +324,11 @@ impl Networks for Bridges {
         self.run(move |k| k.ensure_endpoint(&made, &place)).await?;
         announce::soon(self.clone(), endpoint.clone(), netns);
         Ok(())
+    }
+
+    async fn recall_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
+        let endpoint = endpoint.clone();
+        self.run(move |k| k.recall_child(&endpoint, &netns)).await
     }
 
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {

@@ -12,7 +12,7 @@ mod volumes;
 
 pub use lending::lend;
 pub use probe::probe;
-pub use switching::{connect, disconnect};
+pub use switching::{abandon, connect, disconnect};
 
 use network::{detach, is_answered, join, lease, namespace};
 

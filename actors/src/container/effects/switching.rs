@@ -1,10 +1,11 @@
 //! A running container joins one more network, or leaves one.
 
-use super::network::{answer, gate, is_answered, leave, publish, reserve, route};
+use super::network::{answer, gate, is_answered, leave, publish, release, reserve, route};
 use crate::shared::Shared;
-use contract::PortError;
 use contract::network::Endpoint;
 use contract::record::{Attachment, ContainerSpec, ContainerState};
+use contract::storage::Durability;
+use contract::{ContainerId, PortError};
 use std::path::{Path, PathBuf};
 
 fn inside(pid: i32) -> PathBuf {
@@ -23,6 +24,13 @@ pub async fn connect(
     let endpoint = reserve(shared, &spec.id, &name, &attachment).await?;
     shared.joining.note(&endpoint);
     let mut state = before.clone();
+    // Written down first: what a daemon that ends in between has made inside is found by it.
+    let begun = ContainerState { joining: vec![endpoint.clone()], ..before.clone() };
+    if let Err(error) = record(shared, spec, &begun).await {
+        release(shared, &endpoint).await;
+        shared.joining.forget(&endpoint);
+        return Err(error);
+    }
     state.networks.insert(name, Attachment { network: endpoint.network.clone(), ..attachment });
     state.endpoints.push(endpoint.clone());
     let netns = inside(pid);
@@ -47,7 +55,37 @@ pub async fn connect(
         told("as before", &error);
     }
     shared.joining.forget(&endpoint);
+    if let Err(error) = record(shared, spec, &restored).await {
+        told("its record", &error);
+    }
     Err(error)
+}
+
+async fn record(shared: &Shared, spec: &ContainerSpec, state: &ContainerState) -> Result<(), PortError> {
+    let id = ContainerId::new(spec.id.clone());
+    shared.ports.records.save_state(&id, state, Durability::of(spec)).await
+}
+
+/// Takes away what an earlier daemon, or an actor that panicked, began to join and did not record.
+pub async fn abandon(shared: &Shared, spec: &ContainerSpec, pid: Option<i32>, state: &mut ContainerState) {
+    if state.joining.is_empty() {
+        return;
+    }
+    for endpoint in std::mem::take(&mut state.joining) {
+        let gone = async {
+            if let Some(pid) = pid {
+                shared.ports.networks.recall_endpoint(&endpoint, inside(pid)).await?;
+            }
+            leave(shared, &endpoint).await
+        };
+        if let Err(error) = gone.await {
+            tracing::warn!(container = spec.id, "an unfinished connection: {}", error.chain());
+        }
+        shared.joining.forget(&endpoint);
+    }
+    if let Err(error) = record(shared, spec, state).await {
+        tracing::warn!(container = spec.id, "an unfinished connection: {}", error.chain());
+    }
 }
 
 /// Leaves a network. Answers the state that is to be recorded.

@@ -119,6 +119,10 @@ impl Networks for FakeNetworks {
         Ok(())
     }
 
+    async fn recall_endpoint(&self, endpoint: &Endpoint, _netns: PathBuf) -> Result<(), PortError> {
+        self.script.at("recall_endpoint", &endpoint.container).await
+    }
+
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {
         self.script.at("remove_ports", &endpoint.container).await?;
         lock(&self.kernel).ports.remove(&endpoint.container);

@@ -230,7 +230,7 @@ pub struct Disturbance {
 /// Makes and removes network objects; every verb may be repeated.
 #[async_trait]
 pub trait Networks: Send + Sync {
-    /// The segment's interface, forwarding, its rules.
+    /// The segment's interface, forwarding, its rules. Refused where the kernel lacks its kind.
     async fn ensure_segment(&self, segment: &Segment) -> Result<(), PortError>;
     /// Holds host ports for a container's endpoint before anything else is made; ephemeral ports are filled in.
     /// Errors carry Docker's text for ports in use.
@@ -250,6 +250,9 @@ pub trait Networks: Send + Sync {
     async fn remove_sandbox(&self, container: &str) -> Result<(), PortError>;
     /// veth, address, route, published ports. `netns` is looked at only where `ensure_sandbox` made none.
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError>;
+    /// Finds in a running container's namespace what an earlier daemon began of an endpoint that nobody recorded, so that
+    /// [`remove_endpoint`](Self::remove_endpoint) takes it away.
+    async fn recall_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError>;
     /// Takes published ports and their reservation away: others can have them at once.
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError>;
     /// Takes ports and veth away; goes on past errors. The kernel takes its time over an interface: while this waits, the
