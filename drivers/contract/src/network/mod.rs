@@ -66,7 +66,7 @@ pub struct PortBinding {
 }
 
 /// One container's attachment to one network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Full container id; names of host interfaces derive from it.
     pub container: String,
@@ -109,24 +109,6 @@ pub struct Interface {
     pub link_local: Vec<IpAddr>,
     /// Settings of it, `net.X.Y.IFNAME.Z=V`.
     pub sysctls: Vec<String>,
-}
-
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self {
-            container: String::new(),
-            segment: Segment::default(),
-            address: None,
-            address6: None,
-            mac: String::new(),
-            ports: Vec::new(),
-            network: String::new(),
-            network_name: String::new(),
-            default_route: false,
-            default_route6: false,
-            interface: Interface::default(),
-        }
-    }
 }
 
 impl Endpoint {
