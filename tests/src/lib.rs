@@ -26,6 +26,7 @@ mod pty;
 mod recorder;
 mod registry;
 mod resolver;
+mod sinks;
 mod syslog;
 pub mod two_tier;
 mod web;
@@ -44,6 +45,7 @@ pub use pty::Pty;
 pub use recorder::{Asked, Recorder};
 pub use registry::Registry;
 pub use resolver::{serve_dns, set_resolv_conf, with_resolv_conf};
+pub use sinks::Sink;
 pub use syslog::Rsyslog;
 pub use web::{TokenServer, Web, WebAnswer, WebRequest, base64};
 

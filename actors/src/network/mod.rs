@@ -2,11 +2,13 @@
 //! effects' business.
 
 pub mod actor;
+mod addresses;
 pub mod allocator;
 pub mod board;
 pub mod directory;
 mod interface;
 pub mod plan;
+pub mod reconciler;
 mod template;
 pub mod zone;
 

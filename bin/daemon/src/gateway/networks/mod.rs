@@ -1,5 +1,6 @@
 //! `/networks`.
 
+mod pools;
 mod request;
 mod show;
 
@@ -103,8 +104,17 @@ pub async fn inspect(
 
 pub async fn create(State(gateway): State<Shared>, request: Request) -> Answer {
     let wanted: NetworkCreateRequest = read(request).await?;
-    let id = gateway.engine.create_network(request::wanted(wanted, gateway.segment.mtu)?).await?;
-    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": "" })))
+    let subnets = wanted.ipam.as_ref().and_then(|i| i.config.clone()).unwrap_or_default();
+    let config = gateway.live.get();
+    let none = BTreeMap::new();
+    let defaults = request::Defaults {
+        mtu: gateway.segment.mtu,
+        options: config.bridge.options.get("bridge").unwrap_or(&none),
+    };
+    let wanted = request::wanted(wanted, &defaults)?;
+    let warning = pools::unused(&wanted, &subnets).unwrap_or_default();
+    let id = gateway.engine.create_network(wanted).await?;
+    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": warning })))
 }
 
 pub async fn remove(State(gateway): State<Shared>, Path(term): Path<String>) -> Answer {
