@@ -3,7 +3,7 @@
 mod dns;
 
 use std::io::Write;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,6 +20,10 @@ fn main() {
                 socket.send_to(text.as_bytes(), from).expect("answer");
             }
         }
+        // Tells each caller on these ports the host name, and sends datagrams back.
+        ["greet", ports @ ..] => greet(ports),
+        // Gives back what comes over connections and in datagrams.
+        ["echo", port] => echo(port),
         // Sends one datagram and prints the answer.
         ["udp-ask", address, text] => {
             let socket = UdpSocket::bind("0.0.0.0:0").expect("bind");
@@ -71,5 +75,49 @@ fn main() {
         // Asks so many questions for different names at once and counts the answers by their codes.
         ["dns-burst", server, count, domain] => dns::burst(server, count.parse().expect("a number"), domain),
         _ => panic!("guest: unknown arguments {args:?}"),
+    }
+}
+
+fn greet(ports: &[&str]) {
+    let name = std::fs::read_to_string("/etc/hostname").expect("read the host name");
+    for port in ports {
+        let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("listen");
+        let socket = UdpSocket::bind(format!("0.0.0.0:{port}")).expect("bind");
+        let (greeting, answer) = (name.clone(), name.clone());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                // Who called may have gone.
+                let _ = stream.write_all(greeting.as_bytes());
+            }
+        });
+        std::thread::spawn(move || {
+            let mut piece = [0; 64];
+            while let Ok((_, from)) = socket.recv_from(&mut piece) {
+                let _ = socket.send_to(answer.as_bytes(), from);
+            }
+        });
+    }
+    println!("listening");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn echo(port: &str) {
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("listen");
+    let socket = UdpSocket::bind(format!("0.0.0.0:{port}")).expect("bind");
+    std::thread::spawn(move || {
+        let mut piece = [0; 2048];
+        while let Ok((n, from)) = socket.recv_from(&mut piece) {
+            let _ = socket.send_to(&piece[..n], from);
+        }
+    });
+    println!("listening");
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut back = stream.try_clone().expect("a second handle");
+            // Who called may have gone.
+            let _ = std::io::copy(&mut &stream, &mut back);
+        });
     }
 }

@@ -5,6 +5,7 @@ mod commit;
 mod containers;
 mod ending;
 mod exec;
+mod explain;
 mod images;
 mod links;
 mod log_status;
