@@ -114,9 +114,6 @@ def memory(engines, count):
     yield "  of it private to its shim", "MB", "low", shim
 
 
-LINE = 100
-
-
 def _numbered(count, path):
     with open(path, "wb") as file:
         for first in range(0, count, 10000):

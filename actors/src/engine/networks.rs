@@ -94,9 +94,7 @@ impl Engine {
         let gone = |id: &String| self.shared.board.get(id).is_none_or(|s| s.pid == 0);
         if holders.iter().any(gone) {
             // Their interfaces are on their way out, behind the answer to whoever stopped them.
-            for holder in holders.iter().filter(|id| gone(id)) {
-                self.shared.departures.over(holder).await;
-            }
+            self.shared.departures.settled().await;
             holders = doors(Doors::Close).await?;
         }
         if !holders.is_empty() {
@@ -150,7 +148,7 @@ impl Engine {
     }
 
     /// The name under which a network is known; built-in ones have no other.
-    fn network_name(&self, term: &str) -> Result<String, PortError> {
+    pub(super) fn network_name(&self, term: &str) -> Result<String, PortError> {
         let by_id = |name: &&str| crate::network::id(name) == term;
         let built_in = ["host", "none"].into_iter().find(|name| *name == term || by_id(name));
         built_in.map_or_else(|| self.find_network(term).map(|n| n.name.clone()), |name| Ok(name.to_owned()))

@@ -16,6 +16,15 @@ pub struct Allocator {
     held: BTreeMap<u128, String>,
 }
 
+/// How much a pool of addresses has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Addresses that can be handed out.
+    pub all: u128,
+    /// Those of them that nobody has.
+    pub free: u128,
+}
+
 /// Why an address cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -84,6 +93,17 @@ impl Allocator {
             candidate = taken.saturating_add(1);
         }
         Err(Refusal::Exhausted)
+    }
+
+    /// How many addresses may be handed out unasked.
+    pub fn room(&self) -> Room {
+        let within = |address: &&u128| (self.first..=self.last).contains(*address);
+        let reserved = self.reserved.iter().filter(within).count() as u128;
+        let held = self.held.keys().filter(within).filter(|a| !self.reserved.contains(a)).count() as u128;
+        // All of IPv6 at once has one more than there are numbers.
+        let whole = (self.last - self.first.min(self.last)).saturating_add(1);
+        let all = whole.saturating_sub(reserved);
+        Room { all, free: all.saturating_sub(held) }
     }
 
     /// Frees whatever the holder has.

@@ -23,6 +23,8 @@ mod socket;
 mod veth;
 mod vigil;
 
+#[cfg(feature = "fuzz")]
+pub use dns::fuzz;
 pub use error::{NetlinkError, NetworkError, PortsError};
 pub use veth::host_name;
 
@@ -292,6 +294,12 @@ impl Networks for Bridges {
         let serving = Serving::start(open, resolver)?;
         self.resolvers().insert(container, serving);
         Ok(())
+    }
+
+    fn change_resolver(&self, resolver: Resolver) {
+        if let Some(serving) = self.resolvers().get(&resolver.container) {
+            serving.change(resolver);
+        }
     }
 
     async fn remove_sandbox(&self, container: &str) -> Result<(), PortError> {

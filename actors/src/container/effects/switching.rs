@@ -40,7 +40,10 @@ pub async fn connect(
         }
         outcome => outcome.err(),
     };
-    let Some(error) = failed else { return Ok(state) };
+    let Some(error) = failed else {
+        follow(shared, spec, &before, &state).await;
+        return Ok(state);
+    };
     let told = |what: &str, error: &PortError| {
         tracing::warn!(container = spec.id, "undoing a connection, {what}: {}", error.chain());
     };
@@ -90,9 +93,10 @@ pub async fn disconnect(
     shared: &Shared,
     spec: &ContainerSpec,
     pid: i32,
-    mut state: ContainerState,
+    before: ContainerState,
     name: &str,
 ) -> Result<ContainerState, PortError> {
+    let mut state = before.clone();
     let place = state.endpoints.iter().position(|e| e.network_name == name);
     if let Some(place) = place {
         let endpoint = state.endpoints.remove(place);
@@ -100,7 +104,17 @@ pub async fn disconnect(
     }
     state.networks.remove(name);
     arranged(shared, spec, &mut state, &inside(pid)).await?;
+    follow(shared, spec, &before, &state).await;
     Ok(state)
+}
+
+/// Its own lines of /etc/hosts. Without them it is on its networks all the same.
+async fn follow(shared: &Shared, spec: &ContainerSpec, before: &ContainerState, after: &ContainerState) {
+    let of =
+        |state: &ContainerState| state.endpoints.iter().flat_map(Endpoint::addresses).collect::<Vec<_>>();
+    if let Err(error) = shared.ports.runtime.move_hosts(spec, &of(before), &of(after)).await {
+        tracing::warn!(container = spec.id, "telling it its addresses: {}", error.chain());
+    }
 }
 
 /// Brings default route, published ports and names to where they belong now.
@@ -123,5 +137,5 @@ async fn arranged(
     for endpoint in &state.endpoints {
         networks.ensure_endpoint(endpoint, netns.to_owned()).await?;
     }
-    answer(shared, spec, &state.endpoints, &state.networks, netns).await
+    answer(shared, spec, state, netns).await
 }

@@ -80,6 +80,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/logs", get(log_status::status))
+        .route("/gantry/networks/explain", get(networks::explain))
         .route("/gantry/fault", post(system::fault))
         .route("/system/df", get(usage::df))
         .route("/build", post(build::build))

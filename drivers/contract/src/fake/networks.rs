@@ -137,6 +137,8 @@ impl Networks for FakeNetworks {
         Ok(())
     }
 
+    fn change_resolver(&self, _: Resolver) {}
+
     async fn ensure_resolver(&self, resolver: Resolver, _: PathBuf) -> Result<(), PortError> {
         self.script.at("ensure_resolver", &resolver.container).await
     }

@@ -10,7 +10,7 @@ mod stats;
 mod summary;
 
 pub use inspect::{config, inspect};
-pub use network::network_id;
+pub use network::{alias_as_of_old, network_id};
 pub use stats::stats;
 pub use summary::{Port, ports, summary};
 

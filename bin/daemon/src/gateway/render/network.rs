@@ -108,6 +108,24 @@ fn dns_names(snapshot: &Snapshot, asked: &Attachment) -> Vec<String> {
     out
 }
 
+/// Adds to the aliases on networks that users made what API versions before 1.45 tell among them: short id and host name.
+pub fn alias_as_of_old(inspected: &mut Value, spec: &contract::record::ContainerSpec) {
+    let networks = inspected.pointer_mut("/NetworkSettings/Networks").and_then(Value::as_object_mut);
+    for (name, network) in networks.into_iter().flatten() {
+        if matches!(name.as_str(), "bridge" | "host" | "none") {
+            continue;
+        }
+        let Some(aliases) = network.get_mut("Aliases") else { continue };
+        let mut all = aliases.as_array().cloned().unwrap_or_default();
+        for known in [spec.id.get(..12).unwrap_or_default(), &spec.hostname] {
+            if !known.is_empty() && !all.iter().any(|alias| alias == known) {
+                all.push(known.into());
+            }
+        }
+        *aliases = Value::Array(all);
+    }
+}
+
 /// A stable 64-digit id for each of the built-in networks.
 pub fn network_id(name: &str) -> String {
     name.bytes().cycle().take(32).map(|byte| hex::encode([byte])).collect()
