@@ -5,6 +5,7 @@ use crate::key::{Key, Kind, Section};
 use crate::runtimes::{self, Runtime};
 use crate::source::Source;
 use crate::ulimit::{self, Ulimit};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,8 +13,9 @@ use std::path::PathBuf;
 pub(crate) const SECTION: Section = Section {
     heading: "Containers",
     keys: &[
-        Key::new("log-driver", Kind::Text, "DRIVER", "Log driver: json-file, local, syslog, none [default: json-file]"),
+        Key::new("log-driver", Kind::Text, "DRIVER", "Log driver: json-file, local, syslog, fluentd, journald, none, or fanout for several [default: json-file]"),
         Key::new("log-opts", Kind::Map, "KEY=VALUE", "Option of that log driver").flag("log-opt"),
+        Key::new("log-sinks", Kind::Own, "", "Where every container's lines go besides: {\"name\": {\"driver\": \"syslog\", \"log-opts\": {}, \"streams\": \"both\"}}").flag(""),
         Key::new("default-ulimits", Kind::Own, "NAME=SOFT[:HARD]", "ulimit; the file has {\"nofile\": {\"Name\": \"nofile\", \"Soft\": 1, \"Hard\": 2}}").flag("default-ulimit").reloads(),
         Key::new("default-shm-size", Kind::Size, "BYTES", "Size of /dev/shm [default: 64m]").reloads(),
         Key::new("default-ipc-mode", Kind::Text, "MODE", "private or shareable [default: private]").reloads(),
@@ -52,6 +54,20 @@ impl Sharing {
     }
 }
 
+/// A place for the lines of all containers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSink {
+    /// Its log driver.
+    pub driver: String,
+    /// The driver's options.
+    #[serde(default, rename = "log-opts")]
+    pub options: BTreeMap<String, String>,
+    /// `stdout`, `stderr` or `both`; empty is both.
+    #[serde(default)]
+    pub streams: String,
+}
+
 /// The policy of system calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seccomp {
@@ -70,6 +86,8 @@ pub struct Defaults {
     pub log_driver: String,
     /// Its options.
     pub log_opts: BTreeMap<String, String>,
+    /// Where the lines of all containers go besides, by name.
+    pub log_sinks: BTreeMap<String, LogSink>,
     /// Limits of processes.
     pub ulimits: Vec<Ulimit>,
     /// Bytes of /dev/shm.
@@ -108,6 +126,7 @@ impl Defaults {
         Ok(Self {
             log_driver: source.some_text("log-driver")?.unwrap_or_else(|| "json-file".into()),
             log_opts: source.map("log-opts")?,
+            log_sinks: source.object("log-sinks")?,
             ulimits: ulimit::read(source)?,
             shm_size,
             ipc: ipc(source)?,

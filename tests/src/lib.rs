@@ -25,6 +25,7 @@ mod process;
 mod pty;
 mod recorder;
 mod registry;
+mod sinks;
 mod syslog;
 pub mod two_tier;
 mod web;
@@ -42,6 +43,7 @@ pub use process::{Output, PATIENCE, Running, eventually, run};
 pub use pty::Pty;
 pub use recorder::{Asked, Recorder};
 pub use registry::Registry;
+pub use sinks::Sink;
 pub use syslog::Rsyslog;
 pub use web::{TokenServer, Web, WebAnswer, WebRequest, base64};
 

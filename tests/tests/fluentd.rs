@@ -87,6 +87,23 @@ fn a_receiver_that_is_away_gets_every_line_once_it_is_back() {
 }
 
 #[test]
+fn compressed_messages_are_understood_and_confirmed() {
+    let (fluentd, gantry) = with_fluentd();
+    let options = ["fluentd-compress=gzip", "fluentd-request-ack=true", "fluentd-sub-second-precision=true"];
+    let mut args = vec!["run", "-d", "--name", "web", "--log-driver=fluentd"];
+    for option in options {
+        args.extend(["--log-opt", option]);
+    }
+    args.extend(["busybox", "seq", "2000"]);
+    gantry.docker(args).ok();
+    let last = fluentd.wait_for("2000");
+    assert_eq!(last.text("container_name"), "/web");
+    assert!(last.time.contains('.'), "{}", last.time);
+    let numbers: Vec<u32> = fluentd.received().iter().map(|e| e.text("log").parse().unwrap()).collect();
+    assert_eq!(numbers, (1..=2000).collect::<Vec<u32>>());
+}
+
+#[test]
 fn wrong_options_are_refused_in_dockers_words() {
     let gantry = Daemon::start();
     for (option, text) in [

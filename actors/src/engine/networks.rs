@@ -12,6 +12,7 @@ use crate::random_id;
 use contract::record::{Attachment, NetworkSpec};
 use contract::{ContainerId, Kind, PortError};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Engine {
@@ -199,7 +200,7 @@ fn checked(network: Option<&NetworkSpec>, name: &str, wanted: &Attachment) -> Re
     let invalid =
         |text: String| Err(PortError::new(Kind::Invalid, format!("invalid endpoint settings:\n{text}")));
     if is_built_in(name) {
-        if wanted.address.is_some() {
+        if wanted.address.is_some() || wanted.address6.is_some() {
             return invalid("user specified IP address is supported on user defined networks only".into());
         }
         if !wanted.aliases.is_empty() {
@@ -207,14 +208,27 @@ fn checked(network: Option<&NetworkSpec>, name: &str, wanted: &Attachment) -> Re
             return invalid(text.into());
         }
     }
-    match (network, wanted.address) {
-        (Some(network), Some(_)) if !network.asked[0] => invalid(
-            "user specified IP address is supported only when connecting to networks with user configured subnets"
-                .into(),
-        ),
-        (Some(network), Some(address)) if !network.segment.subnet().is_some_and(|s| s.contains(address)) => {
-            invalid(format!("no configured subnet or ip-range contain the IP address {address}"))
+    let Some(network) = network else { return Ok(()) };
+    let families = [
+        (wanted.address.map(IpAddr::V4), network.asked[0], network.segment.subnet()),
+        (wanted.address6.map(IpAddr::V6), network.asked6[0], network.segment.subnet6()),
+    ];
+    let mut wrong = Vec::new();
+    for (address, asked, subnet) in families {
+        match address {
+            Some(_) if !asked => wrong.push(
+                "user specified IP address is supported only when connecting to networks with user configured subnets"
+                    .to_owned(),
+            ),
+            Some(address) if !subnet.is_some_and(|s| s.contains(address)) => {
+                wrong.push(format!("no configured subnet or ip-range contain the IP address {address}"));
+            }
+            _ => {}
         }
-        _ => Ok(()),
+    }
+    match wrong.as_slice() {
+        [] => Ok(()),
+        [one] => invalid(one.clone()),
+        several => invalid(format!("* {}", several.join("\n* "))),
     }
 }

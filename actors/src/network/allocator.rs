@@ -1,5 +1,6 @@
 //! Addresses of a subnet: the lowest free one first, as Docker's local address management does.
 
+use super::addresses::is_special;
 use contract::network::{Family, Subnet, number};
 use contract::record::NetworkSpec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,8 @@ impl Allocator {
         };
         let (lowest, highest) = subnet.bounds();
         let (first, last) = range.map_or((lowest, highest), Subnet::bounds);
-        let mut reserved = BTreeSet::from([lowest, highest]);
+        let special = [lowest, highest].into_iter().filter(|a| is_special(subnet, *a));
+        let mut reserved: BTreeSet<u128> = special.collect();
         let asked = if family == Family::Four { network.asked } else { network.asked6 };
         if network.segment.has_gateway() || asked[1] {
             reserved.extend(network.segment.gateway(family).map(number));

@@ -2,12 +2,14 @@
 //! effects' business.
 
 pub mod actor;
+mod addresses;
 pub mod allocator;
 pub mod board;
 pub mod directory;
 pub mod explain;
 mod interface;
 pub mod plan;
+pub mod reconciler;
 mod template;
 pub mod zone;
 

@@ -1,12 +1,14 @@
 //! TLS towards receivers: which certificates are believed, and with which one this side shows itself.
 
+mod verify;
+
 use contract::{Kind, PortError};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
+use verify::{Known, Unverified};
 
 /// Paths of PEM files, and whether any certificate is taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub(crate) struct Identity {
     pub(crate) pair: Option<(String, String)>,
     /// Whose certificates are believed.
     pub(crate) trust: Trust,
+    /// The name that the receiver's certificate must have; that of its address when not given.
+    pub(crate) name: Option<String>,
 }
 
 /// Whose certificates are believed.
@@ -27,6 +31,8 @@ pub(crate) enum Trust {
     Authorities,
     /// Everybody's.
     Anybody,
+    /// Nobody's: TLS is not spoken.
+    Nobody,
 }
 
 fn invalid(text: String, source: impl std::error::Error + Send + Sync + 'static) -> PortError {
@@ -49,7 +55,11 @@ impl Identity {
             Trust::Anybody => {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
             }
-            Trust::Authorities => builder.with_root_certificates(self.authorities()?),
+            Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
+            Trust::Authorities => {
+                let known = Known::new(self.authorities()?, self.expected()?, provider);
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(known))
+            }
         };
         let config = match &self.pair {
             None => trusting.with_no_client_auth(),
@@ -65,53 +75,19 @@ impl Identity {
         Ok(Arc::new(config))
     }
 
-    fn authorities(&self) -> Result<RootCertStore, PortError> {
-        let mut store = RootCertStore::empty();
-        let found = match &self.ca {
-            Some(path) => certificates(path)?,
+    fn expected(&self) -> Result<Option<ServerName<'static>>, PortError> {
+        let parsed = self.name.clone().map(|name| {
+            ServerName::try_from(name.clone())
+                .map_err(|e| invalid(format!("invalid server name {name:?}"), e))
+        });
+        parsed.transpose()
+    }
+
+    fn authorities(&self) -> Result<Vec<CertificateDer<'static>>, PortError> {
+        match &self.ca {
+            Some(path) => certificates(path),
             // A machine without authorities trusts nobody: connecting tells so.
-            None => rustls_native_certs::load_native_certs().certs,
-        };
-        store.add_parsable_certificates(found);
-        Ok(store)
-    }
-}
-
-/// Takes any certificate, but still wants the handshake signed by its key.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+            None => Ok(rustls_native_certs::load_native_certs().certs),
+        }
     }
 }

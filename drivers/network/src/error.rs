@@ -55,9 +55,6 @@ pub enum PortsError {
     /// The ephemeral range is used up.
     #[error("all ports are allocated")]
     Exhausted,
-    /// Publishing on IPv6 addresses.
-    #[error("cannot publish on IPv6 address {0}: only IPv4 is supported")]
-    Ipv6(std::net::IpAddr),
 }
 
 /// Any failure of this crate.
@@ -103,13 +100,22 @@ pub enum NetworkError {
 }
 
 impl NetworkError {
+    /// In place of a setting that is not there: the kernel has no IPv6.
+    pub fn without_ipv6(self, address: std::net::Ipv6Addr) -> Self {
+        match &self {
+            Self::Setting { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Self::Invalid(format!("no bridge can have the address {address}: this kernel has no IPv6"))
+            }
+            _ => self,
+        }
+    }
+
     /// The class a caller decides on.
     pub fn kind(&self) -> Kind {
         match self {
             Self::NotABridge(_) => Kind::Conflict,
             Self::NoBridge(_) | Self::Namespace { .. } => Kind::NotFound,
             Self::Invalid(_) => Kind::Invalid,
-            Self::Ports(PortsError::Ipv6(_)) => Kind::Unsupported,
             Self::Ports(PortsError::Exhausted) => Kind::Exhausted,
             Self::Ports(PortsError::Allocated { .. }) => Kind::Conflict,
             Self::Ports(PortsError::Bind { errno, .. }) => of_errno(*errno),

@@ -3,7 +3,9 @@
 //! One thread owns the sockets and the held ports, so operations never interleave; it acts in
 //! the network namespace of the thread that called [`Bridges::start`].
 
+mod announce;
 mod bridge;
+mod conntrack;
 mod dns;
 mod error;
 mod link;
@@ -12,15 +14,19 @@ mod netns;
 mod nft;
 mod pool;
 mod ports;
+mod repair;
 mod socket;
 mod veth;
+mod vigil;
 
 pub use error::{NetlinkError, NetworkError, PortsError};
 pub use veth::host_name;
 
 use async_trait::async_trait;
 use contract::error::PortError;
-use contract::network::{Endpoint, Networks, PortBinding, Resolver, Segment, Survey, Taken};
+use contract::network::{
+    Disturbance, Endpoint, Family, Networks, PortBinding, PortSpec, Resolver, Segment, Subnet, Survey, Taken,
+};
 use dns::{Open, Serving};
 use netns::Namespace;
 use nft::Firewall;
@@ -34,6 +40,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use tokio::sync::oneshot;
+use vigil::Vigil;
 
 type Departed = oneshot::Receiver<Result<(), NetworkError>>;
 type Job = Box<dyn FnOnce(&mut Kernel) + Send>;
@@ -44,6 +51,7 @@ pub struct Bridges {
     jobs: mpsc::Sender<Job>,
     /// Containers whose questions for names are answered.
     resolvers: Arc<Mutex<HashMap<String, Serving>>>,
+    vigil: Arc<tokio::sync::Mutex<Vigil>>,
 }
 
 impl Bridges {
@@ -51,9 +59,16 @@ impl Bridges {
     /// daemon's default bridge.
     pub fn start(default_bridge: &str) -> Result<Self, NetworkError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
+        let firewall = Firewall::open(default_bridge)?;
+        let bridges = vigil::Bridges::default();
+        let vigil = Arc::new(tokio::sync::Mutex::new(Vigil::open(firewall.watch()?, bridges.clone())?));
         let mut kernel = Kernel {
             route: Socket::route()?,
-            firewall: Firewall::open(default_bridge)?,
+            connections: Socket::netfilter()?,
+            firewall,
+            bridges,
+            passage: false,
+            told: false,
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
@@ -66,7 +81,7 @@ impl Bridges {
                 }
             })
             .map_err(|_| NetworkError::ThreadGone)?;
-        Ok(Self { jobs, resolvers: Arc::default() })
+        Ok(Self { jobs, resolvers: Arc::default(), vigil })
     }
 
     fn resolvers(&self) -> MutexGuard<'_, HashMap<String, Serving>> {
@@ -90,7 +105,14 @@ impl Bridges {
 /// What the thread owns.
 struct Kernel {
     route: Socket,
+    connections: Socket,
     firewall: Firewall,
+    /// Bridges that should be there.
+    bridges: vigil::Bridges,
+    /// Another firewall was asked to let through what goes to them and from them.
+    passage: bool,
+    /// The user was told of firewalls that cannot be asked.
+    told: bool,
     reservations: Reservations,
     pool: Pool,
     /// Namespaces of containers started by this daemon.
@@ -100,7 +122,13 @@ struct Kernel {
 impl Kernel {
     fn ensure_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
         bridge::ensure(&mut self.route, spec)?;
-        Ok(self.firewall.ensure_segment(spec)?)
+        self.firewall.ensure_segment(spec)?;
+        self.bridges.add(&spec.name);
+        self.ensure_passage();
+        if !std::mem::replace(&mut self.told, true) {
+            self.tell_of_others(&spec.name);
+        }
+        Ok(())
     }
 
     fn ensure_sandbox(&mut self, container: &str) -> Result<PathBuf, NetworkError> {
@@ -124,7 +152,18 @@ impl Kernel {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
         }
-        Ok(self.firewall.ensure_ports(&endpoint.segment, &published(endpoint))?)
+        self.reservations.adopt(endpoint);
+        let entries = self.reservations.of(endpoint);
+        self.firewall.ensure_ports(&endpoint.segment, &entries)?;
+        self.unstick(&entries);
+        Ok(())
+    }
+
+    fn announce(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+        match self.sandboxes.get_mut(&endpoint.container) {
+            Some(namespace) => veth::announce(endpoint, namespace),
+            None => veth::announce(endpoint, &mut Namespace::open(netns)?),
+        }
     }
 
     fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
@@ -135,14 +174,13 @@ impl Kernel {
     }
 
     fn remove_ports(&mut self, endpoint: &Endpoint) -> Result<(), NetworkError> {
-        let mut ours = published(endpoint);
         // Repeated after another container took port and address, this must not cut it off.
-        ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
-        let ports = self.firewall.remove_ports(&ours);
-        if let Some(address) = endpoint.address {
-            self.reservations.release(&endpoint.container, address);
-        }
-        Ok(ports?)
+        let entries = self.reservations.of(endpoint);
+        let removed = self.firewall.remove_ports(&entries);
+        self.reservations.release(endpoint);
+        removed?;
+        let ports: Vec<Published> = entries.ports.into_iter().collect();
+        Ok(conntrack::forget(&mut self.connections, &ports)?)
     }
 
     /// Begins to delete the interface; the receiver hears of the end. `None` when there is none.
@@ -157,7 +195,9 @@ impl Kernel {
 
     fn taken(&mut self) -> Result<Taken, NetworkError> {
         let interfaces = link::all(&mut self.route)?.into_iter().map(|l| l.name).collect();
-        Ok(Taken { subnets: link::routes(&mut self.route)?, interfaces })
+        let link::Routes { near: mut subnets, beyond } = link::routes(&mut self.route)?;
+        subnets.extend(name_servers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()));
+        Ok(Taken { subnets, beyond, interfaces })
     }
 
     fn survey(&mut self, spec: &Segment) -> Result<Survey, NetworkError> {
@@ -165,11 +205,22 @@ impl Kernel {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
         };
-        Ok(Survey { interfaces, ports: self.firewall.ports(spec)? })
+        let mut entries = self.reservations.all();
+        let of_segment = |target: IpAddr| {
+            [spec.subnet(), spec.subnet6()].into_iter().flatten().any(|subnet| subnet.contains(target))
+        };
+        entries.ports.retain(|(_, target)| of_segment(*target));
+        entries.open.retain(|(_, target, _)| of_segment(*target));
+        let missing = self.missing(std::slice::from_ref(spec), &entries)?;
+        let mut ports = self.firewall.ports()?;
+        ports.retain(|(_, target)| of_segment(*target));
+        Ok(Survey { interfaces, ports, missing })
     }
 
     fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        self.bridges.forget(&spec.name);
         let table = self.firewall.remove_segment(&spec.name);
+        self.ensure_passage();
         if link::find(&mut self.route, &spec.name)?.is_some_and(|l| l.kind == "bridge") {
             link::delete(&mut self.route, &spec.name)?;
         }
@@ -177,12 +228,11 @@ impl Kernel {
     }
 }
 
-fn published(endpoint: &Endpoint) -> Vec<Published> {
-    let target = |port: &PortBinding| match port.host_ip {
-        IpAddr::V4(_) => endpoint.address.map(IpAddr::from),
-        IpAddr::V6(_) => endpoint.address6.map(IpAddr::from),
-    };
-    endpoint.ports.iter().filter_map(|p| Some((p.clone(), target(p)?))).collect()
+/// The servers of a resolv.conf: a network over them would cut the host off from names.
+fn name_servers(text: &str) -> Vec<Subnet> {
+    let servers = text.lines().filter_map(|l| l.trim().strip_prefix("nameserver"));
+    let addresses = servers.filter_map(|s| s.trim().split('%').next()?.parse::<IpAddr>().ok());
+    addresses.map(|a| Subnet::around(a, Family::of(a).bits())).collect()
 }
 
 #[async_trait]
@@ -195,11 +245,10 @@ impl Networks for Bridges {
     async fn reserve_ports(
         &self,
         endpoint: &Endpoint,
-        ports: Vec<PortBinding>,
+        ports: Vec<PortSpec>,
     ) -> Result<Vec<PortBinding>, PortError> {
-        let Some(target) = endpoint.address else { return Ok(Vec::new()) };
-        let container = endpoint.container.clone();
-        self.run(move |k| Ok(k.reservations.reserve(&container, target, ports)?)).await
+        let endpoint = endpoint.clone();
+        self.run(move |k| Ok(k.reservations.reserve(&endpoint, ports)?)).await
     }
 
     async fn ensure_sandbox(&self, container: &str) -> Result<PathBuf, PortError> {
@@ -231,8 +280,10 @@ impl Networks for Bridges {
     }
 
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
-        let endpoint = endpoint.clone();
-        self.run(move |k| k.ensure_endpoint(&endpoint, &netns)).await
+        let (made, place) = (endpoint.clone(), netns.clone());
+        self.run(move |k| k.ensure_endpoint(&made, &place)).await?;
+        announce::soon(self.clone(), endpoint.clone(), netns);
+        Ok(())
     }
 
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {
@@ -257,6 +308,22 @@ impl Networks for Bridges {
     async fn survey(&self, segment: &Segment) -> Result<Survey, PortError> {
         let segment = segment.clone();
         self.run(move |k| k.survey(&segment)).await
+    }
+
+    async fn disturbed(&self) -> Disturbance {
+        self.vigil.lock().await.next().await
+    }
+
+    async fn missing(
+        &self,
+        segments: Vec<Segment>,
+        endpoints: Vec<Endpoint>,
+    ) -> Result<Vec<String>, PortError> {
+        self.run(move |k| k.examine(&segments, &endpoints)).await
+    }
+
+    async fn restore(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError> {
+        self.run(move |k| k.restore(&segments)).await
     }
 
     async fn remove_segment(&self, segment: &Segment) -> Result<(), PortError> {

@@ -4,15 +4,22 @@ use crate::error::NetworkError;
 use crate::socket::Socket;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The namespace of the thread that opens it.
 pub const OWN: &str = "/proc/thread-self/ns/net";
 
-/// Links made later in the present namespace get no IPv6 address of their own on an IPv4 network.
-pub fn quiet() {
-    // Absent where the kernel has no IPv6.
-    let _absent = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+/// What links made later in the present namespace are like: without IPv6 until an endpoint has an address of it, and
+/// telling the neighbours when they are announced.
+pub fn prepare() {
+    for (key, value) in [
+        ("ipv6/conf/default/disable_ipv6", "1"),
+        ("ipv6/conf/default/ndisc_notify", "1"),
+        ("ipv4/conf/default/arp_notify", "1"),
+    ] {
+        // Absent where the kernel has no IPv6.
+        let _absent = std::fs::write(format!("/proc/sys/net/{key}"), value);
+    }
 }
 
 /// A network namespace and a routing socket inside it.
@@ -25,6 +32,22 @@ pub struct Namespace {
 }
 
 impl Namespace {
+    /// Lets an interface inside have IPv6 addresses. Settings are those of the namespace a thread is in, so a short-lived
+    /// one enters it.
+    pub fn enable_ipv6(&self, interface: &str) -> Result<(), NetworkError> {
+        let path = PathBuf::from(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"));
+        let inside =
+            self.file.try_clone().map_err(|source| NetworkError::Setting { path: path.clone(), source })?;
+        let written = path.clone();
+        let thread =
+            std::thread::Builder::new().name("netns".into()).stack_size(64 * 1024).spawn(move || {
+                setns(&inside, CloneFlags::CLONE_NEWNET)?;
+                std::fs::write(written, "0")
+            });
+        let outcome = thread.map(|t| t.join().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())));
+        outcome.and_then(|written| written).map_err(|source| NetworkError::Setting { path, source })
+    }
+
     /// Opens the namespace at `path`. A short-lived thread enters it, so no other code ever runs inside.
     pub fn open(path: &Path) -> Result<Self, NetworkError> {
         let failed = |reason: &dyn ToString| NetworkError::Namespace {
@@ -38,7 +61,7 @@ impl Namespace {
             .stack_size(64 * 1024)
             .spawn(move || {
                 setns(&inside, CloneFlags::CLONE_NEWNET).map_err(|errno| errno.to_string())?;
-                quiet();
+                prepare();
                 Socket::route().map_err(|e| e.to_string())
             })
             .map_err(|e| failed(&e))?;

@@ -78,7 +78,7 @@ fn make() -> Result<Namespace, NetworkError> {
     let home = File::open(netns::OWN).map_err(|e| failed(e.to_string()))?;
     unshare(CloneFlags::CLONE_NEWNET).map_err(|e| failed(format!("make a network namespace: {e}")))?;
     let made = (|| {
-        netns::quiet();
+        netns::prepare();
         let file = File::open(netns::OWN).map_err(|e| failed(e.to_string()))?;
         let mut route = Socket::route()?;
         route.request(link::up(1))?;

@@ -122,11 +122,37 @@ impl Spool for FileSpool {
         blocking("write a cursor", move || {
             let temporary = file.with_extension("tmp");
             if let Some(folder) = file.parent() {
-                std::fs::create_dir_all(folder)?;
+                // Not what is above: a delivery that ends after its container was removed must not bring its folder back.
+                match std::fs::create_dir(folder) {
+                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                    _ => {}
+                }
             }
             std::fs::write(&temporary, text)?;
             std::fs::rename(&temporary, &file)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_that_ends_late_does_not_bring_a_removed_container_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let container = folder.path().join("c");
+        let (_news, more) = watch::channel(0);
+        let spool = FileSpool { segments: container.join("spool"), cursors: container.join("cursors"), more };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = || runtime.block_on(spool.store_cursor("gelf", &Cursor::default()));
+        std::fs::create_dir(&container).unwrap();
+        store().unwrap();
+        store().unwrap();
+        assert_eq!(runtime.block_on(spool.load_cursor("gelf")).unwrap(), Some(Cursor::default()));
+        std::fs::remove_dir_all(&container).unwrap();
+        assert!(store().is_err());
+        assert!(!container.exists());
     }
 }

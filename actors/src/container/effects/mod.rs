@@ -92,7 +92,7 @@ pub async fn start(
 }
 
 async fn steps(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     id: &ContainerId,
     spec: &ContainerSpec,
     state: &mut ContainerState,

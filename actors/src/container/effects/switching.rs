@@ -1,8 +1,9 @@
 //! A running container joins one more network, or leaves one.
 
-use super::network::{answer, is_answered, leave, publish, reserve, route};
+use super::network::{answer, gate, is_answered, leave, publish, reserve, route};
 use crate::shared::Shared;
 use contract::PortError;
+use contract::network::Endpoint;
 use contract::record::{Attachment, ContainerSpec, ContainerState};
 use std::path::{Path, PathBuf};
 
@@ -73,7 +74,9 @@ async fn arranged(
 ) -> Result<(), PortError> {
     let networks = &shared.ports.networks;
     if route(&mut state.endpoints, &state.networks) {
-        for endpoint in state.endpoints.iter_mut().filter(|e| !e.default_route && !e.ports.is_empty()) {
+        let gate = gate(&mut state.endpoints).map(|e| e.network.clone());
+        let left = |e: &&mut Endpoint| gate.as_ref() != Some(&e.network) && !e.ports.is_empty();
+        for endpoint in state.endpoints.iter_mut().filter(left) {
             networks.remove_ports(endpoint).await?;
             endpoint.ports.clear();
         }

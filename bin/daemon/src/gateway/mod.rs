@@ -12,6 +12,7 @@ mod hijack;
 mod images;
 mod info;
 mod lines;
+mod log_status;
 mod moment;
 mod networks;
 mod query;
@@ -36,6 +37,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, head, post, put};
 use contract::image::Registries;
 use contract::network::Segment;
+pub use create::log_sinks;
 use serde::Serialize;
 use status::Failure;
 use std::path::PathBuf;
@@ -81,6 +83,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/networks/explain", get(networks::explain))
+        .route("/gantry/logs", get(log_status::status))
         .route("/gantry/fault", post(system::fault))
         .route("/system/df", get(usage::df))
         .route("/build", post(build::build))

@@ -51,21 +51,67 @@ impl Protocol {
     }
 }
 
-/// One published port; `host_port` 0 asks for an ephemeral one.
+/// One published port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PortBinding {
     /// Protocol.
     pub protocol: Protocol,
     /// Host address; unspecified = any.
     pub host_ip: IpAddr,
-    /// Host port.
+    /// Host port; 0 where the container is reached at its own address alone.
     pub host_port: u16,
     /// Port inside.
     pub container_port: u16,
 }
 
-/// One container's attachment to one network.
+/// A port to publish, as asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortSpec {
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Host address; none = every address of the families that the container has.
+    #[serde(default)]
+    pub host_ip: Option<IpAddr>,
+    /// Host port; 0 = any free one.
+    pub host_port: u16,
+    /// Where it is greater than `host_port`: the first free port up to this one.
+    #[serde(default)]
+    pub last_host_port: u16,
+    /// Port inside.
+    pub container_port: u16,
+}
+
+impl PortSpec {
+    /// Several host ports would do.
+    pub fn has_choice(&self) -> bool {
+        self.host_port == 0 || self.last_host_port > self.host_port
+    }
+
+    /// This host port would do.
+    pub fn allows(&self, port: u16) -> bool {
+        self.host_port == 0 || (self.host_port..=self.last_host_port.max(self.host_port)).contains(&port)
+    }
+
+    /// Whether the two ask for the same host port at different addresses.
+    pub fn differs_in_address(&self, other: &Self) -> bool {
+        *self == Self { host_ip: self.host_ip, ..other.clone() }
+    }
+}
+
+impl From<&PortBinding> for PortSpec {
+    fn from(binding: &PortBinding) -> Self {
+        Self {
+            protocol: binding.protocol,
+            host_ip: Some(binding.host_ip),
+            host_port: binding.host_port,
+            last_host_port: binding.host_port,
+            container_port: binding.container_port,
+        }
+    }
+}
+
+/// One container's attachment to one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Full container id; names of host interfaces derive from it.
     pub container: String,
@@ -110,24 +156,6 @@ pub struct Interface {
     pub sysctls: Vec<String>,
 }
 
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self {
-            container: String::new(),
-            segment: Segment::default(),
-            address: None,
-            address6: None,
-            mac: String::new(),
-            ports: Vec::new(),
-            network: String::new(),
-            network_name: String::new(),
-            default_route: false,
-            default_route6: false,
-            interface: Interface::default(),
-        }
-    }
-}
-
 impl Endpoint {
     /// Its addresses, IPv4 first.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
@@ -146,8 +174,10 @@ impl Endpoint {
 /// What the host has already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Subnets it has routes to.
+    /// Subnets on its links, and the servers it asks for names.
     pub subnets: Vec<Subnet>,
+    /// Subnets behind gateways, which are kept off where there is a choice.
+    pub beyond: Vec<Subnet>,
     /// Names of its interfaces.
     pub interfaces: Vec<String>,
 }
@@ -180,6 +210,17 @@ pub struct Survey {
     pub interfaces: Vec<String>,
     /// Published ports and their targets.
     pub ports: Vec<(PortBinding, IpAddr)>,
+    /// What should be there and is not, in words.
+    pub missing: Vec<String>,
+}
+
+/// Another program changed what is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disturbance {
+    /// The program's name and process, where the kernel tells them.
+    pub by: Option<(String, u32)>,
+    /// What it did, in words.
+    pub what: String,
 }
 
 /// Makes and removes network objects; every verb may be repeated.
@@ -192,7 +233,7 @@ pub trait Networks: Send + Sync {
     async fn reserve_ports(
         &self,
         endpoint: &Endpoint,
-        ports: Vec<PortBinding>,
+        ports: Vec<PortSpec>,
     ) -> Result<Vec<PortBinding>, PortError>;
     /// A network namespace for a container, the same one when asked again, as a path that is good for this daemon's life.
     async fn ensure_sandbox(&self, container: &str) -> Result<PathBuf, PortError>;
@@ -212,6 +253,18 @@ pub trait Networks: Send + Sync {
     async fn taken(&self) -> Result<Taken, PortError>;
     /// What exists.
     async fn survey(&self, segment: &Segment) -> Result<Survey, PortError>;
+    /// Waits until another program has changed something that is ours: rules, elements, a bridge.
+    async fn disturbed(&self) -> Disturbance;
+    /// What of these segments and of the held ports is not in the kernel, in words. Entries of ports that neither these
+    /// endpoints have nor anybody holds are taken away.
+    async fn missing(
+        &self,
+        segments: Vec<Segment>,
+        endpoints: Vec<Endpoint>,
+    ) -> Result<Vec<String>, PortError>;
+    /// Puts back those of these segments that were not removed, and all held ports; the rules in one transaction. Answers
+    /// whose interfaces had to be made anew.
+    async fn restore(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError>;
     /// Removes the segment's interface, where it is ours, and its rules.
     async fn remove_segment(&self, segment: &Segment) -> Result<(), PortError>;
 }

@@ -1,6 +1,9 @@
-//! Messages of the Fluentd forward protocol, version 1, in its Forward mode: one tag, many entries, one option map.
+//! Messages of the Fluentd forward protocol, version 1: one tag, many entries, one option map. The entries are an array
+//! (Forward mode) or lie one after the other in a gzip stream (CompressedPackedForward mode).
 
+use crate::gzip::{gzip, level};
 use contract::log::{LogLine, Stream};
+use serde::ser::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteBuf, Bytes};
 use std::collections::BTreeMap;
@@ -14,6 +17,15 @@ pub(super) enum Precision {
     Nanosecond,
 }
 
+/// How the entries of a message are laid down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// One by one.
+    Plain,
+    /// Compressed together.
+    Gzip,
+}
+
 /// What is the same in each entry.
 #[derive(Debug)]
 pub(super) struct Head {
@@ -23,6 +35,7 @@ pub(super) struct Head {
     pub(super) container_name: String,
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) precision: Precision,
+    pub(super) packing: Packing,
 }
 
 #[derive(Serialize)]
@@ -56,6 +69,8 @@ struct Options<'a> {
     size: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     chunk: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compressed: Option<&'a str>,
 }
 
 /// A receiver's confirmation of a chunk.
@@ -107,7 +122,22 @@ impl Head {
             lines.iter().zip(&ordinals).map(|(l, n)| (self.time(l.time_ns), self.record(l, n))).collect();
         let mut out = Vec::new();
         let mut writer = rmp_serde::Serializer::new(&mut out).with_struct_map();
-        (&self.tag, &entries, Options { size: entries.len(), chunk }).serialize(&mut writer)?;
+        let size = entries.len();
+        match self.packing {
+            Packing::Plain => {
+                (&self.tag, &entries, Options { size, chunk, compressed: None }).serialize(&mut writer)?;
+            }
+            Packing::Gzip => {
+                let mut packed = Vec::new();
+                let mut inner = rmp_serde::Serializer::new(&mut packed).with_struct_map();
+                for entry in &entries {
+                    entry.serialize(&mut inner)?;
+                }
+                let packed = gzip(&packed, level(-1)).map_err(rmp_serde::encode::Error::custom)?;
+                let options = Options { size, chunk, compressed: Some("gzip") };
+                (&self.tag, ByteBuf::from(packed), options).serialize(&mut writer)?;
+            }
+        }
         Ok(out)
     }
 }
@@ -124,6 +154,7 @@ mod tests {
             container_name: "/n".into(),
             attributes: [("app".to_owned(), "web".to_owned())].into(),
             precision,
+            packing: Packing::Plain,
         }
     }
 
@@ -149,5 +180,31 @@ mod tests {
         // Bytes that are no text go as binary, unharmed.
         assert!(bytes.windows(7).any(|w| w == b"\xa3log\xc4\x01\xff"), "{bytes:x?}");
         assert!(bytes.windows(17).any(|w| w == b"partial_ordinal\xa12"), "{bytes:x?}");
+    }
+
+    #[test]
+    fn compressed_entries_lie_one_after_the_other() {
+        let line = |data: &'static str| LogLine {
+            stream: Stream::Stderr,
+            time_ns: 1_000_000_007,
+            data: data.into(),
+            partial: None,
+        };
+        let packed = Head { packing: Packing::Gzip, ..head(Precision::Second) };
+        let bytes = packed.message(&[line("x"), line("y")], Some("id")).unwrap();
+        // A tag of one byte, then bytes with a length of one byte.
+        assert_eq!(bytes[..4], *b"\x93\xa1t\xc4");
+        let entries = &bytes[5..5 + usize::from(bytes[4])];
+        let mut plain = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(entries), &mut plain).unwrap();
+        let one = |text: &[u8]| {
+            let mut out = b"\x92\x01\x85\xa3app\xa3web\xaccontainer_id\xa1c".to_vec();
+            out.extend_from_slice(b"\xaecontainer_name\xa2/n\xa3log\xa1");
+            out.extend_from_slice(text);
+            out.extend_from_slice(b"\xa6source\xa6stderr");
+            out
+        };
+        assert_eq!(plain, [one(b"x"), one(b"y")].concat());
+        assert!(bytes.ends_with(b"\x83\xa4size\x02\xa5chunk\xa2id\xaacompressed\xa4gzip"), "{bytes:x?}");
     }
 }

@@ -52,6 +52,7 @@ impl LogDriverKind for Fluentd {
             container_name: format!("/{}", source.container_name),
             attributes,
             precision: if settings.sub_second { Precision::Nanosecond } else { Precision::Second },
+            packing: settings.packing,
         };
         Ok(Box::new(Sender { settings, head, open: None, failures: 0 }))
     }

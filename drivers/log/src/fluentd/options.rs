@@ -1,5 +1,6 @@
 //! The driver's options, checked in Docker's words.
 
+use super::forward::Packing;
 use crate::dial::Target;
 use crate::options::{METADATA, binary_size, boolean, invalid};
 use crate::span::span;
@@ -8,7 +9,7 @@ use contract::PortError;
 use contract::log::{OptionSpec, Options};
 use std::time::Duration;
 
-pub(super) static OPTIONS: [OptionSpec; 15] = {
+pub(super) static OPTIONS: [OptionSpec; 16] = {
     let [labels, labels_regex, env, env_regex, tag] = METADATA;
     [
         OptionSpec {
@@ -21,6 +22,10 @@ pub(super) static OPTIONS: [OptionSpec; 15] = {
             doc: "a connection is opened anew after so long, 100ms to 10s",
         },
         OptionSpec { name: "fluentd-buffer-limit", doc: "most bytes sent in one message; 1m" },
+        OptionSpec {
+            name: "fluentd-compress",
+            doc: "text or gzip, as the compress of Fluentd's own sender; text",
+        },
         OptionSpec { name: "fluentd-max-retries", doc: "tries before a message is given up; 2^31-1" },
         OptionSpec { name: "fluentd-request-ack", doc: "wait for the receiver to confirm" },
         OptionSpec { name: "fluentd-retry-wait", doc: "pause before another try; 1s" },
@@ -46,6 +51,7 @@ pub(super) struct Settings {
     pub(super) target: Target,
     pub(super) acknowledged: bool,
     pub(super) sub_second: bool,
+    pub(super) packing: Packing,
     pub(super) retry_wait: Duration,
     pub(super) max_retries: u64,
     pub(super) max_bytes: usize,
@@ -73,6 +79,13 @@ impl Settings {
                 .map_err(|e| PortError::new(e.kind, format!("invalid fluentd-address: {}", e.chain())))?,
             acknowledged: flag("fluentd-request-ack")?,
             sub_second: flag("fluentd-sub-second-precision")?,
+            packing: match get("fluentd-compress") {
+                None | Some("text") => Packing::Plain,
+                Some("gzip") => Packing::Gzip,
+                Some(other) => {
+                    return Err(invalid(format!("invalid fluentd-compress: {other:?}: it is text or gzip")));
+                }
+            },
             retry_wait: duration(get("fluentd-retry-wait"))?.unwrap_or(Duration::from_secs(1)),
             max_retries: retries(get("fluentd-max-retries"))?,
             max_bytes: match get("fluentd-buffer-limit") {
@@ -176,6 +189,11 @@ mod tests {
     #[test]
     fn wrong_values_are_refused() {
         assert!(refusal("fluentd-async", "maybe").contains("ParseBool"));
+        assert_eq!(
+            refusal("fluentd-compress", "zip"),
+            "invalid fluentd-compress: \"zip\": it is text or gzip"
+        );
+        assert_eq!(refusal("fluentd-compress", "gzip"), "");
         assert!(refusal("fluentd-retry-wait", "1").contains("invalid duration"));
         assert_eq!(
             refusal("fluentd-max-retries", "2147483648"),

@@ -15,6 +15,7 @@ use contract::log::{
     BatchPolicy, Cursor, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest,
 };
 use std::path::PathBuf;
+pub(crate) use write::escape;
 
 static OPTIONS: [OptionSpec; 8] = {
     let [labels, labels_regex, env, env_regex, tag] = METADATA;

@@ -144,7 +144,7 @@ fn plain(word: [u8; 8]) -> bool {
     (x | control | same(b'"') | same(b'\\') | same(b'&') | angle) & HIGH == 0
 }
 
-fn escape(data: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn escape(data: &[u8], out: &mut Vec<u8>) {
     let words = data.chunks_exact(8);
     let ordinary = words.remainder().iter().all(|b| !special(*b) && b.is_ascii())
         && words.clone().all(|w| w.try_into().is_ok_and(plain));

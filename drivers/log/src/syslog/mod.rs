@@ -71,7 +71,7 @@ fn address(options: &Options) -> Result<Address, PortError> {
     // Its presence alone means yes, as in Docker.
     let skip = options.contains_key("syslog-tls-skip-verify");
     let trust = if skip { Trust::Anybody } else { Trust::Authorities };
-    let identity = Identity { ca: text("syslog-tls-ca-cert"), pair, trust };
+    let identity = Identity { ca: text("syslog-tls-ca-cert"), pair, trust, name: None };
     Address::parse(options.get("syslog-address").map_or("", String::as_str), &identity)
 }
 

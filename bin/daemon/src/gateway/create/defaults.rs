@@ -4,6 +4,7 @@
 use super::Runtimes;
 use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
+use contract::log::{Destination, Streams, named};
 use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub struct Defaults {
     pub log_driver: String,
     /// Options for that driver.
     pub log_opts: BTreeMap<String, String>,
+    /// Where the lines of all containers go besides.
+    pub log_sinks: Vec<Destination>,
     /// Bytes of /dev/shm.
     pub shm_size: i64,
     /// Where ports are published that name no address.
@@ -37,12 +40,46 @@ pub struct Defaults {
     pub init: bool,
 }
 
+/// The daemon's own sinks: their names are apart from those that containers give theirs.
+pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
+    let told = |name: &str, text: &str| PortError::new(Kind::Invalid, format!("log-sinks: {name}: {text}"));
+    let mut out = Vec::new();
+    for (name, sink) in &config.defaults.log_sinks {
+        let streams = match sink.streams.as_str() {
+            "" => Some(Streams::Both),
+            text => Streams::parse(text),
+        };
+        if !named(name) {
+            return Err(told(name, "a name has letters, digits, - and _"));
+        }
+        if log_drivers::find(&sink.driver).is_some_and(|kind| kind.reader().is_some())
+            || sink.driver == "none"
+        {
+            return Err(told(
+                name,
+                "each container has one folder: a sink for all of them sends its lines elsewhere",
+            ));
+        }
+        out.push(Destination {
+            name: format!("daemon-{name}"),
+            driver: sink.driver.clone(),
+            streams: streams.ok_or_else(|| told(name, "streams is stdout, stderr or both"))?,
+            options: sink.options.clone(),
+        });
+    }
+    log_drivers::validate_all(&out)
+        .map_err(|e| PortError::new(e.kind, format!("log-sinks: {}", e.chain())))?;
+    Ok(out)
+}
+
 impl Defaults {
     /// Of a daemon on this machine.
     pub fn of(config: &Config, host: &Host) -> Self {
         Self {
             log_driver: config.defaults.log_driver.clone(),
             log_opts: config.defaults.log_opts.clone(),
+            // Checked when the daemon started.
+            log_sinks: log_sinks(config).unwrap_or_default(),
             shm_size: config.defaults.shm_size,
             publish: config.bridge.ip,
             hostname: host.name.clone(),

@@ -1,6 +1,7 @@
 //! `/networks`.
 
 mod filter;
+mod pools;
 mod request;
 mod show;
 
@@ -18,6 +19,7 @@ use contract::{ContainerId, Kind, PortError};
 use filter::{Filter, truth};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json as object};
+use std::collections::BTreeMap;
 
 fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
@@ -83,8 +85,17 @@ pub async fn create(
     let mut wanted: NetworkCreateRequest = read(request).await?;
     // A word that had no meaning before API 1.48.
     wanted.enable_ipv4 = wanted.enable_ipv4.filter(|_| minor >= 48);
-    let id = gateway.engine.create_network(request::wanted(wanted, gateway.segment.mtu)?).await?;
-    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": "" })))
+    let subnets = wanted.ipam.as_ref().and_then(|i| i.config.clone()).unwrap_or_default();
+    let config = gateway.live.get();
+    let none = BTreeMap::new();
+    let defaults = request::Defaults {
+        mtu: gateway.segment.mtu,
+        options: config.bridge.options.get("bridge").unwrap_or(&none),
+    };
+    let wanted = request::wanted(wanted, &defaults)?;
+    let warning = pools::unused(&wanted, &subnets).unwrap_or_default();
+    let id = gateway.engine.create_network(wanted).await?;
+    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": warning })))
 }
 
 pub async fn remove(State(gateway): State<Shared>, Path(term): Path<String>) -> Answer {

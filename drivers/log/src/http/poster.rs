@@ -1,0 +1,93 @@
+//! Delivery by posts: a batch goes out in as few as the receiver takes.
+
+use super::{Answer, Endpoint};
+use crate::tries::Tries;
+use async_trait::async_trait;
+use contract::log::{Batch, DeliverError, LogDriver, LogLine};
+use std::io;
+use std::ops::Range;
+
+/// How one kind of receiver is spoken to.
+pub(crate) trait Protocol: Send {
+    /// The body that carries `lines`; `None` when nothing of them is sent.
+    fn body(&mut self, lines: &[LogLine]) -> io::Result<Option<Vec<u8>>>;
+    /// What `answer` means for them. Never called with [`Answer::TooLarge`].
+    fn verdict(&mut self, lines: &[LogLine], answer: Answer) -> Result<Verdict, DeliverError>;
+}
+
+/// What became of the lines of one post.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Those that were refused for good, as places in the post.
+    pub(crate) refused: Range<usize>,
+    /// Why.
+    pub(crate) why: String,
+    /// From here on they were not looked at and are sent again.
+    pub(crate) resume: Option<usize>,
+}
+
+/// A driver that posts.
+pub(crate) struct Poster<P> {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) protocol: P,
+    pub(crate) tries: Tries,
+}
+
+impl<P: Protocol> Poster<P> {
+    async fn send(&mut self, batch: &Batch) -> Result<(), DeliverError> {
+        let (mut refused, mut cause) = (Vec::new(), String::new());
+        // The next to be sent is the last.
+        let mut parts: Vec<Range<usize>> = std::iter::once(0..batch.lines.len()).collect();
+        while let Some(part) = parts.pop() {
+            let lines = batch.lines.get(part.clone()).unwrap_or_default();
+            let fatal = |e: io::Error| DeliverError::Fatal { source: Box::new(e) };
+            let Some(body) = self.protocol.body(lines).map_err(fatal)? else { continue };
+            match self.endpoint.post(body).await? {
+                Answer::TooLarge(_) if part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    parts.push(middle..part.end);
+                    parts.push(part.start..middle);
+                }
+                Answer::TooLarge(why) => {
+                    refused.extend(part);
+                    cause = why;
+                }
+                answer => {
+                    let verdict = self.protocol.verdict(lines, answer)?;
+                    refused.extend(verdict.refused.map(|at| part.start + at));
+                    if !verdict.why.is_empty() {
+                        cause = verdict.why;
+                    }
+                    // At least one is through with each post.
+                    if let Some(next) = verdict.resume.filter(|next| (1..part.len()).contains(next)) {
+                        parts.push(part.start + next..part.end);
+                    }
+                }
+            }
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(DeliverError::Reject { lines: refused, source: cause.into() })
+    }
+}
+
+#[async_trait]
+impl<P: Protocol> LogDriver for Poster<P> {
+    async fn deliver(&mut self, batch: &Batch) -> Result<(), DeliverError> {
+        match self.send(batch).await {
+            Err(error @ (DeliverError::Retry { .. } | DeliverError::Fatal { .. })) => {
+                Err(self.tries.fail(error, batch.lines.len()))
+            }
+            arrived => {
+                self.tries.failed = 0;
+                arrived
+            }
+        }
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+        // The connection goes with its client.
+        Ok(())
+    }
+}
