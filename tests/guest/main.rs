@@ -18,6 +18,10 @@ fn main() {
                 socket.send_to(text.as_bytes(), from).expect("answer");
             }
         }
+        // Tells each caller on these ports the host name, and sends datagrams back.
+        ["greet", ports @ ..] => greet(ports),
+        // Gives back what comes over connections and in datagrams.
+        ["echo", port] => echo(port),
         // Sends one datagram and prints the answer.
         ["udp-ask", address, text] => {
             let socket = UdpSocket::bind("0.0.0.0:0").expect("bind");
@@ -76,6 +80,50 @@ fn main() {
             println!("{}", answer[answer.len() - 4..].iter().map(u8::to_string).collect::<Vec<_>>().join("."));
         }
         _ => panic!("guest: unknown arguments {args:?}"),
+    }
+}
+
+fn greet(ports: &[&str]) {
+    let name = std::fs::read_to_string("/etc/hostname").expect("read the host name");
+    for port in ports {
+        let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("listen");
+        let socket = UdpSocket::bind(format!("0.0.0.0:{port}")).expect("bind");
+        let (greeting, answer) = (name.clone(), name.clone());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                // Who called may have gone.
+                let _ = stream.write_all(greeting.as_bytes());
+            }
+        });
+        std::thread::spawn(move || {
+            let mut piece = [0; 64];
+            while let Ok((_, from)) = socket.recv_from(&mut piece) {
+                let _ = socket.send_to(answer.as_bytes(), from);
+            }
+        });
+    }
+    println!("listening");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn echo(port: &str) {
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("listen");
+    let socket = UdpSocket::bind(format!("0.0.0.0:{port}")).expect("bind");
+    std::thread::spawn(move || {
+        let mut piece = [0; 2048];
+        while let Ok((n, from)) = socket.recv_from(&mut piece) {
+            let _ = socket.send_to(&piece[..n], from);
+        }
+    });
+    println!("listening");
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut back = stream.try_clone().expect("a second handle");
+            // Who called may have gone.
+            let _ = std::io::copy(&mut &stream, &mut back);
+        });
     }
 }
 

@@ -85,9 +85,7 @@ impl Engine {
         let gone = |id: &String| self.shared.board.get(id).is_none_or(|s| s.pid == 0);
         if holders.iter().any(gone) {
             // Their interfaces are on their way out, behind the answer to whoever stopped them.
-            for holder in holders.iter().filter(|id| gone(id)) {
-                self.shared.departures.over(holder).await;
-            }
+            self.shared.departures.settled().await;
             holders = doors(Doors::Close).await?;
         }
         if !holders.is_empty() {

@@ -85,15 +85,17 @@ pub(super) async fn reserve(
         );
         return Err(PortError::new(Kind::Exhausted, text));
     }
-    let lease = ask(
-        &network,
-        Reserve {
-            container: container.to_owned(),
-            four: attachment.address.map_or(Wish::Any, |a| Wish::This(a.into())),
-            six: attachment.address6.map_or(Wish::Any, |a| Wish::This(a.into())),
-        },
-    );
-    let lease = lease.await?;
+    let wanted = Reserve {
+        container: container.to_owned(),
+        four: attachment.address.map_or(Wish::Any, |a| Wish::This(a.into())),
+        six: attachment.address6.map_or(Wish::Any, |a| Wish::This(a.into())),
+    };
+    let lease = match ask(&network, wanted.clone()).await {
+        // It may be that of one who has ended, and whose interface is on its way out.
+        Err(_) if shared.departures.settled().await => ask(&network, wanted).await,
+        first => first,
+    };
+    let lease = lease?;
     let spec = &network.spec;
     Ok(Endpoint {
         container: container.to_owned(),
@@ -172,7 +174,10 @@ pub(super) async fn publish(
         port.host_ip = port.host_ip.or(binding);
     }
     let networks = &shared.ports.networks;
-    endpoint.ports = networks.reserve_ports(endpoint, ports).await?;
+    endpoint.ports = match networks.reserve_ports(endpoint, ports.clone()).await {
+        Err(_) if shared.departures.settled().await => networks.reserve_ports(endpoint, ports).await?,
+        first => first?,
+    };
     Ok(())
 }
 
