@@ -1,4 +1,4 @@
-"""Figures of networks: what an attachment costs, how fast published ports are, what networks and ports cost."""
+"""Figures of networks: what an attachment costs, how fast published ports are, what making a network costs."""
 
 import json
 import os
@@ -96,7 +96,7 @@ def networks(engines, count):
     yield "network rm", "ms", "low", gone
 
 
-def published(engines, count, folder):
+def traffic(engines, count, folder):
     """Requests and bytes through a published port, from three places."""
     server = Path(folder) / "server"
     subprocess.run(["cc", "-O2", "-static", "-o", str(server), str(SERVER)], check=True)
@@ -121,11 +121,11 @@ def published(engines, count, folder):
             ("127.0.0.1", "127.0.0.1", lambda engine: engine.daemon.pid),
         )
         for place, address, pid in places:
-            for kind, options in (("a connection each", []), ("connections kept", ["-k"])):
+            for kind, options in (("a connection each", ["-n", "8000"]), ("connections kept", ["-n", "80000", "-k"])):
 
                 def requests(engine):
                     url = f"http://{address}:{HTTP}/"
-                    said = entered(pid(engine), "ab", "-q", "-c", "16", "-n", "5000", *options, url)
+                    said = entered(pid(engine), "ab", "-q", "-c", "16", *options, url)
                     if not re.search(r"^Failed requests:\s+0$", said, re.MULTILINE):
                         raise RuntimeError(f"{engine.name}: requests failed:\n{said}")
                     return float(re.search(r"^Requests per second:\s+([\d.]+)", said, re.MULTILINE).group(1))
@@ -154,27 +154,3 @@ def _taken(engines, count, work):
             samples[engine.name].append(work(engine))
     return samples
 
-
-def ports(engines, count, levels):
-    """A start that publishes one port while so many are published already, and what the port adds to a start."""
-    for before in levels:
-        holders = {}
-        filled = {engine.name: [] for engine in engines}
-        for engine in engines:
-            if before:
-                many = {20000 + number: 20000 + number for number in range(before)}
-                holder = engine.api.create(engine.image, ["sleep", "100000"], "bridge", ports=many)
-                holders[engine.name] = holder
-                filled[engine.name].append(_timed(lambda: engine.api.start(holder)))
-        if before:
-            yield f"start that publishes {before} ports", "ms", "low", filled
-        samples = {engine.name: [] for engine in engines}
-        for number in range(count):
-            for engine in engines if number % 2 else engines[::-1]:
-                container = engine.api.create(engine.image, ["sleep", "1000"], "bridge", ports={80: 19000})
-                samples[engine.name].append(_timed(lambda: engine.api.start(container)))
-                engine.api.remove(container)
-        yield f"start that publishes port {before + 1}", "ms", "low", samples
-        for engine in engines:
-            if engine.name in holders:
-                engine.api.remove(holders[engine.name])

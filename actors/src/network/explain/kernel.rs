@@ -26,9 +26,11 @@ pub fn compare(facts: &NetworkFacts, on: &On<'_>) -> Kernel {
         Ok(survey) => survey,
         Err(error) => return Kernel { unknown: Some(error.clone()), ..Kernel::default() },
     };
-    let mut missing = Vec::new();
+    let mut missing = survey.missing.clone();
     for (snapshot, endpoint) in on {
-        for binding in endpoint.ports.iter().filter(|p| !members::is_installed(survey, p, endpoint)) {
+        let lost =
+            |port: &&PortBinding| port.host_port != 0 && !members::is_installed(survey, port, endpoint);
+        for binding in endpoint.ports.iter().filter(lost) {
             missing.push(format!("published port {} of {}", told(binding), snapshot.state.name));
         }
     }

@@ -101,17 +101,24 @@ pub fn ports(segment: &Segment, on: &On<'_>, survey: Option<&Survey>) -> Vec<Exp
     let (mut published, mut exposed) = (Vec::new(), Vec::new());
     for (snapshot, endpoint) in on {
         for binding in &endpoint.ports {
-            let installed = survey.map(|survey| is_installed(survey, binding, endpoint));
+            let of_family = |address: &IpAddr| Family::of(*address) == Family::of(binding.host_ip);
+            // Without a port of the host's it is reached at the container's own address; what leads there is no entry.
+            let direct = binding.host_port == 0;
+            let installed = survey.filter(|_| !direct).map(|survey| is_installed(survey, binding, endpoint));
+            let host = match endpoint.addresses().find(of_family) {
+                Some(own) if direct => SocketAddr::new(own, binding.container_port),
+                _ => SocketAddr::new(binding.host_ip, binding.host_port),
+            };
+            let reached_from = match installed {
+                Some(false) => Reach::Nobody,
+                _ => reach::of_port(segment, binding),
+            };
             published.push(ExplainedPort {
                 container: snapshot.state.name.clone(),
                 protocol: binding.protocol,
-                host: Some(SocketAddr::new(binding.host_ip, binding.host_port)),
+                host: Some(host),
                 port: binding.container_port,
-                reached_from: if installed == Some(false) {
-                    Reach::Nobody
-                } else {
-                    reach::of_port(segment, binding)
-                },
+                reached_from,
                 installed,
             });
         }

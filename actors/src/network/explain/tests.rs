@@ -139,6 +139,12 @@ fn ports_are_reached_as_far_as_address_and_rules_let_them() {
     let mut routed = spec.clone();
     routed.segment.policy.mode4 = contract::network::GatewayMode::Routed;
     assert_eq!(reached(&routed, installed(&wanted))[2], (8081, Reach::AnyHost));
+    let direct = container("web", &routed, 2, &[port("0.0.0.0", 0)]);
+    let explained =
+        explain(&facts(routed.clone(), vec![direct], Survey::default()), None).networks[0].clone();
+    let told = &explained.ports[0];
+    assert_eq!((told.host.unwrap().to_string(), told.reached_from), ("172.18.0.2:80".into(), Reach::AnyHost));
+    assert!(explained.kernel.unwrap().missing.is_empty());
     routed.segment.policy.mode4 = contract::network::GatewayMode::Isolated;
     assert!(reached(&routed, installed(&wanted)).iter().all(|(_, reach)| *reach == Reach::Containers));
     let flushed = reached(&spec, Survey::default());
@@ -154,12 +160,12 @@ fn what_the_kernel_lacks_and_what_is_nobodys_is_told() {
     let survey = Survey {
         interfaces: vec!["veth1".into()],
         ports: vec![(port("0.0.0.0", 8080), here), (port("0.0.0.0", 9090), gone)],
-        ..Survey::default()
+        missing: vec!["1 of 4 rules of chain forward".into()],
     };
     let mut facts = facts(spec, vec![web], survey);
     let kernel = |facts: &Facts| explain(facts, None).networks[0].kernel.clone().unwrap();
     let found = kernel(&facts);
-    assert_eq!(found.missing, ["published port 127.0.0.1:8081/tcp of web"]);
+    assert_eq!(found.missing, ["1 of 4 rules of chain forward", "published port 127.0.0.1:8081/tcp of web"]);
     assert_eq!(found.stray, ["published port 0.0.0.0:9090/tcp to 172.18.0.9"]);
     assert_eq!((found.interfaces, found.ports), (1, 2));
     facts.networks[0].survey = Err("no netlink".into());
