@@ -7,7 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[allow(dead_code, reason = "nothing listens here")]
 mod namespaces;
 
 use contract::network::{Endpoint, Gateway6, GatewayMode, Networks, Segment};
