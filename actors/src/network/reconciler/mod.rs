@@ -5,7 +5,7 @@ mod machine;
 use crate::events::Event;
 use crate::shared::Shared;
 use crate::supervise::{Answer, ChildSpec, Ctx, Intensity, Link, Member, Message, OverLimit, spawn};
-use contract::network::{Disturbance, Endpoint, Segment};
+use contract::network::{Disturbance, Endpoint, Segment, SegmentKind};
 use machine::{Input, Machine, Output};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,7 +115,10 @@ impl Answer<Step> for Reconciler {
 
 /// What should be there, read from what is published.
 fn segments(shared: &Shared) -> Vec<Segment> {
-    shared.networks.list().iter().map(|network| network.spec.segment.clone()).collect()
+    let bridged = |network: &Segment| network.kind == SegmentKind::Bridge;
+    let networks = shared.networks.list();
+    let own = networks.iter().filter(|n| n.spec.configuration.is_none() && bridged(&n.spec.segment));
+    own.map(|network| network.spec.segment.clone()).collect()
 }
 
 /// Endpoints of running containers, with a way into their namespaces.
