@@ -153,6 +153,23 @@ fn names_are_answered_again_once_a_killed_daemon_is_back() {
     }
 }
 
+#[test]
+fn a_network_with_both_families_answers_for_both() {
+    let gantry = Daemon::start();
+    gantry.docker(["network", "create", "--ipv6", "--subnet", "fd00:53::/64", "own"]).ok();
+    sleeper(&gantry, "web", &[]);
+    sleeper(&gantry, "db", &["--network-alias", "data"]);
+    let address = gantry.inspect("db", "{{.NetworkSettings.Networks.own.GlobalIPv6Address}}");
+    assert!(address.starts_with("fd00:53::"), "{address}");
+    for name in ["db", "data", "db.own"] {
+        assert_eq!(ask(&gantry, "web", &[&format!("{name}/28")]), [format!("{name} 0 {address}")]);
+    }
+    let back = lookup(&gantry, "web", &address);
+    assert!(back.contains("name = db.own"), "{back}");
+    let hosts = gantry.docker(["exec", "db", "cat", "/etc/hosts"]);
+    assert!(hosts.lines().iter().any(|l| l.starts_with(&format!("{address}\t"))), "{hosts}");
+}
+
 /// Needs the build of `make fault`.
 #[test]
 fn a_panic_in_answering_costs_one_question_its_answer() {

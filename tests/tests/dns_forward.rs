@@ -144,7 +144,7 @@ fn a_slow_or_silent_server_holds_up_no_other_question_and_is_given_up_on() {
 #[test]
 fn thousands_of_questions_at_once_are_answered_and_those_for_neighbours_before_all_others() {
     let (place, gantry) = with_host("nameserver 127.0.0.53\n");
-    let _server = serve_dns(&place, "127.0.0.53:53", "*.mute.example silent");
+    let server = serve_dns(&place, "127.0.0.53:53", "*.mute.example silent");
     sleeper(&gantry, "web", &["--network", "own"]);
     sleeper(&gantry, "db", &["--network", "own"]);
     let burst =
@@ -153,7 +153,7 @@ fn thousands_of_questions_at_once_are_answered_and_those_for_neighbours_before_a
     assert_eq!(said.lines()[0], "3 1500", "{said}");
     // More than may be under way, none of them ever answered.
     let mut mute = gantry.docker_running(burst("mute.example"));
-    eventually("the server is asked", || (questions(&_server) > 2000).then_some(()));
+    eventually("the server is asked", || (questions(&server) > 2000).then_some(()));
     assert_eq!(ask(&gantry, "web", "udp", &["db"]), ["db 0 172.18.0.3"]);
     assert_eq!(ask(&gantry, "db", "udp", &["none.example"]), ["none.example 3"], "others are not held up");
     assert!(!mute.ended(), "the burst was to be under way meanwhile");

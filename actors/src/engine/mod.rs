@@ -32,7 +32,7 @@ use crate::image::{ImagesActor, Pulls};
 use crate::network::actor::Reserve;
 use crate::network::default_spec;
 use crate::network::directory::{Networks, open};
-use crate::network::plan::{Pool, default_pools};
+use crate::network::plan::{Pool, VIA, default_pools};
 use crate::network::reconciler;
 use crate::shared::{Links, Ports, Shared, lock};
 use crate::supervise::{
@@ -129,7 +129,9 @@ impl Engine {
         shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
         let [range, range6] = ranges;
-        open(&shared, Arc::new(NetworkSpec { range, range6, ..default_spec(&segment) }));
+        let others = VIA.iter().zip(segment.via).filter_map(|(name, via)| Some(((*name).to_owned(), via?)));
+        let auxiliary = others.collect();
+        open(&shared, Arc::new(NetworkSpec { range, range6, auxiliary, ..default_spec(&segment) }));
         let reconciler = reconciler::start(&shared);
         let pools = Arc::new(pools);
         let this = Self { shared, events, images, networks, pools, containers, reconciler, root };

@@ -7,6 +7,8 @@ use tokio::sync::mpsc;
 
 /// Bytes that are gathered before they are handed over: each time somebody is woken.
 const GATHER: usize = 1 << 17;
+/// Pieces that are handed over as they are. More of them are put together: each takes room of its own.
+const PIECES: usize = 64;
 /// How often so much may wait to be taken.
 const WAITING: usize = 16;
 
@@ -42,6 +44,9 @@ impl Inlet {
         self.bytes = 0;
         // None at all would be the end.
         self.gathered.retain(|piece| !piece.is_empty());
+        if self.gathered.len() > PIECES {
+            self.gathered = vec![self.gathered.concat().into()];
+        }
         self.gathered.is_empty() || self.to.send(std::mem::take(&mut self.gathered)).await.is_ok()
     }
 
@@ -94,6 +99,17 @@ mod tests {
             }
             assert_eq!(taken.await.unwrap().ok(), good.then(|| b"ab".to_vec()));
         }
+    }
+
+    #[tokio::test]
+    async fn crumbs_come_as_one_piece() {
+        let (mut to, mut from) = incoming();
+        for crumb in 0..=u8::MAX {
+            assert!(to.put(vec![crumb].into()).await);
+        }
+        to.end().await;
+        let taken = tokio::task::spawn_blocking(move || from.take()).await.unwrap().unwrap();
+        assert_eq!(taken, (0..=u8::MAX).collect::<Vec<u8>>());
     }
 
     #[tokio::test]

@@ -32,8 +32,8 @@ use async_trait::async_trait;
 use children::Children;
 use contract::error::PortError;
 use contract::network::{
-    Disturbance, Endpoint, Family, Networks, PortBinding, PortSpec, Resolver, Segment, SegmentKind, Subnet,
-    Survey, Taken,
+    Disturbance, Endpoint, Family, GatewayMode, Networks, PortBinding, PortSpec, Resolver, Segment,
+    SegmentKind, Subnet, Survey, Taken,
 };
 use dns::{Open, Serving};
 use netns::Namespace;
@@ -170,7 +170,7 @@ impl Kernel {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
         }
-        self.reservations.adopt(endpoint);
+        self.reservations.lead(endpoint);
         let entries = self.reservations.of(endpoint);
         self.firewall.ensure_ports(&endpoint.segment, &entries)?;
         self.unstick(&entries);
@@ -229,7 +229,7 @@ impl Kernel {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
         };
-        let mut entries = self.reservations.all();
+        let mut entries = self.reservations.leading();
         let of_segment = |target: IpAddr| {
             [spec.subnet(), spec.subnet6()].into_iter().flatten().any(|subnet| subnet.contains(target))
         };
@@ -238,6 +238,13 @@ impl Kernel {
         let missing = self.missing(std::slice::from_ref(spec), &entries)?;
         let mut ports = self.firewall.ports()?;
         ports.retain(|(_, target)| of_segment(*target));
+        for (protocol, target, container_port) in self.firewall.openings()? {
+            let family = Family::of(target);
+            if of_segment(target) && spec.mode(family) == GatewayMode::Routed {
+                let host_ip = family.address(0);
+                ports.push((PortBinding { protocol, host_ip, host_port: 0, container_port }, target));
+            }
+        }
         Ok(Survey { interfaces, ports, missing })
     }
 

@@ -201,6 +201,21 @@ pub fn default_route(index: u32, family: Family, gateway: Option<IpAddr>) -> Mes
     message
 }
 
+/// A request for a route by which what comes back to ::1 over an interface is this host's: the kernel takes that address
+/// for its loopback interface's alone. Each interface's has a metric of its own, so none replaces another's.
+pub fn loopback6(index: u32) -> Message {
+    const DESTINATION: u16 = 1;
+    const INTERFACE: u16 = 4;
+    const METRIC: u16 = 6;
+    // Table local, protocol boot, scope universe, type local.
+    let fixed = [AF_INET6, 128, 0, 0, 255, 3, 0, 2, 0, 0, 0, 0];
+    let what = "adding a way back to ::1";
+    let mut message = Message::new(NEWROUTE, ACKED | flag::CREATE | flag::REPLACE, &fixed, what);
+    message.bytes(DESTINATION, &Ipv6Addr::LOCALHOST.octets()).host32(INTERFACE, index);
+    message.host32(METRIC, index.saturating_add(4096));
+    message
+}
+
 /// A request that gives a link the hardware address it has: the kernel then tells the neighbours of its IP addresses,
 /// where `arp_notify` and `ndisc_notify` are set.
 pub fn announce(index: u32, mac: [u8; 6]) -> Message {

@@ -52,8 +52,8 @@ impl ResolvConf {
 
 /// The value of an option (`ndots` of `ndots:1`), the last one of that name; empty without a colon.
 pub fn option<'a>(options: &'a [String], name: &str) -> Option<&'a str> {
-    let pairs = options.iter().rev().map(|o| o.split_once(':').unwrap_or((o, "")));
-    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    let mut pairs = options.iter().rev().map(|o| o.split_once(':').unwrap_or((o, "")));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// Without the values of `ndots` that are no numbers.

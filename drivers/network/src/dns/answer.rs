@@ -30,13 +30,13 @@ pub enum Verdict {
 pub struct Otherwise {
     /// A name without a dot: where its user has domains tried behind such names, it is not for the world.
     pub single: bool,
-    failure: Message,
+    failure: Box<Message>,
 }
 
 impl Otherwise {
     /// The same with another code.
     pub fn told(&self, code: ResponseCode) -> Vec<u8> {
-        let mut message = self.failure.clone();
+        let mut message = Message::clone(&self.failure);
         message.metadata.response_code = code;
         message.to_vec().unwrap_or_default()
     }
@@ -85,7 +85,8 @@ pub fn answer(
     };
     let Some(records) = found else {
         let single = matches!(question.query_type(), RecordType::A | RecordType::AAAA) && !text.contains('.');
-        return Verdict::Forward(Otherwise { single, failure: refusal(&query, ResponseCode::ServFail) });
+        let failure = Box::new(refusal(&query, ResponseCode::ServFail));
+        return Verdict::Forward(Otherwise { single, failure });
     };
     let mut response = refusal(&query, ResponseCode::NoError);
     response.add_answers(records);

@@ -2,6 +2,8 @@
 
 /// Bytes of a header (RFC 1035, 4.1.1).
 const HEADER: usize = 12;
+/// Bytes of a name with its last, empty label (RFC 1035, 2.3.4).
+const NAME: usize = 255;
 const RESPONSE: u8 = 0x80;
 const CODE: u8 = 0x0f;
 const SERVER_FAILURE: u8 = 2;
@@ -25,7 +27,7 @@ fn question(message: &[u8]) -> Option<&[u8]> {
     loop {
         match usize::from(*body.get(at)?) {
             0 => return body.get(..at + 5),
-            label @ 1..=63 => at += label + 1,
+            label @ 1..=63 if at + label < NAME => at += label + 1,
             // A first name has nothing to point to.
             _ => return None,
         }

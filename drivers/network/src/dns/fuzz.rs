@@ -37,7 +37,9 @@ pub fn dns(input: &[u8]) {
             Verdict::Ignore => continue,
         };
         let read = Message::from_vec(&told);
-        assert!(read.is_ok(), "{told:?} is told to {input:?}: {read:?}");
+        // The question of a query that cannot be read is told again as it is.
+        let formal = told.get(3).is_some_and(|flags| flags & 0x0f == ResponseCode::FormErr.low());
+        assert!(formal || read.is_ok(), "{told:?} is told to {input:?}: {read:?}");
         assert_eq!(id(&told), id(input));
         let small = Message::from_vec(input).is_ok_and(|query| query.edns.is_none());
         assert!(

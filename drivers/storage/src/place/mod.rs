@@ -338,10 +338,11 @@ fn copy(from: &mut impl BufRead, to: &mut File, mut length: u64) -> io::Result<(
     while length > 0 {
         let there = from.fill_buf()?;
         let most = usize::try_from(length).unwrap_or(usize::MAX).min(there.len());
-        let count = to.write(there.get(..most).unwrap_or_default())?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        let count = match to.write(there.get(..most).unwrap_or_default()) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            written => written?,
+        };
         from.consume(count);
         length -= count as u64;
     }

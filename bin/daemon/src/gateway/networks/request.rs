@@ -63,14 +63,6 @@ pub fn wanted(request: NetworkCreateRequest, defaults: &Defaults<'_>) -> Result<
         option(&mut out, &key, &value)?;
     }
     let modes = [out.policy.mode4, out.policy.mode6];
-    for (mode, name) in [(GatewayMode::Routed, "routed"), (GatewayMode::NatUnprotected, "nat-unprotected")] {
-        if modes.contains(&mode) {
-            return Err(unsupported(&format!("the gateway mode {name}")));
-        }
-    }
-    if !out.trusted.is_empty() {
-        return Err(unsupported("trusted host interfaces"));
-    }
     let isolated = modes.contains(&GatewayMode::Isolated);
     if isolated && !out.policy.internal {
         let text = "gateway mode 'isolated' can only be used for an internal network";
