@@ -121,11 +121,11 @@ def traffic(engines, count, folder):
             ("127.0.0.1", "127.0.0.1", lambda engine: engine.daemon.pid),
         )
         for place, address, pid in places:
-            for kind, options in (("a connection each", []), ("connections kept", ["-k"])):
+            for kind, options in (("a connection each", ["-n", "8000"]), ("connections kept", ["-n", "80000", "-k"])):
 
                 def requests(engine):
                     url = f"http://{address}:{HTTP}/"
-                    said = entered(pid(engine), "ab", "-q", "-c", "16", "-n", "5000", *options, url)
+                    said = entered(pid(engine), "ab", "-q", "-c", "16", *options, url)
                     if not re.search(r"^Failed requests:\s+0$", said, re.MULTILINE):
                         raise RuntimeError(f"{engine.name}: requests failed:\n{said}")
                     return float(re.search(r"^Requests per second:\s+([\d.]+)", said, re.MULTILINE).group(1))
