@@ -39,6 +39,7 @@ pub use engine::{
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
 pub use log::{Purpose, Reading};
+pub use network::default_spec as default_network;
 pub use network::plan::{Asked, Pool, Wanted};
 pub use shared::Ports;
 pub use stats::Sample;

@@ -97,6 +97,8 @@ pub struct Shared {
     pub networks: NetworkBoard,
     /// Networks on their way to the board.
     pub planned: Planned,
+    /// What is done to an interface that networks stand on, one after the other; by name.
+    pub segment_turns: Departures,
     /// Names on networks that users made.
     pub zone: Zone,
     /// Attachments made to running containers that their records do not hold yet.
@@ -186,6 +188,7 @@ impl Shared {
             claims: Claims::default(),
             networks: NetworkBoard::default(),
             planned: Planned::default(),
+            segment_turns: Departures::default(),
             joining: Joining::default(),
             execs: Execs::default(),
             attachments: Attachments::default(),
@@ -265,7 +268,8 @@ impl Shared {
     /// The same of one network, given by name and id; that of a built-in one may be left out.
     pub fn network_event(&self, container: &str, (name, id): (&str, &str), action: &str) {
         let built_in = network::BUILT_IN.iter().find(|(known, _)| *known == name);
-        let kind = built_in.map_or("bridge", |(_, driver)| driver);
+        let made = || self.networks.get(id).map_or("bridge", |n| n.spec.segment.kind.driver());
+        let kind = built_in.map_or_else(made, |(_, driver)| driver);
         let id = if built_in.is_some() { network::id(name) } else { id.to_owned() };
         let attributes = [("container", container), ("name", name), ("type", kind)];
         let attributes = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();

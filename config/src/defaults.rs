@@ -26,7 +26,8 @@ pub(crate) const SECTION: Section = Section {
         Key::new("dns", Kind::List, "ADDRESS", "DNS server"),
         Key::new("dns-opts", Kind::List, "OPTION", "Option of the resolver").flag("dns-opt"),
         Key::new("dns-search", Kind::List, "DOMAIN", "DNS search domain"),
-        Key::new("host-gateway-ip", Kind::Text, "ADDRESS", "What host-gateway in --add-host means [default: the bridge's address]"),
+        Key::new("host-gateway-ips", Kind::List, "ADDRESS", "What host-gateway in --add-host means, one address of a family [default: the bridge's]").flag("host-gateway-ip"),
+        Key::new("host-gateway-ip", Kind::Text, "ADDRESS", "The older key, for a single one").flag(""),
         Key::new("runtimes", Kind::Own, "NAME=PATH", "OCI runtime besides gantry's own; the file has {\"name\": {\"path\": \"…\", \"runtimeArgs\": []}}").flag("add-runtime").reloads(),
         Key::new("default-runtime", Kind::Text, "NAME", "Runtime of containers that name none [default: gantry]").reloads(),
     ],
@@ -109,7 +110,7 @@ pub struct Defaults {
     /// Domains.
     pub dns_search: Vec<String>,
     /// What `host-gateway` means.
-    pub host_gateway: Option<IpAddr>,
+    pub host_gateways: Vec<IpAddr>,
     /// External runtimes.
     pub runtimes: BTreeMap<String, Runtime>,
     /// Their default.
@@ -145,7 +146,7 @@ impl Defaults {
             dns: source.parsed_list("dns", "an IP address")?,
             dns_options: source.list("dns-opts")?,
             dns_search: search(source)?,
-            host_gateway: source.parsed("host-gateway-ip", "an IP address")?,
+            host_gateways: host_gateways(source)?,
             runtimes,
             default_runtime,
         })
@@ -180,6 +181,22 @@ fn seccomp(source: &Source) -> Result<Seccomp, ValueError> {
             Ok(Seccomp::File(path.into(), text))
         }
     }
+}
+
+fn host_gateways(source: &Source) -> Result<Vec<IpAddr>, ValueError> {
+    let mut all: Vec<IpAddr> = source.parsed_list("host-gateway-ips", "an IP address")?;
+    if all.is_empty() {
+        all.extend(source.parsed::<IpAddr>("host-gateway-ip", "an IP address")?);
+    }
+    for (version, is) in [("IPv4", IpAddr::is_ipv4 as fn(&IpAddr) -> bool), ("IPv6", IpAddr::is_ipv6)] {
+        if all.iter().filter(|a| is(a)).count() > 1 {
+            let text = format!("only one {version} host gateway IP address can be specified");
+            return Err(ValueError::Told(text));
+        }
+    }
+    // As they are written to /etc/hosts.
+    all.sort_by_key(IpAddr::is_ipv6);
+    Ok(all)
 }
 
 /// `.` alone switches the host's domains off.

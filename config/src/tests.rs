@@ -125,6 +125,8 @@ fn dockers_own_texts_are_kept() {
         assert_eq!(refused(&[&joined], ""), wanted);
     }
     assert_eq!(refused(&["--label=a=1", "--label=a=2"], ""), "conflict labels for a=2 and a=1");
+    let two = ["--host-gateway-ip=10.0.0.1", "--host-gateway-ip=10.0.0.2"];
+    assert_eq!(refused(&two, ""), "only one IPv4 host gateway IP address can be specified");
     let merged = "merged configuration validation from file and command line flags failed: ";
     assert_eq!(
         refused(&[], r#"{"log-level": "loud"}"#),

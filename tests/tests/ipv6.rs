@@ -388,3 +388,70 @@ fn an_address_that_changes_hands_is_reached_at_once() {
         gantry.docker(["rm", "-f", "bb"]).ok();
     }
 }
+
+#[test]
+fn routed_containers_are_reached_at_their_own_addresses_where_ports_are_published() {
+    let (_place, other, gantry) = with_other_host();
+    let routed = "com.docker.network.bridge.gateway_mode_ipv6=routed";
+    create(&gantry, &["--ipv6", "--subnet", "fd00:5::/64", "-o", routed, "net"]);
+    let serve = "mkdir /www; echo page > /www/index.html; httpd -p '[::]:81' -h /www; exec httpd -f -p '[::]:80' -h /www";
+    gantry
+        .docker([
+            "run",
+            "-d",
+            "--name",
+            "web",
+            "--network",
+            "net",
+            "-p",
+            "8080:80",
+            "busybox",
+            "sh",
+            "-c",
+            serve,
+        ])
+        .ok();
+    other.sh(&format!("ip route add fd00:5::/64 via {NEAR}")).ok();
+    let get = |address: &str| other.sh(&format!("timeout 2 busybox wget -qO- http://{address}/")).stdout;
+    eventually("the published port answers at the container's own address", || {
+        (get("[fd00:5::2]:80") == "page\n").then_some(())
+    });
+    assert_eq!(get("[fd00:5::2]:81"), "", "what is not published stays closed");
+    assert_eq!(get(&format!("[{NEAR}]:8080")), "", "and the host's port is IPv4's alone");
+    assert_eq!(get(&format!("{}:8080", OtherHost::HOST)), "page\n");
+    assert!(pings(&gantry, "web", BEYOND), "the other host has a route back");
+    other.sh("ip route del fd00:5::/64").ok();
+    assert!(!pings(&gantry, "web", BEYOND), "no address is rewritten on the way out");
+}
+
+#[test]
+fn ports_are_published_over_ipv6_on_loopback_and_every_address() {
+    let (place, other, gantry) = with_other_host();
+    create(&gantry, &["--ipv6", "--subnet", "fd00:5::/64", "net"]);
+    let serve = "mkdir /www; echo page > /www/index.html; exec httpd -f -p '[::]:80' -h /www";
+    gantry
+        .docker([
+            "run",
+            "-d",
+            "--name",
+            "web",
+            "--network",
+            "net",
+            "-p",
+            "8080:80",
+            "busybox",
+            "sh",
+            "-c",
+            serve,
+        ])
+        .ok();
+    let page = "page\n";
+    let get = |address: &str| format!("timeout 2 busybox wget -qO- http://{address}/");
+    let near = format!("[{NEAR}]:8080");
+    eventually("the web server answers", || (place.sh(&get(&near)).stdout == page).then_some(()));
+    assert_eq!(other.sh(&get(&near)).stdout, page);
+    assert_eq!(other.sh(&get(&format!("{}:8080", OtherHost::HOST))).stdout, page);
+    assert_eq!(gantry.docker(["exec", "web", "wget", "-qO-", &format!("http://{near}/")]).ok(), "page");
+    let shown = gantry.docker(["port", "web", "80"]);
+    assert_eq!(shown.lines(), ["0.0.0.0:8080", "[::]:8080"]);
+}

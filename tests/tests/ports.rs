@@ -1,6 +1,7 @@
 //! Published ports: how they are asked for, and that they always answer.
 
 use gantry_tests::{Builder, Daemon, OtherHost, Place, eventually};
+use std::sync::Arc;
 
 const WEB: &str = "mkdir /www; echo page > /www/index.html; exec httpd -f -p 80 -h /www";
 
@@ -177,4 +178,61 @@ fn a_port_that_another_program_took_while_no_daemon_ran_still_leads_to_its_conta
     gantry.place().sh("nft flush ruleset").ok();
     eventually("the container answers again", || fetch(gantry.place(), "172.17.0.1:7340").then_some(()));
     gantry.docker(["rm", "-f", "web"]).ok();
+}
+
+/// A place whose host has IPv6 beside another one, with a network of both families.
+fn of_both_families(options: &[&str]) -> (Arc<Place>, OtherHost, Daemon) {
+    let place = Place::new();
+    let other = OtherHost::new(&place);
+    place.sh("ip addr add fd00:77::1/64 dev cable nodad").ok();
+    other.sh("ip addr add fd00:77::2/64 dev cable nodad; ip route add fd00:5::/64 via fd00:77::1").ok();
+    // Otherwise connections to ::1 are refused.
+    place.sh("echo 0 >/proc/sys/net/bridge/bridge-nf-call-ip6tables || true").ok();
+    let gantry = Builder::at(&place).start();
+    let create = ["network", "create", "--ipv6", "--subnet", "fd00:5::/64"];
+    gantry.docker([&create[..], options, &["both"]].concat()).ok();
+    (place, other, gantry)
+}
+
+fn reaches(other: &OtherHost, address: &str) -> bool {
+    other.sh(&format!("timeout 3 busybox wget -qO- http://{address}/")).stdout == "page\n"
+}
+
+#[test]
+fn without_an_address_a_port_is_published_over_both_families() {
+    let (place, other, gantry) = of_both_families(&[]);
+    let run = ["run", "-d", "--name", "web", "--network", "both", "-p", "7400:80", "-p", "[::1]:7401:80"];
+    gantry.docker([&run[..], &["busybox", "sh", "-c", WEB]].concat()).ok();
+    answers(&place, "172.18.0.2:80");
+    for address in ["127.0.0.1:7400", "[::1]:7400", "[fd00:77::1]:7400", "[fd00:5::1]:7400", "[::1]:7401"] {
+        assert!(fetch(&place, address), "from the host at {address}");
+    }
+    assert!(reaches(&other, "[fd00:77::1]:7400") && reaches(&other, &format!("{}:7400", OtherHost::HOST)));
+    assert!(!reaches(&other, "[fd00:77::1]:7401") && !reaches(&other, "[fd00:5::2]:80"));
+    let itself = gantry.docker(["exec", "web", "wget", "-qO-", "http://[fd00:77::1]:7400/"]);
+    assert_eq!(itself.ok(), "page", "and from the container itself");
+    assert_eq!(gantry.docker(["port", "web", "80"]).lines(), ["0.0.0.0:7400", "[::]:7400", "[::1]:7401"]);
+    let ports = gantry.docker(["ps", "--format", "{{.Ports}}"]);
+    assert!(ports.ok().contains("[::]:7400->80/tcp"), "{ports}");
+    let said = gantry.docker(sleeper(&["--network", "both", "-p", "[::]:7400:80"]));
+    assert!(said.fails(125).contains("Bind for [::]:7400 failed: port is already allocated"), "{said}");
+    gantry.docker(["rm", "-f", "web"]).ok();
+    gantry.docker(sleeper(&["--name", "four", "-p", "7400:80"])).ok();
+    let port = gantry.docker(["port", "four", "80"]);
+    assert_eq!(port.lines(), ["0.0.0.0:7400"], "nothing leads from IPv6 to a container with IPv4 alone");
+}
+
+#[test]
+fn on_a_routed_network_published_ports_are_open_at_the_containers_own_address() {
+    let (place, other, gantry) =
+        of_both_families(&["-o", "com.docker.network.bridge.gateway_mode_ipv6=routed"]);
+    let run = ["run", "-d", "--name", "web", "--network", "both", "-p", "7410:80", "-p", "7411:90"];
+    gantry.docker([&run[..], &["busybox", "sh", "-c", WEB]].concat()).ok();
+    answers(&place, "172.18.0.2:80");
+    assert!(reaches(&other, "[fd00:5::2]:80") && !reaches(&other, "[fd00:77::1]:7410"));
+    assert!(reaches(&other, &format!("{}:7410", OtherHost::HOST)), "IPv4 is as ever");
+    assert_eq!(gantry.docker(["port", "web", "80"]).lines(), ["0.0.0.0:7410"]);
+    gantry.docker(["stop", "-t", "0", "web"]).ok();
+    let open = place.sh("nft list set inet gantry open6");
+    assert!(!open.ok().contains("elements"), "{open}");
 }

@@ -12,6 +12,7 @@ mod log_status;
 mod logs;
 mod networks;
 mod push;
+mod segments;
 mod stats;
 mod steps;
 mod volumes;
@@ -31,7 +32,7 @@ use crate::image::{ImagesActor, Pulls};
 use crate::network::actor::Reserve;
 use crate::network::default_spec;
 use crate::network::directory::{Networks, open};
-use crate::network::plan::{Pool, default_pools};
+use crate::network::plan::{Pool, VIA, default_pools};
 use crate::network::reconciler;
 use crate::shared::{Links, Ports, Shared, lock};
 use crate::supervise::{
@@ -128,7 +129,9 @@ impl Engine {
         shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
         let [range, range6] = ranges;
-        open(&shared, Arc::new(NetworkSpec { range, range6, ..default_spec(&segment) }));
+        let others = VIA.iter().zip(segment.via).filter_map(|(name, via)| Some(((*name).to_owned(), via?)));
+        let auxiliary = others.collect();
+        open(&shared, Arc::new(NetworkSpec { range, range6, auxiliary, ..default_spec(&segment) }));
         let reconciler = reconciler::start(&shared);
         let pools = Arc::new(pools);
         let this = Self { shared, events, images, networks, pools, containers, reconciler, root };
@@ -191,8 +194,8 @@ impl Engine {
             tracing::error!("a network's record is set aside: {}", error.chain());
         }
         for network in networks {
-            if let Err(error) = ports.networks.ensure_segment(&network.segment).await {
-                tracing::error!(network = network.name, "its bridge: {}", error.chain());
+            if let Err(error) = self.ensure_segment(&network).await {
+                tracing::error!(network = network.name, "its interface: {}", error.chain());
             }
             open(&self.shared, Arc::new(network));
         }
@@ -262,9 +265,14 @@ impl Engine {
         self.shared.registry.snapshot()
     }
 
-    /// Arms a panic in the actors of a name or kind, at their `nth` next message; answers how many.
+    /// Arms a panic in the actors of a name or kind, at their `nth` next message; answers how many. What answers `names` is no
+    /// actor, and counts questions.
     #[cfg(any(test, feature = "fault"))]
     pub fn inject(&self, target: &str, nth: u32) -> usize {
+        if target == "names" {
+            self.shared.zone.arm(nth);
+            return 1;
+        }
         self.shared.registry.inject(target, nth)
     }
 

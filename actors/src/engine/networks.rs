@@ -28,13 +28,14 @@ impl Engine {
         let plan = Plan { wanted, taken: ports.networks.taken().await?, pools: Arc::clone(&self.pools) };
         let claim = self.networks.insist(|| plan.clone(), ASK).await.map_err(away)??;
         let network = &claim.network;
+        let _turn = self.shared.segment_turns.begin(&network.segment.name).await;
         // The record first: what a daemon that ends here leaves is a network that the next one knows of.
         let made = async {
             ports.network_records.save(network).await?;
-            ports.networks.ensure_segment(&network.segment).await
+            self.ensure_segment(network).await
         };
         if let Err(error) = made.await {
-            let bridge = ports.networks.remove_segment(&network.segment).await;
+            let bridge = self.remove_segment(network).await;
             for error in
                 [bridge, ports.network_records.remove(&network.id).await].into_iter().flat_map(Result::err)
             {
@@ -48,7 +49,8 @@ impl Engine {
     }
 
     fn network_event(&self, network: &NetworkSpec, action: &str) {
-        let attributes = [("name", network.name.as_str()), ("type", "bridge")];
+        let kind = if network.configuration.is_some() { "null" } else { network.segment.kind.driver() };
+        let attributes = [("name", network.name.as_str()), ("type", kind)];
         let attributes = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         self.shared.event(Event::now("network", action, &network.id, attributes));
     }
@@ -80,6 +82,13 @@ impl Engine {
 
     async fn remove_network_whole(&self, network: &Known) -> Result<(), PortError> {
         let spec = &network.spec;
+        if spec.configuration.is_some()
+            && self.shared.networks.list().iter().any(|n| n.spec.config_from == spec.name)
+        {
+            let text =
+                format!("error while removing network: configuration network {:?} is in use", spec.name);
+            return Err(PortError::new(Kind::Denied, text));
+        }
         let doors = |doors: Doors| async move { network.link.insist(|| doors, ASK).await.map_err(away) };
         let mut holders = doors(Doors::Close).await?;
         let gone = |id: &String| self.shared.board.get(id).is_none_or(|s| s.pid == 0);
@@ -94,8 +103,9 @@ impl Engine {
             return Err(PortError::new(Kind::Denied, format!("error while removing network: {text}")));
         }
         let ports = &self.shared.ports;
+        let _turn = self.shared.segment_turns.begin(&spec.segment.name).await;
         let removed = async {
-            ports.networks.remove_segment(&spec.segment).await?;
+            self.remove_segment(spec).await?;
             ports.network_records.remove(&spec.id).await
         };
         if let Err(error) = removed.await {
@@ -105,7 +115,9 @@ impl Engine {
         }
         self.shared.networks.withdraw(&spec.id);
         network.link.stop();
-        self.network_event(spec, "destroy");
+        if spec.configuration.is_none() {
+            self.network_event(spec, "destroy");
+        }
         Ok(())
     }
 
@@ -119,7 +131,11 @@ impl Engine {
     /// Removes the networks among these that no container is on; answers their names.
     pub async fn prune_networks(&self, chosen: impl Fn(&NetworkSpec) -> bool) -> Vec<String> {
         let mut gone = Vec::new();
-        for spec in self.networks().into_iter().filter(|n| n.name != DEFAULT && chosen(n)) {
+        for spec in self
+            .networks()
+            .into_iter()
+            .filter(|n| n.name != DEFAULT && n.configuration.is_none() && chosen(n))
+        {
             match self.remove_network(&spec.id).await {
                 Ok(()) => gone.push(spec.name.clone()),
                 Err(error) if error.kind == Kind::Denied => {}

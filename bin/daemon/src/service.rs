@@ -77,7 +77,6 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
         host,
         registries: registry,
         live: Arc::clone(&live),
-        data_root: config.daemon.data_root.clone(),
         id: id.clone(),
         segment: bridge,
         drivers: log_drivers::names(),

@@ -38,6 +38,9 @@ pub fn ensure(route: &mut Socket, spec: &Segment) -> Result<(), NetworkError> {
     requests.extend(four.map(|g| link::address(found.index, g.into(), spec.prefix)));
     let six = spec.six.filter(|_| holds(Family::Six));
     requests.extend(six.map(|g| link::address(found.index, g.address.into(), g.prefix)));
+    if six.is_some() && returns_to_loopback6() {
+        requests.push(link::loopback6(found.index));
+    }
     route.transact(requests)?;
     if spec.policy.forward && spec.gateway.is_some() {
         set("/proc/sys/net/ipv4/ip_forward".into(), "1")?;

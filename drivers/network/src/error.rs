@@ -66,6 +66,25 @@ pub enum NetworkError {
     /// The bridge an endpoint belongs to is missing.
     #[error("bridge {0} not found")]
     NoBridge(String),
+    /// The parent of containers' interfaces is missing, in Docker's words.
+    #[error("{0}")]
+    Parent(String),
+    /// An interface could not be made, in Docker's words.
+    #[error("failed to {what}: {}", reason(*errno))]
+    Made {
+        /// What was tried.
+        what: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// The kernel has no such kind of interface.
+    #[error("network driver {driver} is not supported by this kernel: {}", reason(*errno))]
+    NoDriver {
+        /// The driver.
+        driver: &'static str,
+        /// The kernel's answer.
+        errno: Errno,
+    },
     /// A spec that no kernel would take.
     #[error("{0}")]
     Invalid(String),
@@ -116,6 +135,9 @@ impl NetworkError {
             Self::NotABridge(_) => Kind::Conflict,
             Self::NoBridge(_) | Self::Namespace { .. } => Kind::NotFound,
             Self::Invalid(_) => Kind::Invalid,
+            // Docker answers 500.
+            Self::Parent(_) | Self::Made { .. } => Kind::Exhausted,
+            Self::NoDriver { .. } => Kind::Unsupported,
             Self::Ports(PortsError::Exhausted) => Kind::Exhausted,
             Self::Ports(PortsError::Allocated { .. }) => Kind::Conflict,
             Self::Ports(PortsError::Bind { errno, .. }) => of_errno(*errno),
@@ -124,6 +146,15 @@ impl NetworkError {
             Self::Resolver(_) => Kind::Bug,
             Self::ThreadGone => Kind::Unavailable,
         }
+    }
+}
+
+/// The kernel's reason as Go words it.
+fn reason(errno: Errno) -> String {
+    match errno {
+        Errno::EBUSY => "device or resource busy".into(),
+        Errno::EOPNOTSUPP => "operation not supported".into(),
+        other => other.desc().to_lowercase(),
     }
 }
 

@@ -5,13 +5,17 @@
 
 mod announce;
 mod bridge;
+mod child;
+mod children;
 mod conntrack;
 mod dns;
 mod error;
+mod inside;
 mod link;
 mod message;
 mod netns;
 mod nft;
+mod parent;
 mod pool;
 mod ports;
 mod repair;
@@ -19,13 +23,17 @@ mod socket;
 mod veth;
 mod vigil;
 
+#[cfg(feature = "fuzz")]
+pub use dns::fuzz;
 pub use error::{NetlinkError, NetworkError, PortsError};
 pub use veth::host_name;
 
 use async_trait::async_trait;
+use children::Children;
 use contract::error::PortError;
 use contract::network::{
-    Disturbance, Endpoint, Family, Networks, PortBinding, PortSpec, Resolver, Segment, Subnet, Survey, Taken,
+    Disturbance, Endpoint, Family, GatewayMode, Networks, PortBinding, PortSpec, Resolver, Segment,
+    SegmentKind, Subnet, Survey, Taken,
 };
 use dns::{Open, Serving};
 use netns::Namespace;
@@ -72,6 +80,7 @@ impl Bridges {
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
+            children: Children::default(),
         };
         std::thread::Builder::new()
             .name("network".into())
@@ -117,10 +126,16 @@ struct Kernel {
     pool: Pool,
     /// Namespaces of containers started by this daemon.
     sandboxes: HashMap<String, Namespace>,
+    /// Interfaces that have no end on the host.
+    children: Children,
 }
 
 impl Kernel {
     fn ensure_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            child::supported(&mut self.route, spec.kind)?;
+            return parent::ensure(&mut self.route, spec);
+        }
         bridge::ensure(&mut self.route, spec)?;
         self.firewall.ensure_segment(spec)?;
         self.bridges.add(&spec.name);
@@ -148,11 +163,14 @@ impl Kernel {
     }
 
     fn ensure_endpoint(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+        if endpoint.segment.kind != SegmentKind::Bridge {
+            return self.ensure_child(endpoint, netns);
+        }
         match self.sandboxes.get_mut(&endpoint.container) {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
         }
-        self.reservations.adopt(endpoint);
+        self.reservations.lead(endpoint);
         let entries = self.reservations.of(endpoint);
         self.firewall.ensure_ports(&endpoint.segment, &entries)?;
         self.unstick(&entries);
@@ -185,6 +203,9 @@ impl Kernel {
 
     /// Begins to delete the interface; the receiver hears of the end. `None` when there is none.
     fn remove_interface(&mut self, endpoint: &Endpoint) -> Result<Option<Departed>, NetworkError> {
+        if endpoint.segment.kind != SegmentKind::Bridge {
+            return Ok(self.children.depart(endpoint, &self.pool));
+        }
         let name = veth::host_name(&endpoint.container, &endpoint.segment.name);
         Ok(link::find(&mut self.route, &name)?.map(|found| {
             let (done, gone) = oneshot::channel();
@@ -201,11 +222,14 @@ impl Kernel {
     }
 
     fn survey(&mut self, spec: &Segment) -> Result<Survey, NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            return Ok(Survey::default());
+        }
         let interfaces = match link::find(&mut self.route, &spec.name)? {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
         };
-        let mut entries = self.reservations.all();
+        let mut entries = self.reservations.leading();
         let of_segment = |target: IpAddr| {
             [spec.subnet(), spec.subnet6()].into_iter().flatten().any(|subnet| subnet.contains(target))
         };
@@ -214,10 +238,20 @@ impl Kernel {
         let missing = self.missing(std::slice::from_ref(spec), &entries)?;
         let mut ports = self.firewall.ports()?;
         ports.retain(|(_, target)| of_segment(*target));
+        for (protocol, target, container_port) in self.firewall.openings()? {
+            let family = Family::of(target);
+            if of_segment(target) && spec.mode(family) == GatewayMode::Routed {
+                let host_ip = family.address(0);
+                ports.push((PortBinding { protocol, host_ip, host_port: 0, container_port }, target));
+            }
+        }
         Ok(Survey { interfaces, ports, missing })
     }
 
     fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            return parent::remove(&mut self.route, spec);
+        }
         self.bridges.forget(&spec.name);
         let table = self.firewall.remove_segment(&spec.name);
         self.ensure_passage();
@@ -269,6 +303,12 @@ impl Networks for Bridges {
         Ok(())
     }
 
+    fn change_resolver(&self, resolver: Resolver) {
+        if let Some(serving) = self.resolvers().get(&resolver.container) {
+            serving.change(resolver);
+        }
+    }
+
     async fn remove_sandbox(&self, container: &str) -> Result<(), PortError> {
         self.resolvers().remove(container);
         let container = container.to_owned();
@@ -284,6 +324,11 @@ impl Networks for Bridges {
         self.run(move |k| k.ensure_endpoint(&made, &place)).await?;
         announce::soon(self.clone(), endpoint.clone(), netns);
         Ok(())
+    }
+
+    async fn recall_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
+        let endpoint = endpoint.clone();
+        self.run(move |k| k.recall_child(&endpoint, &netns)).await
     }
 
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {

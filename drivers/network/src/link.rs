@@ -3,7 +3,7 @@
 use crate::error::NetlinkError;
 use crate::message::{Message, attribute, flag, string, u32_at};
 use crate::socket::{ACKED, Socket};
-use contract::network::Subnet;
+use contract::network::{Family, Subnet};
 use nix::errno::Errno;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -13,6 +13,7 @@ pub const NEWLINK: u16 = 16;
 pub const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const NEWADDR: u16 = 20;
+const GETADDR: u16 = 22;
 const NEWROUTE: u16 = 24;
 const GETROUTE: u16 = 26;
 const AF_INET: u8 = 2;
@@ -29,16 +30,20 @@ pub mod ifla {
     pub const IFNAME: u16 = 3;
     /// MTU.
     pub const MTU: u16 = 4;
-    /// Index of the other end of a veth, in that one's namespace.
+    /// Index of the interface it stands on, or of the other end of a veth, in that one's namespace.
     pub const LINK: u16 = 5;
     /// Master's index.
     pub const MASTER: u16 = 10;
     /// Kind and its data.
     pub const LINKINFO: u16 = 18;
+    /// Free text.
+    pub const ALIAS: u16 = 20;
     /// Group, by which several are deleted at once.
     pub const GROUP: u16 = 27;
     /// Namespace by descriptor.
     pub const NET_NS_FD: u16 = 28;
+    /// Number of the namespace that `LINK` is in, where that is another.
+    pub const LINK_NETNSID: u16 = 37;
     /// Inside `LINKINFO`.
     pub const INFO_KIND: u16 = 1;
     /// Inside `LINKINFO`.
@@ -53,6 +58,8 @@ pub mod ifla {
     pub const PORT_ISOLATED: u16 = 33;
     /// Inside `INFO_DATA` of a veth.
     pub const VETH_PEER: u16 = 1;
+    /// Inside `INFO_DATA` of a VLAN: its number.
+    pub const VLAN_ID: u16 = 1;
 }
 
 /// What the kernel says of a link.
@@ -66,11 +73,15 @@ pub struct Link {
     pub kind: String,
     /// Index of the bridge it is a port of, or 0.
     pub master: u32,
+    /// Free text that somebody gave it.
+    pub alias: String,
+    /// That which it stands on is in another namespace.
+    pub stands_elsewhere: bool,
     /// It is set up.
     pub up: bool,
     /// Hardware address; zeros when it is not six bytes.
     pub mac: [u8; 6],
-    /// Index of the other end of a veth, or 0.
+    /// Index of the other end of a veth, or of what it stands on, or 0.
     pub peer: u32,
 }
 
@@ -90,10 +101,26 @@ pub fn ifinfo(index: u32, up: bool) -> [u8; 16] {
 
 /// A request that makes a link and sets it up.
 pub fn create(name: &str) -> Message {
+    creating(name, true)
+}
+
+/// A request that makes a link and leaves it down.
+pub fn create_down(name: &str) -> Message {
+    creating(name, false)
+}
+
+/// A request that changes a link.
+pub fn change(name: &str, what: String) -> Message {
+    let mut message = Message::new(NEWLINK, ACKED, &ifinfo(0, false), what);
+    message.text(ifla::IFNAME, name);
+    message
+}
+
+fn creating(name: &str, up: bool) -> Message {
     let mut message = Message::new(
         NEWLINK,
         ACKED | flag::CREATE | flag::EXCL,
-        &ifinfo(0, true),
+        &ifinfo(0, up),
         format!("creating interface {name}"),
     );
     message.text(ifla::IFNAME, name);
@@ -147,18 +174,45 @@ pub fn address(index: u32, address: IpAddr, prefix: u8) -> Message {
     message
 }
 
-/// A request for the default route of the gateway's family.
-pub fn default_route(index: u32, gateway: IpAddr) -> Message {
-    let family = if gateway.is_ipv4() { AF_INET } else { AF_INET6 };
-    // Table main, protocol boot, scope universe, type unicast.
-    let fixed = [family, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
-    let what = format!("adding default route via {gateway}");
-    let mut message = Message::new(NEWROUTE, ACKED | flag::CREATE | flag::REPLACE, &fixed, what);
-    match gateway {
-        IpAddr::V4(four) => message.bytes(5, &four.octets()),
-        IpAddr::V6(six) => message.bytes(5, &six.octets()),
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(four) => four.octets().to_vec(),
+        IpAddr::V6(six) => six.octets().to_vec(),
+    }
+}
+
+/// A request for the default route of a family: by way of a gateway, or straight out of the interface.
+pub fn default_route(index: u32, family: Family, gateway: Option<IpAddr>) -> Message {
+    const UNIVERSE: u8 = 0;
+    const LINK: u8 = 253;
+    let of = if family == Family::Four { AF_INET } else { AF_INET6 };
+    let scope = if gateway.is_some() || family == Family::Six { UNIVERSE } else { LINK };
+    // Table main, protocol boot, type unicast.
+    let fixed = [of, 0, 0, 0, 254, 3, scope, 1, 0, 0, 0, 0];
+    let what = match gateway {
+        Some(gateway) => format!("adding default route via {gateway}"),
+        None => "adding default route".to_owned(),
     };
+    let mut message = Message::new(NEWROUTE, ACKED | flag::CREATE | flag::REPLACE, &fixed, what);
+    if let Some(gateway) = gateway {
+        message.bytes(5, &octets(gateway));
+    }
     message.host32(4, index);
+    message
+}
+
+/// A request for a route by which what comes back to ::1 over an interface is this host's: the kernel takes that address
+/// for its loopback interface's alone. Each interface's has a metric of its own, so none replaces another's.
+pub fn loopback6(index: u32) -> Message {
+    const DESTINATION: u16 = 1;
+    const INTERFACE: u16 = 4;
+    const METRIC: u16 = 6;
+    // Table local, protocol boot, scope universe, type local.
+    let fixed = [AF_INET6, 128, 0, 0, 255, 3, 0, 2, 0, 0, 0, 0];
+    let what = "adding a way back to ::1";
+    let mut message = Message::new(NEWROUTE, ACKED | flag::CREATE | flag::REPLACE, &fixed, what);
+    message.bytes(DESTINATION, &Ipv6Addr::LOCALHOST.octets()).host32(INTERFACE, index);
+    message.host32(METRIC, index.saturating_add(4096));
     message
 }
 
@@ -175,6 +229,22 @@ pub fn enslave(index: u32, bridge: u32) -> Message {
     let mut message = Message::new(NEWLINK, ACKED, &ifinfo(index, true), "joining a bridge");
     message.host32(ifla::MASTER, bridge);
     message
+}
+
+/// Every address of the socket's namespace, with the index of its interface.
+pub fn addresses(socket: &mut Socket) -> Result<Vec<(u32, IpAddr)>, NetlinkError> {
+    let message = Message::new(GETADDR, flag::REQUEST | flag::DUMP, &[0; 8], "listing addresses");
+    Ok(socket.dump(message)?.iter().filter_map(|r| held(&r.body)).collect())
+}
+
+/// Interface and address of a `struct ifaddrmsg`.
+fn held(body: &[u8]) -> Option<(u32, IpAddr)> {
+    let value = attribute(body.get(8..)?, 1)?;
+    let address = match <[u8; 4]>::try_from(value) {
+        Ok(four) => IpAddr::from(four),
+        Err(_) => IpAddr::from(<[u8; 16]>::try_from(value).ok()?),
+    };
+    Some((u32_at(body, 4), address))
 }
 
 /// A request that puts an interface into a group.
@@ -284,6 +354,11 @@ pub fn delete(socket: &mut Socket, name: &str) -> Result<(), NetlinkError> {
     }
 }
 
+/// A request that deletes a link.
+pub fn delete_at(index: u32) -> Message {
+    Message::new(DELLINK, ACKED, &ifinfo(index, false), "deleting an interface")
+}
+
 /// Reads a message about a link.
 pub fn parse(body: &[u8]) -> Option<Link> {
     let attributes = body.get(16..)?;
@@ -294,6 +369,8 @@ pub fn parse(body: &[u8]) -> Option<Link> {
         name: string(attribute(attributes, ifla::IFNAME)?),
         kind: kind.map(string).unwrap_or_default(),
         mac: attribute(attributes, ifla::ADDRESS).and_then(|v| v.try_into().ok()).unwrap_or_default(),
+        alias: attribute(attributes, ifla::ALIAS).map(string).unwrap_or_default(),
+        stands_elsewhere: attribute(attributes, ifla::LINK_NETNSID).is_some(),
         master: attribute(attributes, ifla::MASTER).map_or(0, |v| u32_at(v, 0)),
         peer: attribute(attributes, ifla::LINK).map_or(0, |v| u32_at(v, 0)),
     })

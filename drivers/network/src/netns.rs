@@ -4,7 +4,7 @@ use crate::error::NetworkError;
 use crate::socket::Socket;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The namespace of the thread that opens it.
 pub const OWN: &str = "/proc/thread-self/ns/net";
@@ -32,22 +32,6 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Lets an interface inside have IPv6 addresses. Settings are those of the namespace a thread is in, so a short-lived
-    /// one enters it.
-    pub fn enable_ipv6(&self, interface: &str) -> Result<(), NetworkError> {
-        let path = PathBuf::from(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"));
-        let inside =
-            self.file.try_clone().map_err(|source| NetworkError::Setting { path: path.clone(), source })?;
-        let written = path.clone();
-        let thread =
-            std::thread::Builder::new().name("netns".into()).stack_size(64 * 1024).spawn(move || {
-                setns(&inside, CloneFlags::CLONE_NEWNET)?;
-                std::fs::write(written, "0")
-            });
-        let outcome = thread.map(|t| t.join().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())));
-        outcome.and_then(|written| written).map_err(|source| NetworkError::Setting { path, source })
-    }
-
     /// Opens the namespace at `path`. A short-lived thread enters it, so no other code ever runs inside.
     pub fn open(path: &Path) -> Result<Self, NetworkError> {
         let failed = |reason: &dyn ToString| NetworkError::Namespace {
@@ -68,6 +52,27 @@ impl Namespace {
         match thread.join() {
             Ok(Ok(route)) => Ok(Self { file, route }),
             Ok(Err(reason)) => Err(failed(&reason)),
+            Err(_) => Err(failed(&"thread panicked")),
+        }
+    }
+
+    /// Runs something inside, on a short-lived thread.
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NetworkError> {
+        let failed = |reason: &dyn ToString| NetworkError::Namespace {
+            path: "of a container".into(),
+            reason: reason.to_string(),
+        };
+        let inside = self.file.try_clone().map_err(|e| failed(&e))?;
+        let thread = std::thread::Builder::new()
+            .name("netns".into())
+            .stack_size(64 * 1024)
+            .spawn(move || setns(&inside, CloneFlags::CLONE_NEWNET).map(|()| work()))
+            .map_err(|e| failed(&e))?;
+        match thread.join() {
+            Ok(done) => done.map_err(|errno| failed(&errno)),
             Err(_) => Err(failed(&"thread panicked")),
         }
     }

@@ -19,6 +19,8 @@ struct Held {
     binding: PortBinding,
     /// Others reach the container at its own address too.
     open: bool,
+    /// The firewall leads there by now; before, the container is still being made.
+    leads: bool,
     // Bound, never listening: traffic is redirected before it gets here.
     _socket: Option<OwnedFd>,
 }
@@ -135,21 +137,35 @@ impl Reservations {
         })
     }
 
-    /// Notes ports that a container has and that could not be held: another program took them while no daemon ran, which
-    /// does not end what leads to the container.
-    pub fn adopt(&mut self, endpoint: &Endpoint) {
+    /// Notes that the firewall is about to lead to an endpoint: also by ports that could not be held, for another program
+    /// took them while no daemon ran, which does not end what leads to the container.
+    pub fn lead(&mut self, endpoint: &Endpoint) {
         for binding in &endpoint.ports {
             let spec = PortSpec::from(binding);
-            let way = ways(&spec, endpoint).into_iter().next();
             let place = (binding.protocol, binding.host_port);
-            let known = self.at(place).any(|h| h.container == endpoint.container && h.binding == *binding);
-            if let (Some(way), false) = (way, known) {
-                self.note(&endpoint.container, &spec, &way, binding.host_port, None);
+            for way in ways(&spec, endpoint) {
+                let free = |h: &Held| !overlap(h.binding.host_ip, binding.host_ip) || h.target == way.target;
+                let own = |h: &Held| h.container == endpoint.container && h.target == way.target;
+                if !self.at(place).any(|h| own(h) && h.binding == *binding)
+                    && (binding.host_port == 0 || self.at(place).all(free))
+                {
+                    self.note(&endpoint.container, &spec, &way, binding.host_port, None);
+                }
+                for held in self.held.get_mut(&place).into_iter().flatten().filter(|h| own(h)) {
+                    held.leads = true;
+                }
             }
         }
     }
 
-    /// Everything held, as it stands in the maps.
+    /// Everything that the firewall leads to.
+    pub fn leading(&self) -> Entries {
+        let mut out = Entries::default();
+        self.held.values().flatten().filter(|held| held.leads).for_each(|held| out.push(held));
+        out
+    }
+
+    /// Everything held.
     pub fn all(&self) -> Entries {
         let mut out = Entries::default();
         self.held.values().flatten().for_each(|held| out.push(held));
@@ -167,7 +183,12 @@ impl Reservations {
         // Not known here: left by an earlier daemon.
         for binding in &endpoint.ports {
             for target in endpoint.addresses().filter(|t| Family::of(*t) == Family::of(binding.host_ip)) {
-                if !self.held_by_other(&endpoint.container, binding, target) {
+                if self.held_by_other(&endpoint.container, binding, target) {
+                    continue;
+                }
+                if binding.host_port == 0 {
+                    out.open.insert((binding.protocol, target, binding.container_port));
+                } else {
                     out.ports.insert((binding.clone(), target));
                 }
             }
@@ -291,6 +312,7 @@ impl Reservations {
             target: way.target,
             binding: binding.clone(),
             open: way.open,
+            leads: false,
             _socket: socket,
         });
         self.containers.entry(container.into()).or_default().insert(place);

@@ -98,7 +98,7 @@ impl Kernel {
         self.ensure_passage();
         let segments: Vec<Segment> =
             segments.iter().filter(|s| self.bridges.contains(&s.name)).cloned().collect();
-        self.missing(&segments, &self.reservations.all())
+        self.missing(&segments, &self.reservations.leading())
     }
 
     /// Puts it back, and answers whose bridges had to be made anew.
@@ -121,7 +121,7 @@ impl Kernel {
                 }
             }
         }
-        let entries = self.reservations.all();
+        let entries = self.reservations.leading();
         self.firewall.restore(&segments, &entries)?;
         self.ensure_passage();
         self.unstick(&entries);

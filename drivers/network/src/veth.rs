@@ -2,10 +2,11 @@
 
 use crate::bridge::{self, derived_mac};
 use crate::error::NetworkError;
+use crate::inside;
 use crate::link::{self, Link, ifla};
 use crate::netns::Namespace;
 use crate::socket::Socket;
-use contract::network::{Endpoint, Family};
+use contract::network::{Endpoint, SegmentKind};
 use std::os::fd::AsRawFd;
 
 /// The host side's name: `veth` and eleven hex digits of container and bridge.
@@ -29,7 +30,7 @@ pub fn ensure(
         .ok_or_else(|| NetworkError::NoBridge(endpoint.segment.name.clone()))?;
     let links = link::all(&mut namespace.route)?;
     let outside = link::find(route, &host)?;
-    let known = outside.as_ref().and_then(|outside| inside(&links, outside.peer, mac));
+    let known = outside.as_ref().and_then(|outside| end(&links, outside.peer, mac));
     let made = match (known, &outside) {
         (Some(found), Some(outside)) => {
             // Its bridge may have been deleted by others, and be another one now.
@@ -42,45 +43,33 @@ pub fn ensure(
         _ => {
             // An old pair may lead into a namespace that is gone.
             link::delete(route, &host)?;
-            let name = free_name(&links, &endpoint.segment.interface_prefix)?;
+            let name = inside::name(endpoint, &links)?;
             let pair = Pair { host: &host, bridge: bridge.index, inside: &name, mac };
             create(route, endpoint, namespace, &pair)?;
-            let made = link::find(&mut namespace.route, &name)?;
-            made.ok_or_else(|| {
-                NetworkError::Invalid(format!("{name} did not appear in the network namespace"))
-            })?
+            let made = inside::made(namespace, &name)?;
+            if let Err(error) = inside::settle(namespace, endpoint, &name) {
+                link::delete(route, &host)?;
+                return Err(error);
+            }
+            made
         }
     };
-    if endpoint.address6.is_some() {
-        namespace.enable_ipv6(&made.name)?;
-    }
-    configure(endpoint, made.index, namespace)
+    inside::configure(namespace, endpoint, made.index)
 }
 
 /// The end inside of a pair whose other end says which index it has there.
-fn inside(links: &[Link], index: u32, mac: [u8; 6]) -> Option<&Link> {
+fn end(links: &[Link], index: u32, mac: [u8; 6]) -> Option<&Link> {
     links.iter().find(|l| l.kind == "veth" && l.index == index && l.mac == mac)
-}
-
-/// Addresses and routes of an endpoint's interface.
-fn configure(endpoint: &Endpoint, index: u32, namespace: &mut Namespace) -> Result<(), NetworkError> {
-    let segment = &endpoint.segment;
-    let mut requests = vec![link::up(1), link::up(index)];
-    let four = endpoint.address.map(|a| link::address(index, a.into(), segment.prefix));
-    let six = endpoint.address6.zip(segment.six).map(|(a, six)| link::address(index, a.into(), six.prefix));
-    requests.extend(four.into_iter().chain(six));
-    for (family, wanted) in [(Family::Four, endpoint.default_route), (Family::Six, endpoint.default_route6)] {
-        let gateway = segment.next_hop(family).filter(|_| wanted);
-        requests.extend(gateway.map(|g| link::default_route(index, g)));
-    }
-    namespace.route.transact(requests)?;
-    Ok(())
 }
 
 /// Tells the neighbours of an endpoint's addresses; one that is gone has none.
 pub fn announce(endpoint: &Endpoint, namespace: &mut Namespace) -> Result<(), NetworkError> {
     let mac = mac(endpoint)?;
-    let found = link::all(&mut namespace.route)?.into_iter().find(|l| l.kind == "veth" && l.mac == mac);
+    let kind = match endpoint.segment.kind {
+        SegmentKind::Bridge => "veth",
+        over => over.driver(),
+    };
+    let found = link::all(&mut namespace.route)?.into_iter().find(|l| l.kind == kind && l.mac == mac);
     if let Some(found) = found {
         namespace.route.request(link::announce(found.index, mac))?;
     }
@@ -125,15 +114,8 @@ fn create(
     Ok(())
 }
 
-fn free_name(taken: &[Link], prefix: &str) -> Result<String, NetworkError> {
-    let prefix = if prefix.is_empty() { "eth" } else { prefix };
-    (0..64)
-        .map(|n| format!("{prefix}{n}"))
-        .find(|name| taken.iter().all(|l| l.name != *name))
-        .ok_or_else(|| NetworkError::Invalid("too many interfaces in one container".into()))
-}
-
-fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
+/// The MAC that is asked for, or one that follows from the address.
+pub fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
     if endpoint.mac.is_empty() {
         let address = endpoint.addresses().next();
         return address

@@ -50,14 +50,6 @@ fn container(host: &Host, segment: &Segment, name: &str, last: u8, ports: Vec<Po
         endpoint.ports = host.driver.reserve_ports(&endpoint, ports).await.unwrap();
         host.driver.ensure_endpoint(&endpoint, inside.path()).await.unwrap();
     });
-    // What the link's side sets itself by now or not: the same either way.
-    host.ns.sh("echo 0 >/proc/sys/net/ipv6/conf/gt0/disable_ipv6; ip addr replace fd99::1/64 dev gt0 nodad
-        echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
-        ip -6 route replace local ::1 dev gt0 table local metric 4096");
-    inside.sh(&format!(
-        "echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; ip addr replace fd99::{last}/64 dev eth0 nodad
-        ip -6 route replace default via fd99::1"
-    ));
     inside.serve(80);
     (inside, endpoint)
 }
@@ -183,6 +175,30 @@ fn what_others_take_away_is_told_and_put_back() {
     wait(host.driver.remove_segment(&segment())).unwrap();
     assert_eq!(wait(host.driver.restore(vec![segment()])).unwrap(), [""; 0]);
     assert_eq!(host.ns.sh("nft list tables; ip -br link show type bridge"), "", "what is removed stays so");
+}
+
+#[test]
+fn a_network_with_other_options_takes_the_place_of_what_was_there() {
+    let host = Host::new();
+    let (_web, one) = container(&host, &segment(), "one", 2, vec![spec(Protocol::Tcp, None, 7777, 80)]);
+    let mut apart = segment();
+    apart.policy.icc = false;
+    wait(host.driver.ensure_segment(&apart)).unwrap();
+    let within = host.ns.sh("nft list map inet gantry_gt0 within");
+    assert!(within.contains("goto invited"), "{within}");
+    assert_eq!(wait(host.driver.missing(vec![apart], vec![one])).unwrap(), [""; 0]);
+    assert_eq!(host.ns.get("127.0.0.1:7777").unwrap(), "10.99.0.1", "ports stay");
+}
+
+#[test]
+fn a_port_that_is_only_held_is_not_missing() {
+    let host = Host::new();
+    wait(async {
+        host.driver.ensure_segment(&segment()).await.unwrap();
+        let starting = endpoint(&segment(), "one", 2);
+        host.driver.reserve_ports(&starting, vec![spec(Protocol::Tcp, None, 7777, 80)]).await.unwrap();
+        assert_eq!(host.driver.missing(vec![segment()], vec![]).await.unwrap(), [""; 0]);
+    });
 }
 
 #[test]

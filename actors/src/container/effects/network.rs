@@ -207,7 +207,7 @@ pub(super) async fn join(
         let joined = networks.ensure_endpoint(endpoint, netns.to_owned()).await;
         joined.map_err(|e| not_reachable(Some(endpoint), &state.name, &e))?;
     }
-    answer(shared, spec, &state.endpoints, &state.networks, netns).await.map_err(|e| networking(&e))
+    answer(shared, spec, state, netns).await.map_err(|e| networking(&e))
 }
 
 /// Whether the daemon answers this container's questions for names.
@@ -219,22 +219,23 @@ pub(super) fn is_answered(endpoints: &[Endpoint]) -> bool {
 pub(super) async fn answer(
     shared: &Shared,
     spec: &ContainerSpec,
-    endpoints: &[Endpoint],
-    networks: &BTreeMap<String, Attachment>,
+    state: &ContainerState,
     netns: &Path,
 ) -> Result<(), PortError> {
-    if !is_answered(endpoints) {
-        shared.zone.leave(&spec.id);
-        return Ok(());
-    }
-    shared.zone.enter(&spec.id, endpoints, networks);
+    // Leaves where there is nothing to be entered.
+    shared.zone.enter(spec, state);
     let resolver = Resolver {
         container: spec.id.clone(),
         servers: spec.dns.iter().filter_map(|s| s.parse().ok()).collect(),
-        forwards: endpoints.iter().any(|e| !e.segment.is_internal()),
+        outward: state.endpoints.iter().any(|e| !e.segment.is_internal()),
+        options: spec.dns_options.clone(),
         names: Arc::new(shared.zone.clone()),
     };
-    shared.ports.networks.ensure_resolver(resolver, netns.to_owned()).await
+    if is_answered(&state.endpoints) {
+        return shared.ports.networks.ensure_resolver(resolver, netns.to_owned()).await;
+    }
+    shared.ports.networks.change_resolver(resolver);
+    Ok(())
 }
 
 /// Gives an address back. While its actor is being rebuilt this waits: a lease given up on would be lost for good.
@@ -314,7 +315,7 @@ pub async fn readopt(shared: &Shared, spec: &ContainerSpec, pid: i32, state: &Co
             told(error);
         }
     }
-    if let Err(error) = answer(shared, spec, &state.endpoints, &state.networks, &netns).await {
+    if let Err(error) = answer(shared, spec, state, &netns).await {
         told(error);
     }
 }

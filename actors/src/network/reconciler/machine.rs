@@ -3,8 +3,12 @@
 use contract::network::Disturbance;
 use std::time::Duration;
 
-/// How long the rest of a change is waited for: a tool that reloads its rules does it in several transactions.
+/// How long the rest of a change is waited for. While rules are away, the host resets connections that go on.
+const BRIEF: Duration = Duration::from_millis(5);
+/// The same once rules were lost several times in a row: a tool that reloads its rules does it in several transactions.
 const GATHER: Duration = Duration::from_millis(100);
+/// Losses in a row that are answered at once.
+const AT_ONCE: u32 = 4;
 /// The longest wait, where somebody takes rules away again and again.
 const WEARY: Duration = Duration::from_secs(1);
 /// When it is looked whether all came back, and whether what was being made meanwhile is there.
@@ -143,9 +147,10 @@ impl Machine {
 
     fn gather(&mut self) -> Output {
         self.state = State::Gathering;
-        // The first losses in a row are put back at once: a tool may well need a few steps.
-        let pause =
-            GATHER.saturating_mul(1_u32.checked_shl(self.losses.saturating_sub(8)).unwrap_or(u32::MAX));
+        let pause = match self.losses.checked_sub(AT_ONCE) {
+            None => BRIEF,
+            Some(more) => GATHER.saturating_mul(1_u32.checked_shl(more).unwrap_or(u32::MAX)),
+        };
         self.after(pause.min(WEARY))
     }
 
@@ -180,7 +185,7 @@ mod tests {
         assert_eq!(machine.step(Input::Recovered), [Output::Examine]);
         machine.step(Input::Examined(Ok(vec![])));
         let (number, pause) = alarm(&machine.step(Input::Disturbed(flush())));
-        assert_eq!(pause, GATHER);
+        assert_eq!(pause, BRIEF);
         assert_eq!(machine.step(Input::Disturbed(flush())), [], "more of the same change");
         assert_eq!(machine.step(Input::Alarm(number)), [Output::Restore]);
         let done = machine.step(Input::Restored(Ok(())));
@@ -202,7 +207,8 @@ mod tests {
             assert_eq!(machine.step(Input::Disturbed(flush())), []);
             outputs = machine.step(Input::Restored(Ok(())));
         }
-        assert_eq!((pauses[0], pauses[8], pauses[9], pauses[13]), (GATHER, GATHER, GATHER * 2, WEARY));
+        assert_eq!((pauses[0], pauses[3], pauses[4], pauses[5]), (BRIEF, BRIEF, GATHER, GATHER * 2));
+        assert_eq!(pauses[13], WEARY);
     }
 
     #[test]

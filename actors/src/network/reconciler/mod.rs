@@ -2,10 +2,11 @@
 
 mod machine;
 
+use super::Known;
 use crate::events::Event;
 use crate::shared::Shared;
 use crate::supervise::{Answer, ChildSpec, Ctx, Intensity, Link, Member, Message, OverLimit, spawn};
-use contract::network::{Disturbance, Endpoint, Segment};
+use contract::network::{Disturbance, Endpoint, Segment, SegmentKind};
 use machine::{Input, Machine, Output};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -157,7 +158,8 @@ fn tell(shared: &Shared, disturbance: &Disturbance) {
         "rules of published ports and networks were lost and are put back: {}",
         disturbance.what
     );
-    for network in shared.networks.list() {
+    let bridges = |network: &Known| network.spec.segment.kind == SegmentKind::Bridge;
+    for network in shared.networks.list().into_iter().filter(bridges) {
         let mut attributes = vec![
             ("name".to_owned(), network.spec.name.clone()),
             ("type".to_owned(), network.spec.segment.kind.driver().to_owned()),

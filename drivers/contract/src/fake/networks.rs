@@ -119,6 +119,10 @@ impl Networks for FakeNetworks {
         Ok(())
     }
 
+    async fn recall_endpoint(&self, endpoint: &Endpoint, _netns: PathBuf) -> Result<(), PortError> {
+        self.script.at("recall_endpoint", &endpoint.container).await
+    }
+
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {
         self.script.at("remove_ports", &endpoint.container).await?;
         lock(&self.kernel).ports.remove(&endpoint.container);
@@ -132,6 +136,8 @@ impl Networks for FakeNetworks {
         kernel.ports.remove(&endpoint.container);
         Ok(())
     }
+
+    fn change_resolver(&self, _: Resolver) {}
 
     async fn ensure_resolver(&self, resolver: Resolver, _: PathBuf) -> Result<(), PortError> {
         self.script.at("ensure_resolver", &resolver.container).await

@@ -1,6 +1,7 @@
 //! The network port: bridges, endpoints, published ports.
 
 mod kind;
+pub mod resolvconf;
 mod segment;
 mod subnet;
 
@@ -195,10 +196,13 @@ pub trait Names: Send + Sync {
 pub struct Resolver {
     /// The container.
     pub container: String,
-    /// Servers that know the other names; none = the host's.
+    /// Servers that know the other names, asked from inside the container's namespace; none = the host's, asked from the
+    /// host's.
     pub servers: Vec<IpAddr>,
-    /// Whether other names are asked for at all.
-    pub forwards: bool,
+    /// Whether the host's servers may be asked: a container without a way out has none by way of names either.
+    pub outward: bool,
+    /// Options of its resolv.conf; none = the host's.
+    pub options: Vec<String>,
     /// The names.
     pub names: std::sync::Arc<dyn Names>,
 }
@@ -226,7 +230,7 @@ pub struct Disturbance {
 /// Makes and removes network objects; every verb may be repeated.
 #[async_trait]
 pub trait Networks: Send + Sync {
-    /// The segment's interface, forwarding, its rules.
+    /// The segment's interface, forwarding, its rules. Refused where the kernel lacks its kind.
     async fn ensure_segment(&self, segment: &Segment) -> Result<(), PortError>;
     /// Holds host ports for a container's endpoint before anything else is made; ephemeral ports are filled in.
     /// Errors carry Docker's text for ports in use.
@@ -240,10 +244,15 @@ pub trait Networks: Send + Sync {
     /// Answers name queries at 127.0.0.11 in a container's namespace until that is let go of. `netns` is looked at only
     /// where `ensure_sandbox` made none.
     async fn ensure_resolver(&self, resolver: Resolver, netns: PathBuf) -> Result<(), PortError>;
+    /// Has those answers follow, where there are any: a container that has left its last such network still asks.
+    fn change_resolver(&self, resolver: Resolver);
     /// Ends the answers, lets go of the namespace; it ends with its last process.
     async fn remove_sandbox(&self, container: &str) -> Result<(), PortError>;
     /// veth, address, route, published ports. `netns` is looked at only where `ensure_sandbox` made none.
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError>;
+    /// Finds in a running container's namespace what an earlier daemon began of an endpoint that nobody recorded, so that
+    /// [`remove_endpoint`](Self::remove_endpoint) takes it away.
+    async fn recall_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError>;
     /// Takes published ports and their reservation away: others can have them at once.
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError>;
     /// Takes ports and veth away; goes on past errors. The kernel takes its time over an interface: while this waits, the

@@ -148,7 +148,7 @@ impl Rule<'_> {
     }
 
     /// Protocol, destination address and port are in a set.
-    pub fn to_one_of(self, family: Family, set: &str) -> Self {
+    pub fn reaching_one_of(self, family: Family, set: &str) -> Self {
         self.by_address(family).lookup(set)
     }
 

@@ -22,8 +22,9 @@ use crate::message::{Message, flag};
 use crate::ports::Entries;
 use crate::socket::{ACKED, Socket};
 use contract::network::Segment;
-use elements::Published;
+use elements::{Opening, Published};
 use nix::errno::Errno;
+use std::collections::HashSet;
 
 const SUBSYSTEM: u16 = 10 << 8;
 /// `NFPROTO_INET`.
@@ -195,6 +196,11 @@ impl Firewall {
     /// Every published port.
     pub fn ports(&mut self) -> Result<Vec<Published>, NetlinkError> {
         elements::list(&mut self.socket, &self.table)
+    }
+
+    /// Every port that is open at a container's own address.
+    pub fn openings(&mut self) -> Result<HashSet<Opening>, NetlinkError> {
+        Ok(elements::all(&mut self.socket, &self.table)?.open)
     }
 
     fn commit(&mut self, messages: Vec<Message>) -> Result<(), NetlinkError> {

@@ -87,7 +87,7 @@ fn welcomes(table: &str, chain: &str, segment: &Segment) -> Vec<Message> {
             })),
             GatewayMode::Routed => {
                 out.push(rule(table, chain, |r| {
-                    r.to_one_of(family, open).verdict(Verdict::Accept);
+                    r.reaching_one_of(family, open).verdict(Verdict::Accept);
                 }));
                 out.push(rule(table, chain, |r| {
                     r.echo(family).verdict(Verdict::Accept);
@@ -97,7 +97,7 @@ fn welcomes(table: &str, chain: &str, segment: &Segment) -> Vec<Message> {
         }
         for interface in &segment.trusted {
             out.push(rule(table, chain, |r| {
-                r.from(interface).to_one_of(family, open).verdict(Verdict::Accept);
+                r.from(interface).reaching_one_of(family, open).verdict(Verdict::Accept);
             }));
         }
     }

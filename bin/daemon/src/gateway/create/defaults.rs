@@ -117,12 +117,13 @@ pub fn fill(spec: &mut ContainerSpec, config: &Config) -> Result<(), PortError> 
     if spec.dns_options.is_empty() {
         spec.dns_options.clone_from(&own.dns_options);
     }
-    if let Some(gateway) = own.host_gateway {
-        for entry in &mut spec.extra_hosts {
-            if let Some(name) = entry.strip_suffix("host-gateway") {
-                *entry = format!("{name}{gateway}");
-            }
-        }
+    if !own.host_gateways.is_empty() {
+        let entries = std::mem::take(&mut spec.extra_hosts).into_iter();
+        let told = entries.flat_map(|entry| match entry.strip_suffix("host-gateway") {
+            Some(name) => own.host_gateways.iter().map(|gateway| format!("{name}{gateway}")).collect(),
+            None => vec![entry],
+        });
+        spec.extra_hosts = told.collect();
     }
     let said = |prefix: &str| spec.security_opt.iter().any(|o| o.starts_with(prefix));
     let (privileges, calls) = (said("no-new-privileges"), said("seccomp"));
@@ -156,6 +157,7 @@ mod tests {
             "--default-ulimit=core=0",
             "--no-new-privileges",
             "--seccomp-profile=unconfined",
+            "--host-gateway-ip=fd00::9",
             "--host-gateway-ip=10.9.9.9",
         ]);
         let mut spec =
@@ -164,7 +166,7 @@ mod tests {
         assert_eq!((spec.dns, spec.dns_search), (vec!["10.0.0.1".to_owned()], vec!["lan".to_owned()]));
         assert_eq!(
             (spec.dns_options, spec.extra_hosts),
-            (vec!["ndots:2".to_owned()], vec!["h:10.9.9.9".to_owned()])
+            (vec!["ndots:2".to_owned()], vec!["h:10.9.9.9".to_owned(), "h:fd00::9".to_owned()])
         );
         assert_eq!(spec.ulimits, [("core".to_owned(), 0, 0), ("nofile".to_owned(), 1, 2)]);
         assert_eq!(spec.security_opt, ["no-new-privileges", "seccomp=unconfined"]);

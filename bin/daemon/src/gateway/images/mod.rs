@@ -10,7 +10,6 @@ mod pull;
 mod push;
 mod search;
 mod show;
-mod spool;
 
 pub use archive::{load, save};
 pub use list::{list, shared};

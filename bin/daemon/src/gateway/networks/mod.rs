@@ -1,9 +1,11 @@
 //! `/networks`.
 
 mod filter;
+mod over;
 mod pools;
 mod request;
 mod show;
+mod template;
 
 use super::containers::body_json;
 use super::filter::label;
@@ -85,14 +87,21 @@ pub async fn create(
     let mut wanted: NetworkCreateRequest = read(request).await?;
     // A word that had no meaning before API 1.48.
     wanted.enable_ipv4 = wanted.enable_ipv4.filter(|_| minor >= 48);
+    let networks = gateway.engine.networks();
+    let filled = template::fill(wanted, networks.iter().map(|n| &**n))?;
+    let wanted = filled.request;
     let subnets = wanted.ipam.as_ref().and_then(|i| i.config.clone()).unwrap_or_default();
     let config = gateway.live.get();
     let none = BTreeMap::new();
+    // What is configured for a driver is for networks with settings of their own.
+    let own = filled.configuration.is_none() && filled.config_from.is_empty();
+    let driver = wanted.driver.as_deref().filter(|d| !matches!(*d, "" | "default")).unwrap_or("bridge");
     let defaults = request::Defaults {
         mtu: gateway.segment.mtu,
-        options: config.bridge.options.get("bridge").unwrap_or(&none),
+        options: config.bridge.options.get(driver).filter(|_| own).unwrap_or(&none),
     };
-    let wanted = request::wanted(wanted, &defaults)?;
+    let mut wanted = request::wanted(wanted, &defaults)?;
+    (wanted.configuration, wanted.config_from) = (filled.configuration, filled.config_from);
     let warning = pools::unused(&wanted, &subnets).unwrap_or_default();
     let id = gateway.engine.create_network(wanted).await?;
     Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": warning })))

@@ -1,6 +1,6 @@
 //! `POST /networks/create` and filters, read and checked in Docker's words.
 
-use super::invalid;
+use super::{invalid, over};
 use crate::gateway::create::unsupported;
 use actors::{Asked, Wanted};
 use bollard_stubs::models::NetworkCreateRequest;
@@ -27,16 +27,8 @@ pub fn wanted(request: NetworkCreateRequest, defaults: &Defaults<'_>) -> Result<
         let text = format!("operation is not permitted on predefined {name} network ");
         return Err(PortError::new(Kind::Denied, text));
     }
-    driver(request.driver.as_deref().unwrap_or_default())?;
-    if request.scope.as_deref().is_some_and(|s| !matches!(s, "" | "local")) || request.ingress == Some(true) {
-        let text = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.";
-        return Err(PortError::new(Kind::Denied, text));
-    }
-    if request.config_only == Some(true)
-        || request.config_from.is_some_and(|c| c.network.is_some_and(|n| !n.is_empty()))
-    {
-        return Err(unsupported("networks of configuration only"));
-    }
+    let driver = request.driver.unwrap_or_default();
+    known(&driver)?;
     let mut options = sorted(request.options);
     for (key, value) in defaults.options {
         options.entry(key.clone()).or_insert_with(|| value.clone());
@@ -64,18 +56,13 @@ pub fn wanted(request: NetworkCreateRequest, defaults: &Defaults<'_>) -> Result<
         ..Wanted::default()
     };
     super::pools::read(&mut out, &ipam.config.unwrap_or_default())?;
+    if let Some(read) = over::options(&mut out, &driver) {
+        return read.map(|()| out);
+    }
     for (key, value) in out.options.clone() {
         option(&mut out, &key, &value)?;
     }
     let modes = [out.policy.mode4, out.policy.mode6];
-    for (mode, name) in [(GatewayMode::Routed, "routed"), (GatewayMode::NatUnprotected, "nat-unprotected")] {
-        if modes.contains(&mode) {
-            return Err(unsupported(&format!("the gateway mode {name}")));
-        }
-    }
-    if !out.trusted.is_empty() {
-        return Err(unsupported("trusted host interfaces"));
-    }
     let isolated = modes.contains(&GatewayMode::Isolated);
     if isolated && !out.policy.internal {
         let text = "gateway mode 'isolated' can only be used for an internal network";
@@ -111,16 +98,16 @@ fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     map.unwrap_or_default().into_iter().collect()
 }
 
-fn driver(name: &str) -> Result<(), PortError> {
+/// A driver that there is.
+fn known(name: &str) -> Result<(), PortError> {
     let denied = |text: &str| Err(PortError::new(Kind::Denied, text));
     match name {
-        "" | "default" | "bridge" => Ok(()),
+        "" | "default" | "bridge" | "macvlan" | "ipvlan" => Ok(()),
         "host" => denied("only one instance of \"host\" network is allowed"),
         "null" => denied("only one instance of \"null\" network is allowed"),
         "overlay" => denied(
             "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.",
         ),
-        "macvlan" | "ipvlan" => Err(unsupported(&format!("the network driver {name}"))),
         other => {
             let text = format!("could not find plugin {other} in v1 plugin registry: plugin not found");
             Err(PortError::new(Kind::NotFound, text))

@@ -62,7 +62,13 @@ pub fn all(gateway: &Shared) -> Vec<Shown> {
 }
 
 fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
+    if let Some(kept) = &network.configuration {
+        let (id, name, driver) = (network.id.clone(), network.name.clone(), "null".to_owned());
+        let value = super::template::shown(network, kept);
+        return Shown { id, name, driver, labels: network.labels.clone(), built_in: false, value };
+    }
     let bridge = &network.segment;
+    let driver = bridge.kind.driver();
     let built_in = network.name == "bridge";
     let members = members(gateway, |snapshot| {
         let endpoints = snapshot.state.endpoints.iter().filter(|_| snapshot.pid != 0);
@@ -90,16 +96,16 @@ fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
     }
     let value = json!({
         "Name": network.name, "Id": network.id, "Created": render::time(network.created_ns), "Scope": "local",
-        "Driver": "bridge", "EnableIPv4": bridge.gateway.is_some(), "EnableIPv6": bridge.six.is_some(),
+        "Driver": driver, "EnableIPv4": bridge.gateway.is_some(), "EnableIPv6": bridge.six.is_some(),
         "IPAM": { "Driver": "default", "Options": network.ipam_options, "Config": pools(network) },
         "Internal": bridge.policy.internal, "Attachable": network.attachable, "Ingress": false,
-        "ConfigFrom": { "Network": "" }, "ConfigOnly": false, "Containers": members, "Options": options,
+        "ConfigFrom": { "Network": network.config_from }, "ConfigOnly": false, "Containers": members, "Options": options,
         "Labels": network.labels,
     });
     Shown {
         id: network.id.clone(),
         name: network.name.clone(),
-        driver: "bridge".into(),
+        driver: driver.into(),
         labels: network.labels.clone(),
         built_in,
         value,
@@ -123,7 +129,7 @@ fn pools(network: &NetworkSpec) -> Vec<Value> {
             pool.insert("IPRange".into(), range.to_string().into());
         }
         // Docker tells a gateway that was asked for, and with a subnet of its own choice.
-        if asked_gateway || !asked {
+        if asked_gateway || (!asked && segment.has_gateway()) {
             pool.insert("Gateway".into(), segment.gateway(family).map(|g| g.to_string()).into());
         }
         let auxiliary = network.auxiliary.iter().filter(|(_, a)| Family::of(**a) == family);

@@ -2,7 +2,7 @@
 
 use super::port_map;
 use actors::Snapshot;
-use contract::network::{Endpoint, Family};
+use contract::network::{Endpoint, Family, SegmentKind};
 use contract::record::{Attachment, ContainerState};
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,9 @@ pub fn settings(snapshot: &Snapshot) -> Value {
     let default = endpoints.clone().find(|e| e.network_name == "bridge");
     let ports = match published(&snapshot.state).filter(|_| running) {
         Some(endpoint) => port_map(&endpoint.ports, &spec.exposed),
-        None if endpoints.clone().next().is_some() => port_map(&[], &spec.exposed),
+        None if endpoints.clone().any(|e| e.segment.kind == SegmentKind::Bridge) => {
+            port_map(&[], &spec.exposed)
+        }
         None => json!({}),
     };
     let of = |text: fn(&Endpoint) -> String| default.map(text).unwrap_or_default();
@@ -34,7 +36,8 @@ pub fn settings(snapshot: &Snapshot) -> Value {
 /// The endpoint that has the published ports.
 pub fn published(state: &ContainerState) -> Option<&Endpoint> {
     let with = |chosen: fn(&&Endpoint) -> bool| state.endpoints.iter().find(chosen);
-    with(|e| e.default_route).or_else(|| with(|e| e.default_route6))
+    let gate = with(|e| e.default_route).or_else(|| with(|e| e.default_route6));
+    gate.filter(|e| e.segment.kind == SegmentKind::Bridge)
 }
 
 /// Where its default route of one family leads, if it has one.
