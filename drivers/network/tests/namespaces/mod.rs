@@ -1,5 +1,7 @@
 //! Network namespaces that end with the test, and a host with the driver in one of them.
 
+#![allow(dead_code, reason = "each file of tests uses its part")]
+
 use gantry_network::Bridges;
 use nix::sched::{CloneFlags, unshare};
 use std::future::Future;
