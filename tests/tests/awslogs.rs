@@ -107,8 +107,7 @@ fn a_service_that_is_away_hangs_or_lacks_the_group_gets_every_line_later() {
     cloud.signal(Signal::SIGCONT);
     cloud.wait_for("g", "s", "200");
     cloud.wait_for("g", "s", "100");
-    let numbers: BTreeSet<u32> =
-        cloud.texts("g", "s").iter().map(|text| text.parse().unwrap()).collect();
+    let numbers: BTreeSet<u32> = cloud.texts("g", "s").iter().map(|text| text.parse().unwrap()).collect();
     assert_eq!(numbers, (1..=200).collect());
     // One that forgot everything gets group and stream anew.
     cloud.running = None;

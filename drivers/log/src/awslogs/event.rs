@@ -45,6 +45,15 @@ pub(super) fn events(lines: &[LogLine]) -> Vec<Event> {
     out
 }
 
+/// `PutLogEvents`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Put<'a> {
+    pub(super) log_group_name: &'a str,
+    pub(super) log_stream_name: &'a str,
+    pub(super) log_events: &'a [Event],
+}
+
 /// Which of them go together.
 pub(super) fn puts(events: &[Event]) -> Vec<Range<usize>> {
     let (mut out, mut start, mut bytes) = (Vec::new(), 0, 0);
@@ -110,6 +119,10 @@ mod tests {
         LogLine { stream: Stream::Stdout, time_ns: time_ms * 1_000_000, data: data.into(), partial: None }
     }
 
+    fn bounds(events: &[Event]) -> Vec<(usize, usize)> {
+        puts(events).into_iter().map(|put| (put.start, put.end)).collect()
+    }
+
     #[test]
     fn events_are_in_the_order_of_their_times_and_never_empty() {
         let lines = [line(2, "b"), line(1, ""), line(1, "a"), line(2, "c")];
@@ -118,8 +131,8 @@ mod tests {
         let wanted =
             r#"[{"timestamp":1,"message":"a"},{"timestamp":2,"message":"b"},{"timestamp":2,"message":"c"}]"#;
         assert_eq!(text, wanted);
-        assert_eq!(puts(&all), [0..3]);
-        assert_eq!(puts(&[]), []);
+        assert_eq!(bounds(&all), [(0, 3)]);
+        assert!(bounds(&[]).is_empty());
     }
 
     #[test]
@@ -138,11 +151,11 @@ mod tests {
     fn puts_keep_the_services_limits() {
         let big = vec![b'x'; TEXT];
         let five: Vec<LogLine> = (0..5).map(|n| line(n, big.clone())).collect();
-        assert_eq!(puts(&events(&five)), [0..4, 4..5]);
+        assert_eq!(bounds(&events(&five)), [(0, 4), (4, 5)]);
         let many: Vec<LogLine> = (0..10_001).map(|n| line(n, "x")).collect();
-        assert_eq!(puts(&events(&many)), [0..10_000, 10_000..10_001]);
+        assert_eq!(bounds(&events(&many)), [(0, 10_000), (10_000, 10_001)]);
         let days = [line(0, "x"), line(SPAN - 1, "x"), line(SPAN, "x")];
-        assert_eq!(puts(&events(&days)), [0..2, 2..3]);
+        assert_eq!(bounds(&events(&days)), [(0, 2), (2, 3)]);
     }
 
     #[test]

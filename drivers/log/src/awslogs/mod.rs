@@ -13,7 +13,7 @@ use contract::PortError;
 use contract::log::{
     Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
 };
-use event::{Event, Said, events, puts};
+use event::{Event, Put, Said, events, puts};
 use options::{OPTIONS, Wanted, buffered, check_refused};
 use serde_json::json;
 
@@ -71,7 +71,9 @@ impl Sender {
         let Wanted { group, stream, .. } = &self.wanted;
         let place = json!({ "logGroupName": group, "logStreamName": stream });
         match made(api.call("CreateLogStream", &place).await) {
-            Err(Failure::Named(name, _)) if name == "ResourceNotFoundException" && self.wanted.create_group => {
+            Err(Failure::Named(name, _))
+                if name == "ResourceNotFoundException" && self.wanted.create_group =>
+            {
                 let group = json!({ "logGroupName": group });
                 let created = made(api.call("CreateLogGroup", &group).await);
                 created.map_err(|e| again("CreateLogGroup", e))?;
@@ -82,9 +84,13 @@ impl Sender {
     }
 
     /// Puts some events; the lines that are refused for good.
-    async fn put(&mut self, api: &mut Api, put: &[Event]) -> Result<Option<(Vec<usize>, String)>, DeliverError> {
+    async fn put(
+        &mut self,
+        api: &mut Api,
+        put: &[Event],
+    ) -> Result<Option<(Vec<usize>, String)>, DeliverError> {
         let Wanted { group, stream, .. } = &self.wanted;
-        let input = json!({ "logGroupName": group, "logStreamName": stream, "logEvents": put });
+        let input = Put { log_group_name: group, log_stream_name: stream, log_events: put };
         match api.call("PutLogEvents", &input).await {
             Ok(said) => {
                 let said: Said = serde_json::from_slice(&said).unwrap_or_default();

@@ -72,9 +72,9 @@ pub(super) fn check_refused(options: &Options) -> Result<(), PortError> {
     let [first, second] = REFUSED;
     match (options.contains_key(first), options.contains_key(second)) {
         (false, false) => Ok(()),
-        (true, true) => Err(invalid(format!(
-            "you cannot configure log opt '{first}' and '{second}' at the same time"
-        ))),
+        (true, true) => {
+            Err(invalid(format!("you cannot configure log opt '{first}' and '{second}' at the same time")))
+        }
         (one, _) => {
             let key = if one { first } else { second };
             Err(invalid(format!("awslogs: log opt '{key}' is not supported: each line is an event")))
