@@ -33,10 +33,14 @@ mod tests;
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
 pub use container::update::Changes;
-pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest, NetworkDefaults, PushNews};
+pub use engine::{
+    AttachRequest, CommitRequest, Engine, Lag, LogsRequest, NetworkDefaults, PushNews, SinkReport,
+};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
-pub use network::plan::{Pool, Wanted};
+pub use log::{Purpose, Reading};
+pub use network::default_spec as default_network;
+pub use network::plan::{Asked, Pool, Wanted};
 pub use shared::Ports;
 pub use stats::Sample;
 pub use supervise::ActorInfo;

@@ -3,25 +3,26 @@
 
 use crate::container::snapshot::{Board, Snapshot};
 use crate::network::DEFAULT;
+use contract::network::Endpoint;
 use contract::record::{ContainerSpec, ContainerState, Link};
 use contract::{Kind, PortError};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// What a linker is given of its links.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Linked {
     /// Lines of its `/etc/hosts`: alias, host name and name.
-    pub hosts: Vec<(Ipv4Addr, String)>,
+    pub hosts: Vec<(IpAddr, String)>,
     /// The environment of Docker's legacy links.
     pub environment: Vec<String>,
 }
 
 impl Snapshot {
-    /// Its address on the default bridge, while it runs.
-    fn bridge_address(&self) -> Option<Ipv4Addr> {
+    /// Its place on the default bridge, while it runs.
+    fn on_bridge(&self) -> Option<&Endpoint> {
         let mut endpoints = self.state.endpoints.iter().filter(|_| self.pid != 0);
-        endpoints.find(|e| e.network_name == DEFAULT).and_then(|e| e.address)
+        endpoints.find(|e| e.network_name == DEFAULT)
     }
 }
 
@@ -44,7 +45,7 @@ pub fn of_starting(board: &Board, spec: &ContainerSpec, state: &ContainerState) 
             let text = format!("Cannot link to a non running container: /{name} AS /{own}/{}", link.alias);
             return Err(PortError::new(Kind::Bug, text));
         }
-        let address = target.bridge_address().ok_or_else(|| {
+        let endpoint = target.on_bridge().ok_or_else(|| {
             let text = format!("container {} not attached to default bridge network", target.spec.id);
             PortError::new(Kind::Bug, text)
         })?;
@@ -52,8 +53,9 @@ pub fn of_starting(board: &Board, spec: &ContainerSpec, state: &ContainerState) 
         if link.alias != *name {
             names = format!("{names} {name}");
         }
-        out.hosts.push((address, names));
-        out.environment.extend(variables(own, &link.alias, address, &target.spec));
+        out.hosts.extend(endpoint.addresses().map(|address| (address, names.clone())));
+        let of = |address| variables(own, &link.alias, address, &target.spec);
+        out.environment.extend(endpoint.address.map(of).unwrap_or_default());
     }
     Ok(out)
 }
@@ -62,7 +64,7 @@ pub fn of_starting(board: &Board, spec: &ContainerSpec, state: &ContainerState) 
 pub fn environment(board: &Board, linker: &Snapshot) -> Vec<String> {
     let links = standing(board, &linker.spec, &linker.state);
     let of_each = links.filter_map(|(link, target)| {
-        Some(variables(&linker.state.name, &link.alias, target.bridge_address()?, &target.spec))
+        Some(variables(&linker.state.name, &link.alias, target.on_bridge()?.address?, &target.spec))
     });
     of_each.flatten().collect()
 }

@@ -9,7 +9,7 @@ use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
 use crate::log::held::HeldSpool;
-use crate::log::{RouterApi, RouterSpec, SinkSpec, sinks_for};
+use crate::log::{Change, RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::directory::Planned;
 use crate::network::zone::Zone;
 use crate::network::{self, NetworkBoard};
@@ -97,6 +97,8 @@ pub struct Shared {
     pub networks: NetworkBoard,
     /// Networks on their way to the board.
     pub planned: Planned,
+    /// What is done to an interface that networks stand on, one after the other; by name.
+    pub segment_turns: Departures,
     /// Names on networks that users made.
     pub zone: Zone,
     /// Attachments made to running containers that their records do not hold yet.
@@ -186,6 +188,7 @@ impl Shared {
             claims: Claims::default(),
             networks: NetworkBoard::default(),
             planned: Planned::default(),
+            segment_turns: Departures::default(),
             joining: Joining::default(),
             execs: Execs::default(),
             attachments: Attachments::default(),
@@ -229,6 +232,24 @@ impl Shared {
         self.event(Event::now("container", action, &spec.id, attributes));
     }
 
+    /// Publishes what became of one of a container's sinks.
+    fn sink_event(&self, (spec, name): (&ContainerSpec, &str), sink: &str, change: &Change) {
+        let name = self.board.get(&spec.id).map_or_else(|| name.to_owned(), |s| s.state.name.clone());
+        let (action, told) = match change {
+            Change::Down(error) => ("log_down", ("error", error.clone())),
+            Change::Up => ("log_up", ("sink", sink.to_owned())),
+            Change::Refused(lines) => ("log_refused", ("lines", lines.to_string())),
+        };
+        match change {
+            Change::Down(error) => tracing::warn!(container = spec.id, sink, error, "a log sink is away"),
+            Change::Up => tracing::info!(container = spec.id, sink, "a log sink is back"),
+            Change::Refused(lines) => {
+                tracing::warn!(container = spec.id, sink, lines, "a log sink refuses lines")
+            }
+        }
+        self.container_event(spec, &name, action, &[("sink", sink.to_owned()), told]);
+    }
+
     /// The same, from what is published of it.
     pub fn snapshot_event(&self, snapshot: &Snapshot, action: &str, extra: &[(&str, String)]) {
         self.container_event(&snapshot.spec, &snapshot.state.name, action, extra);
@@ -247,7 +268,8 @@ impl Shared {
     /// The same of one network, given by name and id; that of a built-in one may be left out.
     pub fn network_event(&self, container: &str, (name, id): (&str, &str), action: &str) {
         let built_in = network::BUILT_IN.iter().find(|(known, _)| *known == name);
-        let kind = built_in.map_or("bridge", |(_, driver)| driver);
+        let made = || self.networks.get(id).map_or("bridge", |n| n.spec.segment.kind.driver());
+        let kind = built_in.map_or_else(made, |(_, driver)| driver);
         let id = if built_in.is_some() { network::id(name) } else { id.to_owned() };
         let attributes = [("container", container), ("name", name), ("type", kind)];
         let attributes = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
@@ -288,12 +310,12 @@ impl Shared {
     }
 
     /// The container's router, started at the first call.
-    pub fn logging(&self, spec: &ContainerSpec, name: &str) -> Result<Logging, PortError> {
+    pub fn logging(self: &Arc<Self>, spec: &ContainerSpec, name: &str) -> Result<Logging, PortError> {
         let mut map = lock(&self.logging);
         if let Some(found) = map.get(&spec.id) {
             return Ok(found.clone());
         }
-        let sinks = sinks_for(self.ports.drivers, &spec.log_driver, &spec.log_opts)?;
+        let sinks = sinks_for(self.ports.drivers, &spec.destinations()?, &spec.log_opts)?;
         let directory = self.directory(&spec.id);
         let source = Arc::new(LogSource {
             container_id: spec.id.clone(),
@@ -308,7 +330,14 @@ impl Shared {
         });
         let spool = self.ports.spools.open(&ContainerId::new(spec.id.clone()), directory);
         let spool = HeldSpool::new(spool);
+        let (shared, of) = (Arc::downgrade(self), (spec.clone(), name.to_owned()));
+        let told = move |sink: &str, change: Change| {
+            if let Some(shared) = shared.upgrade() {
+                shared.sink_event((&of.0, &of.1), sink, &change);
+            }
+        };
         let router = RouterSpec {
+            told: Arc::new(told),
             id: spec.id.clone(),
             source: Arc::clone(&source),
             spool: spool.clone(),

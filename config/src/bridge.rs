@@ -1,9 +1,14 @@
 //! The default bridge, and how packets are let through.
 
+use crate::addresses::{Addresses, FOUR, SIX};
 use crate::error::ValueError;
 use crate::key::{Key, Kind, Section};
+use crate::network_options::NetworkOptions;
 use crate::source::Source;
 use std::net::Ipv4Addr;
+
+/// Docker's address of the default bridge; its prefix length is 16.
+const BIP: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 1);
 
 pub(crate) const SECTION: Section = Section {
     heading: "Network",
@@ -16,6 +21,27 @@ pub(crate) const SECTION: Section = Section {
         )
         .short('b'),
         Key::new("bip", Kind::Text, "ADDRESS/PREFIX", "Its address [default: 172.17.0.1/16]"),
+        Key::new(
+            "fixed-cidr",
+            Kind::Text,
+            "SUBNET",
+            "Part of its subnet from which containers get addresses [default: all of it]",
+        ),
+        Key::new(
+            "default-gateway",
+            Kind::Text,
+            "ADDRESS",
+            "Where its containers' default route leads [default: the bridge]",
+        ),
+        Key::new("ipv6", Kind::Switch, "", "The default bridge has IPv6 too [default: false]"),
+        Key::new(
+            "bip6",
+            Kind::Text,
+            "ADDRESS/PREFIX",
+            "Its IPv6 address [default: the first of fixed-cidr-v6, or of the first IPv6 pool]",
+        ),
+        Key::new("fixed-cidr-v6", Kind::Text, "SUBNET", "As fixed-cidr, for IPv6"),
+        Key::new("default-gateway-v6", Kind::Text, "ADDRESS", "As default-gateway, for IPv6"),
         Key::new("mtu", Kind::Number, "BYTES", "Its MTU [default: 1500]"),
         Key::new(
             "icc",
@@ -36,7 +62,14 @@ pub(crate) const SECTION: Section = Section {
             "Where new networks get their subnets from [default: Docker's]",
         )
         .flag("default-address-pool"),
-        Key::new("ip-forward", Kind::Switch, "", "Switch the kernel's IPv4 forwarding on [default: true]"),
+        Key::new(
+            crate::network_options::KEY,
+            Kind::List,
+            "DRIVER=KEY=VALUE",
+            "Options of every new network that does not name them",
+        )
+        .flag("default-network-opt"),
+        Key::new("ip-forward", Kind::Switch, "", "Switch the kernel's forwarding on [default: true]"),
         Key::new("ip-masq", Kind::Switch, "", "Hide containers behind the host's address [default: true]"),
         Key::new(
             "iptables",
@@ -44,7 +77,7 @@ pub(crate) const SECTION: Section = Section {
             "",
             "Firewall rules (gantry's are nftables'); only true [default: true]",
         ),
-        Key::new("ip6tables", Kind::Switch, "", "The same for IPv6; gantry's networks have no IPv6"),
+        Key::new("ip6tables", Kind::Switch, "", "The same for IPv6; only true [default: true]"),
         Key::new(
             "userland-proxy",
             Kind::Switch,
@@ -59,8 +92,12 @@ pub(crate) const SECTION: Section = Section {
 pub struct Bridge {
     /// Its name.
     pub name: String,
-    /// Address and prefix length.
-    pub bip: (Ipv4Addr, u8),
+    /// Its IPv4 addresses.
+    pub four: Addresses,
+    /// Its IPv6 addresses; `None` = it has none.
+    pub six: Option<Addresses>,
+    /// Options of new networks, by driver.
+    pub options: NetworkOptions,
     /// Bytes.
     pub mtu: u32,
     /// Its containers reach each other.
@@ -81,11 +118,12 @@ impl Bridge {
         if name == "none" {
             return Err(source.unsupported("bridge", "the default bridge cannot be left out"));
         }
-        if source.switch("iptables")? == Some(false) {
-            let text = "without firewall rules no port can be published and no container reaches out";
-            return Err(source.unsupported("iptables", text));
+        for key in ["iptables", "ip6tables"] {
+            if source.switch(key)? == Some(false) {
+                let text = "without firewall rules no port can be published and no container reaches out";
+                return Err(source.unsupported(key, text));
+            }
         }
-        source.switch("ip6tables")?;
         if source.switch("userland-proxy")? == Some(true) {
             let text = "published ports, those on 127.0.0.1 too, are rules of nftables; set it to false";
             return Err(source.unsupported("userland-proxy", text));
@@ -97,7 +135,9 @@ impl Bridge {
             .ok_or_else(|| source.wrong("mtu", format!("{mtu} is not between 68 and 65535")))?;
         Ok(Self {
             name,
-            bip: bip(source)?,
+            four: FOUR.read(source, Some((BIP.into(), 16)))?,
+            six: six(source)?,
+            options: crate::network_options::read(source)?,
             mtu,
             icc: source.switch("icc")?.unwrap_or(true),
             ip: source.parsed("ip", "an IPv4 address")?.unwrap_or(Ipv4Addr::UNSPECIFIED),
@@ -108,15 +148,12 @@ impl Bridge {
     }
 }
 
-fn bip(source: &Source) -> Result<(Ipv4Addr, u8), ValueError> {
-    let text = source.some_text("bip")?.unwrap_or_else(|| "172.17.0.1/16".into());
-    let wrong = || source.wrong("bip", format!("invalid CIDR address: {text}"));
-    let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
-    let address: Ipv4Addr = address.parse().map_err(|_| wrong())?;
-    let prefix: u8 = prefix.parse().ok().filter(|p| (1..=30).contains(p)).ok_or_else(wrong)?;
-    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-    if u32::from(address) & !mask == 0 {
-        return Err(source.wrong("bip", format!("{text} is a network's address, not one of its hosts'")));
+fn six(source: &Source) -> Result<Option<Addresses>, ValueError> {
+    if source.switch("ipv6")? == Some(true) {
+        return SIX.read(source, None).map(Some);
     }
-    Ok((address, prefix))
+    match SIX.given(source)? {
+        None => Ok(None),
+        Some(key) => Err(source.wrong(key, "the default bridge has no IPv6: set ipv6 to true")),
+    }
 }

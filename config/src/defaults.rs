@@ -5,6 +5,7 @@ use crate::key::{Key, Kind, Section};
 use crate::runtimes::{self, Runtime};
 use crate::source::Source;
 use crate::ulimit::{self, Ulimit};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,8 +13,9 @@ use std::path::PathBuf;
 pub(crate) const SECTION: Section = Section {
     heading: "Containers",
     keys: &[
-        Key::new("log-driver", Kind::Text, "DRIVER", "Log driver: json-file, local, syslog, none [default: json-file]"),
+        Key::new("log-driver", Kind::Text, "DRIVER", "Log driver: json-file, local, syslog, fluentd, journald, none, or fanout for several [default: json-file]"),
         Key::new("log-opts", Kind::Map, "KEY=VALUE", "Option of that log driver").flag("log-opt"),
+        Key::new("log-sinks", Kind::Own, "", "Where every container's lines go besides: {\"name\": {\"driver\": \"syslog\", \"log-opts\": {}, \"streams\": \"both\"}}").flag(""),
         Key::new("default-ulimits", Kind::Own, "NAME=SOFT[:HARD]", "ulimit; the file has {\"nofile\": {\"Name\": \"nofile\", \"Soft\": 1, \"Hard\": 2}}").flag("default-ulimit").reloads(),
         Key::new("default-shm-size", Kind::Size, "BYTES", "Size of /dev/shm [default: 64m]").reloads(),
         Key::new("default-ipc-mode", Kind::Text, "MODE", "private or shareable [default: private]").reloads(),
@@ -24,7 +26,8 @@ pub(crate) const SECTION: Section = Section {
         Key::new("dns", Kind::List, "ADDRESS", "DNS server"),
         Key::new("dns-opts", Kind::List, "OPTION", "Option of the resolver").flag("dns-opt"),
         Key::new("dns-search", Kind::List, "DOMAIN", "DNS search domain"),
-        Key::new("host-gateway-ip", Kind::Text, "ADDRESS", "What host-gateway in --add-host means [default: the bridge's address]"),
+        Key::new("host-gateway-ips", Kind::List, "ADDRESS", "What host-gateway in --add-host means, one address of a family [default: the bridge's]").flag("host-gateway-ip"),
+        Key::new("host-gateway-ip", Kind::Text, "ADDRESS", "The older key, for a single one").flag(""),
         Key::new("runtimes", Kind::Own, "NAME=PATH", "OCI runtime besides gantry's own; the file has {\"name\": {\"path\": \"…\", \"runtimeArgs\": []}}").flag("add-runtime").reloads(),
         Key::new("default-runtime", Kind::Text, "NAME", "Runtime of containers that name none [default: gantry]").reloads(),
     ],
@@ -52,6 +55,20 @@ impl Sharing {
     }
 }
 
+/// A place for the lines of all containers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSink {
+    /// Its log driver.
+    pub driver: String,
+    /// The driver's options.
+    #[serde(default, rename = "log-opts")]
+    pub options: BTreeMap<String, String>,
+    /// `stdout`, `stderr` or `both`; empty is both.
+    #[serde(default)]
+    pub streams: String,
+}
+
 /// The policy of system calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seccomp {
@@ -70,6 +87,8 @@ pub struct Defaults {
     pub log_driver: String,
     /// Its options.
     pub log_opts: BTreeMap<String, String>,
+    /// Where the lines of all containers go besides, by name.
+    pub log_sinks: BTreeMap<String, LogSink>,
     /// Limits of processes.
     pub ulimits: Vec<Ulimit>,
     /// Bytes of /dev/shm.
@@ -91,7 +110,7 @@ pub struct Defaults {
     /// Domains.
     pub dns_search: Vec<String>,
     /// What `host-gateway` means.
-    pub host_gateway: Option<IpAddr>,
+    pub host_gateways: Vec<IpAddr>,
     /// External runtimes.
     pub runtimes: BTreeMap<String, Runtime>,
     /// Their default.
@@ -108,6 +127,7 @@ impl Defaults {
         Ok(Self {
             log_driver: source.some_text("log-driver")?.unwrap_or_else(|| "json-file".into()),
             log_opts: source.map("log-opts")?,
+            log_sinks: source.object("log-sinks")?,
             ulimits: ulimit::read(source)?,
             shm_size,
             ipc: ipc(source)?,
@@ -126,7 +146,7 @@ impl Defaults {
             dns: source.parsed_list("dns", "an IP address")?,
             dns_options: source.list("dns-opts")?,
             dns_search: search(source)?,
-            host_gateway: source.parsed("host-gateway-ip", "an IP address")?,
+            host_gateways: host_gateways(source)?,
             runtimes,
             default_runtime,
         })
@@ -161,6 +181,22 @@ fn seccomp(source: &Source) -> Result<Seccomp, ValueError> {
             Ok(Seccomp::File(path.into(), text))
         }
     }
+}
+
+fn host_gateways(source: &Source) -> Result<Vec<IpAddr>, ValueError> {
+    let mut all: Vec<IpAddr> = source.parsed_list("host-gateway-ips", "an IP address")?;
+    if all.is_empty() {
+        all.extend(source.parsed::<IpAddr>("host-gateway-ip", "an IP address")?);
+    }
+    for (version, is) in [("IPv4", IpAddr::is_ipv4 as fn(&IpAddr) -> bool), ("IPv6", IpAddr::is_ipv6)] {
+        if all.iter().filter(|a| is(a)).count() > 1 {
+            let text = format!("only one {version} host gateway IP address can be specified");
+            return Err(ValueError::Told(text));
+        }
+    }
+    // As they are written to /etc/hosts.
+    all.sort_by_key(IpAddr::is_ipv6);
+    Ok(all)
 }
 
 /// `.` alone switches the host's domains off.

@@ -1,6 +1,7 @@
 //! The daemon's configuration: defaults, then daemon.json, then flags, in Docker's names. A key set in both places is
 //! an error, as in Docker.
 
+mod addresses;
 mod bridge;
 mod command;
 mod defaults;
@@ -9,6 +10,7 @@ mod file;
 mod host;
 mod key;
 mod logging;
+mod network_options;
 mod places;
 mod pools;
 mod proxies;
@@ -20,12 +22,14 @@ mod sockets;
 mod source;
 mod ulimit;
 
+pub use addresses::Addresses;
 pub use bridge::Bridge;
-pub use defaults::{Defaults, Seccomp, Sharing};
+pub use defaults::{Defaults, LogSink, Seccomp, Sharing};
 pub use error::{ConfigError, FileError, Origin, ValueError};
 pub use file::DEFAULT_FILE;
 pub use host::Host;
 pub use logging::{Format, Logging};
+pub use network_options::NetworkOptions;
 pub use places::Daemon;
 pub use pools::Pool;
 pub use proxies::{Proxies, mask};

@@ -3,7 +3,7 @@
 use crate::error::ValueError;
 use crate::source::{Given, Source};
 use serde_json::Value;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// The option.
 pub(crate) const KEY: &str = "default-address-pools";
@@ -12,7 +12,7 @@ pub(crate) const KEY: &str = "default-address-pools";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
     /// Its first address, and its prefix length.
-    pub base: (Ipv4Addr, u8),
+    pub base: (IpAddr, u8),
     /// Prefix length of a network made from it.
     pub size: u8,
 }
@@ -22,7 +22,7 @@ pub(crate) fn read(source: &Source) -> Result<Vec<Pool>, ValueError> {
     let wrong = |text: String| source.wrong(KEY, text);
     let pair = |base: &str, size: &str| {
         pool(base, size).ok_or_else(|| {
-            wrong(format!("invalid default address pool: base {base:?}, size {size:?}: a base is ADDRESS/PREFIX, a size a prefix length between its and 30"))
+            wrong(format!("invalid default address pool: base {base:?}, size {size:?}: a base is ADDRESS/PREFIX, a size a prefix length between its and 30 (126 for IPv6)"))
         })
     };
     match source.given(KEY) {
@@ -56,10 +56,15 @@ pub(crate) fn read(source: &Source) -> Result<Vec<Pool>, ValueError> {
 
 fn pool(base: &str, size: &str) -> Option<Pool> {
     let (address, prefix) = base.split_once('/')?;
-    let (address, prefix): (Ipv4Addr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
+    let (address, prefix): (IpAddr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
     let size: u8 = size.parse().ok()?;
-    let mask = u32::MAX.checked_shl(32_u32.checked_sub(prefix.into())?).unwrap_or(0);
-    let fine = u32::from(address) & !mask == 0 && (1..=30).contains(&prefix) && (prefix..=30).contains(&size);
+    let (number, bits) = match address {
+        IpAddr::V4(four) => (u32::from(four).into(), 32),
+        IpAddr::V6(six) => (u128::from(six), 128),
+    };
+    let hosts = 1_u128.checked_shl(u32::from(bits).checked_sub(prefix.into())?).map_or(u128::MAX, |n| n - 1);
+    let most = bits - 2;
+    let fine = number & hosts == 0 && (1..=most).contains(&prefix) && (prefix..=most).contains(&size);
     fine.then_some(Pool { base: (address, prefix), size })
 }
 
@@ -70,7 +75,11 @@ mod tests {
     #[test]
     fn a_pool_is_a_subnet_and_the_size_of_its_parts() {
         assert_eq!(pool("10.0.0.0/8", "24"), Some(Pool { base: ([10, 0, 0, 0].into(), 8), size: 24 }));
+        let six = pool("fd00:1::/48", "64").unwrap();
+        assert_eq!((six.base.0.to_string().as_str(), six.size), ("fd00:1::", 64));
         for (base, size) in [
+            ("fd00::1/48", "64"),
+            ("fd00::/48", "127"),
             ("10.0.0.1/8", "24"),
             ("10.0.0.0/8", "7"),
             ("10.0.0.0", "24"),

@@ -22,13 +22,6 @@ pub(crate) const SECTION: Section = Section {
     keys: &[
         text("storage-driver").short('s'),
         list("exec-opts", "exec-opt"),
-        list("default-network-opts", "default-network-opt"),
-        text("fixed-cidr"),
-        text("fixed-cidr-v6"),
-        text("default-gateway"),
-        text("default-gateway-v6"),
-        text("bip6"),
-        switch("ipv6"),
         switch("ip-forward-no-drop"),
         switch("allow-direct-routing"),
         text("userland-proxy-path"),
@@ -61,17 +54,7 @@ pub(crate) const SECTION: Section = Section {
 };
 
 /// Why each is refused. Those that stand elsewhere have a value that is fine.
-const REASONS: [(&str, &str); 34] = [
-    (
-        "default-network-opts",
-        "set them as each network is made; those of the default bridge are mtu, icc and ip-masq",
-    ),
-    ("fixed-cidr", "containers get the addresses of the bridge's whole subnet: set bip"),
-    ("fixed-cidr-v6", "its networks have no IPv6"),
-    ("default-gateway", "the bridge is its containers' gateway"),
-    ("default-gateway-v6", "its networks have no IPv6"),
-    ("bip6", "its networks have no IPv6"),
-    ("ipv6", "its networks have no IPv6"),
+const REASONS: [(&str, &str); 27] = [
     ("ip-forward-no-drop", "it never sets the policy of other tables' forward chains; leave it out"),
     ("allow-direct-routing", "containers' addresses are reached from the host alone"),
     ("userland-proxy-path", "published ports are rules of nftables, there is no proxy"),

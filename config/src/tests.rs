@@ -33,7 +33,8 @@ fn flags_and_file_complete_each_other() {
     assert_eq!(config.defaults.log_driver, "syslog");
     assert_eq!(config.daemon.data_root, PathBuf::from("/d"));
     assert_eq!(config.defaults.log_opts["tag"], "x");
-    assert_eq!(config.bridge.bip, (Ipv4Addr::new(172, 17, 0, 1), 16));
+    assert_eq!(config.bridge.four.bridge, Some((Ipv4Addr::new(172, 17, 0, 1).into(), 16)));
+    assert_eq!(config.bridge.six, None);
     assert!(config.daemon.live_restore);
 }
 
@@ -124,6 +125,8 @@ fn dockers_own_texts_are_kept() {
         assert_eq!(refused(&[&joined], ""), wanted);
     }
     assert_eq!(refused(&["--label=a=1", "--label=a=2"], ""), "conflict labels for a=2 and a=1");
+    let two = ["--host-gateway-ip=10.0.0.1", "--host-gateway-ip=10.0.0.2"];
+    assert_eq!(refused(&two, ""), "only one IPv4 host gateway IP address can be specified");
     let merged = "merged configuration validation from file and command line flags failed: ";
     assert_eq!(
         refused(&[], r#"{"log-level": "loud"}"#),
@@ -154,6 +157,48 @@ fn what_docker_has_and_gantry_has_not_is_refused_by_name_unless_it_is_off() {
         let told = refused(&[], &format!("{{\"{}\": {value}}}", key.name));
         assert!(told.contains(&format!("gantry does not support the key \"{}\": ", key.name)), "{told}");
     }
+}
+
+#[test]
+fn the_default_bridge_has_addresses_of_both_families_parts_of_them_and_other_gateways() {
+    let bridge = |file: &str| load(&[], file).unwrap().bridge;
+    let block = |text: &str, prefix| Some((text.parse().unwrap(), prefix));
+    let own = bridge(r#"{"fixed-cidr": "10.1.2.0/25"}"#).four;
+    assert_eq!((own.bridge, own.fixed), (block("10.1.2.1", 25), block("10.1.2.0", 25)));
+    let own =
+        bridge(r#"{"bip": "10.1.0.7/16", "fixed-cidr": "10.1.2.0/24", "default-gateway": "10.1.0.9"}"#).four;
+    assert_eq!((own.bridge, own.fixed), (block("10.1.0.7", 16), block("10.1.2.0", 24)));
+    assert_eq!(own.gateway.unwrap().to_string(), "10.1.0.9");
+    assert_eq!(bridge(r#"{"ipv6": true}"#).six, Some(Addresses::default()));
+    let own = bridge(r#"{"ipv6": true, "fixed-cidr-v6": "fd00:5::/64"}"#).six.unwrap();
+    assert_eq!(own.bridge, block("fd00:5::1", 64));
+    let own =
+        bridge(r#"{"ipv6": true, "bip6": "fd00:5::9/64", "default-gateway-v6": "fd00:5::1"}"#).six.unwrap();
+    assert_eq!(own.bridge, block("fd00:5::9", 64));
+    for (file, told) in [
+        (
+            r#"{"bip": "10.1.0.1/16", "fixed-cidr": "10.2.0.0/24"}"#,
+            "is not a part of the bridge's subnet: 10.1.0.1/16",
+        ),
+        (r#"{"bip": "10.1.0.0/16"}"#, "is a network's address"),
+        (r#"{"default-gateway": "10.1.0.9"}"#, "is not an address of the bridge's subnet: set bip too"),
+        (r#"{"ipv6": true, "default-gateway-v6": "fd00::1"}"#, "set bip6 too"),
+        (r#"{"ipv6": true, "bip6": "10.0.0.1/8"}"#, "invalid CIDR address: 10.0.0.1/8"),
+        (r#"{"bip6": "fd00::1/64"}"#, "set ipv6 to true"),
+    ] {
+        let error = refused(&[], file);
+        assert!(error.contains(told), "{file}: {error}");
+    }
+}
+
+#[test]
+fn options_of_new_networks_are_given_by_driver() {
+    let file = r#"{"default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1400"}}}"#;
+    let flag = ["--default-network-opt", "bridge=com.docker.network.driver.mtu=1400"];
+    for options in [load(&[], file).unwrap().bridge.options, load(&flag, "").unwrap().bridge.options] {
+        assert_eq!(options["bridge"]["com.docker.network.driver.mtu"], "1400");
+    }
+    assert!(refused(&["--default-network-opt", "bridge"], "").contains("is not driver=key=value"));
 }
 
 #[test]
@@ -189,7 +234,7 @@ fn a_reload_takes_over_what_it_can_and_names_the_rest() {
     let file = r#"{"labels": ["c"], "bip": "10.0.1.1/24", "icc": false, "registry-mirrors": ["http://m"], "live-restore": false}"#;
     let Reloaded { config, kept } = old.reload(load(&["--mtu=1400"], file).unwrap());
     assert_eq!(kept, ["bip", "icc"]);
-    assert_eq!((config.bridge.bip, config.bridge.icc), (old.bridge.bip, true));
+    assert_eq!((config.bridge.four, config.bridge.icc), (old.bridge.four, true));
     assert_eq!(config.daemon.labels, ["c"]);
     assert_eq!(config.registries.mirrors, ["http://m/"]);
     assert!(!config.daemon.live_restore && !config.logging.debug && config.logging.level == "info");

@@ -83,7 +83,7 @@ class Engine:
             os.kill(pid, signal.SIGKILL)
         if left:
             print(f"{self.name}: killed what was left: {left}")
-        for hierarchy in Path("/sys/fs/cgroup").glob(f"**/{self.group}"):
+        for hierarchy in self.hierarchies():
             folders = [folder for folder, _, _ in os.walk(hierarchy, topdown=False)]
             for folder in folders:
                 try:
@@ -92,12 +92,17 @@ class Engine:
                     print(f"{self.name}: {folder}: {error}")
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def hierarchies(self):
+        """Its group in each hierarchy; no walk through all groups, where those of others come and go."""
+        top = Path("/sys/fs/cgroup")
+        return [path for path in (top / self.group, *(one / self.group for one in top.iterdir())) if path.is_dir()]
+
     def left(self):
         """What is still there after the end, as texts."""
         found = [f"process {pid}" for pid in processes.family(None, str(self.root))]
         mounts = Path("/proc/self/mounts").read_text().splitlines()
         found += [f"mount {line.split()[1]}" for line in mounts if str(self.root) in line]
-        found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{self.group}")]
+        found += [f"cgroup {path}" for path in self.hierarchies()]
         if self.root.exists():
             found.append(f"files in {self.root}")
         return found

@@ -114,6 +114,36 @@ def memory(engines, count):
     yield "  of it private to its shim", "MB", "low", shim
 
 
+def ports(engines, count, rounds):
+    """What a start costs that publishes one port more, without and beside so many others; and what those cost at once."""
+    per = 200
+    samples = {when: {engine.name: [] for engine in engines} for when in ("none", "others", "start", "remove")}
+    for engine in engines:
+
+        def one(when):
+            container = engine.api.create(engine.image, ["sleep", "100000"], "bridge", ports={80: 9000})
+            samples[when][engine.name].append(_timed(lambda: engine.api.start(container)))
+            engine.api.remove(container)
+
+        one("none")
+        samples["none"][engine.name].clear()  # the first one pays for caches
+        for _ in range(rounds):
+            one("none")
+        made = []
+        for first in range(10_000, 10_000 + count - 1, per):
+            wanted = {inside: first + inside for inside in range(1, min(per, 10_000 + count - 1 - first) + 1)}
+            made.append(engine.api.create(engine.image, ["sleep", "100000"], "bridge", ports=wanted))
+            samples["start"][engine.name].append(_timed(lambda: engine.api.start(made[-1])))
+        for _ in range(rounds):
+            one("others")
+        for container in made:
+            samples["remove"][engine.name].append(_timed(lambda: engine.api.remove(container)))
+    yield "start with one port, the first", "ms", "low", samples["none"]
+    yield f"start with one port beside {count - 1} others", "ms", "low", samples["others"]
+    yield f"start with {per} ports", "ms", "low", samples["start"]
+    yield f"remove with {per} ports", "ms", "low", samples["remove"]
+
+
 LINE = 100
 
 

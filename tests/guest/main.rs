@@ -1,7 +1,9 @@
 //! What the images' busybox lacks. Compiled static by the harness and put into the images as `/bin/guest`.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+mod dns;
+
+use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -18,6 +20,10 @@ fn main() {
                 socket.send_to(text.as_bytes(), from).expect("answer");
             }
         }
+        // Tells each caller on these ports the host name, and sends datagrams back.
+        ["greet", ports @ ..] => greet(ports),
+        // Gives back what comes over connections and in datagrams.
+        ["echo", port] => echo(port),
         // Sends one datagram and prints the answer.
         ["udp-ask", address, text] => {
             let socket = UdpSocket::bind("0.0.0.0:0").expect("bind");
@@ -62,73 +68,56 @@ fn main() {
             println!("end {next}");
             eprintln!("end {next}");
         }
-        // Answers questions for one name, in datagrams and over connections.
-        ["dns", bind, name, address] => dns(bind, name, address),
-        // Asks for a name's address over a connection.
-        ["dns-ask", server, name] => {
-            let mut query = vec![0, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-            query.extend(labels(name));
-            query.extend([0, 1, 0, 1]);
-            let mut stream = TcpStream::connect(server).expect("connect");
-            stream.write_all(&(query.len() as u16).to_be_bytes()).expect("send");
-            stream.write_all(&query).expect("send");
-            let answer = framed(&mut stream).expect("an answer");
-            println!("{}", answer[answer.len() - 4..].iter().map(u8::to_string).collect::<Vec<_>>().join("."));
-        }
+        // Answers questions for names by rules `NAME WHAT`, in datagrams and over connections, and prints each question.
+        ["dns", bind, rules @ ..] => dns::serve(bind, rules),
+        // Asks all questions `NAME[/TYPE][+edns]` at once, over udp or tcp, and prints the answers as they come.
+        ["dns-query", transport, server, questions @ ..] => dns::query(transport, server, questions),
+        // Asks so many questions for different names at once and counts the answers by their codes.
+        ["dns-burst", server, count, domain] => dns::burst(server, count.parse().expect("a number"), domain),
         _ => panic!("guest: unknown arguments {args:?}"),
     }
 }
 
-fn labels(name: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    for label in name.split('.') {
-        out.push(label.len() as u8);
-        out.extend(label.as_bytes());
-    }
-    out.push(0);
-    out
-}
-
-/// A message with its length before it.
-fn framed(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
-    let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
-    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut message)?;
-    Ok(message)
-}
-
-fn dns(bind: &str, name: &str, address: &str) {
-    let (known, address): (_, Ipv4Addr) = (labels(name), address.parse().expect("an address"));
-    let answer = move |query: &[u8]| {
-        let question = &query[12..];
-        let end = question.iter().position(|b| *b == 0).expect("a name") + 5;
-        let found = question[..end - 4] == known[..] && question[end - 4..end] == [0, 1, 0, 1];
-        let mut out = query[..2].to_vec();
-        out.extend([0x81, if found { 0x80 } else { 0x83 }, 0, 1, 0, u8::from(found), 0, 0, 0, 0]);
-        out.extend(&question[..end]);
-        if found {
-            out.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-            out.extend(address.octets());
-        }
-        out
-    };
-    let listener = TcpListener::bind(bind).expect("listen");
-    let socket = UdpSocket::bind(bind).expect("bind");
-    let by_stream = answer.clone();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            while let Ok(query) = framed(&mut stream) {
-                let answer = by_stream(&query);
-                let sent = stream.write_all(&(answer.len() as u16).to_be_bytes());
-                sent.and_then(|()| stream.write_all(&answer)).expect("answer");
+fn greet(ports: &[&str]) {
+    let name = std::fs::read_to_string("/etc/hostname").expect("read the host name");
+    for port in ports {
+        let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("listen");
+        let socket = UdpSocket::bind(format!("0.0.0.0:{port}")).expect("bind");
+        let (greeting, answer) = (name.clone(), name.clone());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                // Who called may have gone.
+                let _ = stream.write_all(greeting.as_bytes());
             }
+        });
+        std::thread::spawn(move || {
+            let mut piece = [0; 64];
+            while let Ok((_, from)) = socket.recv_from(&mut piece) {
+                let _ = socket.send_to(answer.as_bytes(), from);
+            }
+        });
+    }
+    println!("listening");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn echo(port: &str) {
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("listen");
+    let socket = UdpSocket::bind(format!("0.0.0.0:{port}")).expect("bind");
+    std::thread::spawn(move || {
+        let mut piece = [0; 2048];
+        while let Ok((n, from)) = socket.recv_from(&mut piece) {
+            let _ = socket.send_to(&piece[..n], from);
         }
     });
     println!("listening");
-    let mut piece = [0; 2048];
-    loop {
-        let (n, from) = socket.recv_from(&mut piece).expect("receive");
-        socket.send_to(&answer(&piece[..n]), from).expect("answer");
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut back = stream.try_clone().expect("a second handle");
+            // Who called may have gone.
+            let _ = std::io::copy(&mut &stream, &mut back);
+        });
     }
 }

@@ -5,7 +5,7 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// An answer of the daemon.
 #[derive(Debug, Clone)]
@@ -39,6 +39,23 @@ impl Answer {
         let fields: Vec<_> = body.as_object().expect("an object").keys().collect();
         assert_eq!(fields, ["message"]);
         body["message"].as_str().expect("text").to_owned()
+    }
+}
+
+/// Calls a daemon that may not be there.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    socket: PathBuf,
+}
+
+impl Caller {
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Calls the API; what went wrong when there was no whole answer.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+        request(&self.socket, method, path, body)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One gantryd and the command lines that drive it.
 
-use crate::api::{self, Answer};
+use crate::api::{self, Answer, Caller};
 use crate::place::Place;
 use crate::process::{Output, Running, eventually, run, run_with_input};
 use crate::pty::Pty;
@@ -381,6 +381,11 @@ impl Daemon {
     pub fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let answer = api::request(&self.socket(), method, path, body);
         answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+    }
+
+    /// Calls of the API that other threads make, and that a dying daemon may leave without an answer.
+    pub fn caller(&self) -> Caller {
+        Caller::new(self.socket())
     }
 
     /// Calls the API with a body of any type.

@@ -16,13 +16,17 @@ pub fn leftovers(place: &Place) -> Vec<String> {
     let root = place.root();
     // Ends that are on their way (a shim after its container's removal) get a moment.
     let deadline = Instant::now() + Duration::from_secs(10);
-    let mut left = processes(root);
-    while !left.is_empty() && Instant::now() < deadline {
+    while !processes(root).is_empty() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
-        left = processes(root);
     }
+    found(place)
+}
+
+/// The same at this moment, while the daemon may be running.
+pub(crate) fn found(place: &Place) -> Vec<String> {
+    let root = place.root();
     let mut found: Vec<String> =
-        left.into_iter().map(|pid| format!("process {pid}: {}", command_line(pid))).collect();
+        processes(root).into_iter().map(|pid| format!("process {pid}: {}", command_line(pid))).collect();
     found.extend(
         mounts(root).into_iter().filter(|m| !is_namespace(root, m)).map(|m| format!("mount {}", m.display())),
     );

@@ -25,6 +25,26 @@ impl Random {
         Self(seed)
     }
 
+    /// The numbers that follow from `seed`.
+    pub fn from_seed(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The seed of what is left to come.
+    pub fn seed(&self) -> u64 {
+        self.0
+    }
+
+    /// One of these.
+    pub fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len() as u64) as usize]
+    }
+
+    /// True once in so many times.
+    pub fn once_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
     /// A number below `bound` (splitmix64).
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -2,7 +2,7 @@
 
 use crate::place::{Place, enter};
 use crate::process::{Output, Running, run};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -38,6 +38,11 @@ impl OtherHost {
             ))
             .ok();
         other
+    }
+
+    /// The file that keeps its network namespace.
+    pub fn netns(&self) -> &Path {
+        &self.file
     }
 
     /// A program to be run here.

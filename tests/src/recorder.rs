@@ -168,6 +168,7 @@ fn answer(method: &str, path: &str) -> (u16, String) {
         }
         ("POST", "commit") => return (201, json!({"Id": ID}).to_string()),
         ("GET", "volumes") => json!({"Volumes": [], "Warnings": []}),
+        ("GET", "networks/web" | "networks/db") => json!({"Name": "web", "Id": ID}),
         ("GET", "volumes/v") => json!({"Name": "v"}),
         ("GET", "system/df") => {
             json!({"LayersSize": 0, "Images": [], "Containers": [], "Volumes": [], "BuildCache": []})

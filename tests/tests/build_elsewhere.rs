@@ -51,6 +51,26 @@ fn an_image_built_elsewhere_is_a_cache_when_named_as_one() {
 }
 
 #[test]
+fn an_image_that_was_saved_and_loaded_is_a_cache_when_named_as_one() {
+    const DOCKERFILE: &str =
+        "FROM busybox\nENV A=b\nCOPY a /\nRUN cat /proc/sys/kernel/random/uuid > /made\n";
+    let gantry = Daemon::start();
+    build(&gantry, &["-t", "mine"], DOCKERFILE).ok();
+    let made = gantry.docker(["run", "--rm", "mine", "cat", "/made"]).ok().to_owned();
+    let file = gantry.place().path("mine.tar");
+    let file = file.to_str().unwrap();
+    gantry.docker(["save", "-o", file, "mine"]).ok();
+    gantry.docker(["rmi", "mine"]).ok();
+    gantry.docker(["load", "-i", file]).ok();
+    let built = build(&gantry, &["-t", "other"], DOCKERFILE);
+    assert!(!built.ok().contains("Using cache"), "{}", built.stdout);
+    gantry.docker(["rmi", "other"]).ok();
+    let built = build(&gantry, &["-t", "same", "--cache-from", "mine"], DOCKERFILE);
+    assert_eq!(built.ok().matches("Using cache").count(), 3, "{}", built.stdout);
+    assert_eq!(gantry.docker(["run", "--rm", "same", "cat", "/made"]).ok(), made);
+}
+
+#[test]
 fn a_base_image_is_pulled_with_what_the_client_logged_in_with() {
     let place = Place::new();
     let file = place.path("htpasswd");

@@ -9,6 +9,10 @@ fn difference(recorder: &Recorder, line: &str) -> Option<String> {
     if line.starts_with("run -d") {
         docker.retain(|asked| !asked.what.ends_with("/wait"));
     }
+    // It asks whether this is the ingress network of a swarm.
+    if line.starts_with("network rm") {
+        docker.retain(|asked| !asked.what.starts_with("GET "));
+    }
     // It looks before it leaps, and tells the daemon what the start of the exec says again.
     if line.starts_with("exec -d") {
         docker.retain(|asked| !asked.what.starts_with("GET "));
@@ -142,7 +146,17 @@ fn every_other_command_asks_as_dockers() {
         "network create -d bridge --subnet 10.5.0.0/16 --gateway 10.5.0.1 --ip-range 10.5.8.0/24 --aux-address a=10.5.0.9 --internal --ipv6 --label a=b -o k=v --ipam-opt x=y --attachable web",
         "network create --ipv4=false --ipv6 web",
         "network connect --ip 10.5.0.3 --alias a,b --link c:d --driver-opt k=v --gw-priority 3 web ctr",
+        "network connect --ip6 fd00::3 --link-local-ip 169.254.1.1,169.254.1.2 --driver-opt a=b,c=d --gw-priority -2 web ctr",
         "network disconnect -f web ctr",
+        "network create --config-only --subnet 10.5.0.0/16 --label a cfg",
+        "network create --config-from cfg --scope local web",
+        "network create --ipv4=true --ipv6=false --ingress --scope swarm -d overlay web",
+        "network create --ipv6 --subnet fd00::/64,10.5.0.0/16 --gateway fd00::1 --gateway 10.5.0.1 --aux-address a=fd00::9 --aux-address b=10.5.0.9 --ipam-driver other web",
+        "network ls -q --no-trunc -f type=custom -f dangling=true -f label=a=b -f scope=local -f id=aa -f name=web",
+        "network rm -f web",
+        "network inspect web",
+        "network inspect -v web",
+        "network inspect --format '{{.Name}}' web db",
         "network prune -f --filter until=1h",
         "container prune -f --filter until=1h --filter 'label!=a'",
         "image prune -f",
@@ -185,6 +199,24 @@ fn mistakes_are_refused_in_dockers_words() {
         "exec a",
         "info x",
         "network connect a",
+        "network connect --driver-opt x web c",
+        "network connect --gw-priority x web c",
+        "network connect --link a:b:c web c",
+        "network create --gateway 10.0.0.1 web",
+        "network create --subnet 10.0.0.0/8 --subnet 10.1.0.0/16 web",
+        "network create --subnet 10.0.0.0/24 --ip-range 10.1.0.0/24 web",
+        "network create --subnet 10.0.0.0/24 --aux-address x=10.1.0.1 web",
+        "network create --subnet 10.0.0.0/24 --aux-address x web",
+        "network create --ipv6=maybe web",
+        "network disconnect a",
+        "network inspect",
+        "network ls --filter x",
+        "network prune x",
+        "run --network name=a,alias=b --network-alias d busybox",
+        "run --network name=a,nosuch=b busybox",
+        "run --network name=a,mac-address=x busybox",
+        "run --network name=a,gw-priority=x busybox",
+        "run --network name=bridge,alias=x busybox",
         "nosuch",
         "create --nosuch busybox",
         "ps -x",

@@ -74,7 +74,6 @@ fn what_cannot_be_is_refused_in_docker_s_words_and_leaves_nothing() {
     refused(&["-o", "com.docker.network.bridge.name=gantry0", "n"], "networks have same bridge name");
     refused(&["-o", "com.docker.network.bridge.name=lo", "n"], "lo exists already");
     refused(&["bridge"], "operation is not permitted on predefined bridge network");
-    refused(&["--ipv6", "n"], "gantry does not support EnableIPv6 yet");
     let said = gantry.docker(["network", "rm", "bridge"]);
     assert!(said.fails(1).contains("bridge is a pre-defined network and cannot be removed"), "{said}");
     let left = gantry.docker(["network", "ls", "-q", "--filter", "type=custom"]);
@@ -406,4 +405,75 @@ fn a_burst_of_containers_leaves_its_network_free() {
     }
     gantry.docker(["network", "rm", "own"]).ok();
     assert_eq!(leftovers(&gantry), "");
+}
+
+/// The attachment stood in memory alone: a daemon killed in the middle of it left an interface that nobody knew.
+#[test]
+fn a_connection_cut_off_by_a_kill_is_there_or_leaves_nothing() {
+    let mut gantry = Daemon::start();
+    gantry.docker(["network", "create", "own"]).ok();
+    sleeper(&gantry, "box", &[]);
+    for pause in ["0.02", "0.04", "0.06", "0.09"] {
+        let connecting = gantry.docker_running(["network", "connect", "own", "box"]);
+        host(&gantry, &format!("sleep {pause}"));
+        gantry.crash();
+        let _either_way = connecting.finish();
+        let known = gantry.inspected("box")["NetworkSettings"]["Networks"].as_object().map_or(0, |n| n.len());
+        let there = gantry.docker(["exec", "box", "ls", "/sys/class/net"]);
+        assert_eq!(there.lines().len(), known + 1, "{there}");
+        if known == 2 {
+            gantry.docker(["network", "disconnect", "own", "box"]).ok();
+        }
+    }
+    gantry.docker(["network", "connect", "own", "box"]).ok();
+    assert!(reaches(&gantry, "box", "172.18.0.1"));
+}
+
+#[test]
+fn containers_join_and_leave_networks_in_whatever_state_they_are() {
+    let gantry = Daemon::start();
+    for network in ["aaa", "bbb"] {
+        gantry.docker(["network", "create", network]).ok();
+    }
+    sleeper(&gantry, "box", &["--network", "aaa"]);
+    gantry.docker(["pause", "box"]).ok();
+    gantry.docker(["network", "connect", "bbb", "box"]).ok();
+    gantry.docker(["network", "disconnect", "aaa", "box"]).ok();
+    gantry.docker(["unpause", "box"]).ok();
+    let route = gantry.docker(["exec", "box", "ip", "route", "show", "default"]);
+    assert!(route.ok().contains("default via 172.19.0.1"), "{route}");
+    gantry.docker(["stop", "-t", "0", "box"]).ok();
+    gantry.docker(["network", "disconnect", "bbb", "box"]).ok();
+    let said = gantry.docker(["network", "disconnect", "bbb", "box"]);
+    assert!(said.fails(1).contains("is not connected to the network bbb"), "{said}");
+    gantry.docker(["start", "box"]).ok();
+    assert_eq!(gantry.docker(["exec", "box", "ls", "/sys/class/net"]).ok(), "lo", "on no network at all");
+    gantry.docker(["network", "connect", "aaa", "box"]).ok();
+    assert!(reaches(&gantry, "box", "172.18.0.1"));
+    for (mode, text) in [
+        (
+            "none",
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        ),
+        (
+            "host",
+            "container sharing network namespace with another container or host cannot be connected to any other",
+        ),
+        (
+            "container:box",
+            "container sharing network namespace with another container or host cannot be connected",
+        ),
+    ] {
+        sleeper(&gantry, "other", &["--network", mode]);
+        let said = gantry.docker(["network", "connect", "aaa", "other"]);
+        assert!(said.fails(1).contains(text), "{mode}: {said}");
+        gantry.docker(["rm", "-f", "other"]).ok();
+    }
+    sleeper(&gantry, "other", &["--network", "host"]);
+    let said = gantry.docker(["network", "disconnect", "host", "other"]);
+    assert!(said.fails(1).contains("cannot disconnect container from host network"), "{said}");
+    let said = gantry.docker(["network", "connect", "nosuch", "box"]);
+    assert!(said.fails(1).contains("network nosuch not found"), "{said}");
+    let said = gantry.docker(["network", "connect", "aaa", "nosuch"]);
+    assert!(said.fails(1).contains("No such container: nosuch"), "{said}");
 }

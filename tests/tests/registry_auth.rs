@@ -36,6 +36,42 @@ fn a_registry_with_passwords_is_logged_in_to_pulled_from_and_logged_out_of() {
 }
 
 #[test]
+fn a_login_at_the_terminal_asks_for_name_and_password_and_shows_only_the_name() {
+    let place = Place::new();
+    let file = place.path("htpasswd");
+    place.sh(&format!("htpasswd -Bbn user secret > {}", file.display())).ok();
+    let section = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file.display());
+    let registry = Registry::at(&place, HOST, "", &section);
+    registry.push("layered", "layered:1", &["--dest-creds=user:secret"]).ok();
+    let gantry = daemon(&place);
+    // A wrong key is taken back before the line ends.
+    for (password, said, code) in [
+        ("secrex\u{7f}t\r", "Login Succeeded", 0),
+        ("wrong\r", "401 Unauthorized", 1),
+        ("half\u{3}", "password is required", 1),
+    ] {
+        let mut terminal = gantry.gantry_pty(["login", HOST]);
+        terminal.expect("Username: ");
+        terminal.send("user\n");
+        terminal.expect("Password: ");
+        terminal.send(password);
+        terminal.expect(said);
+        let screen = terminal.screen();
+        assert!(
+            screen.contains("user") && !["secre", "wrong", "half"].iter().any(|p| screen.contains(p)),
+            "{screen}"
+        );
+        assert_eq!(terminal.finish(), code, "{screen}");
+        if code == 0 {
+            gantry.docker(["pull", "-q", "127.0.0.1:5000/layered:1"]).ok();
+            gantry.gantry(["logout", HOST]).ok();
+        }
+    }
+    let said = gantry.gantry_with_input(["login", HOST], b"user\nsecret\n");
+    assert!(said.fails(1).contains("Cannot perform an interactive login from a non TTY device"), "{said}");
+}
+
+#[test]
 fn a_token_server_decides_who_pulls_what_and_gives_an_identity_to_keep() {
     let place = Place::new();
     let tokens = TokenServer::start(&place, 0);

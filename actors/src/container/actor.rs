@@ -112,6 +112,7 @@ impl Container {
             execs: self.shared.execs.running(self.id.as_str()),
             generation: 0,
         });
+        self.shared.zone.rename(self.id.as_str(), &self.state.name);
     }
 
     pub(super) fn event(&self, action: &str, extra: &[(&str, String)]) {

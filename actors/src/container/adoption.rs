@@ -19,7 +19,7 @@ impl Container {
     fn adopt(&mut self) {
         let id = self.id.clone();
         self.in_lane(|shared, me| async move {
-            let record = match shared.ports.records.load(&id).await {
+            let mut record = match shared.ports.records.load(&id).await {
                 Ok(record) => record,
                 Err(error) if error.kind == Kind::NotFound => return deliver(&me, Gone {}).await,
                 Err(error) => return deliver(&me, AdoptFailed { error }).await,
@@ -28,6 +28,11 @@ impl Container {
                 Ok(status) => status,
                 Err(error) => return deliver(&me, AdoptFailed { error }).await,
             };
+            let alive = match status {
+                TaskStatus::Running { pid } | TaskStatus::Paused { pid } => Some(pid),
+                _ => None,
+            };
+            effects::abandon(&shared, &record.spec, alive, &mut record.state).await;
             match status {
                 TaskStatus::Running { pid } | TaskStatus::Paused { pid } => {
                     effects::readopt(&shared, pid, &record).await;

@@ -78,8 +78,11 @@ impl Container {
         let endpoints = std::mem::take(&mut self.state.endpoints);
         let removal = next == Next::Rest && (!self.removers.is_empty() || self.spec.auto_remove);
         let (spec, id, state) = (Arc::clone(&self.spec), self.id.clone(), self.state.clone());
+        // Whoever hears of its end may want its address and ports at once.
+        let departs = self.shared.departures.expect();
         self.in_lane(|shared, _| async move {
             effects::settle(&shared, &spec, &endpoints).await;
+            drop(departs);
             // A record that goes at once is not written before.
             let durability = Durability::of(&spec);
             if !removal && let Err(error) = shared.ports.records.save_state(&id, &state, durability).await {

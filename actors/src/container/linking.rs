@@ -14,7 +14,7 @@ impl Answer<Unlink> for Container {
             this.in_lane(move |shared, _| async move {
                 let runtime = &shared.ports.runtime;
                 let told = match started {
-                    true => runtime.rewrite_hosts(&id, &message.alias, None).await,
+                    true => runtime.rewrite_hosts(&id, &message.alias, &[]).await,
                     // It has no file yet.
                     false => Ok(()),
                 };

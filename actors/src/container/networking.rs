@@ -73,7 +73,8 @@ impl Container {
             return answer(reply, Err(error));
         }
         if !self.lives() {
-            self.state.networks.insert(name, attachment);
+            // As with Docker, what was asked for at first stays.
+            self.state.networks.entry(name).or_insert(attachment);
             return self.noted(reply);
         }
         if self.state.networks.contains_key(&name) {

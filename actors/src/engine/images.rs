@@ -2,18 +2,18 @@
 
 use super::{ASK, Engine, away};
 use crate::Snapshot;
-use crate::image::{Join, PullRequest, PullerFor};
+use crate::image::PullRequest;
+use crate::image::errand::{CarrierFor, Waiting};
 use contract::PortError;
 use contract::archive::Stream;
 use contract::id::ImageId;
 use contract::image::{
     Credentials, Force, ImageSummary, ImageUser, ImportSpec, Parents, Progress, ProgressSink, Removal,
-    Removed,
+    Removed, WantedPlatform,
 };
+use contract::incoming::Incoming;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl Engine {
     /// All images.
@@ -39,9 +39,9 @@ impl Engine {
         progress: ProgressSink,
     ) -> Result<ImageId, PortError> {
         let request = PullRequest { name: name.to_owned(), platform, auth };
-        let puller = self.images.insist(|| PullerFor(request.clone()), ASK).await.map_err(away)?;
-        let pulled = puller.call(|reply| Join { progress, reply }, Duration::MAX).await;
-        let id = pulled.map_err(|_| crate::image::gone(name))??;
+        let puller = self.images.insist(|| CarrierFor(request.clone()), ASK).await.map_err(away)?;
+        let waiting = Waiting::at(puller);
+        let id = waiting.join(name, progress).await?;
         let (whole, bare) = crate::image::familiar(name);
         self.image_event("pull", &whole, &bare, self.labels(id.as_str()).await);
         Ok(id)
@@ -100,8 +100,13 @@ impl Engine {
     }
 
     /// Loads an archive.
-    pub async fn load(&self, archive: PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError> {
-        let names = self.shared.ports.images.load(archive, progress).await?;
+    pub async fn load(
+        &self,
+        archive: Incoming,
+        wanted: Option<WantedPlatform>,
+        progress: ProgressSink,
+    ) -> Result<Vec<String>, PortError> {
+        let names = self.shared.ports.images.load(archive, wanted, progress).await?;
         for name in &names {
             // What was loaded may have been removed again already.
             if let Ok(image) = self.find_image(name).await {
@@ -112,8 +117,8 @@ impl Engine {
     }
 
     /// Imports a root file system.
-    pub async fn import(&self, archive: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
-        let id = self.shared.ports.images.import(archive, spec).await?;
+    pub async fn import(&self, content: Incoming, spec: ImportSpec) -> Result<ImageId, PortError> {
+        let id = self.shared.ports.images.import(content, spec).await?;
         self.image_event("import", id.as_str(), id.as_str(), self.labels(id.as_str()).await);
         Ok(id)
     }

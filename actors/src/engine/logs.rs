@@ -1,7 +1,7 @@
 //! A container's output: stored, followed, attached to.
 
 use super::Engine;
-use crate::log::{FollowRequest, Origin, Run, read_logs};
+use crate::log::{FollowRequest, Origin, Purpose, Run, read_logs};
 use crate::{Snapshot, Status};
 use contract::log::StoredLine;
 use contract::runtime::{Attachment, Output, Target};
@@ -40,15 +40,18 @@ impl Engine {
             return Err(PortError::new(Kind::Conflict, text));
         }
         let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
+        let readable = logging.sinks.iter().find(|s| s.is_readable());
         if !snapshot.is_alive() {
             request.follow = false;
-            let readable = logging.sinks.iter().find(|s| s.kind.reader().is_some());
             if let Some(sink) = readable.filter(|_| snapshot.state.started) {
                 // What it wrote last is on its way; a sink that is stuck does not hold the reader up for long.
                 logging.router.drain(Some(&sink.name), DRAIN).await;
             }
         }
-        let attributes = (self.shared.ports.attributes)(&logging.source, &snapshot.spec.log_opts)?;
+        // A copy's lines have those that were chosen for the driver it stands beside.
+        let chosen = readable.filter(|s| s.purpose == Purpose::Asked).or(logging.sinks.first());
+        let options = chosen.map(|s| s.options.clone()).unwrap_or_default();
+        let attributes = (self.shared.ports.attributes)(&logging.source, &options)?;
         let (board, own, attempt) = (self.shared.board.clone(), id.clone(), snapshot.state.attempt);
         let run = Run::new(self.shared.board.changed(), move || {
             board.get(own.as_str()).is_some_and(|s| s.is_alive() && s.state.attempt == attempt)
@@ -106,7 +109,7 @@ impl Engine {
     ) -> Result<Output, PortError> {
         let id = ContainerId::new(snapshot.spec.id.clone());
         let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
-        if let Some(sink) = logging.sinks.iter().find(|s| s.kind.reader().is_some()) {
+        if let Some(sink) = logging.sinks.iter().find(|s| s.is_readable()) {
             logging.router.drain(Some(&sink.name), DRAIN).await;
         }
         let stored = LogsRequest { stdout: true, stderr: true, until_ns, ..LogsRequest::default() };

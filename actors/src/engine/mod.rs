@@ -5,16 +5,20 @@ mod commit;
 mod containers;
 mod ending;
 mod exec;
+mod explain;
 mod images;
 mod links;
+mod log_status;
 mod logs;
 mod networks;
 mod push;
+mod segments;
 mod stats;
 mod steps;
 mod volumes;
 
 pub use commit::CommitRequest;
+pub use log_status::{Lag, SinkReport};
 pub use logs::{AttachRequest, LogsRequest};
 pub use push::PushNews;
 pub use steps::Stillness;
@@ -28,14 +32,16 @@ use crate::image::{ImagesActor, Pulls};
 use crate::network::actor::Reserve;
 use crate::network::default_spec;
 use crate::network::directory::{Networks, open};
-use crate::network::plan::{Pool, default_pools};
+use crate::network::plan::{Pool, VIA, default_pools};
+use crate::network::reconciler;
 use crate::shared::{Links, Ports, Shared, lock};
 use crate::supervise::{
     ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
     Unavailable,
 };
 use crate::volume::Volumes;
-use contract::network::Segment;
+use contract::network::{Family, Segment, Subnet};
+use contract::record::NetworkSpec;
 use contract::{ContainerId, Kind, PortError};
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -61,7 +67,9 @@ impl Member for Logs {
 pub struct NetworkDefaults {
     /// The default bridge.
     pub segment: Segment,
-    /// Where new networks get their subnets from; none = Docker's pools.
+    /// Where its addresses are handed out from, when not from the whole subnets, by family.
+    pub ranges: [Option<Subnet>; 2],
+    /// Where new networks get their subnets from; without IPv4 ones, Docker's are added.
     pub pools: Vec<Pool>,
 }
 
@@ -74,6 +82,7 @@ pub struct Engine {
     networks: Link<Networks>,
     pools: Arc<Vec<Pool>>,
     containers: Link<Containers>,
+    reconciler: reconciler::Handle,
     root: Arc<RootHandle>,
 }
 
@@ -95,9 +104,9 @@ impl Engine {
         registry: Registry,
         further: impl FnOnce(&mut Root) -> T,
     ) -> (Self, T) {
-        let NetworkDefaults { segment, mut pools } = networks;
-        if pools.is_empty() {
-            pools = default_pools();
+        let NetworkDefaults { segment, ranges, mut pools } = networks;
+        if !pools.iter().any(|p| p.base.family() == Family::Four) {
+            pools.extend(default_pools());
         }
         let shared = Arc::new(Shared::new(ports, segment.clone(), registry.clone()));
         let intensity = Intensity { max_respawns: 5, window: Duration::from_secs(60) };
@@ -119,8 +128,13 @@ impl Engine {
         let added = further(&mut root);
         shared.connect(Links { events: events.clone(), volumes });
         let root = Arc::new(root.start());
-        open(&shared, Arc::new(default_spec(&segment)));
-        let this = Self { shared, events, images, networks, pools: Arc::new(pools), containers, root };
+        let [range, range6] = ranges;
+        let others = VIA.iter().zip(segment.via).filter_map(|(name, via)| Some(((*name).to_owned(), via?)));
+        let auxiliary = others.collect();
+        open(&shared, Arc::new(NetworkSpec { range, range6, auxiliary, ..default_spec(&segment) }));
+        let reconciler = reconciler::start(&shared);
+        let pools = Arc::new(pools);
+        let this = Self { shared, events, images, networks, pools, containers, reconciler, root };
         (this, added)
     }
 
@@ -165,6 +179,7 @@ impl Engine {
             }
         });
         futures::stream::iter(adopting).buffer_unordered(ADOPTING).collect::<()>().await;
+        self.reconciler.recovered();
         self.end_builds().await;
         self.unmount_volumes().await?;
         ports.roots.sweep().await?;
@@ -179,8 +194,8 @@ impl Engine {
             tracing::error!("a network's record is set aside: {}", error.chain());
         }
         for network in networks {
-            if let Err(error) = ports.networks.ensure_segment(&network.segment).await {
-                tracing::error!(network = network.name, "its bridge: {}", error.chain());
+            if let Err(error) = self.ensure_segment(&network).await {
+                tracing::error!(network = network.name, "its interface: {}", error.chain());
             }
             open(&self.shared, Arc::new(network));
         }
@@ -209,13 +224,15 @@ impl Engine {
 
     /// The file that holds a container's log, for drivers that have one.
     pub fn log_path(&self, snapshot: &Snapshot) -> Option<PathBuf> {
-        let driver = self.shared.ports.drivers.iter().find(|d| d.name() == snapshot.spec.log_driver)?;
         let source = contract::log::LogSource {
             container_id: snapshot.spec.id.clone(),
             directory: self.shared.directory(&snapshot.spec.id),
             ..Default::default()
         };
-        driver.path(&source)
+        let destinations = snapshot.spec.destinations().ok()?;
+        let drivers = self.shared.ports.drivers.iter();
+        let asked = drivers.filter(|d| destinations.iter().any(|one| one.driver == d.name()));
+        asked.into_iter().find_map(|driver| driver.path(&source))
     }
 
     pub(super) fn container(&self, id: &ContainerId) -> Result<Link<Container>, PortError> {
@@ -248,9 +265,14 @@ impl Engine {
         self.shared.registry.snapshot()
     }
 
-    /// Arms a panic in the actors of a name or kind, at their `nth` next message; answers how many.
+    /// Arms a panic in the actors of a name or kind, at their `nth` next message; answers how many. What answers `names` is no
+    /// actor, and counts questions.
     #[cfg(any(test, feature = "fault"))]
     pub fn inject(&self, target: &str, nth: u32) -> usize {
+        if target == "names" {
+            self.shared.zone.arm(nth);
+            return 1;
+        }
         self.shared.registry.inject(target, nth)
     }
 

@@ -12,6 +12,7 @@ use crate::random_id;
 use contract::record::{Attachment, NetworkSpec};
 use contract::{ContainerId, Kind, PortError};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Engine {
@@ -27,13 +28,14 @@ impl Engine {
         let plan = Plan { wanted, taken: ports.networks.taken().await?, pools: Arc::clone(&self.pools) };
         let claim = self.networks.insist(|| plan.clone(), ASK).await.map_err(away)??;
         let network = &claim.network;
+        let _turn = self.shared.segment_turns.begin(&network.segment.name).await;
         // The record first: what a daemon that ends here leaves is a network that the next one knows of.
         let made = async {
             ports.network_records.save(network).await?;
-            ports.networks.ensure_segment(&network.segment).await
+            self.ensure_segment(network).await
         };
         if let Err(error) = made.await {
-            let bridge = ports.networks.remove_segment(&network.segment).await;
+            let bridge = self.remove_segment(network).await;
             for error in
                 [bridge, ports.network_records.remove(&network.id).await].into_iter().flat_map(Result::err)
             {
@@ -47,7 +49,8 @@ impl Engine {
     }
 
     fn network_event(&self, network: &NetworkSpec, action: &str) {
-        let attributes = [("name", network.name.as_str()), ("type", "bridge")];
+        let kind = if network.configuration.is_some() { "null" } else { network.segment.kind.driver() };
+        let attributes = [("name", network.name.as_str()), ("type", kind)];
         let attributes = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         self.shared.event(Event::now("network", action, &network.id, attributes));
     }
@@ -79,14 +82,19 @@ impl Engine {
 
     async fn remove_network_whole(&self, network: &Known) -> Result<(), PortError> {
         let spec = &network.spec;
+        if spec.configuration.is_some()
+            && self.shared.networks.list().iter().any(|n| n.spec.config_from == spec.name)
+        {
+            let text =
+                format!("error while removing network: configuration network {:?} is in use", spec.name);
+            return Err(PortError::new(Kind::Denied, text));
+        }
         let doors = |doors: Doors| async move { network.link.insist(|| doors, ASK).await.map_err(away) };
         let mut holders = doors(Doors::Close).await?;
         let gone = |id: &String| self.shared.board.get(id).is_none_or(|s| s.pid == 0);
         if holders.iter().any(gone) {
             // Their interfaces are on their way out, behind the answer to whoever stopped them.
-            for holder in holders.iter().filter(|id| gone(id)) {
-                self.shared.departures.over(holder).await;
-            }
+            self.shared.departures.settled().await;
             holders = doors(Doors::Close).await?;
         }
         if !holders.is_empty() {
@@ -95,8 +103,9 @@ impl Engine {
             return Err(PortError::new(Kind::Denied, format!("error while removing network: {text}")));
         }
         let ports = &self.shared.ports;
+        let _turn = self.shared.segment_turns.begin(&spec.segment.name).await;
         let removed = async {
-            ports.networks.remove_segment(&spec.segment).await?;
+            self.remove_segment(spec).await?;
             ports.network_records.remove(&spec.id).await
         };
         if let Err(error) = removed.await {
@@ -106,7 +115,9 @@ impl Engine {
         }
         self.shared.networks.withdraw(&spec.id);
         network.link.stop();
-        self.network_event(spec, "destroy");
+        if spec.configuration.is_none() {
+            self.network_event(spec, "destroy");
+        }
         Ok(())
     }
 
@@ -120,7 +131,11 @@ impl Engine {
     /// Removes the networks among these that no container is on; answers their names.
     pub async fn prune_networks(&self, chosen: impl Fn(&NetworkSpec) -> bool) -> Vec<String> {
         let mut gone = Vec::new();
-        for spec in self.networks().into_iter().filter(|n| n.name != DEFAULT && chosen(n)) {
+        for spec in self
+            .networks()
+            .into_iter()
+            .filter(|n| n.name != DEFAULT && n.configuration.is_none() && chosen(n))
+        {
             match self.remove_network(&spec.id).await {
                 Ok(()) => gone.push(spec.name.clone()),
                 Err(error) if error.kind == Kind::Denied => {}
@@ -133,7 +148,7 @@ impl Engine {
     }
 
     /// The name under which a network is known; built-in ones have no other.
-    fn network_name(&self, term: &str) -> Result<String, PortError> {
+    pub(super) fn network_name(&self, term: &str) -> Result<String, PortError> {
         let by_id = |name: &&str| crate::network::id(name) == term;
         let built_in = ["host", "none"].into_iter().find(|name| *name == term || by_id(name));
         built_in.map_or_else(|| self.find_network(term).map(|n| n.name.clone()), |name| Ok(name.to_owned()))
@@ -199,7 +214,7 @@ fn checked(network: Option<&NetworkSpec>, name: &str, wanted: &Attachment) -> Re
     let invalid =
         |text: String| Err(PortError::new(Kind::Invalid, format!("invalid endpoint settings:\n{text}")));
     if is_built_in(name) {
-        if wanted.address.is_some() {
+        if wanted.address.is_some() || wanted.address6.is_some() {
             return invalid("user specified IP address is supported on user defined networks only".into());
         }
         if !wanted.aliases.is_empty() {
@@ -207,14 +222,27 @@ fn checked(network: Option<&NetworkSpec>, name: &str, wanted: &Attachment) -> Re
             return invalid(text.into());
         }
     }
-    match (network, wanted.address) {
-        (Some(network), Some(_)) if !network.asked[0] => invalid(
-            "user specified IP address is supported only when connecting to networks with user configured subnets"
-                .into(),
-        ),
-        (Some(network), Some(address)) if !network.segment.subnet().is_some_and(|s| s.contains(address)) => {
-            invalid(format!("no configured subnet or ip-range contain the IP address {address}"))
+    let Some(network) = network else { return Ok(()) };
+    let families = [
+        (wanted.address.map(IpAddr::V4), network.asked[0], network.segment.subnet()),
+        (wanted.address6.map(IpAddr::V6), network.asked6[0], network.segment.subnet6()),
+    ];
+    let mut wrong = Vec::new();
+    for (address, asked, subnet) in families {
+        match address {
+            Some(_) if !asked => wrong.push(
+                "user specified IP address is supported only when connecting to networks with user configured subnets"
+                    .to_owned(),
+            ),
+            Some(address) if !subnet.is_some_and(|s| s.contains(address)) => {
+                wrong.push(format!("no configured subnet or ip-range contain the IP address {address}"));
+            }
+            _ => {}
         }
-        _ => Ok(()),
+    }
+    match wrong.as_slice() {
+        [] => Ok(()),
+        [one] => invalid(one.clone()),
+        several => invalid(format!("* {}", several.join("\n* "))),
     }
 }

@@ -1,12 +1,11 @@
 //! Images on their way to registries.
 
 use super::{ASK, Engine, away};
-use crate::image::push::{JoinPush, Left, PushRequest, Pusher, PusherFor, interrupted};
-use crate::supervise::Link;
+use crate::image::PushRequest;
+use crate::image::errand::{CarrierFor, Waiting};
 use contract::PortError;
 use contract::image::{Credentials, Progress, Pushed};
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// What a push tells.
@@ -21,22 +20,6 @@ pub enum PushNews {
         /// What it stands for there.
         pushed: Pushed,
     },
-}
-
-/// Whoever waits for a push; when it goes, the push may have lost its last.
-struct Waiting(Link<Pusher>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let pusher = self.0.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Err(error) = pusher.push(Left).await {
-                    tracing::debug!(%error, "a push had ended before those who waited for it");
-                }
-            });
-        }
-    }
 }
 
 impl Engine {
@@ -71,7 +54,7 @@ impl Engine {
         news: &mpsc::Sender<PushNews>,
     ) -> Result<Pushed, PortError> {
         let request = PushRequest { name: name.to_owned(), auth };
-        let pusher = self.images.insist(|| PusherFor(request.clone()), ASK).await.map_err(away)?;
+        let pusher = self.images.insist(|| CarrierFor(request.clone()), ASK).await.map_err(away)?;
         let (progress, mut lines) = mpsc::channel(256);
         let relay = async {
             while let Some(line) = lines.recv().await {
@@ -79,10 +62,9 @@ impl Engine {
                 let _left = news.send(PushNews::Line(line)).await;
             }
         };
-        // Declared first, so that it goes last: by then the asker has gone.
-        let _waiting = Waiting(pusher.clone());
-        let push = async { pusher.call(|reply| JoinPush { progress, reply }, Duration::MAX).await };
-        let (pushed, ()) = futures::join!(push, relay);
-        pushed.map_err(|_| interrupted(name))?
+        // It goes after what it waits with: by then the asker has gone.
+        let waiting = Waiting::at(pusher);
+        let (pushed, ()) = futures::join!(waiting.join(name, progress), relay);
+        pushed
     }
 }

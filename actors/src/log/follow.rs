@@ -65,7 +65,7 @@ pub async fn read_logs(
     sinks: &[SinkSpec],
     request: FollowRequest,
 ) -> Result<Lines, PortError> {
-    let sink = sinks.iter().find(|s| s.kind.reader().is_some()).cloned().ok_or_else(|| {
+    let sink = sinks.iter().find(|s| s.is_readable()).cloned().ok_or_else(|| {
         PortError::new(Kind::Unsupported, "configured logging driver does not support reading")
     })?;
     let (to, lines) = mpsc::channel(CHANNEL);
@@ -138,7 +138,7 @@ impl Follower {
     }
 
     async fn spooled(&mut self, cursor: &Cursor) -> Result<(), PortError> {
-        let bounds = self.sink.kind.batching(&self.sink.options);
+        let bounds = self.sink.batching();
         let mut framer = Framer::at(cursor, bounds.max_line, seed(&self.origin.source.container_id));
         let (mut more, mut run) = (self.origin.spool.more(), self.origin.run.clone());
         let mut at = cursor.floor();

@@ -273,5 +273,6 @@ pub async fn cut(spool: &dyn Spool, from: &Cursor, policy: BatchPolicy, seed: u6
             break;
         }
     }
+    lines.retain(|line| policy.streams.lets(line.stream));
     Ok(Cut { batch: Arc::new(Batch { lines, end: framer.cursor() }), last })
 }

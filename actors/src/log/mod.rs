@@ -2,13 +2,15 @@
 
 pub mod follow;
 pub mod framer;
+mod gauge;
 pub mod held;
 pub mod router;
 pub mod sink;
 
 pub use follow::{FollowRequest, Origin, Run, read_logs};
+pub use gauge::{Change, Reading};
 pub use router::actor::{RouterApi, RouterSpec};
-pub use sink::{SinkSpec, sinks_for};
+pub use sink::{Purpose, SinkSpec, sinks_for};
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,13 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
+use super::gauge::Gauge;
 use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
-use contract::log::{Batch, Cursor, DeliverError, LogDriver, LogDriverKind, LogSource, Options};
+use contract::log::{
+    Batch, BatchPolicy, Cursor, DeliverError, Destination, LogDriver, LogDriverKind, LogSource, Options,
+    Streams,
+};
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
 use std::sync::Arc;
@@ -40,22 +44,51 @@ pub struct SinkSpec {
     pub kind: &'static dyn LogDriverKind,
     /// The driver's options, without the common ones.
     pub options: Options,
+    /// What comes to it.
+    pub streams: Streams,
+    /// Why it is there.
+    pub purpose: Purpose,
     /// Made with the spec.
     pub lane: Lane,
+    /// Made with the spec.
+    pub gauge: Arc<Gauge>,
+}
+
+/// Why a container has a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It was asked for.
+    Asked,
+    /// Nothing that was asked for gives all lines back.
+    Copy,
 }
 
 impl SinkSpec {
     /// A sink named after its driver.
     pub fn new(kind: &'static dyn LogDriverKind, options: Options) -> Self {
-        Self { name: kind.name().to_owned(), kind, options, lane: Lane::default() }
+        let (name, streams, purpose) = (kind.name().to_owned(), Streams::Both, Purpose::Asked);
+        Self { name, kind, options, streams, purpose, lane: Lane::default(), gauge: Arc::default() }
+    }
+
+    /// How its batches are cut.
+    pub fn batching(&self) -> BatchPolicy {
+        BatchPolicy { streams: self.streams, ..self.kind.batching(&self.options) }
+    }
+
+    /// Whether it gives back all that the container wrote.
+    pub fn is_readable(&self) -> bool {
+        self.kind.reader().is_some() && self.streams == Streams::Both
     }
 }
 
-/// The sinks for a driver and the options given for it: a driver that cannot be read back gets a local json-file
-/// beside it, unless that was disabled.
+/// The drivers that can keep the copy of what cannot be read back.
+const COPIES: [&str; 2] = ["json-file", "local"];
+
+/// The sinks for what was asked for: where none gives all lines back, a local json-file goes beside them, unless that was
+/// disabled. `options` are the container's, for those that concern the copy.
 pub fn sinks_for(
     catalogue: &'static [&'static dyn LogDriverKind],
-    driver: &str,
+    asked: &[Destination],
     options: &Options,
 ) -> Result<Vec<SinkSpec>, PortError> {
     let find = |name: &str| {
@@ -63,13 +96,15 @@ pub fn sinks_for(
             PortError::new(Kind::Invalid, format!("logger: no log driver named '{name}' is registered"))
         })
     };
-    let kind = find(driver)?;
-    let common = |key: &str| matches!(key, "mode" | "max-buffer-size") || key.starts_with("cache-");
-    let own = options.iter().filter(|(k, _)| !common(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
-    let mut sinks = vec![SinkSpec::new(kind, own)];
+    let mut sinks = Vec::with_capacity(asked.len() + 1);
+    for Destination { name, driver, streams, options } in asked {
+        let own = SinkSpec::new(find(driver)?, options.clone());
+        sinks.push(SinkSpec { name: name.clone(), streams: *streams, ..own });
+    }
     let given = |key: &str, or: &str| options.get(key).cloned().unwrap_or_else(|| or.to_owned());
     let truth = |text: &str| matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True");
-    if kind.reader().is_none() && driver != "none" && !truth(&given("cache-disabled", "false")) {
+    let nothing = sinks.iter().all(|s| s.kind.name() == "none");
+    if !nothing && !sinks.iter().any(SinkSpec::is_readable) && !truth(&given("cache-disabled", "false")) {
         let files = given("cache-max-file", "5");
         let compress = truth(&given("cache-compress", "true")) && files != "1";
         let options = [
@@ -77,7 +112,14 @@ pub fn sinks_for(
             ("max-file".to_owned(), files),
             ("compress".to_owned(), compress.to_string()),
         ];
-        sinks.push(SinkSpec::new(find("json-file")?, options.into()));
+        // Two of one kind would write one file.
+        let free = COPIES.into_iter().find(|name| sinks.iter().all(|s| s.kind.name() != *name));
+        let copy = free.ok_or_else(|| {
+            let text =
+                "logger: fanout: no driver gets both streams, and none is free to keep a copy for `logs`";
+            PortError::new(Kind::Invalid, text)
+        })?;
+        sinks.push(SinkSpec { purpose: Purpose::Copy, ..SinkSpec::new(find(copy)?, options.into()) });
     }
     Ok(sinks)
 }

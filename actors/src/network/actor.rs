@@ -25,6 +25,13 @@ pub struct Lease {
     pub six: Option<Ipv6Addr>,
 }
 
+impl Lease {
+    /// All of them, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        self.four.map(IpAddr::V4).into_iter().chain(self.six.map(IpAddr::V6))
+    }
+}
+
 #[derive(Debug, Default)]
 struct Ledger {
     held: BTreeMap<String, Lease>,

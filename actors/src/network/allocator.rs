@@ -1,5 +1,6 @@
 //! Addresses of a subnet: the lowest free one first, as Docker's local address management does.
 
+use super::addresses::is_special;
 use contract::network::{Family, Subnet, number};
 use contract::record::NetworkSpec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,15 @@ pub struct Allocator {
     last: u128,
     reserved: BTreeSet<u128>,
     held: BTreeMap<u128, String>,
+}
+
+/// How much a pool of addresses has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Addresses that can be handed out.
+    pub all: u128,
+    /// Those of them that nobody has.
+    pub free: u128,
 }
 
 /// Why an address cannot be had.
@@ -36,7 +46,8 @@ impl Allocator {
         };
         let (lowest, highest) = subnet.bounds();
         let (first, last) = range.map_or((lowest, highest), Subnet::bounds);
-        let mut reserved = BTreeSet::from([lowest, highest]);
+        let special = [lowest, highest].into_iter().filter(|a| is_special(subnet, *a));
+        let mut reserved: BTreeSet<u128> = special.collect();
         let asked = if family == Family::Four { network.asked } else { network.asked6 };
         if network.segment.has_gateway() || asked[1] {
             reserved.extend(network.segment.gateway(family).map(number));
@@ -82,6 +93,17 @@ impl Allocator {
             candidate = taken.saturating_add(1);
         }
         Err(Refusal::Exhausted)
+    }
+
+    /// How many addresses may be handed out unasked.
+    pub fn room(&self) -> Room {
+        let within = |address: &&u128| (self.first..=self.last).contains(*address);
+        let reserved = self.reserved.iter().filter(within).count() as u128;
+        let held = self.held.keys().filter(within).filter(|a| !self.reserved.contains(a)).count() as u128;
+        // All of IPv6 at once has one more than there are numbers.
+        let whole = (self.last - self.first.min(self.last)).saturating_add(1);
+        let all = whole.saturating_sub(reserved);
+        Room { all, free: all.saturating_sub(held) }
     }
 
     /// Frees whatever the holder has.

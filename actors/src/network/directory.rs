@@ -16,6 +16,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default)]
 pub struct Planned(Arc<Mutex<Vec<Arc<NetworkSpec>>>>);
 
+impl Planned {
+    /// Whether one of them is like this.
+    pub fn any(&self, like: impl Fn(&NetworkSpec) -> bool) -> bool {
+        lock(&self.0).iter().any(|n| like(n))
+    }
+}
+
 /// A name and a subnet that nobody else gets while this lives.
 #[derive(Debug)]
 #[must_use]

@@ -99,7 +99,8 @@ mod tests {
     fn wanted(kind: SegmentKind, parent: Option<&str>) -> Wanted {
         let name = format!("{kind:?}{parent:?}");
         let bridge = parent.map(str::to_owned);
-        Wanted { id: "0123456789abcdef".into(), name, kind, bridge, ..Wanted::default() }
+        let four = Some(crate::network::plan::Asked::default());
+        Wanted { id: "0123456789abcdef".into(), name, kind, bridge, four, ..Wanted::default() }
     }
 
     fn macvlan(mode: MacvlanMode) -> SegmentKind {
@@ -111,7 +112,7 @@ mod tests {
     }
 
     fn taken() -> Taken {
-        Taken { subnets: vec![], interfaces: vec!["eth0".into(), "own.vlan".into()] }
+        Taken { interfaces: vec!["eth0".into(), "own.vlan".into()], ..Taken::default() }
     }
 
     #[test]

@@ -2,11 +2,14 @@
 //! effects' business.
 
 pub mod actor;
+mod addresses;
 pub mod allocator;
 pub mod board;
 pub mod directory;
+pub mod explain;
 mod interface;
 pub mod plan;
+pub mod reconciler;
 mod template;
 pub mod zone;
 
@@ -26,6 +29,11 @@ pub const BUILT_IN: [(&str, &str); 3] = [(DEFAULT, "bridge"), ("host", "host"), 
 pub fn id(name: &str) -> String {
     let bytes: Vec<u8> = name.bytes().cycle().take(32).collect();
     hex::encode(bytes)
+}
+
+/// Docker's name of a network's driver; a configuration has none that does anything.
+pub fn driver(network: &NetworkSpec) -> &'static str {
+    if network.configuration.is_some() { "null" } else { network.segment.kind.driver() }
 }
 
 /// Whether a network always exists.

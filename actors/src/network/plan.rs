@@ -1,11 +1,14 @@
 //! What a new network becomes: its name is free, its subnet is nobody else's.
 
+pub use super::addresses::Asked;
+
+use super::addresses::{Given, Place};
 use super::{interface, template};
-use contract::network::{Segment, SegmentKind, SegmentPolicy, Subnet, Taken, number};
+use contract::network::{Family, Gateway6, Segment, SegmentKind, SegmentPolicy, Subnet, Taken};
 use contract::record::{Configuration, NetworkSpec};
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A pool from which subnets are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +51,14 @@ pub struct Wanted {
     pub mtu: u32,
     /// What it lets through.
     pub policy: SegmentPolicy,
-    /// Its subnet; chosen where none is asked for.
-    pub subnet: Option<Subnet>,
-    /// Its gateway; the first address where none is asked for.
-    pub gateway: Option<Ipv4Addr>,
-    /// Part of the subnet from which addresses are handed out.
-    pub range: Option<Subnet>,
+    /// Its IPv4 addresses; `None` = it has none.
+    pub four: Option<Asked>,
+    /// Its IPv6 addresses; `None` = it has none.
+    pub six: Option<Asked>,
+    /// Interfaces of the host by which others may reach the containers' own addresses.
+    pub trusted: Vec<String>,
+    /// What the names of interfaces inside begin with; empty = `eth`.
+    pub interface_prefix: String,
     /// Addresses set apart.
     pub auxiliary: BTreeMap<String, IpAddr>,
     /// Where ports are published that name no address.
@@ -91,48 +96,43 @@ pub fn plan(
         return Ok(template::kept(wanted));
     }
     let bridge = interface::named(&wanted, known, taken)?;
-    let used = || known.iter().filter(|n| n.configuration.is_none()).filter_map(|n| n.segment.subnet());
-    let subnet = match wanted.subnet {
-        Some(subnet) if used().any(|u| u.overlaps(subnet)) => {
-            let text = "invalid pool request: Pool overlaps with other one on this address space";
-            return Err(PortError::new(Kind::Denied, text));
-        }
-        Some(subnet) => subnet,
-        None => {
-            let used: Vec<Subnet> = used().chain(taken.subnets.iter().copied()).collect();
-            choose(pools, &used).ok_or_else(|| {
-                let text = "all predefined address pools have been fully subnetted";
-                PortError::new(Kind::Invalid, text)
-            })?
-        }
+    let others = known.iter().filter(|n| n.configuration.is_none());
+    let used: Vec<Subnet> =
+        others.flat_map(|n| n.segment.subnet().into_iter().chain(n.segment.subnet6())).collect();
+    let fit = |family, asked: Option<Asked>| {
+        let place = Place { family, used: &used, taken, pools, auxiliary: &wanted.auxiliary, name };
+        asked.map(|asked| place.fit(asked)).transpose()
     };
-    let gateway = match wanted.gateway {
-        Some(gateway) => gateway,
-        None => match first_free(subnet, wanted.range, &wanted.auxiliary) {
-            Some(IpAddr::V4(gateway)) => gateway,
-            _ => {
-                let text = format!("no available IPv4 addresses on this network's address pools: {name}");
-                return Err(PortError::new(Kind::Exhausted, text));
-            }
-        },
-    };
+    let (four, six) = (fit(Family::Four, wanted.four)?, fit(Family::Six, wanted.six)?);
+    if four.is_none() && six.is_none() {
+        return Err(PortError::new(Kind::Invalid, "IPv4 or IPv6 must be enabled"));
+    }
+    let range = |asked: Option<Asked>| asked.and_then(|a| a.range);
+    let asked = |given: Option<Given>| given.map_or([false; 2], |g| g.asked);
+    let (ranges, flags) = ([range(wanted.four), range(wanted.six)], [asked(four), asked(six)]);
+    let [asked, asked6] = flags;
+    let [range, range6] = ranges;
     Ok(NetworkSpec {
-        asked: [wanted.subnet.is_some(), wanted.gateway.is_some()],
+        asked,
+        asked6,
+        range,
+        range6,
         segment: Segment {
             kind: wanted.kind,
             name: bridge,
-            gateway: Some(gateway),
-            prefix: subnet.prefix,
+            gateway: four.and_then(|g| v4(g.gateway)),
+            prefix: four.map_or(0, |g| g.subnet.prefix),
+            six: six.and_then(|g| Some(Gateway6 { address: v6(g.gateway)?, prefix: g.subnet.prefix })),
             mtu: wanted.mtu,
+            trusted: wanted.trusted,
+            via: VIA.map(|name| wanted.auxiliary.get(name).copied()),
+            interface_prefix: wanted.interface_prefix,
             policy: wanted.policy,
             ..Segment::default()
         },
         id: wanted.id,
         name: wanted.name,
         created_ns: wanted.created_ns,
-        range: wanted.range,
-        range6: None,
-        asked6: [false; 2],
         auxiliary: wanted.auxiliary,
         host_binding: wanted.host_binding,
         attachable: wanted.attachable,
@@ -144,38 +144,21 @@ pub fn plan(
     })
 }
 
-/// The first subnet of the pools that overlaps with nothing.
-fn choose(pools: &[Pool], used: &[Subnet]) -> Option<Subnet> {
-    pools.iter().find_map(|pool| {
-        let family = pool.base.family();
-        let (mut next, last) = pool.base.bounds();
-        loop {
-            let candidate = Subnet::around(family.address(next), pool.size);
-            match used.iter().find(|u| u.overlaps(candidate)) {
-                None => return Some(candidate),
-                // What lies in the way may be larger than the candidate.
-                Some(in_the_way) => {
-                    next = in_the_way.bounds().1.max(candidate.bounds().1).checked_add(1)?;
-                    // Back to a multiple of the size, upwards.
-                    let aligned = Subnet::around(family.address(next), pool.size);
-                    if aligned.bounds().0 < next {
-                        next = aligned.bounds().1.checked_add(1)?;
-                    }
-                }
-            }
-            if next > last {
-                return None;
-            }
-        }
-    })
+/// Auxiliary addresses of these names are the gateways of containers in place of the bridge (moby `libnetwork`).
+pub const VIA: [&str; 2] = ["DefaultGatewayIPv4", "DefaultGatewayIPv6"];
+
+fn v4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(four) => Some(four),
+        IpAddr::V6(_) => None,
+    }
 }
 
-fn first_free(subnet: Subnet, range: Option<Subnet>, auxiliary: &BTreeMap<String, IpAddr>) -> Option<IpAddr> {
-    let (network, broadcast) = subnet.bounds();
-    let (first, last) = range.map_or((network, broadcast), Subnet::bounds);
-    (first..=last)
-        .find(|a| *a != network && *a != broadcast && auxiliary.values().all(|x| number(*x) != *a))
-        .map(|a| subnet.family().address(a))
+fn v6(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V6(six) => Some(six),
+        IpAddr::V4(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -183,7 +166,8 @@ mod tests {
     use super::*;
 
     fn wanted(name: &str) -> Wanted {
-        Wanted { id: "0123456789abcdef".into(), name: name.into(), mtu: 1500, ..Wanted::default() }
+        let four = Some(Asked::default());
+        Wanted { id: "0123456789abcdef".into(), name: name.into(), mtu: 1500, four, ..Wanted::default() }
     }
 
     fn subnet(text: &str) -> Subnet {
@@ -194,7 +178,7 @@ mod tests {
     fn subnets_are_docker_s_in_order_and_keep_off_routes_and_networks() {
         let taken = Taken {
             subnets: ["172.17.0.0/16", "172.18.5.0/24", "172.20.0.0/15"].map(subnet).into(),
-            interfaces: vec![],
+            ..Taken::default()
         };
         let mut made: Vec<NetworkSpec> = Vec::new();
         for n in 0..12 {
@@ -231,15 +215,15 @@ mod tests {
     #[test]
     fn pools_that_are_used_up_say_so() {
         let pools = [Pool { base: subnet("10.0.0.0/24"), size: 25 }];
-        let taken =
-            Taken { subnets: vec![subnet("10.0.0.0/26"), subnet("10.0.0.128/32")], interfaces: vec![] };
+        let subnets = vec![subnet("10.0.0.0/26"), subnet("10.0.0.128/32")];
+        let taken = Taken { subnets, ..Taken::default() };
         let error = plan(wanted("n"), &[], &taken, &pools).unwrap_err();
         assert_eq!(error.text, "all predefined address pools have been fully subnetted");
     }
 
     #[test]
     fn names_bridges_and_subnets_are_nobody_elses() {
-        let taken = Taken { subnets: vec![], interfaces: vec!["eth0".into()] };
+        let taken = Taken { interfaces: vec!["eth0".into()], ..Taken::default() };
         let plan = |wanted: Wanted, known: &[&NetworkSpec]| plan(wanted, known, &taken, &default_pools());
         let one = plan(wanted("one"), &[]).unwrap();
         assert_eq!(one.segment.name, "br-0123456789ab");
@@ -249,7 +233,32 @@ mod tests {
         assert!(told(wanted("two")).text.ends_with("networks have same bridge name"));
         let other = |name: &str| Wanted { bridge: Some(name.into()), ..wanted("two") };
         assert_eq!(told(other("eth0")).kind, Kind::Conflict);
-        let overlapping = Wanted { subnet: Some(subnet("172.17.9.0/24")), ..other("br1") };
+        let overlapping = Wanted {
+            four: Some(Asked { subnet: Some(subnet("172.17.9.0/24")), ..Asked::default() }),
+            ..other("br1")
+        };
         assert!(told(overlapping).text.contains("Pool overlaps with other one on this address space"));
+        let neither = Wanted { four: None, ..other("br1") };
+        assert_eq!(told(neither).text, "IPv4 or IPv6 must be enabled");
+    }
+
+    #[test]
+    fn a_network_has_addresses_of_either_family_or_of_both() {
+        let mut pools = default_pools();
+        pools.push(Pool { base: subnet("fd00:5::/48"), size: 64 });
+        let six = Some(Asked { subnet: Some(subnet("fd00:9::/64")), ..Asked::default() });
+        let dual = plan(Wanted { six, ..wanted("dual") }, &[], &Taken::default(), &pools).unwrap();
+        assert_eq!(dual.segment.subnet6().unwrap().to_string(), "fd00:9::/64");
+        assert_eq!((dual.asked, dual.asked6), ([false; 2], [true, false]));
+        let chosen =
+            Wanted { six: Some(Asked::default()), four: None, bridge: Some("b".into()), ..wanted("six") };
+        let only = plan(chosen, &[&dual], &Taken::default(), &pools).unwrap();
+        assert_eq!((only.segment.gateway, only.segment.subnet()), (None, None));
+        assert_eq!(only.segment.six.unwrap().address.to_string(), "fd00:5::1");
+        let other = Some(Asked { subnet: Some(subnet("10.0.0.0/8")), ..Asked::default() });
+        let auxiliary = [(VIA[0].to_owned(), "10.0.0.9".parse().unwrap())].into();
+        let via = Wanted { four: other, auxiliary, bridge: Some("c".into()), ..wanted("via") };
+        let via = plan(via, &[], &Taken::default(), &pools).unwrap();
+        assert_eq!(via.segment.next_hop(Family::Four).unwrap().to_string(), "10.0.0.9");
     }
 }

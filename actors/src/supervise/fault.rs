@@ -52,7 +52,9 @@ impl Fuse {
     #[cfg(any(test, feature = "fault"))]
     #[expect(clippy::panic, reason = "the panic is the purpose")]
     pub(super) fn point(&self, message: &'static str) {
-        let name = message.rsplit("::").next().unwrap_or(message);
+        // What a message is about is no part of its name.
+        let name = message.split('<').next().unwrap_or(message);
+        let name = name.rsplit("::").next().unwrap_or(name);
         let due = {
             let mut armed = super::tree::lock(&self.armed);
             let due = armed.iter_mut().fold(false, |due, one| one.burns_down_at(name) | due);

@@ -8,6 +8,7 @@ mod flight;
 mod health;
 mod limits;
 mod logs;
+mod networks;
 mod panics;
 mod pushes;
 mod recovery;

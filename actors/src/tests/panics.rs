@@ -232,7 +232,7 @@ fn events_panic_at_every_handler_and_everything_after_them_is_rebuilt() {
 
 #[test]
 fn images_panic_at_every_handler() {
-    survives(&[("images", "PullerFor", 1)]);
+    survives(&[("images", "CarrierFor", 1)]);
 }
 
 #[test]

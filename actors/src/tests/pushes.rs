@@ -18,7 +18,7 @@ fn pushing(d: &Arc<Daemon>, auth: Option<Credentials>) -> (Pushing, mpsc::Receiv
 
 /// A second client, which has joined the push that is under way.
 async fn joining(d: &Arc<Daemon>) -> (Pushing, mpsc::Receiver<PushNews>) {
-    assert_eq!(d.inject_at("push", "JoinPush", 1000), 1);
+    assert_eq!(d.inject_at("push", "Join", 1000), 1);
     let countdown = d.registry.countdown("push");
     let second = pushing(d, None);
     until("the second one joins", || countdown() == 999).await;
@@ -117,7 +117,7 @@ fn a_push_that_fails_fails_for_all_who_share_it() {
 
 #[test]
 fn a_push_panics_at_every_handler_and_its_askers_hear_of_it() {
-    for handler in ["JoinPush", "Line", "Finished", "Left"] {
+    for handler in ["Join", "Line", "Finished", "Left"] {
         daemon(|d| async move {
             let held = d.world().script.hold("push");
             let (one, _first) = pushing(&d, None);
@@ -126,7 +126,7 @@ fn a_push_panics_at_every_handler_and_its_askers_hear_of_it() {
             assert_eq!(d.inject_at("push", handler, 1), 1);
             let (two, _second) = pushing(&d, None);
             match handler {
-                "JoinPush" => until("the second one joins", || watch() == 0).await,
+                "Join" => until("the second one joins", || watch() == 0).await,
                 "Left" => {
                     let (third, _third) = pushing(&d, None);
                     third.abort();
@@ -158,7 +158,7 @@ fn the_finder_of_pushes_panics_and_the_push_under_way_is_shared_all_the_same() {
         let held = d.world().script.hold("push");
         let (one, _first) = pushing(&d, None);
         until("it pushes", || calls(&d) == 1).await;
-        assert_eq!(d.inject_at("images", "PusherFor", 1), 1);
+        assert_eq!(d.inject_at("images", "CarrierFor", 1), 1);
         let (other, _second) = joining(&d).await;
         assert_eq!(d.respawns("images"), 1);
         drop(held);

@@ -77,8 +77,11 @@ impl Stage {
                 prefix: 24,
                 ..Segment::default()
             };
-            let engine =
-                Engine::launch(self.ports(), NetworkDefaults { segment, pools: vec![] }, registry.clone());
+            let engine = Engine::launch(
+                self.ports(),
+                NetworkDefaults { segment, ranges: [None; 2], pools: vec![] },
+                registry.clone(),
+            );
             engine.recover().await.unwrap();
             let daemon = Arc::new(Daemon { engine, registry, stage: self.clone() });
             tokio::time::timeout(Duration::from_secs(50), test(daemon)).await.expect("test hangs");

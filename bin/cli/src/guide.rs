@@ -76,9 +76,14 @@ fn placeholder(arg: &Arg) -> String {
     }
 }
 
+/// Whether a command is nothing without one of those below it.
+fn is_group(command: &Command) -> bool {
+    command.has_subcommands() && command.get_positionals().next().is_none()
+}
+
 /// The usage line of `command`, which is reached by `path`.
 fn usage(command: &Command, path: &str) -> String {
-    if command.has_subcommands() {
+    if is_group(command) {
         return format!("{path} COMMAND");
     }
     let switches = command.get_arguments().any(|arg| !arg.is_positional() && arg.get_id() != "help");
@@ -126,7 +131,7 @@ pub fn shape(command: Command, path: &str) -> Command {
         command = command.after_help(help.join("\n\n"));
     }
     // A group's own commands are listed; the usage tells the rest.
-    if command.has_subcommands() {
+    if is_group(&command) {
         command = command.subcommand_required(true).arg_required_else_help(true);
     }
     command.override_usage(line)
@@ -148,7 +153,7 @@ pub fn top(command: Command) -> Command {
     let common: Vec<&Command> =
         COMMON.iter().filter_map(|name| all.iter().find(|sub| sub.get_name() == *name).copied()).collect();
     let (groups, others): (Vec<&Command>, Vec<&Command>) =
-        all.iter().filter(|sub| !COMMON.contains(&sub.get_name())).partition(|sub| sub.has_subcommands());
+        all.iter().filter(|sub| !COMMON.contains(&sub.get_name())).partition(|sub| is_group(sub));
     let text = format!(
         "{{about}}\n\nUsage:  gantry [OPTIONS] COMMAND\n{}{}{}\n{{options}}\n\n{EXAMPLES}\n",
         section("Common Commands", &common),

@@ -33,7 +33,8 @@ pub fn with_explicit_booleans(command: Command) -> Command {
     command
 }
 
-fn truth(text: &str) -> Result<bool, String> {
+/// A truth value as Go reads one (`strconv.ParseBool`).
+pub fn truth(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

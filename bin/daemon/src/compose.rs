@@ -5,11 +5,13 @@ use actors::{NetworkDefaults, Pool, Ports};
 use anyhow::Context as _;
 use config::Config;
 use contract::build::Contexts;
-use contract::network::{Segment, SegmentPolicy, Subnet};
+use contract::network::{Family, Gateway6, Segment, SegmentPolicy, Subnet, number};
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
 use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::{BuildContexts, FileNetworkRecords, FileRecords, LocalVolumes, OverlayRoots, Store};
@@ -39,8 +41,8 @@ pub fn runtimes(config: &Config) -> BTreeMap<String, OtherRuntime> {
     own.map(|(name, runtime)| (name.clone(), other(runtime))).collect()
 }
 
-/// The default bridge.
-pub fn bridge(config: &Config) -> Segment {
+/// What is configured of networks, for the daemon of this id.
+pub fn networks(config: &Config, id: &str) -> NetworkDefaults {
     let own = &config.bridge;
     let policy = SegmentPolicy {
         icc: own.icc,
@@ -48,21 +50,43 @@ pub fn bridge(config: &Config) -> Segment {
         forward: own.forward,
         ..SegmentPolicy::default()
     };
-    let (gateway, prefix) = own.bip;
-    Segment {
-        name: own.name.clone(),
-        gateway: Some(gateway),
-        prefix,
-        mtu: own.mtu,
-        policy,
-        ..Segment::default()
+    let pool = |p: &config::Pool| Pool { base: Subnet::around(p.base.0, p.base.1), size: p.size };
+    let mut pools: Vec<Pool> = own.pools.iter().map(pool).collect();
+    if !pools.iter().any(|p| p.base.family() == Family::Six) {
+        pools.push(unique_local(id));
+    }
+    let first = pools.iter().find(|p| p.base.family() == Family::Six);
+    let first = first.map(|p| (Family::Six.address(number(p.base.address) + 1), p.size));
+    let six = own.six.and_then(|six| six.bridge.or(first));
+    let (four, none) = (own.four.bridge, config::Addresses::default());
+    let range = |own: &config::Addresses| own.fixed.map(|(address, prefix)| Subnet::around(address, prefix));
+    let others = own.six.as_ref().unwrap_or(&none);
+    NetworkDefaults {
+        segment: Segment {
+            name: own.name.clone(),
+            gateway: four.and_then(|(a, _)| if let IpAddr::V4(a) = a { Some(a) } else { None }),
+            prefix: four.map_or(0, |(_, prefix)| prefix),
+            six: six.and_then(|(address, prefix)| match address {
+                IpAddr::V6(address) => Some(Gateway6 { address, prefix }),
+                IpAddr::V4(_) => None,
+            }),
+            via: [own.four.gateway, others.gateway],
+            mtu: own.mtu,
+            policy,
+            ..Segment::default()
+        },
+        ranges: [range(&own.four), range(others)],
+        pools,
     }
 }
 
-/// What is configured of networks.
-pub fn networks(config: &Config) -> NetworkDefaults {
-    let pool = |p: &config::Pool| Pool { base: Subnet::around(p.base.0, p.base.1), size: p.size };
-    NetworkDefaults { segment: bridge(config), pools: config.bridge.pools.iter().map(pool).collect() }
+/// The pool of unique local addresses that a daemon has for itself: always the same for one id (RFC 4193; moby
+/// `deriveULABaseNetwork`).
+fn unique_local(id: &str) -> Pool {
+    let digest = Sha256::digest(id.as_bytes());
+    let global = digest.iter().skip(3).take(5).fold(0_u128, |all, byte| all << 8 | u128::from(*byte));
+    let address = Ipv6Addr::from(0xfd << 120 | global << 80);
+    Pool { base: Subnet::around(address, 48), size: 64 }
 }
 
 /// Every driver.
@@ -129,4 +153,20 @@ pub fn live(config: Config, level: crate::logs::Level) -> anyhow::Result<(Arc<Li
     let registry = RegistryClient::new(registries(&config)).map_err(|e| anyhow::anyhow!(e.chain()))?;
     let registry = Arc::new(registry);
     Ok((Arc::new(Live::new(config, Arc::clone(&registry), level)), registry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_s_pool_of_unique_local_addresses_is_its_own_and_stays_the_same() {
+        // What moby derives from these ids.
+        for (id, wanted) in
+            [("", "fd42:98fc:1c14::/48"), ("499d4bc0-b0b3-416f-b1ee-cf6486315593", "fd62:fb69:18af::/48")]
+        {
+            let pool = unique_local(id);
+            assert_eq!((pool.base.to_string().as_str(), pool.size), (wanted, 64));
+        }
+    }
 }

@@ -59,6 +59,7 @@ fn main() -> ExitCode {
 fn check(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
     log_drivers::validate(&config.defaults.log_driver, &config.defaults.log_opts)
         .map_err(|e| anyhow::anyhow!("failed to set log opts: {}", e.chain()))?;
+    gateway::log_sinks(config).map_err(|e| anyhow::anyhow!("{}", e.chain()))?;
     match &config.sockets.encryption {
         Encryption::Tls(files) => tls::acceptor(files).map(Some),
         Encryption::Unsaid | Encryption::Declined => Ok(None),

@@ -48,13 +48,13 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let mut sockets =
         listen::open(&config.sockets, tls.as_ref()).await.context("failed to load listeners")?;
     let id = identity::read(&daemon.data_root)?;
-    let bridge = compose::bridge(&config);
+    let networks = compose::networks(&config, &id);
+    let bridge = networks.segment.clone();
     let (live, registry) = compose::live(config, level)?;
     let config = live.get();
     let tree = Registry::new(actix::System::current().arbiter().clone());
     let ports = compose::ports(&live, Arc::clone(&registry))?;
     let contexts = compose::contexts(&config, Arc::clone(&registry), &ports);
-    let networks = compose::networks(&config);
     let (engine, place) =
         Engine::launch_with(ports, networks, tree.clone(), |root| build::Place::under(root, &tree));
     engine.recover().await.map_err(|e| anyhow::anyhow!(e.chain())).context("recover")?;
@@ -77,10 +77,9 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
         host,
         registries: registry,
         live: Arc::clone(&live),
-        data_root: config.daemon.data_root.clone(),
         id: id.clone(),
         segment: bridge,
-        drivers: log_drivers::catalogue().iter().map(|d| d.name()).collect(),
+        drivers: log_drivers::names(),
     });
     let traffic = Traffic::default();
     for (host, listener) in sockets.listeners.drain(..) {

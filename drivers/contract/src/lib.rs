@@ -10,6 +10,7 @@ pub mod error;
 pub mod fake;
 pub mod id;
 pub mod image;
+pub mod incoming;
 pub mod log;
 pub mod network;
 pub mod record;

@@ -1,5 +1,9 @@
 //! The log driver contract: lines in batches, cursors into the spool, and what delivery can answer.
 
+mod destinations;
+
+pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
+
 use crate::error::PortError;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -96,11 +100,13 @@ pub struct BatchPolicy {
     pub max_bytes: usize,
     /// Longest piece of a line, bytes (Docker: 16 KiB).
     pub max_line: usize,
+    /// Which streams' lines come at all.
+    pub streams: Streams,
 }
 
 impl Default for BatchPolicy {
     fn default() -> Self {
-        Self { max_lines: 4096, max_bytes: 1 << 20, max_line: 16 * 1024 }
+        Self { max_lines: 4096, max_bytes: 1 << 20, max_line: 16 * 1024, streams: Streams::Both }
     }
 }
 

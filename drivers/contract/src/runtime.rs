@@ -37,11 +37,11 @@ pub struct SandboxSpec {
     /// Addresses inside, for /etc/hosts; none without network.
     pub addresses: Vec<std::net::IpAddr>,
     /// Further lines of /etc/hosts: an address and its names.
-    pub hosts: Vec<(std::net::Ipv4Addr, String)>,
+    pub hosts: Vec<(std::net::IpAddr, String)>,
     /// Variables that come before the container's own.
     pub environment: Vec<String>,
-    /// The default bridge's address, for `host-gateway`.
-    pub gateway: Option<std::net::Ipv4Addr>,
+    /// The default bridge's addresses, for `host-gateway`.
+    pub gateways: Vec<std::net::IpAddr>,
     /// Who answers its questions for names.
     pub answers: Answers,
     /// The folder of another container whose hosts, hostname and resolv.conf it shares.
@@ -188,15 +188,22 @@ pub trait Runtime: Send + Sync {
     async fn exec(&self, id: &ContainerId, exec: &ExecId, spec: &ExecSpec) -> Result<i32, PortError>;
     /// Resolves with the exec's exit code.
     async fn exec_exited(&self, id: &ContainerId, exec: &ExecId) -> Result<i32, PortError>;
-    /// Gives the lines of a name in a container's /etc/hosts a new address, or takes them away. Written in place: the file
-    /// is mounted.
+    /// Gives the lines of a name in a container's /etc/hosts new addresses, or takes them away where there are none.
+    /// Written in place: the file is mounted.
     async fn rewrite_hosts(
         &self,
         id: &ContainerId,
         name: &str,
-        address: Option<std::net::Ipv4Addr>,
+        addresses: &[std::net::IpAddr],
     ) -> Result<(), PortError>;
-    /// Has a container's names answered by the daemon from now on: its resolv.conf, in place.
+    /// Has a running container's own lines in its /etc/hosts follow its addresses, in place.
+    async fn move_hosts(
+        &self,
+        container: &ContainerSpec,
+        from: &[std::net::IpAddr],
+        to: &[std::net::IpAddr],
+    ) -> Result<(), PortError>;
+    /// Has a container's names answered by the daemon from now on: its resolv.conf, in place, unless a user has edited it.
     async fn rewrite_resolver(&self, container: &ContainerSpec) -> Result<(), PortError>;
     /// Host pids of all processes of the sandbox.
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError>;

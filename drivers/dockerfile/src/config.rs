@@ -11,6 +11,10 @@ use crate::signal::is_signal;
 use serde_json::{Map, Value, json};
 use text::joined;
 
+/// Bytes that the texts of a configuration may have together. Linux starts nothing with more arguments and environment than
+/// that (execve(2), a quarter of the stack's limit).
+pub(crate) const LARGEST: usize = 2 << 20;
+
 /// An image's `config` object.
 pub type Config = Map<String, Value>;
 
@@ -133,7 +137,20 @@ pub fn apply(
         | Instruction::Maintainer(_)
         | Instruction::Run(_) => return Ok(None),
     };
+    if config.values().map(weight).sum::<usize>() > LARGEST {
+        return Err(Fault::Large(LARGEST));
+    }
     Ok(Some(text))
+}
+
+/// Bytes of a value's texts.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(weight).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+        _ => 0,
+    }
 }
 
 /// A command as it is executed.

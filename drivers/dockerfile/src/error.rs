@@ -110,6 +110,8 @@ pub enum Fault {
     Port(String),
     #[error("invalid signal: {0}")]
     Signal(String),
+    #[error("the configuration is larger than {0} bytes")]
+    Large(usize),
     #[error("cannot normalize nothing")]
     EmptyFolder,
     #[error(

@@ -52,14 +52,6 @@ pub(crate) enum Answer {
     TooLarge(String),
 }
 
-/// An answer as it came.
-pub(crate) struct Said {
-    pub(crate) status: StatusCode,
-    /// How long to wait before another try.
-    pub(crate) after: Option<Duration>,
-    pub(crate) body: Bytes,
-}
-
 /// An open endpoint.
 pub(crate) struct Endpoint {
     client: Client,
@@ -95,7 +87,7 @@ impl Endpoint {
     /// Sends one body; an answer that says nothing about its content is a reason to try again.
     pub(crate) async fn post(&mut self, body: Vec<u8>) -> Result<Answer, DeliverError> {
         if self.settings.greeting == Greeting::Options && !self.greeted {
-            let answer = self.ask(Method::OPTIONS, HeaderMap::new(), Vec::new()).await?;
+            let answer = self.ask(Method::OPTIONS, Vec::new()).await?;
             let status = answer.status();
             if status != StatusCode::OK {
                 return Err(later(
@@ -105,7 +97,9 @@ impl Endpoint {
             }
             self.greeted = true;
         }
-        let Said { status, after, body } = self.call(HeaderMap::new(), body).await?;
+        let answer = self.ask(Method::POST, body).await?;
+        let (status, after) = (answer.status(), pause(answer.headers(), SystemTime::now()));
+        let body = whole(answer).await.map_err(|e| later(reason(e), None))?;
         let told = || format!("{status} - {}", String::from_utf8_lossy(&body).trim());
         match status {
             s if s.is_success() => Ok(Answer::Taken(body)),
@@ -120,21 +114,8 @@ impl Endpoint {
         }
     }
 
-    /// Posts `body` under further headers.
-    pub(crate) async fn call(&self, headers: HeaderMap, body: Vec<u8>) -> Result<Said, DeliverError> {
-        let answer = self.ask(Method::POST, headers, body).await?;
-        let (status, after) = (answer.status(), pause(answer.headers(), SystemTime::now()));
-        let body = whole(answer).await.map_err(|e| later(reason(e), None))?;
-        Ok(Said { status, after, body })
-    }
-
-    /// Where it is.
-    pub(crate) fn url(&self) -> &Url {
-        &self.settings.url
-    }
-
-    async fn ask(&self, method: Method, headers: HeaderMap, body: Vec<u8>) -> Result<Response, DeliverError> {
-        let mut request = self.client.request(method, self.settings.url.clone()).headers(headers);
+    async fn ask(&self, method: Method, body: Vec<u8>) -> Result<Response, DeliverError> {
+        let mut request = self.client.request(method, self.settings.url.clone());
         if !body.is_empty() {
             request = request.body(body);
         }

@@ -25,7 +25,7 @@ mod tls;
 mod tries;
 
 pub use attrs::attributes;
-use contract::log::{LogDriverKind, Options};
+use contract::log::{Destination, FANOUT, LogDriverKind, Options, destinations};
 use contract::{Kind, PortError};
 
 /// Every driver gantry has.
@@ -45,6 +45,13 @@ pub fn catalogue() -> &'static [&'static dyn LogDriverKind] {
     ]
 }
 
+/// What may be asked for as a log driver: the drivers, and several of them at once.
+pub fn names() -> Vec<&'static str> {
+    let mut names: Vec<_> = catalogue().iter().map(|d| d.name()).chain([FANOUT]).collect();
+    names.sort_unstable();
+    names
+}
+
 /// The driver of that name.
 pub fn find(name: &str) -> Option<&'static dyn LogDriverKind> {
     catalogue().iter().copied().find(|kind| kind.name() == name)
@@ -56,6 +63,27 @@ pub fn validate(driver: &str, options: &Options) -> Result<(), PortError> {
         return Ok(());
     }
     options::check_common(options)?;
+    if driver == FANOUT {
+        return validate_all(&destinations(driver, options)?);
+    }
+    validate_one(driver, options)
+}
+
+/// Checks several drivers that one container has.
+pub fn validate_all(all: &[Destination]) -> Result<(), PortError> {
+    for (index, one) in all.iter().enumerate() {
+        let told = |e: PortError| PortError::new(e.kind, format!("logger: {}: {}", one.name, e.chain()));
+        validate_one(&one.driver, &one.options).map_err(told)?;
+        let file = find(&one.driver).is_some_and(|kind| kind.reader().is_some());
+        if file && all.iter().take(index).any(|other| other.driver == one.driver) {
+            let text = format!("logger: {}: one container has one {} log", one.name, one.driver);
+            return Err(PortError::new(Kind::Invalid, text));
+        }
+    }
+    Ok(())
+}
+
+fn validate_one(driver: &str, options: &Options) -> Result<(), PortError> {
     let kind = find(driver).ok_or_else(|| {
         PortError::new(Kind::Invalid, format!("logger: no log driver named '{driver}' is registered"))
     })?;

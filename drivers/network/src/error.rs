@@ -55,9 +55,6 @@ pub enum PortsError {
     /// The ephemeral range is used up.
     #[error("all ports are allocated")]
     Exhausted,
-    /// Publishing on IPv6 addresses.
-    #[error("cannot publish on IPv6 address {0}: only IPv4 is supported")]
-    Ipv6(std::net::IpAddr),
 }
 
 /// Any failure of this crate.
@@ -69,6 +66,25 @@ pub enum NetworkError {
     /// The bridge an endpoint belongs to is missing.
     #[error("bridge {0} not found")]
     NoBridge(String),
+    /// The parent of containers' interfaces is missing, in Docker's words.
+    #[error("{0}")]
+    Parent(String),
+    /// An interface could not be made, in Docker's words.
+    #[error("failed to {what}: {}", reason(*errno))]
+    Made {
+        /// What was tried.
+        what: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// The kernel has no such kind of interface.
+    #[error("network driver {driver} is not supported by this kernel: {}", reason(*errno))]
+    NoDriver {
+        /// The driver.
+        driver: &'static str,
+        /// The kernel's answer.
+        errno: Errno,
+    },
     /// A spec that no kernel would take.
     #[error("{0}")]
     Invalid(String),
@@ -103,13 +119,25 @@ pub enum NetworkError {
 }
 
 impl NetworkError {
+    /// In place of a setting that is not there: the kernel has no IPv6.
+    pub fn without_ipv6(self, address: std::net::Ipv6Addr) -> Self {
+        match &self {
+            Self::Setting { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Self::Invalid(format!("no bridge can have the address {address}: this kernel has no IPv6"))
+            }
+            _ => self,
+        }
+    }
+
     /// The class a caller decides on.
     pub fn kind(&self) -> Kind {
         match self {
             Self::NotABridge(_) => Kind::Conflict,
             Self::NoBridge(_) | Self::Namespace { .. } => Kind::NotFound,
             Self::Invalid(_) => Kind::Invalid,
-            Self::Ports(PortsError::Ipv6(_)) => Kind::Unsupported,
+            // Docker answers 500.
+            Self::Parent(_) | Self::Made { .. } => Kind::Exhausted,
+            Self::NoDriver { .. } => Kind::Unsupported,
             Self::Ports(PortsError::Exhausted) => Kind::Exhausted,
             Self::Ports(PortsError::Allocated { .. }) => Kind::Conflict,
             Self::Ports(PortsError::Bind { errno, .. }) => of_errno(*errno),
@@ -118,6 +146,15 @@ impl NetworkError {
             Self::Resolver(_) => Kind::Bug,
             Self::ThreadGone => Kind::Unavailable,
         }
+    }
+}
+
+/// The kernel's reason as Go words it.
+fn reason(errno: Errno) -> String {
+    match errno {
+        Errno::EBUSY => "device or resource busy".into(),
+        Errno::EOPNOTSUPP => "operation not supported".into(),
+        other => other.desc().to_lowercase(),
     }
 }
 

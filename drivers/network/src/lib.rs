@@ -3,24 +3,38 @@
 //! One thread owns the sockets and the held ports, so operations never interleave; it acts in
 //! the network namespace of the thread that called [`Bridges::start`].
 
+mod announce;
 mod bridge;
+mod child;
+mod children;
+mod conntrack;
 mod dns;
 mod error;
+mod inside;
 mod link;
 mod message;
 mod netns;
 mod nft;
+mod parent;
 mod pool;
 mod ports;
+mod repair;
 mod socket;
 mod veth;
+mod vigil;
 
+#[cfg(feature = "fuzz")]
+pub use dns::fuzz;
 pub use error::{NetlinkError, NetworkError, PortsError};
 pub use veth::host_name;
 
 use async_trait::async_trait;
+use children::Children;
 use contract::error::PortError;
-use contract::network::{Endpoint, Networks, PortBinding, Resolver, Segment, Survey, Taken};
+use contract::network::{
+    Disturbance, Endpoint, Family, GatewayMode, Networks, PortBinding, PortSpec, Resolver, Segment,
+    SegmentKind, Subnet, Survey, Taken,
+};
 use dns::{Open, Serving};
 use netns::Namespace;
 use nft::Firewall;
@@ -34,6 +48,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use tokio::sync::oneshot;
+use vigil::Vigil;
 
 type Departed = oneshot::Receiver<Result<(), NetworkError>>;
 type Job = Box<dyn FnOnce(&mut Kernel) + Send>;
@@ -44,6 +59,7 @@ pub struct Bridges {
     jobs: mpsc::Sender<Job>,
     /// Containers whose questions for names are answered.
     resolvers: Arc<Mutex<HashMap<String, Serving>>>,
+    vigil: Arc<tokio::sync::Mutex<Vigil>>,
 }
 
 impl Bridges {
@@ -51,12 +67,20 @@ impl Bridges {
     /// daemon's default bridge.
     pub fn start(default_bridge: &str) -> Result<Self, NetworkError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
+        let firewall = Firewall::open(default_bridge)?;
+        let bridges = vigil::Bridges::default();
+        let vigil = Arc::new(tokio::sync::Mutex::new(Vigil::open(firewall.watch()?, bridges.clone())?));
         let mut kernel = Kernel {
             route: Socket::route()?,
-            firewall: Firewall::open(default_bridge)?,
+            connections: Socket::netfilter()?,
+            firewall,
+            bridges,
+            passage: false,
+            told: false,
             reservations: Reservations::new(),
             pool: Pool::start()?,
             sandboxes: HashMap::new(),
+            children: Children::default(),
         };
         std::thread::Builder::new()
             .name("network".into())
@@ -66,7 +90,7 @@ impl Bridges {
                 }
             })
             .map_err(|_| NetworkError::ThreadGone)?;
-        Ok(Self { jobs, resolvers: Arc::default() })
+        Ok(Self { jobs, resolvers: Arc::default(), vigil })
     }
 
     fn resolvers(&self) -> MutexGuard<'_, HashMap<String, Serving>> {
@@ -90,17 +114,36 @@ impl Bridges {
 /// What the thread owns.
 struct Kernel {
     route: Socket,
+    connections: Socket,
     firewall: Firewall,
+    /// Bridges that should be there.
+    bridges: vigil::Bridges,
+    /// Another firewall was asked to let through what goes to them and from them.
+    passage: bool,
+    /// The user was told of firewalls that cannot be asked.
+    told: bool,
     reservations: Reservations,
     pool: Pool,
     /// Namespaces of containers started by this daemon.
     sandboxes: HashMap<String, Namespace>,
+    /// Interfaces that have no end on the host.
+    children: Children,
 }
 
 impl Kernel {
     fn ensure_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            child::supported(&mut self.route, spec.kind)?;
+            return parent::ensure(&mut self.route, spec);
+        }
         bridge::ensure(&mut self.route, spec)?;
-        Ok(self.firewall.ensure_segment(spec)?)
+        self.firewall.ensure_segment(spec)?;
+        self.bridges.add(&spec.name);
+        self.ensure_passage();
+        if !std::mem::replace(&mut self.told, true) {
+            self.tell_of_others(&spec.name);
+        }
+        Ok(())
     }
 
     fn ensure_sandbox(&mut self, container: &str) -> Result<PathBuf, NetworkError> {
@@ -120,11 +163,25 @@ impl Kernel {
     }
 
     fn ensure_endpoint(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+        if endpoint.segment.kind != SegmentKind::Bridge {
+            return self.ensure_child(endpoint, netns);
+        }
         match self.sandboxes.get_mut(&endpoint.container) {
             Some(namespace) => veth::ensure(&mut self.route, endpoint, namespace)?,
             None => veth::ensure(&mut self.route, endpoint, &mut Namespace::open(netns)?)?,
         }
-        Ok(self.firewall.ensure_ports(&endpoint.segment, &published(endpoint))?)
+        self.reservations.lead(endpoint);
+        let entries = self.reservations.of(endpoint);
+        self.firewall.ensure_ports(&endpoint.segment, &entries)?;
+        self.unstick(&entries);
+        Ok(())
+    }
+
+    fn announce(&mut self, endpoint: &Endpoint, netns: &Path) -> Result<(), NetworkError> {
+        match self.sandboxes.get_mut(&endpoint.container) {
+            Some(namespace) => veth::announce(endpoint, namespace),
+            None => veth::announce(endpoint, &mut Namespace::open(netns)?),
+        }
     }
 
     fn open_resolver(&mut self, container: &str, netns: &Path) -> Result<Open, NetworkError> {
@@ -135,18 +192,20 @@ impl Kernel {
     }
 
     fn remove_ports(&mut self, endpoint: &Endpoint) -> Result<(), NetworkError> {
-        let mut ours = published(endpoint);
         // Repeated after another container took port and address, this must not cut it off.
-        ours.retain(|(port, _)| !self.reservations.held_by_other(&endpoint.container, port));
-        let ports = self.firewall.remove_ports(&ours);
-        if let Some(address) = endpoint.address {
-            self.reservations.release(&endpoint.container, address);
-        }
-        Ok(ports?)
+        let entries = self.reservations.of(endpoint);
+        let removed = self.firewall.remove_ports(&entries);
+        self.reservations.release(endpoint);
+        removed?;
+        let ports: Vec<Published> = entries.ports.into_iter().collect();
+        Ok(conntrack::forget(&mut self.connections, &ports)?)
     }
 
     /// Begins to delete the interface; the receiver hears of the end. `None` when there is none.
     fn remove_interface(&mut self, endpoint: &Endpoint) -> Result<Option<Departed>, NetworkError> {
+        if endpoint.segment.kind != SegmentKind::Bridge {
+            return Ok(self.children.depart(endpoint, &self.pool));
+        }
         let name = veth::host_name(&endpoint.container, &endpoint.segment.name);
         Ok(link::find(&mut self.route, &name)?.map(|found| {
             let (done, gone) = oneshot::channel();
@@ -157,19 +216,45 @@ impl Kernel {
 
     fn taken(&mut self) -> Result<Taken, NetworkError> {
         let interfaces = link::all(&mut self.route)?.into_iter().map(|l| l.name).collect();
-        Ok(Taken { subnets: link::routes(&mut self.route)?, interfaces })
+        let link::Routes { near: mut subnets, beyond } = link::routes(&mut self.route)?;
+        subnets.extend(name_servers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()));
+        Ok(Taken { subnets, beyond, interfaces })
     }
 
     fn survey(&mut self, spec: &Segment) -> Result<Survey, NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            return Ok(Survey::default());
+        }
         let interfaces = match link::find(&mut self.route, &spec.name)? {
             Some(bridge) => link::ports(&mut self.route, bridge.index)?.into_iter().map(|l| l.name).collect(),
             None => Vec::new(),
         };
-        Ok(Survey { interfaces, ports: self.firewall.ports(spec)? })
+        let mut entries = self.reservations.leading();
+        let of_segment = |target: IpAddr| {
+            [spec.subnet(), spec.subnet6()].into_iter().flatten().any(|subnet| subnet.contains(target))
+        };
+        entries.ports.retain(|(_, target)| of_segment(*target));
+        entries.open.retain(|(_, target, _)| of_segment(*target));
+        let missing = self.missing(std::slice::from_ref(spec), &entries)?;
+        let mut ports = self.firewall.ports()?;
+        ports.retain(|(_, target)| of_segment(*target));
+        for (protocol, target, container_port) in self.firewall.openings()? {
+            let family = Family::of(target);
+            if of_segment(target) && spec.mode(family) == GatewayMode::Routed {
+                let host_ip = family.address(0);
+                ports.push((PortBinding { protocol, host_ip, host_port: 0, container_port }, target));
+            }
+        }
+        Ok(Survey { interfaces, ports, missing })
     }
 
     fn remove_segment(&mut self, spec: &Segment) -> Result<(), NetworkError> {
+        if spec.kind != SegmentKind::Bridge {
+            return parent::remove(&mut self.route, spec);
+        }
+        self.bridges.forget(&spec.name);
         let table = self.firewall.remove_segment(&spec.name);
+        self.ensure_passage();
         if link::find(&mut self.route, &spec.name)?.is_some_and(|l| l.kind == "bridge") {
             link::delete(&mut self.route, &spec.name)?;
         }
@@ -177,12 +262,11 @@ impl Kernel {
     }
 }
 
-fn published(endpoint: &Endpoint) -> Vec<Published> {
-    let target = |port: &PortBinding| match port.host_ip {
-        IpAddr::V4(_) => endpoint.address.map(IpAddr::from),
-        IpAddr::V6(_) => endpoint.address6.map(IpAddr::from),
-    };
-    endpoint.ports.iter().filter_map(|p| Some((p.clone(), target(p)?))).collect()
+/// The servers of a resolv.conf: a network over them would cut the host off from names.
+fn name_servers(text: &str) -> Vec<Subnet> {
+    let servers = text.lines().filter_map(|l| l.trim().strip_prefix("nameserver"));
+    let addresses = servers.filter_map(|s| s.trim().split('%').next()?.parse::<IpAddr>().ok());
+    addresses.map(|a| Subnet::around(a, Family::of(a).bits())).collect()
 }
 
 #[async_trait]
@@ -195,11 +279,10 @@ impl Networks for Bridges {
     async fn reserve_ports(
         &self,
         endpoint: &Endpoint,
-        ports: Vec<PortBinding>,
+        ports: Vec<PortSpec>,
     ) -> Result<Vec<PortBinding>, PortError> {
-        let Some(target) = endpoint.address else { return Ok(Vec::new()) };
-        let container = endpoint.container.clone();
-        self.run(move |k| Ok(k.reservations.reserve(&container, target, ports)?)).await
+        let endpoint = endpoint.clone();
+        self.run(move |k| Ok(k.reservations.reserve(&endpoint, ports)?)).await
     }
 
     async fn ensure_sandbox(&self, container: &str) -> Result<PathBuf, PortError> {
@@ -220,6 +303,12 @@ impl Networks for Bridges {
         Ok(())
     }
 
+    fn change_resolver(&self, resolver: Resolver) {
+        if let Some(serving) = self.resolvers().get(&resolver.container) {
+            serving.change(resolver);
+        }
+    }
+
     async fn remove_sandbox(&self, container: &str) -> Result<(), PortError> {
         self.resolvers().remove(container);
         let container = container.to_owned();
@@ -231,8 +320,15 @@ impl Networks for Bridges {
     }
 
     async fn ensure_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
+        let (made, place) = (endpoint.clone(), netns.clone());
+        self.run(move |k| k.ensure_endpoint(&made, &place)).await?;
+        announce::soon(self.clone(), endpoint.clone(), netns);
+        Ok(())
+    }
+
+    async fn recall_endpoint(&self, endpoint: &Endpoint, netns: PathBuf) -> Result<(), PortError> {
         let endpoint = endpoint.clone();
-        self.run(move |k| k.ensure_endpoint(&endpoint, &netns)).await
+        self.run(move |k| k.recall_child(&endpoint, &netns)).await
     }
 
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {
@@ -257,6 +353,22 @@ impl Networks for Bridges {
     async fn survey(&self, segment: &Segment) -> Result<Survey, PortError> {
         let segment = segment.clone();
         self.run(move |k| k.survey(&segment)).await
+    }
+
+    async fn disturbed(&self) -> Disturbance {
+        self.vigil.lock().await.next().await
+    }
+
+    async fn missing(
+        &self,
+        segments: Vec<Segment>,
+        endpoints: Vec<Endpoint>,
+    ) -> Result<Vec<String>, PortError> {
+        self.run(move |k| k.examine(&segments, &endpoints)).await
+    }
+
+    async fn restore(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError> {
+        self.run(move |k| k.restore(&segments)).await
     }
 
     async fn remove_segment(&self, segment: &Segment) -> Result<(), PortError> {

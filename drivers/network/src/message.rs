@@ -52,6 +52,16 @@ impl Message {
         u16_at(&self.bytes, 6) & flag::ACK != 0
     }
 
+    /// The type of the request.
+    pub fn kind(&self) -> u16 {
+        u16_at(&self.bytes, 4)
+    }
+
+    /// The first attribute of a type, after a fixed header of so many bytes.
+    pub fn attribute(&self, fixed: usize, kind: u16) -> Option<&[u8]> {
+        attribute(self.bytes.get(HEADER + fixed..)?, kind)
+    }
+
     /// Adds an attribute with raw bytes.
     pub fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(&((value.len() + 4) as u16).to_ne_bytes());
@@ -134,6 +144,8 @@ pub struct Reply {
     pub kind: u16,
     /// `nlmsg_seq`.
     pub sequence: u32,
+    /// `nlmsg_pid`: the address of the socket whose request it is about.
+    pub port: u32,
     /// Everything after the header.
     pub body: Vec<u8>,
 }
@@ -145,7 +157,12 @@ pub fn split(datagram: &[u8]) -> Vec<Reply> {
     while rest.len() >= HEADER {
         let length = u32_at(rest, 0) as usize;
         let Some(body) = rest.get(HEADER..length) else { break };
-        out.push(Reply { kind: u16_at(rest, 4), sequence: u32_at(rest, 8), body: body.to_vec() });
+        out.push(Reply {
+            kind: u16_at(rest, 4),
+            sequence: u32_at(rest, 8),
+            port: u32_at(rest, 12),
+            body: body.to_vec(),
+        });
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     out

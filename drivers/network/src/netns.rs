@@ -9,10 +9,17 @@ use std::path::Path;
 /// The namespace of the thread that opens it.
 pub const OWN: &str = "/proc/thread-self/ns/net";
 
-/// Links made later in the present namespace get no IPv6 address of their own on an IPv4 network.
-pub fn quiet() {
-    // Absent where the kernel has no IPv6.
-    let _absent = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+/// What links made later in the present namespace are like: without IPv6 until an endpoint has an address of it, and
+/// telling the neighbours when they are announced.
+pub fn prepare() {
+    for (key, value) in [
+        ("ipv6/conf/default/disable_ipv6", "1"),
+        ("ipv6/conf/default/ndisc_notify", "1"),
+        ("ipv4/conf/default/arp_notify", "1"),
+    ] {
+        // Absent where the kernel has no IPv6.
+        let _absent = std::fs::write(format!("/proc/sys/net/{key}"), value);
+    }
 }
 
 /// A network namespace and a routing socket inside it.
@@ -38,13 +45,34 @@ impl Namespace {
             .stack_size(64 * 1024)
             .spawn(move || {
                 setns(&inside, CloneFlags::CLONE_NEWNET).map_err(|errno| errno.to_string())?;
-                quiet();
+                prepare();
                 Socket::route().map_err(|e| e.to_string())
             })
             .map_err(|e| failed(&e))?;
         match thread.join() {
             Ok(Ok(route)) => Ok(Self { file, route }),
             Ok(Err(reason)) => Err(failed(&reason)),
+            Err(_) => Err(failed(&"thread panicked")),
+        }
+    }
+
+    /// Runs something inside, on a short-lived thread.
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NetworkError> {
+        let failed = |reason: &dyn ToString| NetworkError::Namespace {
+            path: "of a container".into(),
+            reason: reason.to_string(),
+        };
+        let inside = self.file.try_clone().map_err(|e| failed(&e))?;
+        let thread = std::thread::Builder::new()
+            .name("netns".into())
+            .stack_size(64 * 1024)
+            .spawn(move || setns(&inside, CloneFlags::CLONE_NEWNET).map(|()| work()))
+            .map_err(|e| failed(&e))?;
+        match thread.join() {
+            Ok(done) => done.map_err(|errno| failed(&errno)),
             Err(_) => Err(failed(&"thread panicked")),
         }
     }

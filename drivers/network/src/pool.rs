@@ -29,6 +29,8 @@ pub enum Departure {
     Namespace(Namespace),
     /// An interface of the host, by index; answered once it is gone.
     Interface(u32, oneshot::Sender<Result<(), NetworkError>>),
+    /// An interface inside a namespace, by index there; answered once it is gone.
+    Inside(Namespace, u32, oneshot::Sender<Result<(), NetworkError>>),
 }
 
 /// The two threads. They end with it.
@@ -78,7 +80,7 @@ fn make() -> Result<Namespace, NetworkError> {
     let home = File::open(netns::OWN).map_err(|e| failed(e.to_string()))?;
     unshare(CloneFlags::CLONE_NEWNET).map_err(|e| failed(format!("make a network namespace: {e}")))?;
     let made = (|| {
-        netns::quiet();
+        netns::prepare();
         let file = File::open(netns::OWN).map_err(|e| failed(e.to_string()))?;
         let mut route = Socket::route()?;
         route.request(link::up(1))?;
@@ -93,6 +95,11 @@ fn clear(route: &mut Socket, departed: impl Iterator<Item = Departure>) {
     for one in departed {
         match one {
             Departure::Namespace(namespace) => namespaces.push(namespace),
+            Departure::Inside(mut namespace, index, done) => {
+                let deleted = gone(namespace.route.request(link::delete_at(index)));
+                namespaces.push(namespace);
+                let _left = done.send(deleted.map(drop).map_err(NetworkError::from));
+            }
             Departure::Interface(index, done) => match gone(route.request(link::regroup(index, DEPARTED))) {
                 Ok(here) => {
                     any |= here;

@@ -4,11 +4,12 @@ use crate::error::NetlinkError;
 use crate::message::{Message, Reply, flag, split, u32_at};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt,
-    socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, send,
+    setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
@@ -42,6 +43,12 @@ impl Socket {
         setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::new(10, 0)).map_err(NetlinkError::Socket)?;
         setsockopt(&fd, sockopt::SndBuf, &(1 << 20)).map_err(NetlinkError::Socket)?;
         Ok(Self { fd, sequence: 0, buffer: vec![0; RECEIVE] })
+    }
+
+    /// Its address, by which the kernel tells whose request a change was.
+    pub fn port(&self) -> Result<u32, NetlinkError> {
+        let address: NetlinkAddr = getsockname(self.fd.as_raw_fd()).map_err(NetlinkError::Socket)?;
+        Ok(address.pid())
     }
 
     /// Sends requests in one datagram, waits for every acknowledgement; the first refusal is the error.
@@ -127,6 +134,33 @@ impl Socket {
             }
         }
     }
+}
+
+/// `RTNLGRP_LINK`.
+pub const LINKS: u32 = 1;
+/// `NFNLGRP_NFTABLES`.
+pub const NFTABLES: u32 = 7;
+/// Bytes of notifications that may wait: a flush of some ten thousand elements.
+const WAITING: usize = 8 << 20;
+
+/// Opens a socket of the kernel's notifications of links, in the network namespace of the calling thread.
+pub fn notifications_of_route(group: u32) -> Result<UnixDatagram, NetlinkError> {
+    notifications(SockProtocol::NetlinkRoute, group)
+}
+
+/// The same of netfilter.
+pub fn notifications_of_netfilter(group: u32) -> Result<UnixDatagram, NetlinkError> {
+    notifications(SockProtocol::NetlinkNetFilter, group)
+}
+
+/// A datagram is read alike from whatever family of sockets, and a runtime waits for this type.
+fn notifications(protocol: SockProtocol, group: u32) -> Result<UnixDatagram, NetlinkError> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).map_err(NetlinkError::Socket)?;
+    // Without the right to more than the system's limit, what is lost is looked up.
+    let _smaller = setsockopt(&fd, sockopt::RcvBufForce, &WAITING);
+    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 1 << (group - 1))).map_err(NetlinkError::Socket)?;
+    Ok(fd.into())
 }
 
 fn refusal(body: &[u8]) -> Option<Errno> {

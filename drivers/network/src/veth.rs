@@ -2,10 +2,11 @@
 
 use crate::bridge::{self, derived_mac};
 use crate::error::NetworkError;
+use crate::inside;
 use crate::link::{self, Link, ifla};
 use crate::netns::Namespace;
 use crate::socket::Socket;
-use contract::network::Endpoint;
+use contract::network::{Endpoint, SegmentKind};
 use std::os::fd::AsRawFd;
 
 /// The host side's name: `veth` and eleven hex digits of container and bridge.
@@ -28,28 +29,50 @@ pub fn ensure(
     let bridge = link::find(route, &endpoint.segment.name)?
         .ok_or_else(|| NetworkError::NoBridge(endpoint.segment.name.clone()))?;
     let links = link::all(&mut namespace.route)?;
-    let known = links.iter().find(|l| l.kind == "veth" && l.mac == mac);
-    let index = match known.map(|l| l.index) {
-        Some(found) if link::find(route, &host)?.is_some_and(|l| l.master == bridge.index) => found,
+    let outside = link::find(route, &host)?;
+    let known = outside.as_ref().and_then(|outside| end(&links, outside.peer, mac));
+    let made = match (known, &outside) {
+        (Some(found), Some(outside)) => {
+            // Its bridge may have been deleted by others, and be another one now.
+            if outside.master != bridge.index {
+                let port = link::port(&host, bridge::isolates(&endpoint.segment));
+                route.transact(vec![link::enslave(outside.index, bridge.index), port])?;
+            }
+            found.clone()
+        }
         _ => {
             // An old pair may lead into a namespace that is gone.
             link::delete(route, &host)?;
-            let name = free_name(&links)?;
+            let name = inside::name(endpoint, &links)?;
             let pair = Pair { host: &host, bridge: bridge.index, inside: &name, mac };
             create(route, endpoint, namespace, &pair)?;
-            let made = link::find(&mut namespace.route, &name)?;
-            let made = made.ok_or_else(|| {
-                NetworkError::Invalid(format!("{name} did not appear in the network namespace"))
-            })?;
-            made.index
+            let made = inside::made(namespace, &name)?;
+            if let Err(error) = inside::settle(namespace, endpoint, &name) {
+                link::delete(route, &host)?;
+                return Err(error);
+            }
+            made
         }
     };
-    let mut requests = vec![link::up(1), link::up(index)];
-    requests.extend(endpoint.address.map(|a| link::address(index, a, endpoint.segment.prefix)));
-    if let (true, Some(gateway)) = (endpoint.default_route, endpoint.segment.gateway) {
-        requests.push(link::default_route(index, gateway));
+    inside::configure(namespace, endpoint, made.index)
+}
+
+/// The end inside of a pair whose other end says which index it has there.
+fn end(links: &[Link], index: u32, mac: [u8; 6]) -> Option<&Link> {
+    links.iter().find(|l| l.kind == "veth" && l.index == index && l.mac == mac)
+}
+
+/// Tells the neighbours of an endpoint's addresses; one that is gone has none.
+pub fn announce(endpoint: &Endpoint, namespace: &mut Namespace) -> Result<(), NetworkError> {
+    let mac = mac(endpoint)?;
+    let kind = match endpoint.segment.kind {
+        SegmentKind::Bridge => "veth",
+        over => over.driver(),
+    };
+    let found = link::all(&mut namespace.route)?.into_iter().find(|l| l.kind == kind && l.mac == mac);
+    if let Some(found) = found {
+        namespace.route.request(link::announce(found.index, mac))?;
     }
-    namespace.route.transact(requests)?;
     Ok(())
 }
 
@@ -91,14 +114,8 @@ fn create(
     Ok(())
 }
 
-fn free_name(taken: &[Link]) -> Result<String, NetworkError> {
-    (0..64)
-        .map(|n| format!("eth{n}"))
-        .find(|name| taken.iter().all(|l| l.name != *name))
-        .ok_or_else(|| NetworkError::Invalid("too many interfaces in one container".into()))
-}
-
-fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
+/// The MAC that is asked for, or one that follows from the address.
+pub fn mac(endpoint: &Endpoint) -> Result<[u8; 6], NetworkError> {
     if endpoint.mac.is_empty() {
         let address = endpoint.addresses().next();
         return address

@@ -7,108 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod namespaces;
+
 use contract::error::Kind;
-use contract::network::{Endpoint, Networks, PortBinding, Protocol, Segment, Survey};
-use gantry_network::Bridges;
-use nix::sched::{CloneFlags, unshare};
-use std::future::Future;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::mpsc;
+use contract::network::{Endpoint, Networks, PortBinding, PortSpec, Protocol, Segment, Survey};
+use namespaces::{Host, Ns, wait};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
-
-type Job = Box<dyn FnOnce() + Send>;
-
-/// A network namespace that lives as long as its thread.
-struct Ns {
-    jobs: mpsc::Sender<Job>,
-    tid: i32,
-}
-
-impl Ns {
-    fn new() -> Self {
-        let (jobs, inbox) = mpsc::channel::<Job>();
-        let (tell, tid) = mpsc::channel();
-        std::thread::spawn(move || {
-            unshare(CloneFlags::CLONE_NEWNET).unwrap();
-            tell.send(nix::unistd::gettid().as_raw()).unwrap();
-            inbox.into_iter().for_each(|job| job());
-        });
-        Self { jobs, tid: tid.recv().unwrap() }
-    }
-
-    fn path(&self) -> PathBuf {
-        format!("/proc/{}/task/{}/ns/net", std::process::id(), self.tid).into()
-    }
-
-    fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let (tell, answer) = mpsc::channel();
-        self.jobs.send(Box::new(move || tell.send(work()).unwrap())).unwrap();
-        answer.recv().unwrap()
-    }
-
-    fn sh(&self, script: &str) -> String {
-        let script = script.to_owned();
-        self.run(move || {
-            let out = Command::new("sh").args(["-ec", &script]).output().unwrap();
-            assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
-            String::from_utf8(out.stdout).unwrap()
-        })
-    }
-
-    /// Answers each connection with the address it came from.
-    fn serve(&self, port: u16) {
-        let listener = self.run(move || TcpListener::bind(("0.0.0.0", port)).unwrap());
-        std::thread::spawn(move || {
-            while let Ok((mut stream, peer)) = listener.accept() {
-                let _ = write!(stream, "{}", peer.ip());
-            }
-        });
-    }
-
-    fn get(&self, address: &str) -> Result<String, String> {
-        let address: SocketAddr = address.parse().unwrap();
-        self.run(move || {
-            let limit = Duration::from_secs(2);
-            let mut stream = TcpStream::connect_timeout(&address, limit).map_err(|e| e.to_string())?;
-            stream.set_read_timeout(Some(limit)).unwrap();
-            let mut text = String::new();
-            stream.read_to_string(&mut text).map_err(|e| e.to_string())?;
-            Ok(text)
-        })
-    }
-}
-
-struct Host {
-    ns: Ns,
-    driver: Bridges,
-}
-
-impl Host {
-    fn new() -> Self {
-        let ns = Ns::new();
-        ns.sh("ip link set lo up");
-        let driver = ns.run(|| Bridges::start("gt0").unwrap());
-        Self { ns, driver }
-    }
-
-    /// A neighbour at 192.0.2.9, reached from 192.0.2.1.
-    fn neighbour(&self) -> Ns {
-        let outside = Ns::new();
-        self.ns.sh(&format!(
-            "ip link add out type veth peer name in; ip link set in netns {}; ip addr add 192.0.2.1/24 dev out; ip link set out up",
-            outside.tid
-        ));
-        outside.sh("ip link set lo up; ip addr add 192.0.2.9/24 dev in; ip link set in up");
-        outside
-    }
-}
-
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
 
 fn bridge() -> Segment {
     Segment {
@@ -137,6 +42,10 @@ fn port(protocol: Protocol, host_ip: &str, host_port: u16, container_port: u16) 
     PortBinding { protocol, host_ip: host_ip.parse().unwrap(), host_port, container_port }
 }
 
+fn specs(ports: &[PortBinding]) -> Vec<PortSpec> {
+    ports.iter().map(PortSpec::from).collect()
+}
+
 #[test]
 fn published_ports_are_reached_from_everywhere_and_only_as_published() {
     let host = Host::new();
@@ -150,7 +59,7 @@ fn published_ports_are_reached_from_everywhere_and_only_as_published() {
     let one = endpoint("one", 2, ports.clone());
     wait(async {
         host.driver.ensure_segment(&bridge()).await.unwrap();
-        host.driver.reserve_ports(&one, ports).await.unwrap();
+        host.driver.reserve_ports(&one, specs(&ports)).await.unwrap();
         host.driver.ensure_endpoint(&one, web.path()).await.unwrap();
         host.driver.ensure_endpoint(&endpoint("two", 3, vec![]), client.path()).await.unwrap();
     });
@@ -209,15 +118,15 @@ fn every_verb_may_be_repeated_and_leaves_nothing_behind() {
     wait(async {
         let driver = &host.driver;
         driver.ensure_segment(&bridge()).await.unwrap();
-        one.ports = driver.reserve_ports(&one, wanted.clone()).await.unwrap();
+        one.ports = driver.reserve_ports(&one, specs(&wanted)).await.unwrap();
         assert_ne!(one.ports[0].host_port, 0);
-        assert_eq!(driver.reserve_ports(&one, wanted).await.unwrap(), one.ports);
+        assert_eq!(driver.reserve_ports(&one, specs(&wanted)).await.unwrap(), one.ports);
         for _ in 0..2 {
             driver.ensure_endpoint(&one, inside.path()).await.unwrap();
             driver.ensure_segment(&bridge()).await.unwrap();
         }
         let held = one.ports[1].clone();
-        let refused = driver.reserve_ports(&endpoint("two", 3, vec![]), vec![held]).await.unwrap_err();
+        let refused = driver.reserve_ports(&endpoint("two", 3, vec![]), specs(&[held])).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Conflict);
         assert_eq!(refused.text, "Bind for 127.0.0.1:8080 failed: port is already allocated");
         let survey = driver.survey(&bridge()).await.unwrap();
@@ -244,7 +153,7 @@ fn a_repeated_removal_spares_the_port_and_address_another_container_took_over() 
     wait(async {
         host.driver.ensure_segment(&bridge()).await.unwrap();
         for (endpoint, ns) in [(&one, &first), (&two, &second)] {
-            host.driver.reserve_ports(endpoint, ports.clone()).await.unwrap();
+            host.driver.reserve_ports(endpoint, specs(&ports)).await.unwrap();
             host.driver.ensure_endpoint(endpoint, ns.path()).await.unwrap();
             host.driver.remove_endpoint(&one).await.unwrap();
         }

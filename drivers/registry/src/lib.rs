@@ -9,6 +9,8 @@ mod download;
 mod endpoint;
 mod fault;
 mod follow;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod handshake;
 mod inspect;
 mod landing;

@@ -12,7 +12,7 @@ const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.d
 /// Largest manifest taken, bytes (distribution-spec: registries should take 4 MiB).
 const LIMIT: usize = 4 << 20;
 /// Layers an image may have (the limit of Docker's overlay2).
-const MAX_LAYERS: usize = 128;
+pub const MAX_LAYERS: usize = 128;
 /// Indexes inside indexes are followed this deep.
 const DEPTH: usize = 3;
 
@@ -25,7 +25,12 @@ pub struct Descriptor {
     pub size: u64,
     /// What the manifest says that it is, in lower case.
     pub media_type: String,
+    /// Where its owner gives it out, if no registry is to (image-spec, "Non-Distributable Layers").
+    pub urls: Vec<String>,
 }
+
+/// Addresses that a layer may have; a manifest with more is refused.
+const MAX_URLS: usize = 32;
 
 /// `sha256:` and 64 lower-case hex digits.
 fn is_digest(text: &str) -> bool {
@@ -51,7 +56,14 @@ impl Descriptor {
         if !known(&media) {
             return Err(Fault::Content(format!("unsupported media type {media}")));
         }
-        Ok(Self { digest, size, media_type: media })
+        let urls = value.get("urls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        if urls.len() > MAX_URLS {
+            return Err(Fault::Content(format!(
+                "the manifest gives {digest} more than {MAX_URLS} addresses"
+            )));
+        }
+        let urls = urls.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        Ok(Self { digest, size, media_type: media, urls })
     }
 
     /// Twelve digits, as progress shows layers.
@@ -93,6 +105,12 @@ pub async fn resolve(session: &Session, wanted: &str, platform: &Platform) -> Re
         let own = Descriptor::read(own)?;
         manifest = fetch(session, &own.digest).await?.1;
     }
+    let (config, layers) = parts(&manifest)?;
+    Ok(Resolved { digest, config, layers })
+}
+
+/// The configuration and the layers, lowest first, that a manifest names.
+pub fn parts(manifest: &Value) -> Result<(Descriptor, Vec<Descriptor>), Fault> {
     let config = manifest.get("config").unwrap_or(&Value::Null);
     let media = text(config, "mediaType");
     if !matches!(
@@ -112,7 +130,7 @@ pub async fn resolve(session: &Session, wanted: &str, platform: &Platform) -> Re
         return Err(Fault::Content("max depth exceeded".into()));
     }
     let layers = layers.iter().map(Descriptor::read).collect::<Result<_, _>>()?;
-    Ok(Resolved { digest, config: Descriptor::read(config)?, layers })
+    Ok((Descriptor::read(config)?, layers))
 }
 
 /// A manifest or index as the registry has it.
@@ -142,12 +160,18 @@ pub async fn fetch_whole(session: &Session, wanted: &str) -> Result<Whole, Fault
     if wanted.starts_with("sha256:") && wanted != digest {
         return Err(Fault::Content(format!("manifest verification failed for digest {wanted}")));
     }
-    let value = serde_json::from_slice(&body)
-        .map_err(|e| Fault::Content(format!("the manifest of {wanted} is not valid: {e}")))?;
-    check(&value, &media)?;
+    let value = read(wanted, &media, &body)?;
     let own = text(&value, "mediaType");
     let media_type = if own.is_empty() { media } else { own.to_owned() };
     Ok(Whole { digest, size: body.len(), media_type, content: value })
+}
+
+/// Reads the document that a name stands for and that was said to be of this type.
+pub fn read(name: &str, media: &str, body: &[u8]) -> Result<Value, Fault> {
+    let value = serde_json::from_slice(body)
+        .map_err(|e| Fault::Content(format!("the manifest of {name} is not valid: {e}")))?;
+    check(&value, media)?;
+    Ok(value)
 }
 
 /// One document must have one meaning: what is a manifest to one reader must not be an index to another.

@@ -68,6 +68,7 @@ impl RegistryClient {
             media_type: layer.media_type.clone(),
             host: name.host.clone(),
             repository: name.repository.clone(),
+            urls: layer.urls.clone(),
         };
         let layers = image.layers.iter().map(known).collect();
         if sink.has_image(&image.config.digest).await {

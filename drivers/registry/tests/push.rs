@@ -131,6 +131,33 @@ async fn a_push_sends_what_is_lacking_once_and_says_so_as_docker_does() {
 }
 
 #[tokio::test]
+async fn a_layer_that_its_owner_gives_out_is_named_and_not_sent() {
+    let server = Server::start(|_| Reply::Fair).await;
+    let layers = [layer("ours", b"1"), layer("theirs", b"2")];
+    let source = Source::new(&layers);
+    let theirs = KnownBlob {
+        digest: digest(b"packed"),
+        size: 6,
+        media_type: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip".into(),
+        host: "elsewhere".into(),
+        repository: "base".into(),
+        urls: vec!["https://owner.example/layer".into()],
+    };
+    source.learn(&digest(&layers[1]), theirs.clone()).await.unwrap();
+    let (pushed, lines) = push(&name(&server.host, "app", "1"), &layers, source).await;
+    pushed.unwrap();
+    assert_eq!(told(&lines, &short(&layers[1])), ["Preparing", "Skipped foreign layer"]);
+    assert_eq!(server.count("PATCH"), 1);
+    let manifest: serde_json::Value = serde_json::from_slice(&server.manifest("app", "1")).unwrap();
+    let named = &manifest["layers"][1];
+    assert_eq!(
+        (&named["digest"], &named["urls"][0]),
+        (&theirs.digest.into(), &theirs.urls[0].clone().into())
+    );
+    assert!(manifest["layers"][0].get("urls").is_none());
+}
+
+#[tokio::test]
 async fn an_upload_that_breaks_goes_on_where_the_registry_stands() {
     let big = layer("big", &noise(20_000_000));
     let cuts = Mutex::new(vec![3_000_000usize, 9_000_000]);

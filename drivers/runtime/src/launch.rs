@@ -122,8 +122,7 @@ fn init(config: &RuntimeConfig) -> Result<PathBuf, PortError> {
 
 /// The container's files and its OCI configuration. A handful of small writes, cheaper done here than handed over.
 fn prepare(spec: &SandboxSpec, facts: &HostFacts, given: &Given, config_file: &Path) -> std::io::Result<()> {
-    let host_resolv = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    files::write(spec, &host_resolv)?;
+    files::write(spec)?;
     match std::fs::remove_file(spec.directory.join("exit.json")) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
         _ => {}

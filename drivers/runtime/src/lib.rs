@@ -9,6 +9,7 @@ mod launch;
 mod link;
 pub mod oci;
 mod others;
+pub mod resolv;
 mod shortage;
 mod spool;
 mod usage;
@@ -64,6 +65,17 @@ pub struct ShimRuntime {
 }
 
 impl ShimRuntime {
+    /// Edits a container's mounted /etc/hosts in place.
+    async fn edit_hosts(&self, id: &str, edit: impl FnOnce(&str) -> Option<String>) -> Result<(), PortError> {
+        let file = self.config.containers.join(id).join("hosts");
+        let failed = |e| PortError::caused(Kind::Bug, format!("rewrite {}", file.display()), e);
+        let hosts = tokio::fs::read_to_string(&file).await.map_err(failed)?;
+        match edit(&hosts) {
+            Some(changed) => tokio::fs::write(&file, changed).await.map_err(failed),
+            None => Ok(()),
+        }
+    }
+
     /// A runtime; `signals` is shared with the spools.
     pub fn new(config: RuntimeConfig, signals: Signals) -> Self {
         let facts = oci::HostFacts {
@@ -251,23 +263,25 @@ impl Runtime for ShimRuntime {
         &self,
         id: &ContainerId,
         name: &str,
-        address: Option<std::net::Ipv4Addr>,
+        addresses: &[std::net::IpAddr],
     ) -> Result<(), PortError> {
-        let file = self.config.containers.join(id.as_str()).join("hosts");
-        let failed = |e| PortError::caused(Kind::Bug, format!("rewrite {}", file.display()), e);
-        let hosts = tokio::fs::read_to_string(&file).await.map_err(failed)?;
-        match files::readdressed(&hosts, name, address) {
-            Some(changed) => tokio::fs::write(&file, changed).await.map_err(failed),
-            None => Ok(()),
-        }
+        self.edit_hosts(id.as_str(), |hosts| files::readdressed(hosts, name, addresses)).await
+    }
+
+    async fn move_hosts(
+        &self,
+        container: &contract::record::ContainerSpec,
+        from: &[std::net::IpAddr],
+        to: &[std::net::IpAddr],
+    ) -> Result<(), PortError> {
+        self.edit_hosts(&container.id, |hosts| files::moved(hosts, container, from, to)).await
     }
 
     async fn rewrite_resolver(&self, container: &contract::record::ContainerSpec) -> Result<(), PortError> {
-        let file = self.config.containers.join(&container.id).join("resolv.conf");
-        let host = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
-        let text = files::resolv(container, contract::runtime::Answers::Daemon, &host);
-        let written = tokio::fs::write(&file, text).await;
-        written.map_err(|e| PortError::caused(Kind::Bug, format!("rewrite {}", file.display()), e))
+        let folder = self.config.containers.join(&container.id);
+        let ask = resolv::Ask { container, answers: contract::runtime::Answers::Daemon, six: false };
+        let failed = |e| PortError::caused(Kind::Bug, format!("rewrite {}/resolv.conf", folder.display()), e);
+        ask.write(&folder).map_err(failed)
     }
 
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {

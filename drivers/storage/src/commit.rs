@@ -2,6 +2,7 @@
 
 use crate::import::architecture;
 use crate::making::Making;
+use crate::pieces::Cut;
 use contract::archive::BlockingStream;
 use contract::image::CommitSpec;
 use contract::{ImageId, Kind, PortError};
@@ -27,7 +28,7 @@ pub(crate) fn commit(
             return Err(PortError::new(Kind::NotFound, format!("layer {below} is gone")));
         }
     }
-    let unpacked = making.unpack(layer, None, None)?;
+    let unpacked = making.unpack(Cut(layer), None, None)?;
     let empty = unpacked.diff_id == EMPTY;
     let image = configuration(&parent.config, spec, config, (!empty).then_some(unpacked.diff_id));
     let made = making.finish_over(Some(&parent.id), image.to_string().as_bytes(), names)?;

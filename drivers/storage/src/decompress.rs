@@ -1,13 +1,15 @@
-//! Streams told apart by their first bytes, and counted while they are read.
+//! Streams told apart by their first bytes.
 
 use std::io::{self, BufReader, Read};
-use std::sync::Arc;
 
 /// Largest zstd window taken, as a power of two: 128 MiB, what `zstd --ultra` makes without `--long`.
 const ZSTD_WINDOW: u32 = 27;
 
 /// Memory an xz stream may ask for, KiB: `xz -9` has a dictionary of 64 MiB, and some is needed beside it.
 const XZ_MEMORY: u32 = 80 << 10;
+
+/// Bytes that tell how a stream is compressed.
+pub(crate) const MAGIC: usize = 4;
 
 /// Whether these first bytes are those of a plain tar stream (or of nothing we know).
 pub(crate) fn is_plain(magic: &[u8]) -> bool {
@@ -38,7 +40,7 @@ fn kind(magic: &[u8]) -> Compression {
 pub(crate) fn decompress<'a>(reader: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
     let mut reader = BufReader::with_capacity(1 << 17, reader);
     let mut magic = Vec::new();
-    (&mut reader).take(4).read_to_end(&mut magic)?;
+    (&mut reader).take(MAGIC as u64).read_to_end(&mut magic)?;
     let found = kind(&magic);
     let whole = io::Cursor::new(magic).chain(reader);
     Ok(match found {
@@ -52,30 +54,6 @@ pub(crate) fn decompress<'a>(reader: impl Read + Send + 'a) -> io::Result<Box<dy
         Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(whole)),
         Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, XZ_MEMORY)),
     })
-}
-
-/// Tells how much has passed.
-pub(crate) struct Counted<R> {
-    inner: R,
-    passed: u64,
-    report: Option<Arc<dyn Fn(u64) + Send + Sync>>,
-}
-
-impl<R> Counted<R> {
-    pub(crate) fn new(inner: R, report: Option<Arc<dyn Fn(u64) + Send + Sync>>) -> Self {
-        Self { inner, passed: 0, report }
-    }
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.passed += count as u64;
-        if let Some(report) = &self.report {
-            report(self.passed);
-        }
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What the fuzz targets in `tests/fuzz` drive; not for others. Panics are findings.
 
 use crate::archive::look;
+use crate::core::Core;
 use crate::limits::Limits;
+use crate::pieces::Cut;
 use crate::reference::Reference;
 use crate::stream::{DIFF, Restored};
 use crate::unpack::unpack;
@@ -19,7 +21,7 @@ pub fn layer(input: &[u8], folder: &Path) -> io::Result<()> {
     let (layer, beside) = (folder.join("layer"), folder.join("beside"));
     std::fs::create_dir_all(layer.join(DIFF))?;
     std::fs::write(&beside, "untouched")?;
-    let unpacked = unpack(input, &layer, LIMITS);
+    let unpacked = unpack(Cut(input), &layer, LIMITS);
     assert_eq!(std::fs::read(&beside)?, b"untouched");
     let mut names: Vec<_> = std::fs::read_dir(folder)?.filter_map(|e| Some(e.ok()?.file_name())).collect();
     names.sort();
@@ -31,11 +33,12 @@ pub fn layer(input: &[u8], folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Finds the images of an archive in a file, in a folder for temporary files.
+/// Finds the images of an archive, in a folder that is a store's; nothing of it stays.
 pub fn archive(input: &[u8], folder: &Path) -> io::Result<()> {
-    let path = folder.join("archive");
-    std::fs::write(&path, input)?;
-    look(&path, folder, LIMITS).map_err(|e| io::Error::other(e.to_string()))
+    let core = Core::open(folder, LIMITS).map_err(|e| io::Error::other(e.to_string()))?;
+    let found = look(&core, Cut(input)).map_err(|e| io::Error::other(e.to_string()));
+    assert!(std::fs::read_dir(folder.join("layers"))?.next().is_none());
+    found
 }
 
 /// Reads a reference; what it is called by reads as itself again.

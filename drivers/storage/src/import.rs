@@ -1,27 +1,24 @@
 //! An image made of one root file system.
 
-use crate::file::failed;
 use crate::making::Making;
 use contract::image::ImportSpec;
+use contract::incoming::Incoming;
 use contract::{ImageId, PortError};
-use std::fs::File;
-use std::path::Path;
 
 /// This machine's architecture as images name it.
 pub(crate) fn architecture() -> &'static str {
     if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
 }
 
-/// Makes an image of a (compressed) tar file.
+/// Makes an image of a (compressed) tar stream.
 pub(crate) fn import(
     making: &Making,
-    path: &Path,
+    content: Incoming,
     names: &[String],
     spec: &ImportSpec,
 ) -> Result<ImageId, PortError> {
     let config = crate::commit::amended(serde_json::Map::new(), &spec.changes)?;
-    let reader = File::open(path).map_err(failed("opening", path))?;
-    let layer = making.unpack(reader, None, None)?;
+    let layer = making.unpack(content, None, None)?;
     let now = jiff::Timestamp::now().to_string();
     let (machine, variant) = &spec.architecture;
     let machine = if machine.is_empty() { architecture() } else { machine };

@@ -50,6 +50,7 @@ mod tests {
             media_type: "t".into(),
             host: "h".into(),
             repository: repository.to_string(),
+            urls: Vec::new(),
         }
     }
 

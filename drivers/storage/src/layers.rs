@@ -1,9 +1,9 @@
 //! Unpacked layers, one folder per diff id, shared by all images and containers.
 
-use crate::decompress::Counted;
 use crate::erase::remove_tree;
 use crate::file::{failed, random_hex};
 use crate::limits::Limits;
+use crate::pieces::{Counted, Pieces};
 use crate::reference::is_digest;
 use crate::settle::{self, Settling};
 use crate::stream::{DIFF, Restored};
@@ -11,7 +11,6 @@ use crate::unpack::{Unpacked, unpack};
 use contract::image::{KnownBlob, Passed};
 use contract::{Kind, PortError};
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Layers under `<data_root>/layers`: `<hex>/diff`, `<hex>/size` and the record of its stream.
@@ -88,15 +87,12 @@ impl Layers {
     }
 
     /// Unpacks a layer under a temporary name; nothing stays when that fails.
-    pub(crate) fn make(&self, reader: impl Read + Send, passed: Option<Passed>) -> Result<Half, PortError> {
+    pub(crate) fn make(&self, source: impl Pieces, passed: Option<Passed>) -> Result<Half, PortError> {
         let mut half = Half { path: self.base.join(format!("{HALF}{}", random_hex(8))), unpacked: None };
         let diff = half.path.join(DIFF);
         std::fs::create_dir_all(&diff).map_err(failed("making", &diff))?;
         set_mode(&diff).map_err(failed("making", &diff))?;
-        let mut reader = Counted::new(reader, passed);
-        let unpacked = unpack(&mut reader, &half.path, self.limits());
-        // A decoder may be content before the end, but only there is the stream known to be good.
-        let unpacked = unpacked.and_then(|u| std::io::copy(&mut reader, &mut std::io::sink()).map(|_| u));
+        let unpacked = unpack(Counted::new(source, passed), &half.path, self.limits());
         let unpacked = unpacked.map_err(|e| {
             let kind = match e.kind() {
                 std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::StorageFull => Kind::Exhausted,
@@ -116,11 +112,7 @@ impl Layers {
         let unpacked =
             half.unpacked.clone().ok_or_else(|| PortError::new(Kind::Bug, "layer is not unpacked"))?;
         if let Some(id) = expected.filter(|id| *id != unpacked.diff_id) {
-            let text = format!(
-                "layers from manifest don't match image configuration: {} is not {id}",
-                unpacked.diff_id
-            );
-            return Err(PortError::new(Kind::Invalid, text));
+            return Err(mismatch(&unpacked.diff_id, id));
         }
         let target = self.folder(&unpacked.diff_id);
         match std::fs::rename(&half.path, &target) {
@@ -195,6 +187,12 @@ impl Layers {
         }
         Ok(())
     }
+}
+
+/// A layer is not the one it was said to be.
+pub(crate) fn mismatch(diff_id: &str, wanted: &str) -> PortError {
+    let text = format!("layers from manifest don't match image configuration: {diff_id} is not {wanted}");
+    PortError::new(Kind::Invalid, text)
 }
 
 /// Layers as overlay wants them, topmost first.

@@ -18,6 +18,7 @@ mod layers;
 mod limits;
 mod making;
 mod network_records;
+mod pieces;
 mod pipe;
 mod place;
 mod pull;

@@ -1,11 +1,12 @@
 //! An image on its way: until it owns its layers, they are held for it; if it never comes to be, they go.
 
 use crate::core::{Core, Taken};
+use crate::layers::Half;
+use crate::pieces::Pieces;
 use crate::unpack::Unpacked;
 use contract::PortError;
 use contract::image::Passed;
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Holds layers while it lives. Dropping it may remove trees: not on an async thread.
@@ -33,11 +34,15 @@ impl Making {
     /// Unpacks a layer; with `expected` the content must have that diff id.
     pub(crate) fn unpack(
         &self,
-        reader: impl Read + Send,
+        source: impl Pieces,
         expected: Option<&str>,
         passed: Option<Passed>,
     ) -> Result<Unpacked, PortError> {
-        let half = self.core.layers.make(reader, passed)?;
+        self.publish(self.core.layers.make(source, passed)?, expected)
+    }
+
+    /// The same of a layer that is unpacked and has no name yet.
+    pub(crate) fn publish(&self, half: Half, expected: Option<&str>) -> Result<Unpacked, PortError> {
         self.hold(half.diff_id());
         self.core.layers.publish(half, expected)
     }

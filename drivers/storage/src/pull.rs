@@ -2,6 +2,7 @@
 
 use crate::file::blocking;
 use crate::making::Making;
+use crate::pieces::Cut;
 use crate::reference::Reference;
 use async_trait::async_trait;
 use contract::archive::BlockingStream;
@@ -66,7 +67,7 @@ impl LayerSink for Sink {
 
     async fn unpack(&self, blob: BlockingStream, diff_id: &str, passed: Passed) -> Result<(), PortError> {
         let (making, diff_id) = (self.share.get().ok_or_else(ended)?, diff_id.to_owned());
-        blocking(move || making.unpack(blob, Some(&diff_id), Some(passed)).map(|_| ())).await
+        blocking(move || making.unpack(Cut(blob), Some(&diff_id), Some(passed)).map(|_| ())).await
     }
 }
 

@@ -1,10 +1,12 @@
 //! Images of the steps of builds.
 
+use crate::archive::JSON_LIMIT;
 use crate::commit::EMPTY;
 use crate::core::Core;
 use crate::file::blocking;
 use crate::import::architecture;
 use crate::making::Making;
+use crate::pieces::Cut;
 use crate::store::Store;
 use async_trait::async_trait;
 use contract::image::{ImageSummary, StepLayer, StepSpec, Steps};
@@ -82,7 +84,7 @@ fn make(making: &Making, spec: StepSpec) -> Result<ImageId, PortError> {
     }
     let own = match spec.layer {
         StepLayer::None => None,
-        StepLayer::Content(content) => Some(making.unpack(content, None, None)?.diff_id),
+        StepLayer::Content(content) => Some(making.unpack(Cut(content), None, None)?.diff_id),
         StepLayer::Known(id) if making.hold(&id) => Some(id),
         StepLayer::Known(id) => return Err(gone(&id)),
     };
@@ -122,7 +124,12 @@ fn make(making: &Making, spec: StepSpec) -> Result<ImageId, PortError> {
             map.insert("container".into(), spec.container.into());
         }
     }
+    let image = image.to_string();
+    if image.len() as u64 > JSON_LIMIT {
+        let text = format!("the image's configuration is larger than {JSON_LIMIT} bytes");
+        return Err(PortError::new(Kind::Invalid, text));
+    }
     let parent = spec.parent.map(|p| p.to_string()).unwrap_or_default();
-    let (id, _) = making.finish_over(Some(&parent), image.to_string().as_bytes(), &[])?;
+    let (id, _) = making.finish_over(Some(&parent), image.as_bytes(), &[])?;
     Ok(ImageId::new(id))
 }

@@ -5,13 +5,14 @@ use crate::file::blocking;
 use crate::limits::Limits;
 use crate::making::Making;
 use crate::reference::Reference;
-use crate::{archive, commit, import, pull, push};
+use crate::{commit, import, pull, push};
 use async_trait::async_trait;
 use contract::archive::BlockingStream;
 use contract::image::{
     CommitSpec, Credentials, ImageSummary, Images, ImportSpec, ProgressSink, Puller, Pushed, Pusher, Removal,
-    Removed, Saved,
+    Removed, Saved, WantedPlatform,
 };
+use contract::incoming::Incoming;
 use contract::{ImageId, Kind, PortError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -147,9 +148,14 @@ impl Images for Store {
         blocking(move || Ok(core.layers.all()?.iter().map(|layer| core.layers.size(layer)).sum())).await
     }
 
-    async fn load(&self, path: PathBuf, progress: ProgressSink) -> Result<Vec<String>, PortError> {
+    async fn load(
+        &self,
+        archive: Incoming,
+        wanted: Option<WantedPlatform>,
+        progress: ProgressSink,
+    ) -> Result<Vec<String>, PortError> {
         let core = self.core.clone();
-        blocking(move || archive::load(&core, &path, &progress)).await
+        blocking(move || crate::archive::load(&core, archive, wanted.as_ref(), &progress)).await
     }
 
     async fn save(&self, names: &[String]) -> Result<Saved, PortError> {
@@ -165,7 +171,7 @@ impl Images for Store {
         Ok(Saved { images, stream: Box::new(from) })
     }
 
-    async fn import(&self, path: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
+    async fn import(&self, content: Incoming, spec: ImportSpec) -> Result<ImageId, PortError> {
         let name = spec.name.as_deref().filter(|n| !n.is_empty()).map(Reference::parse).transpose()?;
         if name.as_ref().is_some_and(|n| n.digest.is_some()) {
             return Err(PortError::new(Kind::Invalid, "cannot import digest reference"));
@@ -173,7 +179,7 @@ impl Images for Store {
         let making = self.making();
         blocking(move || {
             let names: Vec<String> = name.iter().map(Reference::tagged).collect();
-            import::import(&making, &path, &names, &spec)
+            import::import(&making, content, &names, &spec)
         })
         .await
     }

@@ -5,6 +5,7 @@ use crate::network::{DEFAULT, id as network_id};
 use crate::shared::Shared;
 use contract::record::{ContainerSpec, ContainerState};
 use contract::{ContainerId, PortError};
+use std::net::IpAddr;
 
 /// What a starting container is given of those it has linked.
 pub(super) fn of_starting(
@@ -24,24 +25,25 @@ pub(super) async fn follow(shared: &Shared, spec: &ContainerSpec, state: &Contai
     if let Some(endpoint) = state.endpoints.iter().find(|e| e.network_name == DEFAULT) {
         for (linker, alias) in linkers(&shared.board, &spec.id) {
             // One that was never started has no file yet.
-            if let (true, Some(address)) = (linker.state.started, endpoint.address) {
-                rewrite(shared, &linker.spec.id, &alias, address).await;
+            if linker.state.started {
+                rewrite(shared, &linker.spec.id, &alias, endpoint.addresses()).await;
             }
         }
     }
     if apply(spec) {
         let leases = shared.networks.get(&network_id(DEFAULT)).map(|n| n.leases.all()).unwrap_or_default();
         for link in spec.links.iter().filter(|l| !state.unlinked.contains(&l.alias)) {
-            if let Some(address) = leases.get(&link.target).and_then(|l| l.four) {
-                rewrite(shared, &spec.id, &link.alias, address).await;
+            if let Some(lease) = leases.get(&link.target) {
+                rewrite(shared, &spec.id, &link.alias, lease.addresses()).await;
             }
         }
     }
 }
 
-async fn rewrite(shared: &Shared, container: &str, alias: &str, address: std::net::Ipv4Addr) {
+async fn rewrite(shared: &Shared, container: &str, alias: &str, addresses: impl Iterator<Item = IpAddr>) {
     let id = ContainerId::new(container);
-    if let Err(error) = shared.ports.runtime.rewrite_hosts(&id, alias, Some(address)).await {
+    let addresses: Vec<IpAddr> = addresses.collect();
+    if let Err(error) = shared.ports.runtime.rewrite_hosts(&id, alias, &addresses).await {
         tracing::warn!(container, alias, "telling a linked address: {}", error.chain());
     }
 }

@@ -12,14 +12,14 @@ mod volumes;
 
 pub use lending::lend;
 pub use probe::probe;
-pub use switching::{connect, disconnect};
+pub use switching::{abandon, connect, disconnect};
 
 use network::{detach, is_answered, join, lease, namespace};
 
 use super::messages::Along;
 use crate::shared::{CLOSE, Shared, lock};
 use contract::error::Kind;
-use contract::network::Endpoint;
+use contract::network::{Endpoint, Family};
 use contract::record::{ContainerRecord, ContainerSpec, ContainerState};
 use contract::runtime::{Answers, Created, SandboxSpec, Target};
 use contract::storage::Durability;
@@ -92,7 +92,7 @@ pub async fn start(
 }
 
 async fn steps(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     id: &ContainerId,
     spec: &ContainerSpec,
     state: &mut ContainerState,
@@ -125,7 +125,7 @@ async fn steps(
         addresses: state.endpoints.iter().flat_map(Endpoint::addresses).collect(),
         hosts: linked.hosts,
         environment: linked.environment,
-        gateway: shared.segment.gateway,
+        gateways: [Family::Four, Family::Six].into_iter().filter_map(|f| shared.segment.gateway(f)).collect(),
         answers: if is_answered(&state.endpoints) { Answers::Daemon } else { Answers::Servers },
         files_of: owner.map(|o| shared.directory(&o.spec.id)),
         netns: netns.clone(),

@@ -6,11 +6,10 @@ use crate::network::{DEFAULT, Known, is_built_in};
 use crate::shared::Shared;
 use contract::PortError;
 use contract::error::Kind;
-use contract::network::{Endpoint, PortBinding, Resolver, SegmentKind};
+use contract::network::{Endpoint, Family, PortSpec, Resolver, SegmentKind};
 use contract::record::{Attachment, ContainerSpec, ContainerState, NetworkSpec};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +53,7 @@ pub(super) async fn lease(
     }
     route(&mut state.endpoints, &state.networks);
     let reserved = publish(shared, spec, &mut state.endpoints).await;
-    reserved.map_err(|e| not_reachable(state.endpoints.iter().find(|e| e.default_route), &state.name, &e))
+    reserved.map_err(|e| not_reachable(gate(&mut state.endpoints).map(|e| &*e), &state.name, &e))
 }
 
 fn is_bridge(name: &str) -> bool {
@@ -86,15 +85,17 @@ pub(super) async fn reserve(
         );
         return Err(PortError::new(Kind::Exhausted, text));
     }
-    let lease = ask(
-        &network,
-        Reserve {
-            container: container.to_owned(),
-            four: attachment.address.map_or(Wish::Any, |a| Wish::This(a.into())),
-            six: attachment.address6.map_or(Wish::Any, |a| Wish::This(a.into())),
-        },
-    );
-    let lease = lease.await?;
+    let wanted = Reserve {
+        container: container.to_owned(),
+        four: attachment.address.map_or(Wish::Any, |a| Wish::This(a.into())),
+        six: attachment.address6.map_or(Wish::Any, |a| Wish::This(a.into())),
+    };
+    let lease = match ask(&network, wanted.clone()).await {
+        // It may be that of one who has ended, and whose interface is on its way out.
+        Err(_) if shared.departures.settled().await => ask(&network, wanted).await,
+        first => first,
+    };
+    let lease = lease?;
     let spec = &network.spec;
     Ok(Endpoint {
         container: container.to_owned(),
@@ -113,7 +114,7 @@ pub(super) async fn reserve(
 fn hardware_address(network: &NetworkSpec, lease: &Lease, attachment: &Attachment) -> String {
     match network.segment.kind {
         SegmentKind::Ipvlan { .. } => String::new(),
-        _ => match lease.four.map(IpAddr::V4).or(lease.six.map(IpAddr::V6)) {
+        _ => match lease.four.map(std::net::IpAddr::V4).or(lease.six.map(std::net::IpAddr::V6)) {
             Some(address) if attachment.mac.is_empty() => mac(address),
             _ => attachment.mac.clone(),
         },
@@ -125,20 +126,32 @@ async fn ask(network: &Known, reserve: Reserve) -> Result<Lease, PortError> {
     asked.map_err(|e| PortError::caused(Kind::Unavailable, "reserve an address", e))?
 }
 
-/// Chooses who gives the default route: the highest priority, then the first name, as Docker does; never an internal
-/// network. True when that is another one than before.
+/// Chooses who gives the default route of each family: the highest priority, then who has both, then the first name, as
+/// Docker does; never an internal network. True when one is another than before.
 pub(super) fn route(endpoints: &mut [Endpoint], networks: &BTreeMap<String, Attachment>) -> bool {
     let priority = |e: &Endpoint| networks.get(&e.network_name).map_or(0, |a| a.gateway_priority);
-    let outward = endpoints.iter().filter(|e| !e.segment.is_internal());
-    let chosen = outward.max_by_key(|e| (priority(e), Reverse(e.network_name.clone())));
-    let chosen = chosen.map(|e| e.network.clone());
+    let leads = |e: &Endpoint, family| e.segment.leads_out(family);
+    let best = |family| {
+        let outward = endpoints.iter().filter(|e| leads(e, family));
+        let both = |e: &Endpoint| leads(e, Family::Four) && leads(e, Family::Six);
+        let chosen = outward.max_by_key(|e| (priority(e), both(e), Reverse(e.network_name.clone())));
+        chosen.map(|e| e.network.clone())
+    };
+    let (four, six) = (best(Family::Four), best(Family::Six));
     let mut changed = false;
     for endpoint in endpoints {
-        let now = chosen.as_ref() == Some(&endpoint.network);
-        changed |= now != endpoint.default_route;
-        endpoint.default_route = now;
+        let now = [&four, &six].map(|chosen| chosen.as_ref() == Some(&endpoint.network));
+        changed |= now != [endpoint.default_route, endpoint.default_route6];
+        [endpoint.default_route, endpoint.default_route6] = now;
     }
     changed
+}
+
+/// The endpoint that ports are published on: the one of the default route, and of IPv6 alone where there is no other.
+pub(super) fn gate(endpoints: &mut [Endpoint]) -> Option<&mut Endpoint> {
+    let four = endpoints.iter().position(|e| e.default_route);
+    let place = four.or_else(|| endpoints.iter().position(|e| e.default_route6))?;
+    endpoints.get_mut(place)
 }
 
 /// Holds the published ports on the endpoint that has the default route.
@@ -147,41 +160,25 @@ pub(super) async fn publish(
     spec: &ContainerSpec,
     endpoints: &mut [Endpoint],
 ) -> Result<(), PortError> {
-    let Some(endpoint) = endpoints.iter_mut().find(|e| e.default_route) else { return Ok(()) };
+    let Some(endpoint) = gate(endpoints) else { return Ok(()) };
     if endpoint.segment.kind != SegmentKind::Bridge {
-        if !spec.ports.is_empty() || spec.publish_all {
+        if !spec.ports.is_empty() {
             let driver = endpoint.segment.kind.driver();
             tracing::warn!(container = spec.id, "{driver} driver does not support port mappings");
         }
         return Ok(());
     }
     let binding = shared.networks.get(&endpoint.network).and_then(|n| n.spec.host_binding);
-    let mut ports = wanted_ports(spec);
-    for port in ports.iter_mut().filter(|p| p.host_ip.is_unspecified()) {
-        port.host_ip = binding.unwrap_or(port.host_ip);
+    let mut ports = spec.ports.clone();
+    for port in &mut ports {
+        port.host_ip = port.host_ip.or(binding);
     }
     let networks = &shared.ports.networks;
-    endpoint.ports = networks.reserve_ports(endpoint, ports).await?;
+    endpoint.ports = match networks.reserve_ports(endpoint, ports.clone()).await {
+        Err(_) if shared.departures.settled().await => networks.reserve_ports(endpoint, ports).await?,
+        first => first?,
+    };
     Ok(())
-}
-
-/// The ports asked for; with `-P` every exposed one that is not, on an ephemeral host port.
-fn wanted_ports(spec: &ContainerSpec) -> Vec<PortBinding> {
-    use contract::network::Protocol;
-    let mut ports = spec.ports.clone();
-    if spec.publish_all {
-        for exposed in &spec.exposed {
-            let (number, protocol) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
-            let (Some(protocol), Ok(container_port)) = (Protocol::named(protocol), number.parse()) else {
-                continue;
-            };
-            if !ports.iter().any(|p| p.container_port == container_port && p.protocol == protocol) {
-                let host_ip = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-                ports.push(PortBinding { protocol, host_ip, host_port: 0, container_port });
-            }
-        }
-    }
-    ports
 }
 
 /// The namespace a container joins; `None` is the host's.
@@ -210,7 +207,7 @@ pub(super) async fn join(
         let joined = networks.ensure_endpoint(endpoint, netns.to_owned()).await;
         joined.map_err(|e| not_reachable(Some(endpoint), &state.name, &e))?;
     }
-    answer(shared, spec, &state.endpoints, &state.networks, netns).await.map_err(|e| networking(&e))
+    answer(shared, spec, state, netns).await.map_err(|e| networking(&e))
 }
 
 /// Whether the daemon answers this container's questions for names.
@@ -222,22 +219,23 @@ pub(super) fn is_answered(endpoints: &[Endpoint]) -> bool {
 pub(super) async fn answer(
     shared: &Shared,
     spec: &ContainerSpec,
-    endpoints: &[Endpoint],
-    networks: &BTreeMap<String, Attachment>,
+    state: &ContainerState,
     netns: &Path,
 ) -> Result<(), PortError> {
-    if !is_answered(endpoints) {
-        shared.zone.leave(&spec.id);
-        return Ok(());
-    }
-    shared.zone.enter(&spec.id, endpoints, networks);
+    // Leaves where there is nothing to be entered.
+    shared.zone.enter(spec, state);
     let resolver = Resolver {
         container: spec.id.clone(),
         servers: spec.dns.iter().filter_map(|s| s.parse().ok()).collect(),
-        forwards: endpoints.iter().any(|e| !e.segment.is_internal()),
+        outward: state.endpoints.iter().any(|e| !e.segment.is_internal()),
+        options: spec.dns_options.clone(),
         names: Arc::new(shared.zone.clone()),
     };
-    shared.ports.networks.ensure_resolver(resolver, netns.to_owned()).await
+    if is_answered(&state.endpoints) {
+        return shared.ports.networks.ensure_resolver(resolver, netns.to_owned()).await;
+    }
+    shared.ports.networks.change_resolver(resolver);
+    Ok(())
 }
 
 /// Gives an address back. While its actor is being rebuilt this waits: a lease given up on would be lost for good.
@@ -306,14 +304,18 @@ pub async fn readopt(shared: &Shared, spec: &ContainerSpec, pid: i32, state: &Co
         let outcome = async {
             let network = shared.networks.find(&endpoint.network)?;
             ask(&network, Reserve::known(endpoint)).await?;
-            networks.reserve_ports(endpoint, endpoint.ports.clone()).await?;
+            let ports = endpoint.ports.iter().map(PortSpec::from).collect();
+            if let Err(error) = networks.reserve_ports(endpoint, ports).await {
+                // Another program has one by now, which does not end what leads to the container.
+                told(error);
+            }
             networks.ensure_endpoint(endpoint, netns.clone()).await
         };
         if let Err(error) = outcome.await {
             told(error);
         }
     }
-    if let Err(error) = answer(shared, spec, &state.endpoints, &state.networks, &netns).await {
+    if let Err(error) = answer(shared, spec, state, &netns).await {
         told(error);
     }
 }

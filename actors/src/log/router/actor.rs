@@ -2,14 +2,16 @@
 
 use super::machine::{Effect, Event, Failure, Machine, SinkStatus};
 use crate::log::framer::{Cut, cut, seed};
+use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
-use crate::supervise::{
-    Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, Unavailable, spawn,
-};
+use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, spawn};
 use contract::log::{Cursor, LogSource};
 use contract::runtime::Spool;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Hears what became of a sink of that name.
+pub type Told = Arc<dyn Fn(&str, Change) + Send + Sync>;
 
 /// What a router is made from; cloned into each incarnation.
 #[derive(Clone)]
@@ -22,6 +24,8 @@ pub struct RouterSpec {
     pub spool: Arc<dyn Spool>,
     /// Where it goes.
     pub sinks: Vec<SinkSpec>,
+    /// Hears of a sink's ups and downs.
+    pub told: Told,
 }
 
 /// One container's router.
@@ -99,13 +103,16 @@ struct Drain {
     reply: Reply<()>,
 }
 
-/// Asks how the sinks are.
-struct Status;
-
 impl Router {
     fn step(&mut self, event: Event) {
         for effect in self.machine.step(event) {
             self.perform(effect);
+        }
+        let now_ns = crate::now_ns();
+        for ((status, cursor), sink) in self.machine.status().zip(&self.spec.sinks) {
+            if let Some(change) = sink.gauge.note(status, cursor, now_ns) {
+                (self.spec.told)(&sink.name, change);
+            }
         }
         for drain in std::mem::take(&mut self.draining) {
             if self.machine.drained(drain.sink) {
@@ -219,16 +226,6 @@ impl Answer<Drain> for Router {
     }
 }
 
-impl Message for Status {
-    type Result = Vec<SinkStatus>;
-}
-
-impl Answer<Status> for Router {
-    fn answer(&mut self, _: Status, _ctx: &mut Ctx<Self>) -> Vec<SinkStatus> {
-        self.machine.status()
-    }
-}
-
 /// A running router.
 #[derive(Clone)]
 pub struct RouterApi {
@@ -242,7 +239,10 @@ impl RouterApi {
         let sinks = spec.sinks.clone();
         let below = registry.clone();
         let mut child = ChildSpec::new(format!("router:{}", spec.id), "router", move |me: Link<Router>| {
-            let bounds = spec.sinks.iter().map(|s| (s.name.clone(), s.kind.batching(&s.options)));
+            let bounds = spec.sinks.iter().map(|s| {
+                let status = SinkStatus { name: s.name.clone(), ..s.gauge.read().status };
+                (status, s.batching())
+            });
             Router {
                 machine: Machine::new(bounds, u64::from(me.incarnation()) << 32),
                 seed: seed(&spec.id),
@@ -293,10 +293,5 @@ impl RouterApi {
         };
         // Undelivered lines stay in the spool.
         tokio::time::timeout(deadline, all).await.ok();
-    }
-
-    /// How each sink is.
-    pub async fn status(&self, deadline: Duration) -> Result<Vec<SinkStatus>, Unavailable> {
-        self.link.ask(Status, deadline).await
     }
 }

@@ -1,7 +1,7 @@
 //! What the router decides: which sink reads, delivers, waits or is opened next, and what of the spool may go.
 
 use crate::log::framer::Cut;
-use contract::log::{Batch, BatchPolicy, Cursor, Position};
+use contract::log::{Batch, BatchPolicy, Cursor, Position, Streams};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +74,9 @@ pub struct SinkStatus {
     pub name: String,
     /// What it does.
     pub state: SinkState,
-    /// Lines delivered since the router started.
+    /// Batches delivered since the container's router was first started by this daemon, and so with all that follow.
+    pub batches: u64,
+    /// Lines delivered.
     pub lines: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -117,15 +119,15 @@ pub struct Machine {
 }
 
 fn same(a: BatchPolicy, b: BatchPolicy) -> bool {
-    (a.max_lines, a.max_bytes, a.max_line) == (b.max_lines, b.max_bytes, b.max_line)
+    (a.max_lines, a.max_bytes, a.max_line, a.streams) == (b.max_lines, b.max_bytes, b.max_line, b.streams)
 }
 
 impl Machine {
-    /// A router for sinks of these names and bounds; attempts are numbered from `first_attempt`, which must be new in
-    /// each incarnation.
-    pub fn new(sinks: impl IntoIterator<Item = (String, BatchPolicy)>, first_attempt: u64) -> Self {
-        let window = |(name, policy)| Window {
-            status: SinkStatus { name, ..SinkStatus::default() },
+    /// A router for sinks of these bounds, which goes on counting where its predecessor ended; attempts are numbered from
+    /// `first_attempt`, which must be new in each incarnation.
+    pub fn new(sinks: impl IntoIterator<Item = (SinkStatus, BatchPolicy)>, first_attempt: u64) -> Self {
+        let window = |(status, policy)| Window {
+            status: SinkStatus { state: SinkState::default(), ..status },
             policy,
             attempt: first_attempt,
             cursor: None,
@@ -139,9 +141,9 @@ impl Machine {
         Self { sinks: sinks.into_iter().map(window).collect(), more: 0, trimmed: 0 }
     }
 
-    /// All sinks.
-    pub fn status(&self) -> Vec<SinkStatus> {
-        self.sinks.iter().map(|w| w.status.clone()).collect()
+    /// All sinks, and where each stands.
+    pub fn status(&self) -> impl Iterator<Item = (&SinkStatus, Option<&Cursor>)> {
+        self.sinks.iter().map(|w| (&w.status, w.cursor.as_ref()))
     }
 
     /// Every sink, or that one, has everything the spool is known to hold.
@@ -172,6 +174,7 @@ impl Machine {
                 if let Some(w) = self.current(sink, attempt)
                     && let Some(batch) = w.flying.take()
                 {
+                    w.status.batches += 1;
                     w.status.lines += (batch.lines.len() - refused.min(batch.lines.len())) as u64;
                     w.status.bytes += batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
                     w.status.refused += refused as u64;
@@ -247,8 +250,12 @@ impl Machine {
                 Ok(Cut { batch, last }) => {
                     // An empty batch is delivered only where it lets go of a segment.
                     let moved = batch.end.floor().segment > from.floor().segment;
-                    if moved || !batch.lines.is_empty() {
+                    let passed = w.policy.streams != Streams::Both && batch.end != *from;
+                    if moved || !batch.lines.is_empty() || (passed && w.flying.is_some()) {
                         w.ready = Some((from.clone(), batch.clone()));
+                    } else if passed {
+                        // What is not for this sink need not be read again.
+                        w.cursor = Some(batch.end.clone());
                     }
                     // Without news there is nothing to look for; what comes meanwhile makes one larger batch.
                     w.dry = *last && asked == self.more;

@@ -40,8 +40,11 @@ pub enum Kind {
     },
     /// An image.
     Image,
-    /// A network.
-    Network,
+    /// A network, perhaps with what a swarm knows of it.
+    Network {
+        /// Ask for services.
+        verbose: bool,
+    },
     /// A volume.
     Volume,
 }
@@ -53,7 +56,8 @@ impl Kind {
             Self::Container { size: true } => format!("/containers/{name}/json?size=1"),
             Self::Container { size: false } => format!("/containers/{name}/json"),
             Self::Image => format!("/images/{name}/json"),
-            Self::Network => format!("/networks/{name}"),
+            Self::Network { verbose: true } => format!("/networks/{name}?verbose=true"),
+            Self::Network { verbose: false } => format!("/networks/{name}"),
             Self::Volume => format!("/volumes/{name}"),
         }
     }
@@ -109,10 +113,10 @@ impl Inspect {
         let refuse = |text: String| Err(CommandError::Refused(text));
         let size = self.size;
         let kinds: &[Kind] = match self.kind.as_deref() {
-            None => &[Kind::Container { size }, Kind::Image, Kind::Network, Kind::Volume],
+            None => &[Kind::Container { size }, Kind::Image, Kind::Network { verbose: false }, Kind::Volume],
             Some("container") => &[Kind::Container { size }],
             Some("image") => &[Kind::Image],
-            Some("network") => &[Kind::Network],
+            Some("network") => &[Kind::Network { verbose: false }],
             Some("volume") => &[Kind::Volume],
             Some(kind @ ("config" | "node" | "plugin" | "secret" | "service" | "task")) => {
                 return refuse(format!(

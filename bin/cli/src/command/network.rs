@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod create;
 pub mod disconnect;
+pub mod explain;
 pub mod inspect;
 pub mod ipam;
 pub mod ls;
@@ -25,6 +26,8 @@ commands! {
         Create(create::Create),
         /// Disconnect a container from a network
         Disconnect(disconnect::Disconnect),
+        /// Explain who holds which address, and what is reached from where
+        Explain(explain::Explain),
         /// Display detailed information on one or more networks
         Inspect(inspect::Inspect),
         /// List networks

@@ -48,21 +48,25 @@ pub struct Filter {
 
 /// A wanted name: as it is, or as an expression, of which one that cannot be read matches nothing.
 #[derive(Debug)]
-struct Name {
+pub struct Name {
     plain: String,
     expression: Option<Regex>,
 }
 
 impl Name {
-    fn new(wanted: &str) -> Self {
+    /// Reads it.
+    pub fn new(wanted: &str) -> Self {
         Self { plain: wanted.to_owned(), expression: Regex::new(wanted).ok() }
     }
 
+    /// A container's name, which is also known with a slash before it.
     fn matches(&self, name: &str) -> bool {
-        let slashed = format!("/{name}");
-        [name, &slashed]
-            .iter()
-            .any(|n| *n == self.plain || self.expression.as_ref().is_some_and(|e| e.is_match(n)))
+        self.is(name) || self.is(&format!("/{name}"))
+    }
+
+    /// Exactly this text, or what the expression is found in.
+    pub fn is(&self, text: &str) -> bool {
+        text == self.plain || self.expression.as_ref().is_some_and(|e| e.is_match(text))
     }
 }
 

@@ -12,6 +12,7 @@ mod hijack;
 mod images;
 mod info;
 mod lines;
+mod log_status;
 mod moment;
 mod networks;
 mod query;
@@ -36,9 +37,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, head, post, put};
 use contract::image::Registries;
 use contract::network::Segment;
+pub use create::log_sinks;
 use serde::Serialize;
 use status::Failure;
-use std::path::PathBuf;
 use std::sync::Arc;
 use wire::version::API;
 
@@ -58,8 +59,6 @@ pub struct Gateway {
     pub live: Arc<Live>,
     /// What is behind URLs.
     pub downloads: Arc<dyn contract::build::Downloads>,
-    /// Data root.
-    pub data_root: PathBuf,
     /// The daemon's id.
     pub id: String,
     /// The default bridge.
@@ -80,6 +79,8 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/events", get(events::events))
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
+        .route("/gantry/logs", get(log_status::status))
+        .route("/gantry/networks/explain", get(networks::explain))
         .route("/gantry/fault", post(system::fault))
         .route("/system/df", get(usage::df))
         .route("/build", post(build::build))

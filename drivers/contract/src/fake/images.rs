@@ -4,10 +4,10 @@ use crate::error::{Kind, PortError};
 use crate::id::ImageId;
 use crate::image::{
     CommitSpec, Credentials, ImageSummary, Images, ImportSpec, Progress, ProgressSink, Pushed, Removal,
-    Removed, Saved, StepLayer, StepSpec, Steps,
+    Removed, Saved, StepLayer, StepSpec, Steps, WantedPlatform,
 };
+use crate::incoming::Incoming;
 use async_trait::async_trait;
-use std::path::PathBuf;
 use std::sync::Mutex;
 
 /// An image store. Verbs: `pull`, `push`, `image_remove`, `image_disused`, `image_commit`.
@@ -81,10 +81,14 @@ impl Images for FakeImages {
         Ok(lock(&self.stored).iter().map(|i| i.size).sum())
     }
 
-    async fn load(&self, archive: PathBuf, _: ProgressSink) -> Result<Vec<String>, PortError> {
-        let name = archive.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        self.put(&name);
-        Ok(vec![tagged(&name)])
+    async fn load(
+        &self,
+        _archive: Incoming,
+        _wanted: Option<WantedPlatform>,
+        _: ProgressSink,
+    ) -> Result<Vec<String>, PortError> {
+        self.put("loaded");
+        Ok(vec![tagged("loaded")])
     }
 
     async fn save(&self, names: &[String]) -> Result<Saved, PortError> {
@@ -96,7 +100,7 @@ impl Images for FakeImages {
         Ok(Saved { images, stream: Box::new(std::io::Cursor::new(bytes)) })
     }
 
-    async fn import(&self, _archive: PathBuf, spec: ImportSpec) -> Result<ImageId, PortError> {
+    async fn import(&self, _content: Incoming, spec: ImportSpec) -> Result<ImageId, PortError> {
         Ok(self.put(&spec.name.unwrap_or_else(|| "imported".into())))
     }
 

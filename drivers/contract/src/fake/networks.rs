@@ -1,6 +1,8 @@
 use super::{Script, lock};
 use crate::error::{Kind, PortError};
-use crate::network::{Endpoint, Networks, PortBinding, Resolver, Segment, Survey, Taken};
+use crate::network::{
+    Disturbance, Endpoint, Networks, PortBinding, PortSpec, Resolver, Segment, Survey, Taken,
+};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -57,11 +59,20 @@ impl Networks for FakeNetworks {
     async fn reserve_ports(
         &self,
         endpoint: &Endpoint,
-        mut ports: Vec<PortBinding>,
+        ports: Vec<PortSpec>,
     ) -> Result<Vec<PortBinding>, PortError> {
         let container = endpoint.container.as_str();
         self.script.at("reserve_ports", container).await?;
         let mut kernel = lock(&self.kernel);
+        let mut ports: Vec<PortBinding> = ports
+            .into_iter()
+            .map(|spec| PortBinding {
+                protocol: spec.protocol,
+                host_ip: spec.host_ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+                host_port: spec.host_port,
+                container_port: spec.container_port,
+            })
+            .collect();
         for port in &mut ports {
             if port.host_port == 0 {
                 kernel.next += 1;
@@ -108,6 +119,10 @@ impl Networks for FakeNetworks {
         Ok(())
     }
 
+    async fn recall_endpoint(&self, endpoint: &Endpoint, _netns: PathBuf) -> Result<(), PortError> {
+        self.script.at("recall_endpoint", &endpoint.container).await
+    }
+
     async fn remove_ports(&self, endpoint: &Endpoint) -> Result<(), PortError> {
         self.script.at("remove_ports", &endpoint.container).await?;
         lock(&self.kernel).ports.remove(&endpoint.container);
@@ -121,6 +136,8 @@ impl Networks for FakeNetworks {
         kernel.ports.remove(&endpoint.container);
         Ok(())
     }
+
+    fn change_resolver(&self, _: Resolver) {}
 
     async fn ensure_resolver(&self, resolver: Resolver, _: PathBuf) -> Result<(), PortError> {
         self.script.at("ensure_resolver", &resolver.container).await
@@ -141,7 +158,27 @@ impl Networks for FakeNetworks {
         Ok(Survey {
             interfaces: kernel.endpoints.keys().map(|(c, _)| c.clone()).collect(),
             ports: ports.collect(),
+            missing: Vec::new(),
         })
+    }
+
+    async fn disturbed(&self) -> Disturbance {
+        match self.script.at("disturbed", "").await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => Disturbance { by: None, what: error.text },
+        }
+    }
+
+    async fn missing(&self, _: Vec<Segment>, _: Vec<Endpoint>) -> Result<Vec<String>, PortError> {
+        self.script.at("missing", "").await?;
+        Ok(Vec::new())
+    }
+
+    async fn restore(&self, segments: Vec<Segment>) -> Result<Vec<String>, PortError> {
+        for segment in segments {
+            self.script.at("restore", &segment.name).await?;
+        }
+        Ok(Vec::new())
     }
 
     async fn remove_segment(&self, _: &Segment) -> Result<(), PortError> {

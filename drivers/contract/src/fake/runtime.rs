@@ -335,9 +335,18 @@ impl Runtime for FakeRuntime {
         &self,
         id: &ContainerId,
         _: &str,
-        _: Option<std::net::Ipv4Addr>,
+        _: &[std::net::IpAddr],
     ) -> Result<(), PortError> {
         self.script.at("rewrite_hosts", id.as_str()).await
+    }
+
+    async fn move_hosts(
+        &self,
+        container: &crate::record::ContainerSpec,
+        _: &[std::net::IpAddr],
+        _: &[std::net::IpAddr],
+    ) -> Result<(), PortError> {
+        self.script.at("move_hosts", &container.id).await
     }
 
     async fn rewrite_resolver(&self, container: &crate::record::ContainerSpec) -> Result<(), PortError> {

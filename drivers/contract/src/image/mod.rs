@@ -3,9 +3,11 @@
 use crate::archive::{BlockingStream, Stream};
 use crate::error::PortError;
 use crate::id::ImageId;
+use crate::incoming::Incoming;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 mod pull;
@@ -166,6 +168,15 @@ pub struct Removal {
     pub users: Vec<ImageUser>,
 }
 
+/// Images that are for one platform.
+#[derive(Clone)]
+pub struct WantedPlatform {
+    /// As Docker shows it: `linux/arm64`.
+    pub shown: String,
+    /// Whether a document with the keys `os`, `architecture` and `variant` is for it.
+    pub fits: Arc<dyn Fn(&serde_json::Value) -> bool + Send + Sync>,
+}
+
 /// An archive of images.
 pub struct Saved {
     /// Ids of the images in it.
@@ -190,17 +201,19 @@ pub trait Images: Send + Sync {
     async fn disused(&self, image: &ImageId) -> Result<(), PortError>;
     /// Bytes of all layers, each counted once, also of those that are only kept.
     async fn layers_size(&self) -> Result<u64, PortError>;
-    /// Reads a docker or OCI archive (plain, gzip or zstd tar) from the file; answers the loaded names (or ids).
+    /// Takes in a docker or OCI archive (plain or compressed tar) while it comes; answers the loaded names (or ids). Of
+    /// an archive that has images, but none that is wanted: `Kind::NotFound`.
     async fn load(
         &self,
-        archive: std::path::PathBuf,
+        archive: Incoming,
+        wanted: Option<WantedPlatform>,
         progress: ProgressSink,
     ) -> Result<Vec<String>, PortError>;
     /// Images by name or id as one archive, as `docker save` writes it. What is missing is said before the stream begins;
     /// until it ends, nothing of it is removed.
     async fn save(&self, names: &[String]) -> Result<Saved, PortError>;
-    /// Makes an image of one tar file.
-    async fn import(&self, archive: std::path::PathBuf, spec: ImportSpec) -> Result<ImageId, PortError>;
+    /// Makes an image of one (compressed) tar stream.
+    async fn import(&self, content: Incoming, spec: ImportSpec) -> Result<ImageId, PortError>;
     /// Makes an image of a container's own layer (an uncompressed OCI layer) over the image it runs on.
     async fn commit(
         &self,

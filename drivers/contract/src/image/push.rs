@@ -21,6 +21,9 @@ pub struct KnownBlob {
     pub host: String,
     /// Repository there.
     pub repository: String,
+    /// Where else it is to be had: a layer that its owner gives out, and no registry is to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
 }
 
 /// A layer on its way out.

@@ -152,6 +152,18 @@ impl Segment {
         self.six.map(|six| Subnet::around(six.address, six.prefix))
     }
 
+    /// Where its containers' default routes of one family lead.
+    pub fn next_hop(&self, family: Family) -> Option<IpAddr> {
+        let [four, six] = self.via;
+        let other = if family == Family::Four { four } else { six };
+        other.or(self.gateway(family)).filter(|_| self.has_gateway() && self.leads_out(family))
+    }
+
+    /// Whether its containers reach the world over it in one family.
+    pub fn leads_out(&self, family: Family) -> bool {
+        self.gateway(family).is_some() && !self.is_internal() && self.mode(family) != GatewayMode::Isolated
+    }
+
     /// Its gateway of one family.
     pub fn gateway(&self, family: Family) -> Option<IpAddr> {
         match family {

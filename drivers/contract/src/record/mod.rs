@@ -16,8 +16,9 @@ pub use network::{Configuration, NetworkSpec};
 pub use resources::{DeviceRate, DeviceWeight, Resources};
 pub use restart::Backoff;
 
-use crate::log::Options;
-use crate::network::PortBinding;
+use crate::error::PortError;
+use crate::log::{Destination, Options, destinations};
+use crate::network::PortSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -103,10 +104,8 @@ pub struct ContainerSpec {
     pub attachments: BTreeMap<String, Attachment>,
     /// Links on the default bridge.
     pub links: Vec<Link>,
-    /// Published ports as asked for (host port 0 = ephemeral).
-    pub ports: Vec<PortBinding>,
-    /// `-P`: publish every exposed port.
-    pub publish_all: bool,
+    /// Published ports as asked for, those of `-P` among them.
+    pub ports: Vec<PortSpec>,
     /// Exposed ports, `80/tcp`.
     pub exposed: Vec<String>,
     /// Lines `name:ip` for /etc/hosts.
@@ -145,11 +144,22 @@ pub struct ContainerSpec {
     pub log_driver: String,
     /// Log options.
     pub log_opts: Options,
+    /// Where its lines go besides, by the daemon's configuration when it was made.
+    pub log_sinks: Vec<Destination>,
     /// The create request as received (Docker's JSON), for inspect.
     pub request: serde_json::Value,
 }
 
 impl ContainerSpec {
+    /// Everywhere its lines go.
+    pub fn destinations(&self) -> Result<Vec<Destination>, PortError> {
+        let mut all = destinations(&self.log_driver, &self.log_opts)?;
+        if self.log_driver != "none" {
+            all.extend(self.log_sinks.iter().cloned());
+        }
+        Ok(all)
+    }
+
     /// Its health check, if it has one that is run.
     pub fn probe(&self) -> Option<&Health> {
         self.health.as_ref().filter(|h| !h.args.is_empty())

@@ -1,4 +1,5 @@
-use crate::{Config, amend};
+use crate::instruction::Pair;
+use crate::{Config, Instruction, Variables, amend, apply};
 use serde_json::{Value, json};
 
 fn amended(base: Value, changes: &[&str]) -> Result<Value, String> {
@@ -81,4 +82,17 @@ fn nonsense_is_refused_in_dockers_words() {
     ] {
         assert_eq!(amended(json!({}), &[change]), Err(error.to_owned()), "{change}");
     }
+}
+
+#[test]
+fn variables_cannot_grow_without_bound_together() {
+    let mut config = Config::new();
+    let word = "x".repeat(100_000);
+    let outcomes: Vec<bool> = (0..30)
+        .map(|number| {
+            let list = vec![Pair { key: format!("a{number}"), value: word.clone() }];
+            apply(&mut config, &Instruction::Env(list), '\\', &Variables::new(Vec::<String>::new())).is_ok()
+        })
+        .collect();
+    assert!(outcomes[19] && !outcomes[29]);
 }

@@ -1,7 +1,6 @@
 //! Events, and how many of them one put may have (`PutLogEvents`).
 
 use contract::log::LogLine;
-use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Counted for each event besides its text.
@@ -18,13 +17,12 @@ const SPAN: i64 = 24 * 60 * 60 * 1000;
 pub(super) const TEXT: usize = EVENT - OVERHEAD;
 
 /// An event of a line.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Event {
     /// Milliseconds since the epoch.
-    timestamp: i64,
-    message: String,
+    pub(super) timestamp: i64,
+    pub(super) message: String,
     /// The line's place in its batch.
-    #[serde(skip)]
     line: usize,
 }
 
@@ -45,15 +43,6 @@ pub(super) fn events(lines: &[LogLine]) -> Vec<Event> {
     out
 }
 
-/// `PutLogEvents`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Put<'a> {
-    pub(super) log_group_name: &'a str,
-    pub(super) log_stream_name: &'a str,
-    pub(super) log_events: &'a [Event],
-}
-
 /// Which of them go together.
 pub(super) fn puts(events: &[Event]) -> Vec<Range<usize>> {
     let (mut out, mut start, mut bytes) = (Vec::new(), 0, 0);
@@ -72,31 +61,25 @@ pub(super) fn puts(events: &[Event]) -> Vec<Range<usize>> {
     out
 }
 
-/// What the service says to a put.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Said {
-    rejected_log_events_info: Option<Rejected>,
+/// What the service left out of a put because of its time.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Outside {
+    /// Events before this place were too old.
+    pub(super) old: Option<usize>,
+    /// Events from this place on were too new.
+    pub(super) new: Option<usize>,
 }
 
-/// Events that it left out, by their places.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Rejected {
-    too_new_log_event_start_index: Option<usize>,
-    too_old_log_event_end_index: Option<usize>,
-    expired_log_event_end_index: Option<usize>,
-}
-
-impl Said {
+impl Outside {
     /// The lines of `put` that were left out, and why.
-    pub(super) fn rejected(&self, put: &[Event]) -> Option<(Vec<usize>, &'static str)> {
-        let info = self.rejected_log_events_info.as_ref()?;
-        let new = info.too_new_log_event_start_index.unwrap_or(put.len());
-        let old = info.too_old_log_event_end_index.max(info.expired_log_event_end_index).unwrap_or(0);
-        let out = |at: usize| at < old || at >= new;
-        let mut lines: Vec<usize> =
-            put.iter().enumerate().filter(|(at, _)| out(*at)).map(|(_, event)| event.line).collect();
+    pub(super) fn rejected(self, put: &[Event]) -> Option<(Vec<usize>, &'static str)> {
+        let (old, new) = (self.old.unwrap_or(0), self.new.unwrap_or(put.len()));
+        let mut lines: Vec<usize> = put
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at < old || *at >= new)
+            .map(|(_, event)| event.line)
+            .collect();
         lines.dedup();
         let why = if old > 0 { "events are too old" } else { "events are too far in the future" };
         (!lines.is_empty()).then_some((lines, why))
@@ -127,10 +110,8 @@ mod tests {
     fn events_are_in_the_order_of_their_times_and_never_empty() {
         let lines = [line(2, "b"), line(1, ""), line(1, "a"), line(2, "c")];
         let all = events(&lines);
-        let text = serde_json::to_string(&all).unwrap();
-        let wanted =
-            r#"[{"timestamp":1,"message":"a"},{"timestamp":2,"message":"b"},{"timestamp":2,"message":"c"}]"#;
-        assert_eq!(text, wanted);
+        let told: Vec<(i64, &str)> = all.iter().map(|e| (e.timestamp, e.message.as_str())).collect();
+        assert_eq!(told, [(1, "a"), (2, "b"), (2, "c")]);
         assert_eq!(bounds(&all), [(0, 3)]);
         assert!(bounds(&[]).is_empty());
     }
@@ -161,12 +142,9 @@ mod tests {
     #[test]
     fn rejected_events_are_found() {
         let all = events(&[line(1, "a"), line(2, "b"), line(3, "c"), line(4, "d")]);
-        let said = |text: &str| serde_json::from_str::<Said>(text).unwrap().rejected(&all);
-        assert_eq!(said("{}"), None);
-        assert_eq!(said(r#"{"nextSequenceToken":"1"}"#), None);
-        let old = r#"{"rejectedLogEventsInfo":{"tooOldLogEventEndIndex":1,"expiredLogEventEndIndex":2}}"#;
-        assert_eq!(said(old), Some((vec![0, 1], "events are too old")));
-        let new = r#"{"rejectedLogEventsInfo":{"tooNewLogEventStartIndex":3}}"#;
-        assert_eq!(said(new), Some((vec![3], "events are too far in the future")));
+        let said = |old, new| Outside { old, new }.rejected(&all);
+        assert_eq!(said(None, None), None);
+        assert_eq!(said(Some(2), None), Some((vec![0, 1], "events are too old")));
+        assert_eq!(said(None, Some(3)), Some((vec![3], "events are too far in the future")));
     }
 }

@@ -1,14 +1,10 @@
 //! The driver's options, checked in Docker's words.
 
-use crate::http::{Greeting, Settings};
 use crate::options::{boolean, invalid};
 use crate::template::render;
-use crate::tls::Identity;
 use contract::PortError;
 use contract::log::{LogSource, OptionSpec, Options};
 use reqwest::Url;
-use reqwest::header::HeaderMap;
-use std::time::Duration;
 
 pub(super) static OPTIONS: [OptionSpec; 11] = [
     OptionSpec { name: "awslogs-region", doc: "region; AWS_REGION, else that of the machine" },
@@ -32,7 +28,6 @@ const REFUSED: [&str; 2] = ["awslogs-datetime-format", "awslogs-multiline-patter
 
 /// Docker's events in memory.
 const BUFFERED: usize = 4096;
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the options say.
 #[derive(Debug, Clone)]
@@ -116,24 +111,6 @@ impl Wanted {
             metrics,
         })
     }
-
-    /// How the service of a region is reached.
-    pub(super) fn settings(&self, region: &str) -> Result<Settings, PortError> {
-        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let url = match &self.endpoint {
-            Some(url) => url.clone(),
-            None => Url::parse(&format!("https://logs.{region}.{domain}/"))
-                .map_err(|_| invalid(format!("awslogs: invalid region {region:?}")))?,
-        };
-        Ok(Settings {
-            url,
-            headers: HeaderMap::new(),
-            identity: Identity::default(),
-            timeout: TIMEOUT,
-            proxy: None,
-            greeting: Greeting::Nothing,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -155,9 +132,6 @@ mod tests {
         let plain = parse(&[("awslogs-group", "g-{{.Name}}")]).unwrap();
         assert_eq!((plain.group.as_str(), plain.stream.as_str()), ("g-web", "0123456789abcdef"));
         assert_eq!((plain.create_group, plain.create_stream), (false, true));
-        let url = |wanted: &Wanted, region| wanted.settings(region).unwrap().url.to_string();
-        assert_eq!(url(&plain, "eu-west-1"), "https://logs.eu-west-1.amazonaws.com/");
-        assert_eq!(url(&plain, "cn-north-1"), "https://logs.cn-north-1.amazonaws.com.cn/");
         let more = [
             ("awslogs-group", "g"),
             ("tag", "{{.ID}}"),
@@ -166,7 +140,7 @@ mod tests {
         ];
         let more = parse(&more).unwrap();
         assert_eq!((more.stream.as_str(), more.create_group), ("0123456789ab", true));
-        assert_eq!(url(&more, "x"), "http://h:1/");
+        assert_eq!(more.endpoint.unwrap().as_str(), "http://h:1/");
         let named = parse(&[("awslogs-group", "g"), ("tag", "t"), ("awslogs-stream", "s")]).unwrap();
         assert_eq!(named.stream, "s");
     }

@@ -1,25 +1,45 @@
 //! What a query is answered, purely.
 
 use super::Transport;
+use super::exchange::failure;
 use contract::network::Names;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
-use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
-use std::net::{IpAddr, Ipv4Addr};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType, rdata};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Seconds an answer may be kept (moby `respTTL`).
 const TTL: u32 = 600;
 /// The size of a datagram for those who name none (RFC 1035).
 const DATAGRAM: u16 = 512;
+/// The size of datagrams that are read here without loss.
+const RECEIVED: u16 = 4096;
 
 /// What becomes of a query.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// This is the answer.
     Answer(Vec<u8>),
-    /// Others may know; this is to be told when they do not.
-    Forward(Vec<u8>),
+    /// Others may know; the answers for when they do not, and for when they are not even asked.
+    Forward(Otherwise),
     /// It is no query.
     Ignore,
+}
+
+/// Answers to a query that others were to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Otherwise {
+    /// A name without a dot: where its user has domains tried behind such names, it is not for the world.
+    pub single: bool,
+    failure: Box<Message>,
+}
+
+impl Otherwise {
+    /// The same with another code.
+    pub fn told(&self, code: ResponseCode) -> Vec<u8> {
+        let mut message = Message::clone(&self.failure);
+        message.metadata.response_code = code;
+        message.to_vec().unwrap_or_default()
+    }
 }
 
 /// Answers a query of a container; `turn` moves a list of addresses on, so that each comes first in its turn.
@@ -33,49 +53,43 @@ pub fn answer(
     let query = match Message::from_vec(bytes) {
         Ok(query) if query.metadata.message_type == MessageType::Query => query,
         Ok(_) => return Verdict::Ignore,
-        Err(_) => return malformed(bytes),
+        Err(_) => return broken(bytes, ResponseCode::FormErr),
     };
     if query.metadata.op_code != OpCode::Query {
         return told(&refusal(&query, ResponseCode::NotImp));
     }
-    let Some(question) = query.queries.first() else {
+    // More than one has no meaning (RFC 9619).
+    let [question] = query.queries.as_slice() else {
         return told(&refusal(&query, ResponseCode::FormErr));
     };
     let text = text(question.name());
+    let known = || names.addresses(container, &text);
+    let of_family = |is: fn(&IpAddr) -> bool| {
+        let addresses: Vec<IpAddr> = known()?.into_iter().filter(is).collect();
+        let first = turn.checked_rem(addresses.len()).unwrap_or(0);
+        let in_turn = addresses.iter().cycle().skip(first).take(addresses.len());
+        Some(in_turn.map(|a| record(question.name(), address(*a))).collect())
+    };
     let found = match question.query_type() {
-        RecordType::A => names.addresses(container, &text).map(|addresses| {
-            let of_family = |a| match a {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
-            };
-            let addresses: Vec<Ipv4Addr> = addresses.into_iter().filter_map(of_family).collect();
-            let first = turn.checked_rem(addresses.len()).unwrap_or(0);
-            let in_turn = addresses.iter().cycle().skip(first).take(addresses.len());
-            in_turn.map(|a| record(question.name(), RData::A(rdata::A(*a)))).collect()
-        }),
-        // A name that is known has no other addresses: nobody else is to be asked for it.
-        RecordType::AAAA | RecordType::MX => names.addresses(container, &text).map(|_| Vec::new()),
-        RecordType::PTR => reverse(&text).and_then(|a| names.name(container, a.into())).and_then(|full| {
+        _ if question.query_class() != DNSClass::IN => None,
+        RecordType::A => of_family(IpAddr::is_ipv4),
+        RecordType::AAAA => of_family(IpAddr::is_ipv6),
+        RecordType::PTR => reverse(&text).and_then(|a| names.name(container, a)).and_then(|full| {
             let labels = full.split('.').map(str::as_bytes);
             let mut target = Name::from_labels(labels).ok()?;
             target.set_fqdn(true);
             Some(vec![record(question.name(), RData::PTR(rdata::PTR(target)))])
         }),
-        _ => None,
+        // There is nothing else of a name that is known: the world is not asked, which would deny that it exists.
+        _ => known().map(|_| Vec::new()),
     };
     let Some(records) = found else {
-        return match refusal(&query, ResponseCode::ServFail).to_vec() {
-            Ok(bytes) => Verdict::Forward(bytes),
-            Err(_) => Verdict::Ignore,
-        };
+        let single = matches!(question.query_type(), RecordType::A | RecordType::AAAA) && !text.contains('.');
+        let failure = Box::new(refusal(&query, ResponseCode::ServFail));
+        return Verdict::Forward(Otherwise { single, failure });
     };
     let mut response = refusal(&query, ResponseCode::NoError);
     response.add_answers(records);
-    if let Some(edns) = &query.edns {
-        let mut own = Edns::new();
-        own.set_max_payload(edns.max_payload().max(DATAGRAM));
-        response.set_edns(own);
-    }
     let limit = usize::from(query.max_payload().max(DATAGRAM));
     match response.to_vec() {
         Ok(bytes) if transport == Transport::Udp && bytes.len() > limit => told(&response.truncate()),
@@ -84,17 +98,29 @@ pub fn answer(
     }
 }
 
+fn address(address: IpAddr) -> RData {
+    match address {
+        IpAddr::V4(four) => RData::A(rdata::A(four)),
+        IpAddr::V6(six) => RData::AAAA(rdata::AAAA(six)),
+    }
+}
+
 fn record(name: &Name, data: RData) -> Record {
     Record::from_rdata(name.clone(), TTL, data)
 }
 
-/// A response without records.
+/// A response without records; extended where the query is (RFC 6891).
 fn refusal(query: &Message, code: ResponseCode) -> Message {
     let mut response = Message::response(query.metadata.id, query.metadata.op_code);
     response.metadata.recursion_desired = query.metadata.recursion_desired;
     response.metadata.recursion_available = true;
     response.metadata.response_code = code;
     response.add_queries(query.queries.iter().cloned());
+    if query.edns.is_some() {
+        let mut own = Edns::new();
+        own.set_max_payload(RECEIVED);
+        response.set_edns(own);
+    }
     response
 }
 
@@ -102,17 +128,9 @@ fn told(message: &Message) -> Verdict {
     message.to_vec().map_or(Verdict::Ignore, Verdict::Answer)
 }
 
-/// Too short for a header is no query at all.
-fn malformed(bytes: &[u8]) -> Verdict {
-    const HEADER: usize = 12;
-    const RESPONSE: u8 = 0x80;
-    match bytes {
-        [high, low, flags, ..] if bytes.len() >= HEADER && flags & RESPONSE == 0 => {
-            let id = u16::from_be_bytes([*high, *low]);
-            told(&Message::error_msg(id, OpCode::Query, ResponseCode::FormErr))
-        }
-        _ => Verdict::Ignore,
-    }
+/// What is told where answering itself failed, or the query's form is wrong.
+pub fn broken(bytes: &[u8], code: ResponseCode) -> Verdict {
+    failure(bytes, code.low()).map_or(Verdict::Ignore, Verdict::Answer)
 }
 
 /// Labels as they are: names of containers have underscores.
@@ -121,12 +139,18 @@ fn text(name: &Name) -> String {
     labels.join(".")
 }
 
-/// `2.0.18.172.in-addr.arpa`.
-fn reverse(text: &str) -> Option<Ipv4Addr> {
+/// `2.0.18.172.in-addr.arpa`, or 32 digits before `ip6.arpa` (RFC 3596).
+fn reverse(text: &str) -> Option<IpAddr> {
     let lower = text.to_ascii_lowercase();
-    let digits = lower.strip_suffix(".in-addr.arpa")?;
-    let forward: Vec<&str> = digits.rsplit('.').collect();
-    forward.join(".").parse().ok()
+    if let Some(digits) = lower.strip_suffix(".in-addr.arpa") {
+        let forward: Vec<&str> = digits.rsplit('.').collect();
+        return forward.join(".").parse().ok().map(IpAddr::V4);
+    }
+    let digits: Vec<&str> = lower.strip_suffix(".ip6.arpa")?.rsplit('.').collect();
+    if digits.len() != 32 || digits.iter().any(|d| d.len() != 1) {
+        return None;
+    }
+    u128::from_str_radix(&digits.concat(), 16).ok().map(|n| Ipv6Addr::from(n).into())
 }
 
 #[cfg(test)]
@@ -134,19 +158,24 @@ mod tests {
     use super::*;
     use hickory_proto::op::Query;
 
+    const SIX: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+
     struct Known;
 
     impl Names for Known {
         fn addresses(&self, container: &str, name: &str) -> Option<Vec<IpAddr>> {
             match (container, name) {
-                ("c", "db_1") => Some(vec![IpAddr::from([10, 0, 0, 2]), IpAddr::from([10, 0, 0, 3])]),
+                ("c", "db_1" | "DB_1") => {
+                    Some(vec![IpAddr::from([10, 0, 0, 2]), IpAddr::from([10, 0, 0, 3])])
+                }
+                ("c", "both") => Some(vec![IpAddr::from([10, 0, 0, 2]), SIX.into()]),
                 ("c", "many") => Some((0..100).map(|n| IpAddr::from([10, 0, 1, n])).collect()),
                 _ => None,
             }
         }
 
         fn name(&self, _: &str, address: IpAddr) -> Option<String> {
-            (address == IpAddr::from([10, 0, 0, 2])).then(|| "db_1.my_net".to_owned())
+            [IpAddr::from([10, 0, 0, 2]), SIX.into()].contains(&address).then(|| "db_1.my_net".to_owned())
         }
     }
 
@@ -179,14 +208,52 @@ mod tests {
             (7, vec!["10.0.0.2".to_owned(), "10.0.0.3".to_owned()])
         );
         assert_eq!(data(&asked(&bytes, Transport::Udp, 1).unwrap()), ["10.0.0.3", "10.0.0.2"]);
-        let none = asked(&query("db_1", RecordType::AAAA), Transport::Udp, 0).unwrap();
-        assert_eq!((none.metadata.response_code, none.answers.len()), (ResponseCode::NoError, 0));
+        for kind in [RecordType::AAAA, RecordType::MX, RecordType::TXT, RecordType::SRV, RecordType::HTTPS] {
+            let none = asked(&query("DB_1", kind), Transport::Udp, 0).unwrap();
+            assert_eq!(
+                (none.metadata.response_code, none.answers.len()),
+                (ResponseCode::NoError, 0),
+                "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_family_is_asked_for_by_itself() {
+        let of = |kind| data(&asked(&query("both", kind), Transport::Udp, 0).unwrap());
+        assert_eq!(
+            (of(RecordType::A), of(RecordType::AAAA)),
+            (vec!["10.0.0.2".to_owned()], vec![SIX.to_string()])
+        );
+    }
+
+    #[test]
+    fn an_extended_query_has_an_extended_answer() {
+        let mut message = Message::from_vec(&query("many", RecordType::A)).unwrap();
+        let mut edns = Edns::new();
+        edns.set_max_payload(4000);
+        message.set_edns(edns);
+        let answer = asked(&message.to_vec().unwrap(), Transport::Udp, 0).unwrap();
+        assert_eq!((answer.metadata.truncation, answer.answers.len()), (false, 100));
+        assert_eq!(answer.edns.map(|e| e.max_payload()), Some(RECEIVED));
+        assert!(asked(&query("db_1", RecordType::A), Transport::Udp, 0).unwrap().edns.is_none());
     }
 
     #[test]
     fn an_address_has_a_name_again() {
         let found = asked(&query("2.0.0.10.in-addr.arpa", RecordType::PTR), Transport::Udp, 0).unwrap();
         assert_eq!(data(&found), ["db_1.my_net."]);
+        let six = format!("2.{}d.f.IP6.arpa", "0.".repeat(29));
+        let found = asked(&query(&six, RecordType::PTR), Transport::Udp, 0).unwrap();
+        assert_eq!(data(&found), ["db_1.my_net."]);
+        for odd in [
+            "2.0.ip6.arpa".to_owned(),
+            six.replacen("2.", "x.", 1),
+            six.replacen("2.", "+.", 1),
+            six.replacen("2.", "22.", 1),
+        ] {
+            assert_eq!(reverse(&odd), None, "{odd}");
+        }
     }
 
     #[test]
@@ -194,10 +261,24 @@ mod tests {
         for bytes in [
             query("example.com", RecordType::A),
             query("9.0.0.10.in-addr.arpa", RecordType::PTR),
-            query("db_1", RecordType::TXT),
+            query("lone", RecordType::AAAA),
         ] {
-            assert!(matches!(asked(&bytes, Transport::Udp, 0), Err(Verdict::Forward(_))));
+            let Err(Verdict::Forward(otherwise)) = asked(&bytes, Transport::Udp, 0) else {
+                panic!("{bytes:?}")
+            };
+            assert_eq!(otherwise.single, bytes == query("lone", RecordType::AAAA));
+            let told = Message::from_vec(&otherwise.told(ResponseCode::ServFail)).unwrap();
+            assert_eq!((told.metadata.id, told.metadata.response_code), (7, ResponseCode::ServFail));
         }
+        // A class of its own is no name of ours.
+        let mut chaos = query("db_1", RecordType::A);
+        *chaos.last_mut().unwrap() = 3;
+        assert!(matches!(asked(&chaos, Transport::Udp, 0), Err(Verdict::Forward(_))));
+        let mut two = Message::from_vec(&query("db_1", RecordType::A)).unwrap();
+        let again = two.queries[0].clone();
+        two.add_query(again);
+        let told = asked(&two.to_vec().unwrap(), Transport::Udp, 0).unwrap();
+        assert_eq!(told.metadata.response_code, ResponseCode::FormErr);
         let mut response = query("db_1", RecordType::A);
         response[2] |= 0x80;
         assert_eq!(asked(&response, Transport::Udp, 0).unwrap_err(), Verdict::Ignore);

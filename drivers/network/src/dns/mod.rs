@@ -1,10 +1,19 @@
 //! Names answered inside containers, at 127.0.0.11 as Docker does.
 
 mod answer;
+mod exchange;
 mod forward;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+mod host;
+mod inside;
+mod listen;
+mod open;
 mod server;
+mod upstream;
 
-pub use server::{Open, Serving};
+pub use open::Open;
+pub use server::Serving;
 
 use std::net::Ipv4Addr;
 

@@ -1,194 +1,176 @@
-//! Sockets inside a container's namespace, and the tasks that answer on them.
+//! A container whose questions are answered, and how each is.
 
-use super::answer::{Verdict, answer};
-use super::{ADDRESS, Transport, forward};
+use super::answer::{Otherwise, Verdict, answer, broken};
+use super::forward::{From, PATIENCE, forward};
+use super::open::Open;
+use super::upstream::{Route, route};
+use super::{Transport, host, listen};
 use crate::error::NetworkError;
-use crate::nft::redirect;
-use crate::socket::Socket;
-use contract::network::{PortBinding, Protocol, Resolver};
-use nix::sched::{CloneFlags, setns};
+use contract::network::Resolver;
+use hickory_proto::op::ResponseCode;
 use std::fs::File;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::{Semaphore, watch};
 
-/// Where containers ask, and the name of the table that leads from there to the sockets.
-const PORT: u16 = 53;
-const TABLE: &str = "dns";
-/// Queries under way, and connections, of one container (moby `maxConcurrent`).
+/// Questions of one container that others are asked at the same time, and its connections (moby `maxConcurrent`).
 const AT_ONCE: usize = 1024;
-/// How long a connection may be silent.
-const SILENCE: Duration = Duration::from_secs(10);
-/// Pause after a socket failed.
-const AGAIN: Duration = Duration::from_millis(100);
-/// The largest datagram.
-const LARGEST: usize = 65_535;
-
-/// Bound sockets.
-#[derive(Debug)]
-pub struct Open {
-    udp: std::net::UdpSocket,
-    tcp: std::net::TcpListener,
-}
-
-impl Open {
-    /// Binds them in a namespace. A short-lived thread enters it. Port 53 itself stays free for the container's own
-    /// servers: a rule inside leads from there to whatever ports were free.
-    pub fn inside(namespace: &File) -> Result<Self, NetworkError> {
-        let failed = |e: &dyn ToString| NetworkError::Resolver(e.to_string());
-        let namespace = namespace.try_clone().map_err(|e| failed(&e))?;
-        let thread = std::thread::Builder::new()
-            .name("netns".into())
-            .stack_size(128 * 1024)
-            .spawn(move || {
-                setns(&namespace, CloneFlags::CLONE_NEWNET)
-                    .map_err(|e| NetworkError::Resolver(format!("enter the namespace: {e}")))?;
-                Self::here()
-            })
-            .map_err(|e| failed(&e))?;
-        thread.join().map_err(|_| failed(&"thread panicked"))?
-    }
-
-    fn here() -> Result<Self, NetworkError> {
-        let failed = |e: std::io::Error| NetworkError::Resolver(e.to_string());
-        let udp = std::net::UdpSocket::bind((ADDRESS, 0)).map_err(failed)?;
-        let tcp = std::net::TcpListener::bind((ADDRESS, 0)).map_err(failed)?;
-        udp.set_nonblocking(true).and_then(|()| tcp.set_nonblocking(true)).map_err(failed)?;
-        let to = |protocol, address: SocketAddr| {
-            let port = PortBinding {
-                protocol,
-                host_ip: ADDRESS.into(),
-                host_port: PORT,
-                container_port: address.port(),
-            };
-            (port, ADDRESS.into())
-        };
-        let ports = [
-            to(Protocol::Udp, udp.local_addr().map_err(failed)?),
-            to(Protocol::Tcp, tcp.local_addr().map_err(failed)?),
-        ];
-        let mut netfilter = Socket::netfilter()?;
-        redirect::ensure(&mut netfilter, TABLE, &ports)?;
-        Ok(Self { udp, tcp })
-    }
-}
+/// Questions that may wait for one of those places, as long as a server may take.
+const WAITING: usize = 8 * AT_ONCE;
+/// Pause after a socket or a task failed.
+pub const AGAIN: Duration = Duration::from_millis(100);
 
 /// What the tasks of one container share.
-struct Shared {
-    resolver: RwLock<Resolver>,
-    turn: AtomicUsize,
-    places: Arc<Semaphore>,
+pub struct Shared {
+    resolver: RwLock<Arc<Resolver>>,
+    namespace: Arc<File>,
+    /// Questions under way, and those that wait.
+    places: Semaphore,
+    waiting: Arc<Semaphore>,
+    /// Places for connections.
+    pub connections: Arc<Semaphore>,
+    turn: AtomicU64,
+    /// Its sender is gone when the container is.
+    open: watch::Receiver<()>,
 }
 
 /// A container whose questions are answered, until this is dropped.
 pub struct Serving {
     shared: Arc<Shared>,
-    tasks: [AbortHandle; 2],
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
-    }
+    _open: watch::Sender<()>,
 }
 
 impl Serving {
     /// Begins to answer; within a tokio runtime.
     pub fn start(open: Open, resolver: Resolver) -> Result<Self, NetworkError> {
-        let failed = |e: std::io::Error| NetworkError::Resolver(e.to_string());
+        let failed = |e: io::Error| NetworkError::Resolver(e.to_string());
         let udp = Arc::new(UdpSocket::from_std(open.udp).map_err(failed)?);
-        let tcp = TcpListener::from_std(open.tcp).map_err(failed)?;
+        let tcp = Arc::new(TcpListener::from_std(open.tcp).map_err(failed)?);
+        let (sender, receiver) = watch::channel(());
         let shared = Arc::new(Shared {
-            resolver: RwLock::new(resolver),
-            turn: AtomicUsize::new(0),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            resolver: RwLock::new(Arc::new(resolver)),
+            namespace: Arc::new(open.namespace),
+            places: Semaphore::new(AT_ONCE),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            connections: Arc::new(Semaphore::new(AT_ONCE)),
+            turn: AtomicU64::new(0),
+            open: receiver,
         });
-        let datagrams = tokio::spawn(datagrams(udp, Arc::clone(&shared))).abort_handle();
-        let connections = tokio::spawn(connections(tcp, Arc::clone(&shared))).abort_handle();
-        Ok(Self { shared, tasks: [datagrams, connections] })
+        keep("datagrams", &shared, move |shared| listen::datagrams(Arc::clone(&udp), shared));
+        keep("connections", &shared, move |shared| listen::connections(Arc::clone(&tcp), shared));
+        Ok(Self { shared, _open: sender })
     }
 
     /// Answers by this from now on.
     pub fn change(&self, resolver: Resolver) {
-        *self.shared.resolver.write().unwrap_or_else(PoisonError::into_inner) = resolver;
+        *self.shared.resolver.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(resolver);
     }
+}
+
+/// Runs a task until the container is gone, and anew should it panic: its socket is still there.
+fn keep<F>(what: &'static str, shared: &Arc<Shared>, work: impl Fn(Arc<Shared>) -> F + Send + 'static)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        loop {
+            let (task, state) = (work(Arc::clone(&shared)), Arc::clone(&shared));
+            let ended = tokio::spawn(async move { state.while_open(task).await }).await;
+            match ended {
+                Ok(_) => return,
+                Err(error) => tracing::error!(%error, what, "answering names is begun anew"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    });
+}
+
+/// What is to be done about a query.
+pub enum Step {
+    /// This is the answer.
+    Send(Vec<u8>),
+    /// Others are asked.
+    Ask(Otherwise),
+    /// It is no query.
+    Nothing,
 }
 
 impl Shared {
-    async fn answer(&self, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
-        let resolver = self.resolver.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let otherwise = match answer(query, &resolver.container, &*resolver.names, transport, turn) {
-            Verdict::Answer(bytes) => return Some(bytes),
-            Verdict::Ignore => return None,
-            Verdict::Forward(otherwise) => otherwise,
-        };
-        if !resolver.forwards {
-            return Some(otherwise);
+    /// Ends with the container.
+    pub async fn while_open<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut open = self.open.clone();
+        tokio::select! {
+            done = work => Some(done),
+            _gone = open.changed() => None,
         }
-        let servers = match resolver.servers.is_empty() {
-            true => forward::host_servers(),
-            false => resolver.servers,
-        };
-        Some(forward::forward(query, &servers, transport).await.unwrap_or(otherwise))
     }
-}
 
-async fn datagrams(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
-    let mut buffer = vec![0; LARGEST];
-    loop {
-        let (length, client) = match socket.recv_from(&mut buffer).await {
-            Ok(received) => received,
-            Err(error) => {
-                tracing::debug!(%error, "a question for a name was lost");
-                tokio::time::sleep(AGAIN).await;
-                continue;
-            }
-        };
-        // Too many under way: as on any busy network this one is lost, and asked again.
-        let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else { continue };
-        let query = buffer.get(..length).unwrap_or_default().to_vec();
-        let (socket, shared) = (Arc::clone(&socket), Arc::clone(&shared));
-        tokio::spawn(async move {
-            let _place = place;
-            if let Some(answer) = shared.answer(&query, Transport::Udp).await
-                && let Err(error) = socket.send_to(&answer, client).await
-            {
-                tracing::debug!(%error, "an answer was lost");
-            }
+    /// Scattered, not counted: a C library asks for two families at a time, and would ever be told the same one first.
+    fn turn(&self) -> usize {
+        // The steps and multiplier of SplitMix64.
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        const MIX: u64 = 0xbf58_476d_1ce4_e5b9;
+        let n = self.turn.fetch_add(STEP, Ordering::Relaxed);
+        usize::try_from((n ^ (n >> 30)).wrapping_mul(MIX) >> 33).unwrap_or_default()
+    }
+
+    fn resolver(&self) -> Arc<Resolver> {
+        Arc::clone(&self.resolver.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Names of ours are answered at once, however many others are being asked. A panic costs its query the answer.
+    pub fn step(&self, query: &[u8], transport: Transport) -> Step {
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            let resolver = self.resolver();
+            answer(query, &resolver.container, &*resolver.names, transport, self.turn())
+        }));
+        let verdict = answered.unwrap_or_else(|_| {
+            tracing::error!("answering a question for a name panicked");
+            broken(query, ResponseCode::ServFail)
         });
-    }
-}
-
-async fn connections(listener: TcpListener, shared: Arc<Shared>) {
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::debug!(%error, "a connection for names was lost");
-                tokio::time::sleep(AGAIN).await;
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else { continue };
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let _place = place;
-            converse(stream, &shared).await;
-        });
-    }
-}
-
-async fn converse(mut stream: TcpStream, shared: &Shared) {
-    // Its end, its silence and its nonsense all mean that it is over.
-    while let Ok(Ok(query)) = tokio::time::timeout(SILENCE, forward::read(&mut stream)).await {
-        let Some(answer) = shared.answer(&query, Transport::Tcp).await else { return };
-        if forward::write(&mut stream, &answer).await.is_err() {
-            return;
+        match verdict {
+            Verdict::Answer(bytes) => Step::Send(bytes),
+            Verdict::Forward(otherwise) => Step::Ask(otherwise),
+            Verdict::Ignore => Step::Nothing,
         }
+    }
+
+    /// Asks others.
+    async fn ask(&self, query: &[u8], otherwise: &Otherwise, transport: Transport) -> Vec<u8> {
+        let resolver = self.resolver();
+        let (servers, from) = match route(&resolver, &host::resolv_conf(), otherwise.single) {
+            Route::Inside(servers) => (servers, From::Container(Arc::clone(&self.namespace))),
+            Route::Host(servers) => (servers, From::Host),
+            Route::Empty => return otherwise.told(ResponseCode::NoError),
+            Route::Nowhere => return otherwise.told(ResponseCode::ServFail),
+        };
+        let Ok(Ok(_place)) = tokio::time::timeout(PATIENCE, self.places.acquire()).await else {
+            return otherwise.told(ResponseCode::Refused);
+        };
+        let answered = forward(query, &servers, &from, transport).await;
+        answered.unwrap_or_else(|| otherwise.told(ResponseCode::ServFail))
+    }
+
+    /// Has others asked beside everything else, and the answer sent.
+    pub async fn beside<F: Future<Output = ()> + Send>(
+        self: Arc<Self>,
+        query: Vec<u8>,
+        otherwise: Otherwise,
+        transport: Transport,
+        send: impl FnOnce(Vec<u8>) -> F + Send + 'static,
+    ) {
+        let Ok(waiting) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            return send(otherwise.told(ResponseCode::Refused)).await;
+        };
+        tokio::spawn(async move {
+            let _waiting = waiting;
+            let work = async { send(self.ask(&query, &otherwise, transport).await).await };
+            self.while_open(work).await;
+        });
     }
 }

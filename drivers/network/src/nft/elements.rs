@@ -1,11 +1,12 @@
 //! Published ports as map elements, one for each.
 
 use super::expr::octets;
-use super::ruleset::{ANY, ONE};
+use super::ruleset::{ANY, ONE, OPEN};
 use super::set::{self, Data, Element};
 use super::{commit, taken};
 use crate::error::NetlinkError;
 use crate::message::{Message, attribute};
+use crate::ports::Entries;
 use crate::socket::Socket;
 use contract::network::{Family, PortBinding, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,29 +17,57 @@ const PER_MESSAGE: usize = 700;
 /// A port and the container address it leads to, of the same family.
 pub type Published = (PortBinding, IpAddr);
 
-/// Adds ports in one transaction, taking over keys that lead elsewhere.
-pub fn ensure(socket: &mut Socket, table: &str, ports: &[Published]) -> Result<(), NetlinkError> {
-    match commit(socket, changes(table, set::add, ports)) {
+/// A port that is open at a container's own address.
+pub type Opening = (Protocol, IpAddr, u16);
+
+/// Adds entries in one transaction, taking over keys that lead elsewhere.
+pub fn ensure(socket: &mut Socket, table: &str, entries: &Entries) -> Result<(), NetlinkError> {
+    match commit(socket, additions(table, entries)) {
         Err(e) if taken(&e) => {
-            let mut stale = Vec::new();
-            for (port, _) in ports {
-                stale.extend(find(socket, table, port)?.filter(|found| !ports.contains(found)));
+            let mut stale = Entries::default();
+            for (port, _) in &entries.ports {
+                stale.ports.extend(find(socket, table, port)?.filter(|found| !entries.ports.contains(found)));
             }
-            let mut batch = changes(table, set::delete, &stale);
-            batch.extend(changes(table, set::add, ports));
+            let mut batch = deletions(table, &stale);
+            batch.extend(additions(table, entries));
             commit(socket, batch)
         }
         other => other,
     }
 }
 
-/// Removes those of `ports` that still lead where they say.
-pub fn remove(socket: &mut Socket, table: &str, ports: &[Published]) -> Result<(), NetlinkError> {
-    let mut present = Vec::new();
-    for published in ports {
-        present.extend(find(socket, table, &published.0)?.filter(|found| found == published));
+/// Removes those entries that are still what they say.
+pub fn remove(socket: &mut Socket, table: &str, entries: &Entries) -> Result<(), NetlinkError> {
+    let mut present = Entries::default();
+    for published in &entries.ports {
+        present.ports.extend(find(socket, table, &published.0)?.filter(|found| found == published));
     }
-    commit(socket, changes(table, set::delete, &present))
+    for opening in &entries.open {
+        if set::find(socket, table, open_map(opening), &open_key(opening))?.is_some() {
+            present.open.insert(*opening);
+        }
+    }
+    commit(socket, deletions(table, &present))
+}
+
+/// The messages that add entries.
+pub fn additions(table: &str, entries: &Entries) -> Vec<Message> {
+    changes(table, set::add, entries)
+}
+
+/// The messages that take entries away; all must be there.
+pub fn deletions(table: &str, entries: &Entries) -> Vec<Message> {
+    changes(table, set::delete, entries)
+}
+
+/// Everything in the maps of a table.
+pub fn all(socket: &mut Socket, table: &str) -> Result<Entries, NetlinkError> {
+    let mut out = Entries { ports: list(socket, table)?.into_iter().collect(), ..Entries::default() };
+    for map in OPEN {
+        let replies = set::list(socket, table, map)?;
+        out.open.extend(replies.iter().flat_map(set::elements).filter_map(opening));
+    }
+    Ok(out)
 }
 
 /// Every published port of a table.
@@ -61,18 +90,49 @@ fn find(socket: &mut Socket, table: &str, port: &PortBinding) -> Result<Option<P
 fn changes(
     table: &str,
     change: fn(&str, &str, &[Element<'_>]) -> Message,
-    ports: &[Published],
+    entries: &Entries,
 ) -> Vec<Message> {
     let mut out = Vec::new();
     for map in [ANY[0], ONE[0], ANY[1], ONE[1]] {
-        let of_map = ports.iter().filter(|p| map_of(&p.0) == map);
+        let of_map = entries.ports.iter().filter(|p| map_of(&p.0) == map);
         let encoded: Vec<_> = of_map.map(|(port, target)| (key(port), data(port, *target))).collect();
         for chunk in encoded.chunks(PER_MESSAGE) {
             let elements = chunk.iter().map(|(key, data)| Element { key, data: Data::Bytes(data) });
             out.push(change(table, map, &elements.collect::<Vec<_>>()));
         }
     }
+    for map in OPEN {
+        let keys: Vec<_> = entries.open.iter().filter(|o| open_map(o) == map).map(open_key).collect();
+        for chunk in keys.chunks(PER_MESSAGE) {
+            let elements = chunk.iter().map(|key| Element { key, data: Data::None });
+            out.push(change(table, map, &elements.collect::<Vec<_>>()));
+        }
+    }
     out
+}
+
+fn open_map(opening: &Opening) -> &'static str {
+    match Family::of(opening.1) {
+        Family::Four => OPEN[0],
+        Family::Six => OPEN[1],
+    }
+}
+
+fn open_key((protocol, address, port): &Opening) -> Vec<u8> {
+    let mut out = vec![protocol.number(), 0, 0, 0];
+    out.extend(octets(*address));
+    out.extend(padded(*port));
+    out
+}
+
+fn opening(element: &[u8]) -> Option<Opening> {
+    let (protocol, key) = set::key(element)?.split_at_checked(4)?;
+    let (own, port) = ending(key)?;
+    Some((numbered(*protocol.first()?)?, address(own)?, port))
+}
+
+fn numbered(number: u8) -> Option<Protocol> {
+    [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter().find(|p| p.number() == number)
 }
 
 fn map_of(port: &PortBinding) -> &'static str {
@@ -113,9 +173,7 @@ fn parse(element: &[u8]) -> Option<Published> {
         ([], Family::Six) => Ipv6Addr::UNSPECIFIED.into(),
         (own, _) => address(own)?,
     };
-    let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
-        .into_iter()
-        .find(|p| Some(&p.number()) == protocol.first())?;
+    let protocol = numbered(*protocol.first()?)?;
     Some((PortBinding { protocol, host_ip, host_port, container_port }, target))
 }
 
@@ -149,7 +207,8 @@ mod tests {
             port("::", Protocol::Sctp, "fd00::2"),
             port("fd01::7", Protocol::Tcp, "fd00::2"),
         ] {
-            let change = changes("t", set::add, std::slice::from_ref(&published)).remove(0);
+            let entries = Entries { ports: [published.clone()].into(), ..Entries::default() };
+            let change = additions("t", &entries).remove(0);
             let reply = split(&change.finish(1)).remove(0);
             assert_eq!(set::elements(&reply).first().and_then(|e| parse(e)), Some(published));
         }

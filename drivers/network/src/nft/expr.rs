@@ -142,6 +142,29 @@ impl Rule<'_> {
         self.meta(META_IIFNAME, R).meta(META_OIFNAME, R2).verdict_of(map)
     }
 
+    /// Enters from this interface.
+    pub fn from(self, name: &str) -> Self {
+        self.meta(META_IIFNAME, R).cmp(Is::Same, &interface(name))
+    }
+
+    /// Protocol, destination address and port are in a set.
+    pub fn reaching_one_of(self, family: Family, set: &str) -> Self {
+        self.by_address(family).lookup(set)
+    }
+
+    /// Asks whether the destination is there.
+    pub fn echo(self, family: Family) -> Self {
+        let (protocol, request) = match family {
+            Family::Four => (1, 8),
+            Family::Six => (58, 128),
+        };
+        self.family(family)
+            .meta(META_L4PROTO, R)
+            .cmp(Is::Same, &[protocol])
+            .payload(TRANSPORT_HEADER, 0, 1, R)
+            .cmp(Is::Same, &[request])
+    }
+
     fn lookup(self, set: &str) -> Self {
         self.expr("lookup", |m| {
             m.be32(2, R).text(1, set);
@@ -199,7 +222,7 @@ impl Rule<'_> {
     }
 
     /// Destination is one of this host's addresses.
-    pub fn for_this_host(self) -> Self {
+    fn for_this_host(self) -> Self {
         self.expr("fib", |m| {
             m.be32(3, 2).be32(2, 3).be32(1, R);
         })
@@ -224,18 +247,28 @@ impl Rule<'_> {
         .cmp(Is::Other, &[0; 4])
     }
 
-    /// Looks protocol and port up in a map and rewrites the destination to what it holds.
+    /// For this host: looks protocol and port up in a map and rewrites the destination to what it holds.
     pub fn redirect_by_port(self, family: Family, map: &str) -> Self {
-        self.meta(META_L4PROTO, R).payload(TRANSPORT_HEADER, 2, 2, 9).redirect(family, map)
+        self.family(family)
+            .for_this_host()
+            .meta(META_L4PROTO, R)
+            .payload(TRANSPORT_HEADER, 2, 2, 9)
+            .redirect(family, map)
     }
 
     /// As `redirect_by_port`, with the destination address in the key.
     pub fn redirect_by_address(self, family: Family, map: &str) -> Self {
+        self.by_address(family).redirect(family, map)
+    }
+
+    fn by_address(self, family: Family) -> Self {
         let (offset, length) = destination(family);
-        self.meta(META_L4PROTO, R)
-            .payload(NETWORK_HEADER, offset, length, 9)
-            .payload(TRANSPORT_HEADER, 2, 2, 9 + length / 4)
-            .redirect(family, map)
+        self.family(family).meta(META_L4PROTO, R).payload(NETWORK_HEADER, offset, length, 9).payload(
+            TRANSPORT_HEADER,
+            2,
+            2,
+            9 + length / 4,
+        )
     }
 
     fn redirect(self, family: Family, map: &str) -> Self {

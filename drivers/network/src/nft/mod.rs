@@ -4,19 +4,27 @@
 //! that are looked up by interface, so that a packet's way through the rules does not grow with them. Each change is one
 //! transaction.
 
+mod check;
 pub mod elements;
 mod expr;
+mod passage;
 pub mod redirect;
 mod ruleset;
 mod segment;
 mod set;
+mod watch;
+
+pub use passage::Ways;
+pub use watch::Watch;
 
 use crate::error::NetlinkError;
 use crate::message::{Message, flag};
+use crate::ports::Entries;
 use crate::socket::{ACKED, Socket};
 use contract::network::Segment;
-use elements::Published;
+use elements::{Opening, Published};
 use nix::errno::Errno;
+use std::collections::HashSet;
 
 const SUBSYSTEM: u16 = 10 << 8;
 /// `NFPROTO_INET`.
@@ -27,15 +35,20 @@ const USUAL_BRIDGE: &str = "gantry0";
 /// Message numbers of `linux/netfilter/nf_tables.h`.
 mod verb {
     pub const NEWTABLE: u16 = 0;
+    pub const GETTABLE: u16 = 1;
     pub const DELTABLE: u16 = 2;
     pub const NEWCHAIN: u16 = 3;
+    pub const GETCHAIN: u16 = 4;
     pub const DELCHAIN: u16 = 5;
     pub const NEWRULE: u16 = 6;
+    pub const GETRULE: u16 = 7;
     pub const DELRULE: u16 = 8;
     pub const NEWSET: u16 = 9;
+    pub const DELSET: u16 = 11;
     pub const NEWSETELEM: u16 = 12;
     pub const GETSETELEM: u16 = 13;
     pub const DELSETELEM: u16 = 14;
+    pub const NEWGEN: u16 = 15;
 }
 
 /// One daemon's table.
@@ -106,28 +119,88 @@ impl Firewall {
     }
 
     /// Adds ports in one transaction, taking over keys that lead elsewhere.
-    pub fn ensure_ports(&mut self, segment: &Segment, ports: &[Published]) -> Result<(), NetlinkError> {
-        match elements::ensure(&mut self.socket, &self.table, ports) {
+    pub fn ensure_ports(&mut self, segment: &Segment, entries: &Entries) -> Result<(), NetlinkError> {
+        match elements::ensure(&mut self.socket, &self.table, entries) {
             Err(e) if lost(&e) => {
                 self.based = false;
                 self.ensure_segment(segment)?;
-                elements::ensure(&mut self.socket, &self.table, ports)
+                elements::ensure(&mut self.socket, &self.table, entries)
             }
             other => other,
         }
     }
 
-    /// Removes those of `ports` that still lead where they say.
-    pub fn remove_ports(&mut self, ports: &[Published]) -> Result<(), NetlinkError> {
-        elements::remove(&mut self.socket, &self.table, ports)
+    /// Removes those entries that still lead where they say.
+    pub fn remove_ports(&mut self, entries: &Entries) -> Result<(), NetlinkError> {
+        elements::remove(&mut self.socket, &self.table, entries)
     }
 
-    /// Every port published on a network.
-    pub fn ports(&mut self, segment: &Segment) -> Result<Vec<Published>, NetlinkError> {
-        let mut all = elements::list(&mut self.socket, &self.table)?;
-        let subnets = [segment.subnet(), segment.subnet6()];
-        all.retain(|(_, to)| subnets.iter().flatten().any(|subnet| subnet.contains(*to)));
-        Ok(all)
+    /// Puts back what another program took, in one transaction if it can be.
+    pub fn restore(&mut self, segments: &[Segment], entries: &Entries) -> Result<(), NetlinkError> {
+        let mut batch = ruleset::base(&self.table);
+        batch.extend(segments.iter().flat_map(|segment| segment::ensure(&self.table, segment)));
+        batch.extend(elements::additions(&self.table, entries));
+        match self.commit(batch) {
+            Err(e) if taken(&e) || lost(&e) => {}
+            other => return other,
+        }
+        // Something there is otherwise than it should be.
+        self.based = false;
+        for segment in segments {
+            self.ensure_segment(segment)?;
+        }
+        elements::ensure(&mut self.socket, &self.table, entries)
+    }
+
+    /// What of these segments and entries is not there, in words.
+    pub fn missing(&mut self, segments: &[Segment], entries: &Entries) -> Result<Vec<String>, NetlinkError> {
+        let mut wanted = ruleset::base(&self.table);
+        wanted.extend(segments.iter().flat_map(|segment| segment::ensure(&self.table, segment)));
+        wanted.extend(elements::additions(&self.table, entries));
+        check::missing(&mut self.socket, &self.table, &wanted)
+    }
+
+    /// Takes entries away that are not among these.
+    pub fn purge(&mut self, known: &Entries) -> Result<usize, NetlinkError> {
+        let mut stale = elements::all(&mut self.socket, &self.table)?;
+        stale.ports.retain(|port| !known.ports.contains(port));
+        stale.open.retain(|port| !known.open.contains(port));
+        self.commit(elements::deletions(&self.table, &stale))?;
+        Ok(stale.ports.len() + stale.open.len())
+    }
+
+    /// Has another firewall that drops what it has no rule for let through what goes `ways`, which are asked for only
+    /// then. False where there is none.
+    pub fn ensure_passage(
+        &mut self,
+        ways: impl FnOnce() -> Result<Ways, NetlinkError>,
+    ) -> Result<bool, NetlinkError> {
+        let needed = passage::needed(&mut self.socket, &self.table)?;
+        if needed.is_empty() {
+            return Ok(false);
+        }
+        passage::ensure(&mut self.socket, &self.table, &needed, &ways()?)?;
+        Ok(true)
+    }
+
+    /// Whether firewalld is in charge.
+    pub fn is_firewalld(&mut self) -> Result<bool, NetlinkError> {
+        passage::is_firewalld(&mut self.socket)
+    }
+
+    /// Hears of changes that others make to this table.
+    pub fn watch(&self) -> Result<Watch, NetlinkError> {
+        Ok(Watch::new(&self.table, self.socket.port()?))
+    }
+
+    /// Every published port.
+    pub fn ports(&mut self) -> Result<Vec<Published>, NetlinkError> {
+        elements::list(&mut self.socket, &self.table)
+    }
+
+    /// Every port that is open at a container's own address.
+    pub fn openings(&mut self) -> Result<HashSet<Opening>, NetlinkError> {
+        Ok(elements::all(&mut self.socket, &self.table)?.open)
     }
 
     fn commit(&mut self, messages: Vec<Message>) -> Result<(), NetlinkError> {
@@ -166,4 +239,42 @@ fn commit(socket: &mut Socket, messages: Vec<Message>) -> Result<(), NetlinkErro
     batch.extend(messages);
     batch.push(frame(17));
     socket.transact(batch).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::network::{PortBinding, Protocol};
+    use std::net::Ipv4Addr;
+    use std::time::Instant;
+
+    #[test]
+    fn a_port_is_added_and_removed_alone_among_a_thousand() {
+        let work = || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            let mut firewall = Firewall::open("gt0").unwrap();
+            let gateway = Some(Ipv4Addr::new(10, 99, 0, 1));
+            let segment = Segment { name: "gt0".into(), gateway, prefix: 16, ..Segment::default() };
+            firewall.ensure_segment(&segment).unwrap();
+            let entry = |n: u16| {
+                let host_ip = Ipv4Addr::UNSPECIFIED.into();
+                let binding =
+                    PortBinding { protocol: Protocol::Tcp, host_ip, host_port: n, container_port: 80 };
+                let target = Ipv4Addr::from(0x0a63_0000 + u32::from(n)).into();
+                Entries { ports: [(binding, target)].into(), ..Entries::default() }
+            };
+            let mut times = Vec::new();
+            for n in 1..=1000 {
+                let began = Instant::now();
+                firewall.ensure_ports(&segment, &entry(n)).unwrap();
+                times.push(began.elapsed());
+            }
+            times[..100].sort();
+            times[900..].sort();
+            println!("a port among the first takes {:?}, among the last {:?}", times[50], times[950]);
+            firewall.remove_ports(&entry(1000)).unwrap();
+            assert_eq!(firewall.ports().unwrap().len(), 999);
+        };
+        std::thread::spawn(work).join().unwrap();
+    }
 }

@@ -1,10 +1,10 @@
 //! A table inside a container's namespace that leads connections made there to other ports.
 
 use super::elements::{self, Published};
-use super::ruleset::flush;
-use super::ruleset::{ONE, output_chain, rule};
+use super::ruleset::{ONE, flush, output_chain, rule};
 use super::{acked, commit, set, verb};
 use crate::error::NetlinkError;
+use crate::ports::Entries;
 use crate::socket::Socket;
 use contract::network::Family;
 
@@ -19,9 +19,10 @@ pub fn ensure(socket: &mut Socket, name: &str, ports: &[Published]) -> Result<()
             output_chain(&table),
             flush(&table, "output"),
             rule(&table, "output", |r| {
-                r.family(Family::Four).redirect_by_address(Family::Four, ONE[0]);
+                r.redirect_by_address(Family::Four, ONE[0]);
             }),
         ],
     )?;
-    elements::ensure(socket, &table, ports)
+    let entries = Entries { ports: ports.iter().cloned().collect(), ..Entries::default() };
+    elements::ensure(socket, &table, &entries)
 }

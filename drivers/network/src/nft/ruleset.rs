@@ -1,7 +1,7 @@
 //! What all networks share: chains, maps, and the rules that look packets up in them.
 
 use super::expr::{Rule, Verdict};
-use super::{acked, message, set, verb};
+use super::{SUBSYSTEM, acked, message, set, verb};
 use crate::bridge;
 use crate::message::{Message, flag};
 use crate::socket::ACKED;
@@ -12,6 +12,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub const ANY: [&str; 2] = ["ports_any4", "ports_any6"];
 /// Ports published on one address: protocol . address . port → address . port.
 pub const ONE: [&str; 2] = ["ports_one4", "ports_one6"];
+/// Ports open at containers' own addresses: protocol . address . port.
+pub const OPEN: [&str; 2] = ["open4", "open6"];
 /// Our bridges.
 pub const BRIDGES: &str = "bridges";
 /// What becomes of what passes from a bridge to itself.
@@ -54,6 +56,8 @@ pub fn base(table: &str) -> Vec<Message> {
         set::make(table, ANY[1], 2, set::ANY, Some(set::TO6)),
         set::make(table, ONE[0], 3, set::ONE4, Some(set::TO4)),
         set::make(table, ONE[1], 4, set::ONE6, Some(set::TO6)),
+        set::make(table, OPEN[0], 10, set::ONE4, None),
+        set::make(table, OPEN[1], 11, set::ONE6, None),
         set::make(table, BRIDGES, 5, set::NAME, None),
         set::make(table, WITHIN, 6, set::BOTH, Some(set::DECISION)),
         set::make(table, OUTWARD, 7, set::NAME, Some(set::DECISION)),
@@ -133,10 +137,10 @@ fn rewrites(table: &str) -> Vec<Message> {
     for chain in ["prerouting", "output"] {
         for (family, any, one) in [(Family::Four, ANY[0], ONE[0]), (Family::Six, ANY[1], ONE[1])] {
             out.push(rule(table, chain, |r| {
-                r.family(family).redirect_by_address(family, one);
+                r.redirect_by_address(family, one);
             }));
             out.push(rule(table, chain, |r| {
-                r.family(family).for_this_host().redirect_by_port(family, any);
+                r.redirect_by_port(family, any);
             }));
         }
     }
@@ -171,6 +175,14 @@ pub fn rule(table: &str, chain: &str, fill: impl FnOnce(Rule<'_>)) -> Message {
 pub fn flush(table: &str, chain: &str) -> Message {
     let mut out = message(verb::DELRULE, ACKED, table, &format!("flushing chain {chain}"));
     out.text(2, chain);
+    out
+}
+
+/// The same in a table of another family.
+pub fn flush_of(family: u8, table: &str, chain: &str) -> Message {
+    let what = format!("nftables: flushing chain {chain}");
+    let mut out = Message::new(SUBSYSTEM | verb::DELRULE, ACKED, &[family, 0, 0, 0], what);
+    out.text(1, table).text(2, chain);
     out
 }
 

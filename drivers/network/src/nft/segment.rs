@@ -1,20 +1,24 @@
 //! What the table has of one network: an entry in each map, and a chain that rewrites sources.
 
 use super::expr::{Is, Verdict};
-use super::ruleset::{BRIDGES, INVITED, INWARD, NAT, OUTWARD, REFUSED, WITHIN, flush, plain_chain, rule};
-use super::ruleset::{loopback4, loopback6};
+use super::ruleset::{BRIDGES, INVITED, INWARD, NAT, OPEN, OUTWARD, REFUSED, WITHIN};
+use super::ruleset::{flush, loopback4, loopback6, plain_chain, rule};
 use super::set::{self, Data, Element};
 use super::{message, verb};
 use crate::error::NetlinkError;
 use crate::message::{Message, string};
 use crate::socket::{ACKED, Socket};
-use contract::network::{Segment, Subnet};
+use contract::network::{Family, GatewayMode, Segment, Subnet};
 
 /// Adds entries and chain. Entries that say something else make the transaction fail.
 pub fn ensure(table: &str, segment: &Segment) -> Vec<Message> {
-    let chain = chain_name(&segment.name);
-    let mut out = vec![plain_chain(table, &chain), flush(table, &chain)];
-    out.extend(rewrites(table, &chain, segment));
+    let [nat, into] = chain_names(&segment.name);
+    let mut out = Vec::new();
+    for chain in [&nat, &into] {
+        out.extend([plain_chain(table, chain), flush(table, chain)]);
+    }
+    out.extend(rewrites(table, &nat, segment));
+    out.extend(welcomes(table, &into, segment));
     let (own, both) = (set::entrance(&segment.name), set::within(&segment.name));
     let policy = segment.policy;
     let within = match (policy.icc, policy.internal) {
@@ -25,14 +29,14 @@ pub fn ensure(table: &str, segment: &Segment) -> Vec<Message> {
     };
     let (outward, inward) = match policy.internal {
         true => (Verdict::Goto(REFUSED), Verdict::Goto(REFUSED)),
-        false => (Verdict::Continue, Verdict::Goto(INVITED)),
+        false => (Verdict::Continue, Verdict::Goto(&into)),
     };
     for (set, key, data) in [
         (BRIDGES, &own, Data::None),
         (WITHIN, &both, Data::Verdict(within)),
         (OUTWARD, &own, Data::Verdict(outward)),
         (INWARD, &own, Data::Verdict(inward)),
-        (NAT, &own, Data::Verdict(Verdict::Jump(&chain))),
+        (NAT, &own, Data::Verdict(Verdict::Jump(&nat))),
     ] {
         out.push(set::add(table, set, &[Element { key, data }]));
     }
@@ -50,11 +54,10 @@ pub fn remove(socket: &mut Socket, table: &str, bridge: &str) -> Result<Vec<Mess
             chained |= set == NAT;
         }
     }
-    if chained {
-        let chain = chain_name(bridge);
-        out.push(flush(table, &chain));
+    for chain in chain_names(bridge).iter().filter(|_| chained) {
+        out.push(flush(table, chain));
         let mut gone = message(verb::DELCHAIN, ACKED, table, &format!("deleting chain {chain}"));
-        gone.text(3, &chain);
+        gone.text(3, chain);
         out.push(gone);
     }
     Ok(out)
@@ -66,8 +69,42 @@ pub fn list(socket: &mut Socket, table: &str) -> Result<Vec<String>, NetlinkErro
     Ok(replies.iter().flat_map(set::elements).filter_map(set::key).map(string).collect())
 }
 
-fn chain_name(bridge: &str) -> String {
-    format!("nat_{bridge}")
+/// Chains where sources are rewritten, and where it is decided what comes in.
+fn chain_names(bridge: &str) -> [String; 2] {
+    [format!("nat_{bridge}"), format!("into_{bridge}")]
+}
+
+/// Who else than the invited may come in.
+fn welcomes(table: &str, chain: &str, segment: &Segment) -> Vec<Message> {
+    let mut out = Vec::new();
+    if segment.policy.internal {
+        return out;
+    }
+    for (family, open) in [(Family::Four, OPEN[0]), (Family::Six, OPEN[1])] {
+        match segment.mode(family) {
+            GatewayMode::NatUnprotected => out.push(rule(table, chain, |r| {
+                r.family(family).verdict(Verdict::Accept);
+            })),
+            GatewayMode::Routed => {
+                out.push(rule(table, chain, |r| {
+                    r.reaching_one_of(family, open).verdict(Verdict::Accept);
+                }));
+                out.push(rule(table, chain, |r| {
+                    r.echo(family).verdict(Verdict::Accept);
+                }));
+            }
+            GatewayMode::Nat | GatewayMode::Isolated => {}
+        }
+        for interface in &segment.trusted {
+            out.push(rule(table, chain, |r| {
+                r.from(interface).reaching_one_of(family, open).verdict(Verdict::Accept);
+            }));
+        }
+    }
+    out.push(rule(table, chain, |r| {
+        r.verdict(Verdict::Goto(INVITED));
+    }));
+    out
 }
 
 fn rewrites(table: &str, chain: &str, segment: &Segment) -> Vec<Message> {
@@ -75,7 +112,7 @@ fn rewrites(table: &str, chain: &str, segment: &Segment) -> Vec<Message> {
     let own: Vec<Subnet> = segment.subnet().into_iter().chain(segment.subnet6()).collect();
     let mut out = Vec::new();
     if segment.policy.masquerade && !segment.policy.internal {
-        for subnet in &own {
+        for subnet in own.iter().filter(|s| segment.mode(s.family()) != GatewayMode::Routed) {
             out.push(rule(table, chain, |r| {
                 r.to(Is::Other, name).source(*subnet).masquerade();
             }));

@@ -7,3 +7,5 @@ mod token;
 pub use authorizer::{Authorizer, Whom};
 pub use challenge::challenges;
 pub use token::Lasting;
+#[cfg(any(test, feature = "fuzz"))]
+pub use token::{Ask, Token, present, refresh};

@@ -102,6 +102,12 @@ impl Layers<'_> {
 
     async fn layer(&self, layer: &PushedLayer) -> Result<Stored, Fault> {
         let id = short(&layer.diff_id);
+        let known = self.source.known(&layer.diff_id).await?;
+        if let Some(blob) = known.iter().rev().find(|blob| !blob.urls.is_empty()) {
+            self.lines.state(id, "Skipped foreign layer").await;
+            let KnownBlob { digest, size, media_type, urls, .. } = blob.clone();
+            return Ok(Stored { digest, size, media_type, urls });
+        }
         let slots = self.slots.get();
         let _slot = match slots.try_acquire() {
             Ok(slot) => slot,
@@ -111,7 +117,7 @@ impl Layers<'_> {
                 slots.acquire().await.map_err(ended)?
             }
         };
-        let known = ranked(self.source.known(&layer.diff_id).await?, self.name);
+        let known = ranked(known, self.name);
         let (looks, mounts) = worth(layer.size);
         let mut digests: Vec<&str> = Vec::new();
         for (blob, media_type) in &known {
@@ -147,14 +153,19 @@ impl Layers<'_> {
         };
         let packed = upload.run(given).await?;
         self.lines.state(id, "Pushed").await;
-        let stored = Stored { digest: packed.digest, size: packed.size, media_type: gzip() };
+        let stored =
+            Stored { digest: packed.digest, size: packed.size, media_type: gzip(), urls: Vec::new() };
         self.remember(layer, &stored).await?;
         Ok(stored)
     }
 
     async fn found(&self, layer: &PushedLayer, blob: &KnownBlob, media_type: &str) -> Result<Stored, Fault> {
-        let stored =
-            Stored { digest: blob.digest.clone(), size: blob.size, media_type: media_type.to_owned() };
+        let stored = Stored {
+            digest: blob.digest.clone(),
+            size: blob.size,
+            media_type: media_type.to_owned(),
+            urls: Vec::new(),
+        };
         self.remember(layer, &stored).await?;
         Ok(stored)
     }
@@ -166,6 +177,7 @@ impl Layers<'_> {
             media_type: stored.media_type.clone(),
             host: self.name.host.clone(),
             repository: self.name.repository.clone(),
+            urls: Vec::new(),
         };
         Ok(self.source.learn(&layer.diff_id, blob).await?)
     }
@@ -207,6 +219,7 @@ mod tests {
             media_type: gzip(),
             host: host.into(),
             repository: repository.into(),
+            urls: Vec::new(),
         };
         let name = RemoteName {
             host: "r:5000".into(),

@@ -7,7 +7,7 @@ pub const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 
-/// A blob that the registry has.
+/// A blob that the registry has, or somebody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// `sha256:…`.
@@ -16,6 +16,8 @@ pub struct Stored {
     pub size: u64,
     /// Media type in a manifest of Docker's.
     pub media_type: String,
+    /// Where it is to be had instead of at the registry.
+    pub urls: Vec<String>,
 }
 
 /// The type that layers have when they are compressed here.
@@ -42,7 +44,16 @@ fn describe(media_type: &str, digest: &str, size: u64) -> Value {
 
 /// The manifest of this configuration and these layers, lowest first.
 pub fn manifest(config: (&str, u64), layers: &[Stored]) -> Vec<u8> {
-    let layers: Vec<Value> = layers.iter().map(|l| describe(&l.media_type, &l.digest, l.size)).collect();
+    let layers: Vec<Value> = layers
+        .iter()
+        .map(|l| {
+            let mut described = describe(&l.media_type, &l.digest, l.size);
+            if let Some(map) = described.as_object_mut().filter(|_| !l.urls.is_empty()) {
+                map.insert("urls".into(), json!(l.urls));
+            }
+            described
+        })
+        .collect();
     let whole = json!({
         "schemaVersion": 2, "mediaType": MANIFEST, "config": describe(CONFIG, config.0, config.1), "layers": layers,
     });
@@ -60,7 +71,7 @@ mod tests {
 
     #[test]
     fn manifests_are_dockers_to_the_byte() {
-        let layer = Stored { digest: "sha256:b".into(), size: 2, media_type: gzip() };
+        let layer = Stored { digest: "sha256:b".into(), size: 2, media_type: gzip(), urls: Vec::new() };
         let wanted = r#"{
    "schemaVersion": 2,
    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",

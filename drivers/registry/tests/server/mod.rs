@@ -16,6 +16,8 @@ pub enum Reply {
     Accepted(String),
     /// Somewhere else.
     Redirect(String),
+    /// Just this: status, headers, body.
+    Just(u16, Vec<String>, String),
     /// So many bytes of the body are taken, then the connection ends.
     CutAfter(usize),
 }
@@ -27,6 +29,10 @@ pub struct Request {
     /// Bytes of the body that were taken.
     pub length: usize,
     pub range: String,
+    /// What it shows.
+    pub authorization: String,
+    /// Whom it is for.
+    pub host: String,
 }
 
 #[derive(Default)]
@@ -94,7 +100,14 @@ async fn head(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Head>
     }
     let mut words = line.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let request = Request { method: method.into(), path: path.into(), length: 0, range: String::new() };
+    let request = Request {
+        method: method.into(),
+        path: path.into(),
+        length: 0,
+        range: String::new(),
+        authorization: String::new(),
+        host: String::new(),
+    };
     let mut head = Head { request, length: None, chunked: false };
     loop {
         let mut line = String::new();
@@ -104,6 +117,8 @@ async fn head(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Head>
             "content-length" => head.length = value.parse().ok(),
             "transfer-encoding" => head.chunked = true,
             "content-range" => head.request.range = value.into(),
+            "host" => head.request.host = value.into(),
+            "authorization" => head.request.authorization = value.into(),
             _ => {}
         }
     }
@@ -163,6 +178,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, decide: Decide) -> s
                     (status, Vec::new(), if code.is_empty() { String::new() } else { text })
                 }
                 Reply::Accepted(place) => (202, vec![format!("Location: {place}")], String::new()),
+                Reply::Just(status, headers, body) => (status, headers, body),
                 Reply::Redirect(place) => (307, vec![format!("Location: {place}")], String::new()),
             }
         };

@@ -95,7 +95,7 @@ mod tests {
             hosts: Vec::new(),
             environment: Vec::new(),
             files_of: None,
-            gateway: None,
+            gateways: Vec::new(),
             netns: None,
             joined: Joined::default(),
         };

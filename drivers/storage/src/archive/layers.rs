@@ -1,13 +1,81 @@
 //! An archive's layers, unpacked beside one another.
 
-use super::{Archive, Extent, Found, PACE, invalid};
+use super::{Archive, Content, Extent, Found, PACE, invalid};
+use crate::core::Core;
+use crate::layers::Half;
 use crate::making::Making;
+use crate::pieces::{Cut, Digesting, Pieces};
 use contract::image::{Passed, Progress, ProgressSink};
 use contract::{Kind, PortError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Unpacks the layers that are missing, as many at once as there are cores.
+/// What is known of a layer that is on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    /// The digest it is named after.
+    pub(super) called: Option<String>,
+    pub(super) packed: bool,
+    pub(super) size: u64,
+}
+
+/// What became of a layer that was unpacked while it came.
+pub(super) struct Made {
+    outcome: Result<Unnamed, PortError>,
+    size: u64,
+}
+
+struct Unnamed {
+    /// Nothing once it has its name.
+    half: Mutex<Option<Half>>,
+    diff_id: String,
+    /// Digest of the file as it lies in the archive.
+    digest: String,
+}
+
+/// Unpacks what looks like a layer.
+pub(super) fn make(core: &Core, layer: impl Pieces, way: &Way, progress: &ProgressSink) -> Made {
+    let shown = way.called.as_ref().map(|id| loading(progress.clone(), id, way.size));
+    let mut layer = Digesting::new(layer);
+    let made = match way.packed {
+        true => core.layers.make(&mut layer, shown).map(|half| (half, Some(layer.digest()))),
+        // Its diff id is that of all its bytes.
+        false => core.layers.make(layer.into_inner(), shown).map(|half| (half, None)),
+    };
+    let outcome = made.map(|(half, digest)| {
+        let diff_id = half.diff_id().to_owned();
+        let digest = digest.unwrap_or_else(|| diff_id.clone());
+        Unnamed { half: Mutex::new(Some(half)), diff_id, digest }
+    });
+    Made { outcome, size: way.size }
+}
+
+impl Made {
+    /// Digest and size of the file.
+    pub(super) fn file(&self) -> Result<(String, u64), PortError> {
+        match &self.outcome {
+            Ok(layer) => Ok((layer.digest.clone(), self.size)),
+            Err(error) => Err(PortError::new(error.kind, error.text.clone())),
+        }
+    }
+
+    /// Gives the layer its name, if it has this diff id.
+    fn name(&self, making: &Making, diff_id: &str) -> Result<(), PortError> {
+        let layer = match &self.outcome {
+            Ok(layer) => layer,
+            Err(error) => return Err(PortError::new(error.kind, error.text.clone())),
+        };
+        let half = layer.half.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match half {
+            Some(half) => making.publish(half, Some(diff_id)).map(drop),
+            // An image before had it; it is held, so it is there unless it is another one.
+            None => Err(crate::layers::mismatch(&layer.diff_id, diff_id)),
+        }
+    }
+}
+
+/// Brings the layers in that are missing: those that were unpacked get their names, the others are unpacked, as many at
+/// once as there are cores.
 pub(super) fn bring(
     archive: &Archive,
     making: &Making,
@@ -23,16 +91,25 @@ pub(super) fn bring(
         )));
     }
     let mut missing: Vec<(&String, Extent)> = Vec::new();
-    for (id, extent) in ids.iter().zip(&found.layers) {
-        if !making.hold(id) && missing.iter().all(|(known, _)| *known != id) {
-            missing.push((id, *extent));
+    for (id, content) in ids.iter().zip(&found.layers) {
+        match content {
+            _ if making.hold(id) => {}
+            Content::Aside(extent) if missing.iter().all(|(known, _)| *known != id) => {
+                missing.push((id, *extent));
+            }
+            Content::Aside(_) => {}
+            Content::Layer(number) => {
+                let made = archive.made(*number)?;
+                made.name(making, id)?;
+                loading(progress.clone(), id, made.size)(made.size);
+            }
         }
     }
     // The largest first (they are taken from the end): one that is begun last would be unpacked alone.
     missing.sort_by_key(|(_, extent)| extent.size);
     beside(missing, |(id, extent)| {
         let passed = loading(progress.clone(), id, extent.size);
-        making.unpack(archive.read(extent), Some(id), Some(passed)).map(|_| ())
+        making.unpack(Cut(archive.read(extent)), Some(id), Some(passed)).map(|_| ())
     })
 }
 

@@ -1,41 +1,48 @@
-//! Image archives as `docker save`, skopeo and OCI tools write them. Nothing of them is unpacked but layers: files are
-//! read where they lie in the tar stream, so that no name inside ever names a place of ours.
+//! Image archives as `docker save`, skopeo and OCI tools write them. Nothing of them is unpacked but layers, and those
+//! under names of ours: no name inside ever names a place.
 
 mod docker;
+mod intake;
 mod layers;
 mod oci;
+mod shelf;
+mod window;
 
 use crate::core::{Core, Taken};
-use crate::decompress::{decompress, is_plain};
-use crate::file::failed;
-use crate::limits::{Bounded, Limits, count, remember};
 use crate::making::Making;
+use crate::pieces::Pieces;
 use crate::reference::Reference;
-use crate::tar::{Members, bad};
-use contract::image::{Progress, ProgressSink};
+use contract::image::{Progress, ProgressSink, WantedPlatform};
 use contract::{Kind, PortError};
-use rustix::fs::{self as rfs, Mode, OFlags};
+use layers::Made;
 use serde_json::Value;
+use shelf::Shelf;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Largest JSON file taken from an archive, bytes: some thousand images' manifests; more would be held in memory.
-const JSON_LIMIT: u64 = 4 << 20;
+pub(crate) const JSON_LIMIT: u64 = 4 << 20;
 /// Links to links are followed this often.
 const HOPS: usize = 8;
 /// A layer's progress is shown this often.
 const PACE: Duration = Duration::from_millis(100);
 
-/// A file's place in the stream.
+/// A piece of the file for what has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Extent {
     offset: u64,
     size: u64,
+}
+
+/// Where the content of an archive's file went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// It lies aside.
+    Aside(Extent),
+    /// It looked like a layer and was unpacked: the one of this number.
+    Layer(usize),
 }
 
 /// An image found in an archive.
@@ -43,20 +50,22 @@ struct Found {
     /// Configuration, byte for byte.
     config: Vec<u8>,
     /// Layers, lowest first.
-    layers: Vec<Extent>,
+    layers: Vec<Content>,
     /// Names it is to have.
     names: Vec<Reference>,
 }
 
 enum Entry {
-    File(Extent),
+    File(Content),
     Link(String),
 }
 
 /// An archive's files.
 struct Archive {
-    file: File,
+    shelf: Shelf,
     entries: BTreeMap<String, Entry>,
+    /// What became of its layers, by their numbers; what no image asks for goes with this.
+    made: BTreeMap<usize, Made>,
 }
 
 fn invalid(text: impl Into<String>) -> PortError {
@@ -73,19 +82,12 @@ fn unreadable(error: io::Error) -> PortError {
 }
 
 impl Archive {
-    fn open(path: &Path, tmp: &Path, limits: Limits) -> Result<Self, PortError> {
-        let file = File::open(path).map_err(failed("opening", path))?;
-        let file = plain(file, tmp, limits).map_err(unreadable)?;
-        let entries = entries(&file, limits).map_err(unreadable)?;
-        Ok(Self { file, entries })
-    }
-
-    /// Where the file of that name lies.
-    fn find(&self, name: &str) -> Result<Extent, PortError> {
+    /// The file of that name.
+    fn find(&self, name: &str) -> Result<Content, PortError> {
         let mut name = normal(name);
         for _ in 0..HOPS {
             match self.entries.get(&name) {
-                Some(Entry::File(extent)) => return Ok(*extent),
+                Some(Entry::File(content)) => return Ok(*content),
                 Some(Entry::Link(target)) => name.clone_from(target),
                 None => break,
             }
@@ -98,11 +100,18 @@ impl Archive {
     }
 
     fn read(&self, extent: Extent) -> impl Read + Send + '_ {
-        Section { file: &self.file, at: extent.offset, left: extent.size }
+        Section { shelf: &self.shelf, at: extent.offset, left: extent.size }
+    }
+
+    /// What was unpacked as the archive's layer of that number.
+    fn made(&self, number: usize) -> Result<&Made, PortError> {
+        self.made.get(&number).ok_or_else(|| PortError::new(Kind::Bug, "a layer is nowhere"))
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>, PortError> {
-        let extent = self.find(name)?;
+        let Content::Aside(extent) = self.find(name)? else {
+            return Err(invalid(format!("{name} in the archive is not valid: it is an archive itself")));
+        };
         if extent.size > JSON_LIMIT {
             return Err(invalid(format!("{name} in the archive is larger than {JSON_LIMIT} bytes")));
         }
@@ -116,36 +125,32 @@ impl Archive {
             .map_err(|e| PortError::caused(Kind::Invalid, format!("{name} in the archive is not valid"), e))
     }
 
-    fn images(&self) -> Result<Vec<Found>, PortError> {
-        if self.has("manifest.json") {
-            return docker::images(self);
+    /// Its images, or those for one platform.
+    fn images(&self, wanted: Option<&WantedPlatform>) -> Result<Vec<Found>, PortError> {
+        let mut images = match (self.has("manifest.json"), self.has("index.json")) {
+            (true, _) => docker::images(self)?,
+            (false, true) => oci::images(self, wanted)?,
+            (false, false) => return Err(missing()),
+        };
+        let Some(wanted) = wanted else { return Ok(images) };
+        let any = !images.is_empty();
+        images
+            .retain(|image| serde_json::from_slice(&image.config).is_ok_and(|config| (wanted.fits)(&config)));
+        if any && images.is_empty() {
+            let text = format!("requested platform ({}) not found in the archive", wanted.shown);
+            return Err(PortError::new(Kind::NotFound, text));
         }
-        if self.has("index.json") {
-            return oci::images(self);
-        }
-        Err(invalid("invalid archive: does not contain a manifest.json"))
+        Ok(images)
     }
 }
 
-/// The archive as a plain tar file: itself, or decompressed into a nameless one that is gone with its handle.
-fn plain(mut file: File, tmp: &Path, limits: Limits) -> io::Result<File> {
-    let mut magic = Vec::new();
-    (&mut file).take(4).read_to_end(&mut magic)?;
-    io::Seek::rewind(&mut file)?;
-    if is_plain(&magic) {
-        return Ok(file);
-    }
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let mut out = File::from(rfs::open(tmp, flags, Mode::from_raw_mode(0o600))?);
-    let mut from =
-        BufReader::with_capacity(1 << 17, Bounded { inner: decompress(file)?, left: limits.bytes });
-    io::copy(&mut from, &mut out)?;
-    Ok(out)
+fn missing() -> PortError {
+    invalid("invalid archive: does not contain a manifest.json")
 }
 
 /// Reads a part of a file without moving anybody's position.
 struct Section<'a> {
-    file: &'a File,
+    shelf: &'a Shelf,
     at: u64,
     left: u64,
 }
@@ -154,42 +159,13 @@ impl Read for Section<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let Some(piece) = buffer.get_mut(..most).filter(|p| !p.is_empty()) else { return Ok(0) };
-        let count = self.file.read_at(piece, self.at)?;
+        let count = self.shelf.read_at(piece, self.at)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         (self.at, self.left) = (self.at + count as u64, self.left - count as u64);
         Ok(count)
     }
-}
-
-fn entries(file: &File, limits: Limits) -> io::Result<BTreeMap<String, Entry>> {
-    let whole = Section { file, at: 0, left: file.metadata()?.len() };
-    let mut members = Members::new(BufReader::with_capacity(1 << 16, whole));
-    let (mut out, mut seen, mut names) = (BTreeMap::new(), 0, 0);
-    while let Some(member) = members.next()? {
-        count(&mut seen, limits.files)?;
-        let name = normal(&String::from_utf8_lossy(&member.path));
-        remember(&mut names, name.as_bytes())?;
-        let entry = if member.kind.is_file() {
-            if member.sparse.is_some() {
-                return Err(bad(format!("{name} has holes")));
-            }
-            let buffered = members.reader();
-            let offset = buffered.get_ref().at - buffered.buffer().len() as u64;
-            Entry::File(Extent { offset, size: member.size })
-        } else if member.kind.is_symlink() || member.kind.is_hard_link() {
-            let parent =
-                if member.kind.is_symlink() { name.rsplit_once('/').map_or("", |(p, _)| p) } else { "" };
-            let target = join(parent, &String::from_utf8_lossy(&member.link));
-            remember(&mut names, target.as_bytes())?;
-            Entry::Link(target)
-        } else {
-            continue;
-        };
-        out.insert(name, entry);
-    }
-    Ok(out)
 }
 
 fn normal(name: &str) -> String {
@@ -217,8 +193,9 @@ fn say(progress: &ProgressSink, status: String) {
 
 /// Finds every image of an archive and reads its configuration.
 #[cfg(any(test, feature = "fuzz"))]
-pub(crate) fn look(path: &Path, tmp: &Path, limits: Limits) -> Result<(), PortError> {
-    for found in Archive::open(path, tmp, limits)?.images()? {
+pub(crate) fn look(core: &Core, pieces: impl Pieces) -> Result<(), PortError> {
+    let (progress, _nobody) = tokio::sync::mpsc::channel(1);
+    for found in intake::take_in(core, pieces, &progress)?.images(None)? {
         crate::config::diff_ids(&found.config)?;
     }
     Ok(())
@@ -226,11 +203,18 @@ pub(crate) fn look(path: &Path, tmp: &Path, limits: Limits) -> Result<(), PortEr
 
 /// Stores every image of an archive; answers their names, or ids where there are none. What is said on the way are
 /// layers' progress and, without an id, Docker's lines.
-pub(crate) fn load(core: &Arc<Core>, path: &Path, progress: &ProgressSink) -> Result<Vec<String>, PortError> {
-    let archive = Archive::open(path, core.tmp(), core.layers.limits())?;
+pub(crate) fn load(
+    core: &Arc<Core>,
+    pieces: impl Pieces,
+    wanted: Option<&WantedPlatform>,
+    progress: &ProgressSink,
+) -> Result<Vec<String>, PortError> {
+    let archive = intake::take_in(core, pieces, progress)?;
+    // Images share layers: none goes between one and the next.
+    let making = Making::new(core.clone());
     let mut loaded = Vec::new();
-    for found in archive.images()? {
-        let (id, taken) = load_one(&archive, &Making::new(core.clone()), &found, progress)?;
+    for found in archive.images(wanted)? {
+        let (id, taken) = load_one(&archive, &making, &found, progress)?;
         if taken.is_empty() {
             say(progress, format!("Loaded image ID: {id}"));
             loaded.push(id);

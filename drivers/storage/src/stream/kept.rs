@@ -8,9 +8,10 @@ use crate::limits::remember;
 use rustix::fs::{self as rfs, Mode, OFlags};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const MOVES: &str = "moves";
@@ -42,9 +43,12 @@ impl Kept {
         let (folder, moves) = match &mut self.open {
             Some(open) => open,
             none => {
-                std::fs::create_dir(&self.folder)?;
+                // Whoever unpacks may have no umask.
+                DirBuilder::new().mode(0o755).create(&self.folder)?;
                 let folder = File::open(&self.folder)?;
-                let moves = BufWriter::new(File::create_new(self.folder.join(MOVES))?);
+                let moves =
+                    File::options().write(true).create_new(true).mode(0o644).open(self.folder.join(MOVES))?;
+                let moves = BufWriter::new(moves);
                 none.insert((folder.into(), moves))
             }
         };

@@ -2,7 +2,7 @@
 
 use super::{END, HEAD, LITERAL, MAGIC, PIECES, WHOLE, put, put_bytes};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(crate) struct Recorder<R> {
     length: u64,
 }
 
-impl<R: Read> Recorder<R> {
+impl<R: BufRead> Recorder<R> {
     /// Records what is read to a new file.
     pub(crate) fn new(inner: R, path: &Path) -> io::Result<Self> {
         let mut file = File::create_new(path)?;
@@ -86,19 +86,31 @@ impl<R: Read> Recorder<R> {
     }
 }
 
-impl<R: Read> Read for Recorder<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
+impl<R: BufRead> BufRead for Recorder<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.literal.len() >= GATHER {
+            self.settle()?;
+        }
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
         self.length += count as u64;
-        match &mut self.content {
-            Some(read) => *read += count as u64,
-            None => {
-                self.literal.extend_from_slice(buffer.get(..count).unwrap_or_default());
-                if self.literal.len() >= GATHER {
-                    self.settle()?;
-                }
+        match (&mut self.content, self.inner.fill_buf()) {
+            (Some(read), _) => *read += count as u64,
+            // What is consumed is there: nothing is read for it.
+            (None, there) => {
+                self.literal.extend_from_slice(there.unwrap_or_default().get(..count).unwrap_or_default())
             }
         }
+        self.inner.consume(count);
+    }
+}
+
+impl<R: BufRead> Read for Recorder<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
         Ok(count)
     }
 }

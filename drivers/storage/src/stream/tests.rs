@@ -11,7 +11,7 @@ use std::process::Command;
 fn there_and_back(stream: &[u8], step: usize) -> Option<Vec<u8>> {
     let layer = tempfile::tempdir().unwrap();
     std::fs::create_dir(layer.path().join(DIFF)).unwrap();
-    let unpacked = unpack(stream, layer.path(), Limits::default()).ok()?;
+    let unpacked = unpack(crate::pieces::Cut(stream), layer.path(), Limits::default()).ok()?;
     assert_eq!(unpacked.diff_id, format!("sha256:{}", hex::encode(Sha256::digest(stream))));
     let mut restored = Restored::open(layer.path(), &unpacked.diff_id).unwrap();
     assert_eq!(restored.length(), stream.len() as u64);
@@ -177,7 +177,7 @@ fn every_writers_streams_come_back() {
 fn layer(stream: &[u8]) -> (tempfile::TempDir, String) {
     let layer = tempfile::tempdir().unwrap();
     std::fs::create_dir(layer.path().join(DIFF)).unwrap();
-    let id = unpack(stream, layer.path(), Limits::default()).unwrap().diff_id;
+    let id = unpack(crate::pieces::Cut(stream), layer.path(), Limits::default()).unwrap().diff_id;
     (layer, id)
 }
 

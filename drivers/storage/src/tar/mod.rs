@@ -6,10 +6,12 @@ pub(crate) mod pax;
 pub(crate) mod sparse;
 pub(crate) mod write;
 
+use crate::pieces::{Joined, Pieces};
 use ::tar::{EntryType, Header};
+use bytes::Bytes;
 use sparse::Sparse;
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 /// Bytes of a tar block.
 pub(crate) const BLOCK: usize = 512;
@@ -60,7 +62,7 @@ enum Tail {
     Optional,
 }
 
-impl<R: Read> Members<R> {
+impl<R: BufRead> Members<R> {
     pub(crate) fn new(reader: R) -> Self {
         Self { reader, payload: 0, padding: 0, ended: false, tail: Tail::Needed }
     }
@@ -70,12 +72,7 @@ impl<R: Read> Members<R> {
         Self { tail: Tail::Optional, ..Self::new(reader) }
     }
 
-    /// What is read from.
-    pub(crate) fn reader(&self) -> &R {
-        &self.reader
-    }
-
-    /// The same to be told something.
+    /// What is read from, to be told something.
     pub(crate) fn reader_mut(&mut self) -> &mut R {
         &mut self.reader
     }
@@ -125,16 +122,8 @@ impl<R: Read> Members<R> {
                 _ => Ok(None),
             };
         }
-        let sum: u32 = block
-            .iter()
-            .enumerate()
-            .map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) })
-            .sum();
         let header = Header::from_byte_slice(&block).clone();
-        if header.cksum()? != sum {
-            return Err(invalid());
-        }
-        Ok(Some(header))
+        if is_header(&block) { Ok(Some(header)) } else { Err(invalid()) }
     }
 
     fn extension(&mut self, size: u64) -> io::Result<Vec<u8>> {
@@ -219,6 +208,43 @@ impl<R: Read> Members<R> {
     }
 }
 
+/// Whether a block is a header by its checksum.
+fn is_header(block: &[u8; BLOCK]) -> bool {
+    let counted = |(i, b): (usize, &u8)| if (148..156).contains(&i) { 32 } else { u32::from(*b) };
+    let sum: u32 = block.iter().enumerate().map(counted).sum();
+    Header::from_byte_slice(block).cksum().is_ok_and(|wanted| wanted == sum)
+}
+
+/// Whether these bytes begin as an archive with something in it does.
+pub(crate) fn is_archive(begin: &[u8]) -> bool {
+    begin.first_chunk().is_some_and(is_header)
+}
+
+impl<P: Pieces> Members<Joined<P>> {
+    /// The first bytes of what is left of the current member's content, at least so many where there are.
+    pub(crate) fn begin(&mut self, least: usize) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.payload).unwrap_or(usize::MAX);
+        let there = self.reader.gather(least.min(left))?;
+        if there.len() < least.min(left) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(there.get(..left).unwrap_or(there))
+    }
+
+    /// More of the current member's content as it came, nothing at its end.
+    pub(crate) fn piece(&mut self) -> io::Result<Bytes> {
+        if self.payload == 0 {
+            return Ok(Bytes::new());
+        }
+        let piece = self.reader.take_piece(self.payload)?;
+        if piece.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.payload -= piece.len() as u64;
+        Ok(piece)
+    }
+}
+
 fn extends(kind: EntryType) -> bool {
     kind.is_gnu_longname()
         || kind.is_gnu_longlink()
@@ -291,17 +317,29 @@ pub(crate) struct Content<'a, R> {
     members: &'a mut Members<R>,
 }
 
-impl<R: Read> Read for Content<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.members.payload == 0 || buffer.is_empty() {
-            return Ok(0);
+impl<R: BufRead> BufRead for Content<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.members.payload).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Ok(&[]);
         }
-        let limit = self.members.payload;
-        let count = (&mut self.members.reader).take(limit).read(buffer)?;
-        if count == 0 {
+        let there = self.members.reader.fill_buf()?;
+        if there.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        Ok(there.get(..left).unwrap_or(there))
+    }
+
+    fn consume(&mut self, count: usize) {
         self.members.payload -= count as u64;
+        self.members.reader.consume(count);
+    }
+}
+
+impl<R: BufRead> Read for Content<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
         Ok(count)
     }
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -217,7 +217,9 @@ impl Lay<'_> {
             // A socket is its listener's, and such a device is a layer's mark for a name that is gone.
             return Ok(());
         }
-        clear(to, name)?;
+        if held.kind() != FileType::RegularFile || stat.st_nlink > 1 {
+            clear(to, name)?;
+        }
         let name = OsStr::from_bytes(name);
         if stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
@@ -243,8 +245,17 @@ impl Lay<'_> {
     fn file(&self, held: &Held, to: &OwnedFd, name: &OsStr) -> io::Result<()> {
         let mut from = open(&self.inside.descriptors, &held.file)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut made = File::from(rfs::openat(to, name, flags, Mode::from_raw_mode(0o600))?);
-        content(&mut from, &mut made, u64::try_from(held.stat.st_size).unwrap_or(0))?;
+        let mode = self.bits(&held.stat) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
+        let made = match rfs::openat(to, name, flags, mode) {
+            // Something is in the way, which is looked at only then.
+            Err(Errno::EXIST) => {
+                clear(to, name.as_bytes())?;
+                rfs::openat(to, name, flags, mode)?
+            }
+            made => made?,
+        };
+        let mut made = File::from(made);
+        content(&mut from, &mut made, &held.stat)?;
         self.dress(&from, &made, &held.stat)?;
         Ok(rfs::futimens(&made, &times(&held.stat))?)
     }
@@ -261,9 +272,15 @@ impl Lay<'_> {
     /// Owner, mode and attributes of an open file or folder.
     fn dress(&self, from: impl AsFd, to: impl AsFd, stat: &rfs::Stat) -> io::Result<()> {
         let (uid, gid) = self.numbers(stat);
+        let made = rfs::fstat(&to)?;
+        let own = (made.st_uid, made.st_gid) == (uid.as_raw(), gid.as_raw());
         // Ownership first: changing it clears the set-id bits and file capabilities.
-        rfs::fchown(&to, Some(uid), Some(gid))?;
-        rfs::fchmod(&to, self.bits(stat))?;
+        if !own {
+            rfs::fchown(&to, Some(uid), Some(gid))?;
+        }
+        if !own || Mode::from_raw_mode(made.st_mode) != self.bits(stat) {
+            rfs::fchmod(&to, self.bits(stat))?;
+        }
         let mut value = [0u8; 64];
         if let Ok(length) = rfs::fgetxattr(&from, CAPABILITY, &mut value[..]) {
             rfs::fsetxattr(&to, CAPABILITY, value.get(..length).unwrap_or_default(), XattrFlags::empty())?;
@@ -300,8 +317,22 @@ fn clear(parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Content up to this is read and written at once.
+const SMALL: u64 = 1 << 16;
+
 /// Copies content; what is a hole stays one.
-fn content(from: &mut File, to: &mut File, size: u64) -> io::Result<()> {
+fn content(from: &mut File, to: &mut File, stat: &rfs::Stat) -> io::Result<()> {
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    // Blocks of 512 bytes, whatever the file system's are (stat(2)).
+    let full = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512) >= size;
+    if full && size <= SMALL {
+        let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+        from.take(size).read_to_end(&mut content)?;
+        if (content.len() as u64) < size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        return to.write_all(&content);
+    }
     let mut at = 0;
     while at < size {
         let start = match rfs::seek(&*from, rfs::SeekFrom::Data(at)) {
@@ -315,7 +346,7 @@ fn content(from: &mut File, to: &mut File, size: u64) -> io::Result<()> {
         from.seek(SeekFrom::Start(start))?;
         to.seek(SeekFrom::Start(start))?;
         // The kernel copies by itself where it can.
-        let copied = io::copy(&mut io::Read::take(&mut *from, end - start), to)?;
+        let copied = io::copy(&mut (&mut *from).take(end - start), to)?;
         if copied < end - start {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

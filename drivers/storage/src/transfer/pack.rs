@@ -226,24 +226,37 @@ impl<'a, W: Write> Packer<'a, W> {
     }
 
     fn attributes(&self, file: impl AsFd) -> Vec<(String, Vec<u8>)> {
-        let mut wanted = vec!["security.capability".to_owned()];
-        if self.attributes == Attributes::All {
-            let mut list = vec![0u8; 1 << 16];
-            let length = rfs::flistxattr(&file, &mut list[..]).unwrap_or(0);
-            let names = list.get(..length).unwrap_or_default().split(|b| *b == 0);
-            wanted.extend(
-                names.filter(|n| n.starts_with(b"user.")).map(|n| String::from_utf8_lossy(n).into_owned()),
-            );
-        }
         let mut out = Vec::new();
-        for name in wanted.into_iter().filter(|n| !n.starts_with("user.overlay.")) {
-            let mut value = vec![0u8; 1 << 16];
-            if let Ok(length) = rfs::fgetxattr(&file, &name, &mut value[..]) {
+        for name in listed(&file) {
+            let wanted = name == "security.capability"
+                || self.attributes == Attributes::All
+                    && name.starts_with("user.")
+                    && !name.starts_with("user.overlay.");
+            let mut value = vec![0u8; if wanted { 1 << 16 } else { 0 }];
+            if wanted && let Ok(length) = rfs::fgetxattr(&file, &name, &mut value[..]) {
                 value.truncate(length);
                 out.push((format!("SCHILY.xattr.{name}"), value));
             }
         }
         out
+    }
+}
+
+/// Names of a file's extended attributes; most files have none.
+fn listed(file: impl AsFd) -> Vec<String> {
+    let mut few = [0u8; 512];
+    let split = |list: &[u8]| -> Vec<String> {
+        let names = list.split(|b| *b == 0).filter(|n| !n.is_empty());
+        names.map(|n| String::from_utf8_lossy(n).into_owned()).collect()
+    };
+    match rfs::flistxattr(&file, &mut few[..]) {
+        Ok(length) => split(few.get(..length).unwrap_or_default()),
+        Err(Errno::RANGE) => {
+            let mut many = vec![0u8; 1 << 16];
+            let length = rfs::flistxattr(&file, &mut many[..]).unwrap_or(0);
+            split(many.get(..length).unwrap_or_default())
+        }
+        Err(_) => Vec::new(),
     }
 }
 

@@ -3,10 +3,11 @@
 
 use contract::PortError;
 use contract::image::{Force, Images, ImportSpec, Parents, Removal};
+use contract::incoming::{Incoming, incoming};
 use gantry_storage::{Limits, Store};
 use sha2::{Digest, Sha256};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A removal while no container uses anything.
 pub fn removal(force: Force) -> Removal {
@@ -127,6 +128,18 @@ pub fn archive(layers: &[&[u8]], names: &[&str]) -> Vec<u8> {
     tar.end()
 }
 
+/// Bytes on their way, in pieces that end anywhere.
+pub fn sent(bytes: &[u8]) -> Incoming {
+    let ((mut to, from), bytes) = (incoming(), bytes.to_vec());
+    tokio::spawn(async move {
+        for piece in bytes.chunks(10_007) {
+            to.put(piece.to_vec().into()).await;
+        }
+        to.end().await;
+    });
+    from
+}
+
 pub struct Place {
     pub root: tempfile::TempDir,
     pub store: Store,
@@ -155,20 +168,14 @@ impl Place {
 
     /// Imports a layer; answers where it is unpacked.
     pub async fn import(&self, layer: &[u8]) -> Result<PathBuf, PortError> {
-        let path = self.write("layer", layer);
-        let id = self.store.import(path, ImportSpec::default()).await?;
+        let id = self.store.import(sent(layer), ImportSpec::default()).await?;
         Ok(self.store.find(id.as_str()).await?.folders[0].clone())
     }
 
     pub async fn load(&self, archive: &[u8]) -> Result<Vec<String>, PortError> {
-        let path = self.write("archive", archive);
-        self.load_file(&path).await
-    }
-
-    pub async fn load_file(&self, path: &Path) -> Result<Vec<String>, PortError> {
         let (sender, mut lines) = tokio::sync::mpsc::channel(8);
         let drain = tokio::spawn(async move { while lines.recv().await.is_some() {} });
-        let outcome = self.store.load(path.to_owned(), sender).await;
+        let outcome = self.store.load(sent(archive), None, sender).await;
         drain.await.unwrap();
         outcome
     }

@@ -12,7 +12,7 @@ struct World {
     latest: Vec<u64>,
     /// Effects whose results have not come home.
     opening: Vec<(usize, u64)>,
-    reading: Vec<(usize, Cursor, u64)>,
+    reading: Vec<(usize, Cursor, BatchPolicy, u64)>,
     flying: Vec<(usize, u64, Arc<Batch>)>,
     waiting: Vec<(usize, u64)>,
 }
@@ -32,7 +32,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Open(sink, attempt) => self.opening.push((sink, attempt)),
-                Effect::Read(sink, from, _, asked) => self.reading.push((sink, from, asked)),
+                Effect::Read(sink, from, policy, asked) => self.reading.push((sink, from, policy, asked)),
                 Effect::Deliver(sink, attempt, batch) => self.flying.push((sink, attempt, batch)),
                 Effect::Wait(sink, attempt, pause) => {
                     assert!(pause <= LONGEST);
@@ -43,15 +43,16 @@ impl World {
         }
     }
 
-    fn cut(&self, from: &Cursor) -> Cut {
+    fn cut(&self, from: &Cursor, policy: BatchPolicy) -> Cut {
         let first = number(from);
         assert!(1 + first / 4 >= self.trimmed, "read where the spool was trimmed");
         let end = self.written.min(first + 3);
         let line = |n: u64| {
             let data = n.to_string().into();
-            LogLine { stream: Stream::Stdout, time_ns: 0, data, partial: None }
+            LogLine { stream: stream(n), time_ns: 0, data, partial: None }
         };
-        let batch = Arc::new(Batch { lines: (first..end).map(line).collect(), end: at(end) });
+        let lines = (first..end).map(line).filter(|l| policy.streams.lets(l.stream)).collect();
+        let batch = Arc::new(Batch { lines, end: at(end) });
         Cut { batch, last: end == self.written }
     }
 
@@ -72,10 +73,18 @@ impl World {
     }
 }
 
+/// Runs of the one and of the other.
+fn stream(number: u64) -> Stream {
+    if (number / 5).is_multiple_of(2) { Stream::Stdout } else { Stream::Stderr }
+}
+
 fn fresh(incarnation: u64) -> Machine {
     let same = BatchPolicy::default();
-    let sinks = [("one", same), ("two", same), ("other", BatchPolicy { max_lines: 2, ..same })];
-    Machine::new(sinks.map(|(n, p)| (n.to_owned(), p)), incarnation << 32)
+    let errors = BatchPolicy { streams: Streams::Stderr, ..same };
+    let sinks =
+        [("one", same), ("two", same), ("other", BatchPolicy { max_lines: 2, ..same }), ("errors", errors)];
+    let named = |name: &str| SinkStatus { name: name.to_owned(), ..SinkStatus::default() };
+    Machine::new(sinks.map(|(n, p)| (named(n), p)), incarnation << 32)
 }
 
 fn any<T>(list: &mut Vec<T>, which: usize) -> Option<T> {
@@ -115,8 +124,8 @@ fn settle(machine: &mut Machine, world: &mut World) {
     for _ in 0..10_000 {
         if let Some((sink, attempt)) = any(&mut world.opening, 0) {
             open(machine, world, sink, attempt);
-        } else if let Some((sink, from, asked)) = any(&mut world.reading, 0) {
-            let cut = world.cut(&from);
+        } else if let Some((sink, from, policy, asked)) = any(&mut world.reading, 0) {
+            let cut = world.cut(&from, policy);
             step(machine, world, Event::Read(sink, from, asked, Ok(cut)));
         } else if let Some((sink, attempt, batch)) = any(&mut world.flying, 0) {
             arrive(machine, world, sink, attempt, &batch);
@@ -133,9 +142,9 @@ proptest! {
     /// Delivering, refusing, panicking sinks, a rebuilt router, reads that fail and news at any moment.
     #[test]
     fn every_sink_gets_every_line_once_and_in_order(steps in prop::collection::vec((0u8..13, 0usize..8), 0..120)) {
-        let mut world = World { kept: vec![(0, Vec::new()); 3], latest: vec![0; 3], ..World::default() };
+        let mut world = World { kept: vec![(0, Vec::new()); 4], latest: vec![0; 4], ..World::default() };
         let (mut machine, mut incarnation) = (fresh(0), 0);
-        for sink in 0..3 {
+        for sink in 0..4 {
             step(&mut machine, &mut world, Event::Up(sink));
         }
         for (kind, which) in steps {
@@ -147,12 +156,12 @@ proptest! {
                 2 | 3 => if let Some((sink, attempt)) = any(&mut world.opening, which) {
                     open(&mut machine, &mut world, sink, attempt);
                 },
-                4 | 5 => if let Some((sink, from, asked)) = any(&mut world.reading, which) {
+                4 | 5 => if let Some((sink, from, policy, asked)) = any(&mut world.reading, which) {
                     // One of an earlier place may come when the spool there is gone: the real one answers with what follows.
-                    let result = if 1 + number(&from) / 4 >= world.trimmed { Ok(world.cut(&from)) } else { Err("gone".into()) };
+                    let result = if 1 + number(&from) / 4 >= world.trimmed { Ok(world.cut(&from, policy)) } else { Err("gone".into()) };
                     step(&mut machine, &mut world, Event::Read(sink, from, asked, result));
                 },
-                6 => if let Some((sink, from, asked)) = any(&mut world.reading, which) {
+                6 => if let Some((sink, from, _, asked)) = any(&mut world.reading, which) {
                     step(&mut machine, &mut world, Event::Read(sink, from, asked, Err("input/output error".into())));
                 },
                 7 | 8 => if let Some((sink, attempt, batch)) = any(&mut world.flying, which) {
@@ -169,7 +178,7 @@ proptest! {
                     step(&mut machine, &mut world, Event::Waited(sink, attempt));
                 },
                 // The sink's actor was rebuilt; what it had begun goes on.
-                11 => step(&mut machine, &mut world, Event::Up(which % 3)),
+                11 => step(&mut machine, &mut world, Event::Up(which % 4)),
                 _ => {
                     incarnation += 1;
                     machine = fresh(incarnation);
@@ -177,7 +186,7 @@ proptest! {
                     world.opening.clear();
                     world.reading.clear();
                     world.waiting.clear();
-                    for sink in 0..3 {
+                    for sink in 0..4 {
                         step(&mut machine, &mut world, Event::Up(sink));
                     }
                 }
@@ -187,8 +196,9 @@ proptest! {
         step(&mut machine, &mut world, Event::More);
         settle(&mut machine, &mut world);
         let all: Vec<u64> = (0..world.written).collect();
-        for (_, lines) in &world.kept {
-            prop_assert_eq!(lines, &all);
+        let errors: Vec<u64> = all.iter().copied().filter(|n| stream(*n) == Stream::Stderr).collect();
+        for (sink, (_, lines)) in world.kept.iter().enumerate() {
+            prop_assert_eq!(lines, if sink == 3 { &errors } else { &all });
         }
         prop_assert!(machine.drained(None));
     }

@@ -1,6 +1,8 @@
 //! `gantry logs`
 
-use clap::Args;
+mod status;
+
+use clap::{Args, Subcommand};
 use hyper::Method;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -12,12 +14,16 @@ const EXAMPLES: &str = "\
 Examples:
   gantry logs --tail 100 -f web
   gantry logs --since 10m -t web
-  gantry logs --since 2026-01-02T15:00:00Z --until 2026-01-02T16:00:00Z web";
+  gantry logs --since 2026-01-02T15:00:00Z --until 2026-01-02T16:00:00Z web
+  gantry logs status       where lines go, and what has not arrived there
+  gantry logs -- status    of a container with that name";
 
 /// Shows what a container printed.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Logs {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Follow log output
     #[arg(short, long)]
     follow: bool,
@@ -36,12 +42,23 @@ pub struct Logs {
     /// Show extra details provided to logs
     #[arg(long)]
     details: bool,
-    container: String,
+    #[arg(required = true)]
+    container: Option<String>,
+}
+
+/// What of containers' logs besides reading them.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Status(status::Status),
 }
 
 impl Logs {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
+        if let Some(Command::Status(status)) = self.command {
+            return status.execute(client).await;
+        }
+        let container = self.container.unwrap_or_default();
         let now = Timestamp::now();
         let time = |name: &str, text: &Option<String>| {
             let time = text.as_deref().map(|text| units::api_time(text, now)).transpose();
@@ -58,9 +75,9 @@ impl Logs {
             ("timestamps", flag(self.timestamps)),
             ("details", flag(self.details)),
         ]);
-        let found = client.get(&format!("/containers/{}/json", encode(&self.container))).await?;
+        let found = client.get(&format!("/containers/{}/json", encode(&container))).await?;
         let tty = found.pointer("/Config/Tty").and_then(Value::as_bool).unwrap_or_default();
-        let id = found.get("Id").and_then(Value::as_str).unwrap_or(&self.container);
+        let id = found.get("Id").and_then(Value::as_str).unwrap_or(&container);
         let mut body =
             client.stream(Method::GET, &format!("/containers/{}/logs?{query}", encode(id))).await?;
         let mut output = Output::new(!tty);

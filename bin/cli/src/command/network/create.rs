@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::ipam;
 use crate::options::value::{self, map};
-use crate::{client::Client, error::CommandError, output};
+use crate::{client::Client, error::CommandError, mistakes, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,10 +30,10 @@ pub struct Create {
     #[arg(long)]
     internal: bool,
     /// Enable or disable IPv4 address assignment [default: true]
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "TRUTH")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "TRUTH", value_parser = mistakes::truth)]
     ipv4: Option<bool>,
     /// Enable or disable IPv6 address assignment [default: false]
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "TRUTH")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "TRUTH", value_parser = mistakes::truth)]
     ipv6: Option<bool>,
     /// Enable manual container attachment (swarm)
     #[arg(long)]

@@ -12,6 +12,9 @@ pub struct Inspect {
     /// Format output using a Go template, or 'json'
     #[arg(short, long, value_name = "TEMPLATE")]
     format: Option<String>,
+    /// Verbose output for diagnostics
+    #[arg(short, long)]
+    verbose: bool,
     #[arg(required = true, value_name = "NETWORK")]
     networks: Vec<String>,
 }
@@ -19,6 +22,6 @@ pub struct Inspect {
 impl Inspect {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
-        show(client, &self.networks, &[Kind::Network], self.format.as_deref()).await
+        show(client, &self.networks, &[Kind::Network { verbose: self.verbose }], self.format.as_deref()).await
     }
 }

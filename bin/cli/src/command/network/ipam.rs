@@ -26,7 +26,11 @@ fn within(subnet: &str, data: &str) -> Result<bool, String> {
     let (network, length) = cidr(subnet).map_err(|error| format!("invalid subnet: {error}"))?;
     let address = match data.contains('/') {
         true => cidr(data)?.0,
-        false => data.parse().map_err(|_| format!("invalid address: {data}"))?,
+        // What is no address lies nowhere.
+        false => match data.parse() {
+            Ok(address) => address,
+            Err(_) => return Ok(false),
+        },
     };
     let shift = 128 - u32::from(length);
     let prefix = |address: IpAddr| bits(address).checked_shr(shift).unwrap_or(0);
@@ -140,6 +144,9 @@ mod tests {
             configuration(&one, none, &list(&["10.2.0.1"]), &[]).unwrap_err(),
             "no matching subnet for gateway 10.2.0.1"
         );
+        let nothing = [("router".to_owned(), String::new())];
+        let refused = configuration(&one, none, none, &nothing).unwrap_err();
+        assert_eq!(refused, "no matching subnet for aux-address ");
         assert_eq!(
             configuration(&list(&["10.1.0.0"]), none, &list(&["10.1.0.1"]), &[]).unwrap_err(),
             "invalid subnet: invalid CIDR address: 10.1.0.0"

@@ -101,14 +101,16 @@ fn id_of(gateway: &Shared, name: &str) -> Result<ContainerId, PortError> {
 /// By the name that another container has linked it under.
 pub async fn inspect_linked(
     state: State<Shared>,
+    api: Extension<ApiMinor>,
     Path((linker, alias)): Path<(String, String)>,
     query: RawQuery,
 ) -> Answer {
-    inspect(state, Path(format!("{linker}/{alias}")), query).await
+    inspect(state, api, Path(format!("{linker}/{alias}")), query).await
 }
 
 pub async fn inspect(
     State(gateway): State<Shared>,
+    Extension(ApiMinor(minor)): Extension<ApiMinor>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Answer {
@@ -121,6 +123,10 @@ pub async fn inspect(
         log_path.as_deref(),
         gateway.engine.root(&snapshot).ok().as_ref(),
     );
+    // Names that stand in `DNSNames` since API 1.45.
+    if minor < 45 {
+        render::alias_as_of_old(&mut shown, &snapshot.spec);
+    }
     if let Some(host) = shown.get_mut("HostConfig").and_then(Value::as_object_mut) {
         let links = gateway.engine.links(&snapshot);
         host.insert("Links".into(), if links.is_empty() { Value::Null } else { object!(links) });

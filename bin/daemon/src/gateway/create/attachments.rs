@@ -1,12 +1,13 @@
 //! What a request asks of its networks: links, and what cannot go together.
 
-use super::{endpoint, invalid, refuse};
+use super::{endpoint, invalid};
 use bollard_stubs::models::{ContainerCreateBody, EndpointSettings, HostConfig};
 use contract::PortError;
 use contract::record::{Attachment, Link};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 /// What is asked of each network by its name or id. `mode` is the network the container is made on.
 pub(super) fn attachments(
@@ -58,23 +59,22 @@ pub fn attachment(settings: &EndpointSettings) -> Result<Attachment, PortError> 
         settings.driver_opts.clone().unwrap_or_default().into_iter().collect();
     endpoint::options(&options)?;
     let ipam = settings.ipam_config.clone().unwrap_or_default();
-    if ipam.ipv6_address.as_deref().is_some_and(|a| !a.is_empty()) {
-        return Err(refuse::option("IPv6 addresses"));
-    }
     let link_local = endpoint::link_local(ipam.link_local_ips.as_deref())?;
-    let text = ipam.ipv4_address.unwrap_or_default();
-    let address: Option<Ipv4Addr> = match text.as_str() {
-        "" => None,
-        text => Some(
-            text.parse()
-                .map_err(|_| invalid(format!("invalid endpoint settings:\ninvalid IPv4 address: {text}")))?,
-        ),
-    };
+    let mut wrong = Vec::new();
+    let address: Option<Ipv4Addr> = fixed(ipam.ipv4_address.as_deref(), "IPv4", &mut wrong);
+    let address6: Option<Ipv6Addr> = fixed(ipam.ipv6_address.as_deref(), "IPv6", &mut wrong);
+    match wrong.as_slice() {
+        [] => {}
+        [one] => return Err(invalid(format!("invalid endpoint settings:\n{one}"))),
+        several => {
+            return Err(invalid(format!("invalid endpoint settings:\n* {}", several.join("\n* "))));
+        }
+    }
     let links: Result<_, _> = settings.links.iter().flatten().map(|text| link(text)).collect();
     Ok(Attachment {
         network: String::new(),
         address,
-        address6: None,
+        address6,
         mac: checked_mac(settings.mac_address.as_deref().unwrap_or_default())?,
         aliases: settings.aliases.clone().unwrap_or_default(),
         links: links?,
@@ -82,6 +82,25 @@ pub fn attachment(settings: &EndpointSettings) -> Result<Attachment, PortError> 
         link_local,
         gateway_priority: settings.gw_priority.unwrap_or(0),
     })
+}
+
+/// An address of one family, where one is asked for.
+fn fixed<T: FromStr + Into<IpAddr> + Copy>(
+    text: Option<&str>,
+    version: &str,
+    wrong: &mut Vec<String>,
+) -> Option<T> {
+    let text = text.filter(|t| !t.is_empty())?;
+    let address: Option<T> = text.parse().ok();
+    let usable = address.filter(|a| {
+        let address: IpAddr = (*a).into();
+        // One of IPv4 in the guise of IPv6 is neither.
+        !address.is_unspecified() && address == address.to_canonical()
+    });
+    if usable.is_none() {
+        wrong.push(format!("invalid {version} address: {text}"));
+    }
+    usable
 }
 
 /// Six pairs of hex digits, in lower case with colons; empty stays so.
@@ -163,6 +182,32 @@ fn link(text: &str) -> Result<Link, PortError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bollard_stubs::models::EndpointIpamConfig;
+
+    #[test]
+    fn addresses_of_both_families_are_asked_for_and_wrong_ones_told_together() {
+        let asked = |four: &str, six: &str| {
+            let (ipv4_address, ipv6_address) = (Some(four.to_owned()), Some(six.to_owned()));
+            let ipam_config =
+                Some(EndpointIpamConfig { ipv4_address, ipv6_address, ..EndpointIpamConfig::default() });
+            let settings = EndpointSettings { ipam_config, ..EndpointSettings::default() };
+            attachment(&settings).map(|a| (a.address, a.address6)).map_err(|e| e.text)
+        };
+        assert_eq!(
+            asked("10.0.0.2", "fd00::2"),
+            Ok((Some([10, 0, 0, 2].into()), Some("fd00::2".parse().unwrap())))
+        );
+        assert_eq!(asked("", ""), Ok((None, None)));
+        let told =
+            "invalid endpoint settings:\n* invalid IPv4 address: fd00::2\n* invalid IPv6 address: 10.0.0.2";
+        assert_eq!(asked("fd00::2", "10.0.0.2"), Err(told.to_owned()));
+        for wrong in ["::", "::ffff:10.0.0.1", "x"] {
+            assert_eq!(
+                asked("", wrong),
+                Err(format!("invalid endpoint settings:\ninvalid IPv6 address: {wrong}"))
+            );
+        }
+    }
 
     #[test]
     fn a_link_is_a_target_and_an_alias_also_as_inspect_shows_it() {

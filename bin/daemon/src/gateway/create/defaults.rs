@@ -4,6 +4,7 @@
 use super::Runtimes;
 use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
+use contract::log::{Destination, Streams, named};
 use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub struct Defaults {
     pub log_driver: String,
     /// Options for that driver.
     pub log_opts: BTreeMap<String, String>,
+    /// Where the lines of all containers go besides.
+    pub log_sinks: Vec<Destination>,
     /// Bytes of /dev/shm.
     pub shm_size: i64,
     /// Where ports are published that name no address.
@@ -37,12 +40,46 @@ pub struct Defaults {
     pub init: bool,
 }
 
+/// The daemon's own sinks: their names are apart from those that containers give theirs.
+pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
+    let told = |name: &str, text: &str| PortError::new(Kind::Invalid, format!("log-sinks: {name}: {text}"));
+    let mut out = Vec::new();
+    for (name, sink) in &config.defaults.log_sinks {
+        let streams = match sink.streams.as_str() {
+            "" => Some(Streams::Both),
+            text => Streams::parse(text),
+        };
+        if !named(name) {
+            return Err(told(name, "a name has letters, digits, - and _"));
+        }
+        if log_drivers::find(&sink.driver).is_some_and(|kind| kind.reader().is_some())
+            || sink.driver == "none"
+        {
+            return Err(told(
+                name,
+                "each container has one folder: a sink for all of them sends its lines elsewhere",
+            ));
+        }
+        out.push(Destination {
+            name: format!("daemon-{name}"),
+            driver: sink.driver.clone(),
+            streams: streams.ok_or_else(|| told(name, "streams is stdout, stderr or both"))?,
+            options: sink.options.clone(),
+        });
+    }
+    log_drivers::validate_all(&out)
+        .map_err(|e| PortError::new(e.kind, format!("log-sinks: {}", e.chain())))?;
+    Ok(out)
+}
+
 impl Defaults {
     /// Of a daemon on this machine.
     pub fn of(config: &Config, host: &Host) -> Self {
         Self {
             log_driver: config.defaults.log_driver.clone(),
             log_opts: config.defaults.log_opts.clone(),
+            // Checked when the daemon started.
+            log_sinks: log_sinks(config).unwrap_or_default(),
             shm_size: config.defaults.shm_size,
             publish: config.bridge.ip,
             hostname: host.name.clone(),
@@ -80,12 +117,13 @@ pub fn fill(spec: &mut ContainerSpec, config: &Config) -> Result<(), PortError> 
     if spec.dns_options.is_empty() {
         spec.dns_options.clone_from(&own.dns_options);
     }
-    if let Some(gateway) = own.host_gateway {
-        for entry in &mut spec.extra_hosts {
-            if let Some(name) = entry.strip_suffix("host-gateway") {
-                *entry = format!("{name}{gateway}");
-            }
-        }
+    if !own.host_gateways.is_empty() {
+        let entries = std::mem::take(&mut spec.extra_hosts).into_iter();
+        let told = entries.flat_map(|entry| match entry.strip_suffix("host-gateway") {
+            Some(name) => own.host_gateways.iter().map(|gateway| format!("{name}{gateway}")).collect(),
+            None => vec![entry],
+        });
+        spec.extra_hosts = told.collect();
     }
     let said = |prefix: &str| spec.security_opt.iter().any(|o| o.starts_with(prefix));
     let (privileges, calls) = (said("no-new-privileges"), said("seccomp"));
@@ -119,6 +157,7 @@ mod tests {
             "--default-ulimit=core=0",
             "--no-new-privileges",
             "--seccomp-profile=unconfined",
+            "--host-gateway-ip=fd00::9",
             "--host-gateway-ip=10.9.9.9",
         ]);
         let mut spec =
@@ -127,7 +166,7 @@ mod tests {
         assert_eq!((spec.dns, spec.dns_search), (vec!["10.0.0.1".to_owned()], vec!["lan".to_owned()]));
         assert_eq!(
             (spec.dns_options, spec.extra_hosts),
-            (vec!["ndots:2".to_owned()], vec!["h:10.9.9.9".to_owned()])
+            (vec!["ndots:2".to_owned()], vec!["h:10.9.9.9".to_owned(), "h:fd00::9".to_owned()])
         );
         assert_eq!(spec.ulimits, [("core".to_owned(), 0, 0), ("nofile".to_owned(), 1, 2)]);
         assert_eq!(spec.security_opt, ["no-new-privileges", "seccomp=unconfined"]);

@@ -14,7 +14,7 @@ mod refuse;
 mod restart;
 
 pub use attachments::attachment;
-pub use defaults::{Defaults, fill};
+pub use defaults::{Defaults, fill, log_sinks};
 pub use isolation::{Runtimes, settle as settle_namespaces};
 pub use limits::{Limited, Purpose, resources};
 pub use mounts::{Sources, fill as mount, without_mounts};
@@ -104,8 +104,11 @@ pub fn resolve(
         ],
         stop_signal: non_empty(body.stop_signal.clone()).unwrap_or(from_image.stop_signal),
         stop_timeout: body.stop_timeout,
-        ports: if network_mode == "host" { Vec::new() } else { ports::parse(&host, defaults.publish)? },
-        publish_all: host.publish_all_ports.unwrap_or(false),
+        ports: if network_mode == "host" {
+            Vec::new()
+        } else {
+            ports::parse(&host, &exposed, defaults.publish)?
+        },
         exposed,
         attachments: attachments::attachments(&body, &request, &network_mode)?,
         links: attachments::links(&host, &network_mode)?,
@@ -135,6 +138,7 @@ pub fn resolve(
         health: health::resolve(body.healthcheck.as_ref(), from_image.config, &from_image.shell)?,
         log_driver,
         log_opts,
+        log_sinks: defaults.log_sinks.clone(),
         request,
         ..ContainerSpec::default()
     };

@@ -12,6 +12,7 @@ fn image() -> ImageSummary {
 fn create(body: Value) -> Result<ContainerSpec, PortError> {
     let defaults = Defaults {
         log_driver: "json-file".into(),
+        log_sinks: Vec::new(),
         log_opts: BTreeMap::new(),
         shm_size: 1 << 26,
         hostname: "box".into(),
@@ -89,9 +90,31 @@ fn what_sets_a_container_apart_is_checked_in_dockers_words() {
 
 #[test]
 fn ports_are_read_in_all_their_forms() {
-    let spec = create(json!({"Image": "x", "HostConfig": {
-        "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "7777"}], "53/udp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
+    let spec = create(json!({"Image": "x", "ExposedPorts": {"80/tcp": {}, "9/sctp": {}}, "HostConfig": {
+        "PublishAllPorts": true,
+        "PortBindings": {
+            "80/tcp": [{"HostIp": "", "HostPort": "7777"}, {"HostIp": "::1", "HostPort": "8000-8010"}],
+            "53/udp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
+        }
     }}))
     .unwrap();
-    assert_eq!(spec.ports.len(), 2);
+    let shown = |p: &contract::network::PortSpec| {
+        let host = p.host_ip.map_or("any".to_owned(), |ip| ip.to_string());
+        format!("{host} {}-{} {}/{}", p.host_port, p.last_host_port, p.container_port, p.protocol.name())
+    };
+    assert_eq!(
+        spec.ports.iter().map(shown).collect::<Vec<_>>(),
+        ["any 0-0 9/sctp", "127.0.0.1 0-0 53/udp", "any 7777-7777 80/tcp", "::1 8000-8010 80/tcp"]
+    );
+}
+
+#[test]
+fn ports_that_are_none_are_refused() {
+    for (port, host) in
+        [("0/tcp", "80"), ("80/tcp", "8010-8000"), ("80/tcp", "65536"), ("80/tcp", "80-"), ("80/tcp", "x")]
+    {
+        let body = json!({"Image": "x", "HostConfig": {"PortBindings": {port: [{"HostPort": host}]}}});
+        let text = create(body).unwrap_err().text;
+        assert!(text.starts_with("invalid port specification: \""), "{text}");
+    }
 }

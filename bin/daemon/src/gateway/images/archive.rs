@@ -3,48 +3,36 @@
 use super::super::hijack::tokio_stream;
 use super::super::query::Query;
 use super::super::status::{Answer, Failure};
-use super::super::{Shared, create::unsupported, streamed_bytes};
-use super::spool::Spool;
+use super::super::{Shared, streamed_bytes};
 use super::{channel, joined, line, platform, progress_value, stream_response, streamed};
 use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
-use contract::PortError;
+use bytes::BytesMut;
 use contract::image::{ImageSummary, ImportSpec, Progress};
+use contract::incoming::{Inlet, incoming};
+use contract::{Kind, PortError};
 use futures::StreamExt;
 use serde_json::{Value, json as object};
-use std::path::Path;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc::error::TrySendError;
 
 fn failed(error: std::io::Error) -> Failure {
     Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("receive the archive: {error}"))
 }
 
-/// A file of the data root that vanishes with its handle: images are too large for `/tmp`.
-async fn temporary(data_root: &Path) -> Result<(tokio::fs::File, tempfile::TempPath), Failure> {
-    let folder = data_root.join("tmp");
-    let made = tokio::task::spawn_blocking(move || tempfile::NamedTempFile::new_in(folder)).await;
-    let (file, path) = made.map_err(|e| failed(e.into()))?.map_err(failed)?.into_parts();
-    Ok((tokio::fs::File::from_std(file), path))
-}
-
-/// The request's body in such a file.
-async fn spooled(data_root: &Path, request: Request) -> Result<tempfile::TempPath, Failure> {
-    let (file, path) = temporary(data_root).await?;
+/// Hands the request's body on. A client hears of an error only once it has sent everything: what nobody takes any more
+/// goes nowhere. A body that breaks off is an error of whoever takes it.
+async fn receive(request: Request, mut to: Inlet) -> Result<(), Failure> {
     let mut body = request.into_body().into_data_stream();
-    let (mut spool, mut written) = (Spool::new(file.into_std().await), Ok(()));
+    let mut wanted = true;
     while let Some(piece) = body.next().await {
         let piece =
             piece.map_err(|e| Failure::new(StatusCode::BAD_REQUEST, format!("receive the archive: {e}")))?;
-        // A client hears of the error only once it has sent everything: the rest goes nowhere.
-        if written.is_ok() {
-            written = spool.add(piece).await;
-        }
+        wanted = wanted && to.put(piece).await;
     }
-    written.map_err(failed)?;
-    spool.finish().await.map_err(failed)?;
-    Ok(path)
+    to.end().await;
+    Ok(())
 }
 
 /// Refuses a request in a way that its client hears: that listens only once it has sent everything.
@@ -77,11 +65,15 @@ pub async fn import(gateway: Shared, query: &Query, request: Request) -> Answer 
     if from != "-" {
         return import_from(gateway, from, spec).await;
     }
-    let archive = spooled(&gateway.data_root, request).await?;
-    let id = gateway.engine.import(archive.to_path_buf(), spec).await?;
+    let (to, content) = incoming();
+    let work = tokio::spawn(async move { gateway.engine.import(content, spec).await });
+    receive(request, to).await?;
+    let id = joined(work.await)?;
     Ok(stream_response(Body::from(line(&object!({ "status": id.as_str() })))))
 }
 
+/// Bytes of a piece that is fetched.
+const PIECE: usize = 1 << 16;
 /// Bytes that are fetched at most. The store bounds what is made of them.
 const FETCHED: u64 = 64 << 30;
 
@@ -94,15 +86,20 @@ async fn import_from(gateway: Shared, from: String, spec: ImportSpec) -> Answer 
     // The first lines find room.
     let _room = sender.try_send(said(format!("Downloading from {url}")));
     let work = async move {
-        let (mut file, archive) = temporary(&gateway.data_root).await?;
-        let (mut content, mut buffer, mut have) = (download.content.take(FETCHED), vec![0; 1 << 16], 0);
+        let (mut to, taken) = incoming();
+        let engine = gateway.engine.clone();
+        let made = tokio::spawn(async move { engine.import(taken, spec).await });
+        let (mut content, mut have) = (download.content.take(FETCHED), 0);
         loop {
-            let count = content.read(&mut buffer).await.map_err(failed)?;
-            if count == 0 {
+            let mut piece = BytesMut::with_capacity(PIECE);
+            if content.read_buf(&mut piece).await.map_err(failed)? == 0 {
                 break;
             }
-            file.write_all(buffer.get(..count).unwrap_or_default()).await.map_err(failed)?;
-            have += count as u64;
+            have += piece.len() as u64;
+            if !to.put(piece.freeze()).await {
+                // Its error comes below.
+                break;
+            }
             // A client that does not keep up misses some; one that left ends it.
             let line = Progress { current: have, ..said("Importing".into()) };
             if let Err(TrySendError::Closed(_)) = sender.try_send(line) {
@@ -112,8 +109,8 @@ async fn import_from(gateway: Shared, from: String, spec: ImportSpec) -> Answer 
         if have == FETCHED {
             return Err(Failure::new(StatusCode::BAD_REQUEST, format!("{url} is too large")));
         }
-        file.flush().await.map_err(failed)?;
-        let id = gateway.engine.import(archive.to_path_buf(), spec).await?;
+        to.end().await;
+        let id = joined(made.await)?;
         let _left = sender.send(said(id.as_str().to_owned())).await;
         Ok(())
     };
@@ -138,13 +135,16 @@ fn loaded(progress: &Progress) -> Value {
 
 pub async fn load(State(gateway): State<Shared>, RawQuery(query): RawQuery, request: Request) -> Answer {
     let query = Query::parse(query.as_deref());
-    if query.text("platform").is_some() {
-        return refused(request, unsupported("the load parameter platform")).await;
-    }
+    let wanted = match platform::asked(&query).and_then(|p| one(&query).map(|()| p)) {
+        Ok(platform) => platform.map(platform::Platform::wanted),
+        Err(error) => return refused(request, error).await,
+    };
     let quiet = query.flag_or("quiet", true);
-    let archive = spooled(&gateway.data_root, request).await?;
     let (sender, receiver) = channel();
-    let load = tokio::spawn(async move { gateway.engine.load(archive.to_path_buf(), sender).await });
+    let (to, archive) = incoming();
+    let load = tokio::spawn(async move { gateway.engine.load(archive, wanted, sender).await });
+    // Whoever sends an archive may take the first line for the end.
+    receive(request, to).await?;
     let lines = tokio_stream(receiver)
         .filter_map(move |p| async move { (!quiet || p.id.is_empty()).then(|| loaded(&p)) });
     // As in Docker, the answer begins with its first line: skopeo takes the beginning for the end.
@@ -153,13 +153,18 @@ pub async fn load(State(gateway): State<Shared>, RawQuery(query): RawQuery, requ
     Ok(streamed(futures::stream::iter(first).chain(lines), async move { joined(load.await) }))
 }
 
+/// No more platforms than one.
+fn one(query: &Query) -> Result<(), PortError> {
+    match query.all("platform").len() {
+        0 | 1 => Ok(()),
+        _ => Err(PortError::new(Kind::Invalid, "multiple platform parameters not supported")),
+    }
+}
+
 /// The images as an archive.
 pub async fn saved(gateway: &Shared, names: &[String], query: &Query) -> Answer {
     let platform = super::platform::asked(query)?;
-    if query.all("platform").len() > 1 {
-        let text = "multiple platform parameters not supported";
-        return Err(Failure::new(StatusCode::BAD_REQUEST, text));
-    }
+    one(query)?;
     let fit = |image: &ImageSummary| platform.as_ref().map_or(Ok(()), |p| p.exported(image));
     Ok(streamed_bytes(gateway.engine.save(names, fit).await?, "application/x-tar"))
 }

@@ -10,7 +10,6 @@ mod pull;
 mod push;
 mod search;
 mod show;
-mod spool;
 
 pub use archive::{load, save};
 pub use list::{list, shared};
@@ -21,9 +20,10 @@ pub use show::summary;
 
 use super::query::Query;
 use super::status::{Answer, Failure};
+use super::version::ApiMinor;
 use super::{Shared, empty, json};
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Extension, Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use contract::id::ImageId;
@@ -49,6 +49,7 @@ pub async fn named(
     method: Method,
     Path(rest): Path<String>,
     RawQuery(query): RawQuery,
+    Extension(api): Extension<ApiMinor>,
     headers: HeaderMap,
 ) -> Answer {
     let query = Query::parse(query.as_deref());
@@ -62,7 +63,7 @@ pub async fn named(
                 let text = "conflicting options: manifests and platform options cannot both be set";
                 return Err(PortError::new(Kind::Invalid, text).into());
             }
-            Ok(json(&show::inspect(&found(&gateway, name, platform).await?)))
+            Ok(json(&show::inspect(&found(&gateway, name, platform).await?, api)))
         }
         (&Method::GET, "get") => archive::saved(&gateway, &[name.to_owned()], &query).await,
         (&Method::GET, "history") => {

@@ -1,9 +1,11 @@
 //! Platforms that requests name.
 
 use super::super::query::Query;
-use contract::image::ImageSummary;
+use contract::image::{ImageSummary, WantedPlatform};
 use contract::{Kind, PortError};
 use serde::Deserialize;
+use serde_json::Value;
+use std::sync::Arc;
 
 /// A platform as the API's JSON has it (OCI image specification, "Platform").
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -99,6 +101,21 @@ fn shown(os: &str, architecture: &str, variant: &str) -> String {
 }
 
 impl Platform {
+    /// Whether an image's configuration, or what an index says of it, is for this one.
+    fn fits(&self, described: &Value) -> bool {
+        let of = |key: &str| described.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (os, architecture, variant) = (of("os"), of("architecture"), of("variant"));
+        let (own, wanted) = (normal(architecture, variant), normal(&self.architecture, &self.variant));
+        // An image that does not tell its variant may be of any.
+        (os.is_empty() || os == self.os) && own.0 == wanted.0 && (variant.is_empty() || own.1 == wanted.1)
+    }
+
+    /// What is wanted of an archive.
+    pub fn wanted(self) -> WantedPlatform {
+        let shown = shown(&self.os, &self.architecture, &self.variant);
+        WantedPlatform { shown, fits: Arc::new(move |described| self.fits(described)) }
+    }
+
     /// Refuses to save an image that is for another one, in Docker's words.
     pub fn exported(&self, image: &ImageSummary) -> Result<(), PortError> {
         self.check("", image).map_err(|error| {
@@ -109,14 +126,11 @@ impl Platform {
 
     /// Refuses an image that is for another one, in Docker's words.
     pub fn check(&self, name: &str, image: &ImageSummary) -> Result<(), PortError> {
-        let of = |key: &str| image.config.get(key).and_then(|v| v.as_str()).unwrap_or_default();
-        let (os, architecture, variant) = (of("os"), of("architecture"), of("variant"));
-        let (own, wanted) = (normal(architecture, variant), normal(&self.architecture, &self.variant));
-        // An image that does not tell its variant may be of any.
-        if (os.is_empty() || os == self.os) && own.0 == wanted.0 && (variant.is_empty() || own.1 == wanted.1)
-        {
+        if self.fits(&image.config) {
             return Ok(());
         }
+        let of = |key: &str| image.config.get(key).and_then(|v| v.as_str()).unwrap_or_default();
+        let (os, architecture, variant) = (of("os"), of("architecture"), of("variant"));
         let text = format!(
             "image with reference {name} was found but its platform ({}) does not match the specified platform ({})",
             shown(os, architecture, variant),

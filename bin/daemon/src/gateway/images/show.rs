@@ -1,6 +1,7 @@
 //! Images as the API shows them.
 
 use super::super::render::time;
+use super::super::version::ApiMinor;
 use contract::image::ImageSummary;
 use contract::{Kind, PortError};
 use serde_json::{Map, Value, json};
@@ -42,7 +43,7 @@ fn past(image: &ImageSummary) -> &[Value] {
 }
 
 /// `GET /images/{name}/json`.
-pub fn inspect(image: &ImageSummary) -> Value {
+pub fn inspect(image: &ImageSummary, ApiMinor(minor): ApiMinor) -> Value {
     let last = past(image).last().and_then(|h| h.get("comment")).and_then(Value::as_str);
     let comment = Some(text(image, "comment")).filter(|c| !c.is_empty()).or(last).unwrap_or_default();
     let empty = |v: &Value| match v {
@@ -71,8 +72,11 @@ pub fn inspect(image: &ImageSummary) -> Value {
                 map.insert(key.into(), text(image, from).into());
             }
         }
-        if let Some(config) = image.config.get("container_config").filter(|c| c.is_object()) {
-            map.insert("ContainerConfig".into(), config.clone());
+        match image.config.get("container_config").filter(|c| c.is_object()) {
+            Some(config) => drop(map.insert("ContainerConfig".into(), config.clone())),
+            // Older clients count on it, docker-compose 1 among them.
+            None if minor < 45 => drop(map.insert("ContainerConfig".into(), json!({}))),
+            None => {}
         }
     }
     out

@@ -1,17 +1,24 @@
 //! `/networks`.
 
+mod filter;
+mod over;
+mod pools;
 mod request;
 mod show;
+mod template;
 
 use super::containers::body_json;
 use super::filter::label;
 use super::query::Query;
 use super::status::{Answer, Failure};
+use super::version::ApiMinor;
 use super::{Shared, empty, json, status_json};
+use axum::Extension;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::StatusCode;
 use bollard_stubs::models::{NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
 use contract::{ContainerId, Kind, PortError};
+use filter::{Filter, truth};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json as object};
 use std::collections::BTreeMap;
@@ -25,56 +32,16 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Failure> {
     serde_json::from_value(body).map_err(|e| invalid(format!("invalid JSON: {e}")).into())
 }
 
-pub async fn list(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
-    let query = Query::parse(query.as_deref());
-    let known = ["dangling", "driver", "id", "label", "name", "scope", "type"];
-    let filters = query.filters(&known)?;
-    let mut out = Vec::new();
-    for shown in show::all(&gateway) {
-        if chosen(&shown, &filters)? {
-            out.push(shown.without_containers());
-        }
-    }
-    Ok(json(&out))
-}
-
-fn chosen(network: &show::Shown, filters: &BTreeMap<String, Vec<String>>) -> Result<bool, PortError> {
-    for (key, values) in filters {
-        let any = |test: &dyn Fn(&str) -> bool| values.iter().any(|v| test(v));
-        let fits = match key.as_str() {
-            "driver" => any(&|v| v == network.driver),
-            "scope" => any(&|v| v == "local"),
-            "name" => any(&|v| network.name.contains(v)),
-            "id" => any(&|v| network.id.contains(v)),
-            "label" => values.iter().all(|v| label(v, &network.labels)),
-            "type" => {
-                if let Some(wrong) = values.iter().find(|v| !matches!(v.as_str(), "builtin" | "custom")) {
-                    return Err(invalid(format!("invalid filter: 'type'='{wrong}'")));
-                }
-                any(&|v| (v == "builtin") == network.built_in)
-            }
-            "dangling" => {
-                let [value] = values.as_slice() else {
-                    return Err(invalid("got more than one value for filter key \"dangling\""));
-                };
-                let wanted = match value.as_str() {
-                    "1" | "true" => true,
-                    "0" | "false" => false,
-                    _ => {
-                        return Err(invalid(
-                            "invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")",
-                        ));
-                    }
-                };
-                wanted == (!network.built_in && network.is_empty())
-            }
-            _ => true,
-        };
-        if !fits {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+pub async fn list(
+    State(gateway): State<Shared>,
+    Extension(ApiMinor(minor)): Extension<ApiMinor>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let filters = Filter::new(Query::parse(query.as_deref()).filters(&filter::KNOWN)?)?;
+    let chosen = show::all(&gateway).into_iter().filter(|shown| filters.matches(shown));
+    // Before API 1.28 a list told as much as an inspection.
+    let told = |shown: show::Shown| if minor < 28 { shown.value } else { shown.without_containers() };
+    Ok(json(&chosen.map(told).collect::<Vec<_>>()))
 }
 
 pub async fn inspect(
@@ -83,6 +50,11 @@ pub async fn inspect(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let query = Query::parse(query.as_deref());
+    // What a swarm would have to say besides; there is none.
+    if let Some(wrong) = query.text("verbose").filter(|text| truth(text).is_none()) {
+        let why = format!("strconv.ParseBool: parsing \"{wrong}\": invalid syntax");
+        return Err(invalid(format!("invalid value for verbose: {wrong}: {why}")).into());
+    }
     if query.text("scope").is_some_and(|s| s != "local") {
         return Err(PortError::new(Kind::NotFound, format!("network {term} not found")).into());
     }
@@ -101,10 +73,38 @@ pub async fn inspect(
     }
 }
 
-pub async fn create(State(gateway): State<Shared>, request: Request) -> Answer {
-    let wanted: NetworkCreateRequest = read(request).await?;
-    let id = gateway.engine.create_network(request::wanted(wanted, gateway.segment.mtu)?).await?;
-    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": "" })))
+/// What there is to say of all networks, or of that which `network` names: for `gantry network explain`.
+pub async fn explain(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+    let query = Query::parse(query.as_deref());
+    Ok(json(&gateway.engine.explain_networks(query.text("network")).await?))
+}
+
+pub async fn create(
+    State(gateway): State<Shared>,
+    Extension(ApiMinor(minor)): Extension<ApiMinor>,
+    request: Request,
+) -> Answer {
+    let mut wanted: NetworkCreateRequest = read(request).await?;
+    // A word that had no meaning before API 1.48.
+    wanted.enable_ipv4 = wanted.enable_ipv4.filter(|_| minor >= 48);
+    let networks = gateway.engine.networks();
+    let filled = template::fill(wanted, networks.iter().map(|n| &**n))?;
+    let wanted = filled.request;
+    let subnets = wanted.ipam.as_ref().and_then(|i| i.config.clone()).unwrap_or_default();
+    let config = gateway.live.get();
+    let none = BTreeMap::new();
+    // What is configured for a driver is for networks with settings of their own.
+    let own = filled.configuration.is_none() && filled.config_from.is_empty();
+    let driver = wanted.driver.as_deref().filter(|d| !matches!(*d, "" | "default")).unwrap_or("bridge");
+    let defaults = request::Defaults {
+        mtu: gateway.segment.mtu,
+        options: config.bridge.options.get(driver).filter(|_| own).unwrap_or(&none),
+    };
+    let mut wanted = request::wanted(wanted, &defaults)?;
+    (wanted.configuration, wanted.config_from) = (filled.configuration, filled.config_from);
+    let warning = pools::unused(&wanted, &subnets).unwrap_or_default();
+    let id = gateway.engine.create_network(wanted).await?;
+    Ok(status_json(StatusCode::CREATED, &object!({ "Id": id, "Warning": warning })))
 }
 
 pub async fn remove(State(gateway): State<Shared>, Path(term): Path<String>) -> Answer {

@@ -1,16 +1,24 @@
 //! `POST /networks/create` and filters, read and checked in Docker's words.
 
-use super::invalid;
+use super::{invalid, over};
 use crate::gateway::create::unsupported;
-use actors::Wanted;
-use bollard_stubs::models::{IpamConfig, NetworkCreateRequest};
-use contract::network::{SegmentPolicy, Subnet};
+use actors::{Asked, Wanted};
+use bollard_stubs::models::NetworkCreateRequest;
+use contract::network::{GatewayMode, SegmentPolicy};
 use contract::{Kind, PortError};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-/// The network that is asked for; `mtu` is the daemon's.
-pub fn wanted(request: NetworkCreateRequest, mtu: u32) -> Result<Wanted, PortError> {
+/// What the daemon says of networks that do not say it.
+pub struct Defaults<'a> {
+    /// MTU in bytes.
+    pub mtu: u32,
+    /// Driver options.
+    pub options: &'a BTreeMap<String, String>,
+}
+
+/// The network that is asked for.
+pub fn wanted(request: NetworkCreateRequest, defaults: &Defaults<'_>) -> Result<Wanted, PortError> {
     let name = request.name;
     if name.trim().is_empty() {
         return Err(invalid("invalid network name: name is empty"));
@@ -19,22 +27,14 @@ pub fn wanted(request: NetworkCreateRequest, mtu: u32) -> Result<Wanted, PortErr
         let text = format!("operation is not permitted on predefined {name} network ");
         return Err(PortError::new(Kind::Denied, text));
     }
-    driver(request.driver.as_deref().unwrap_or_default())?;
-    if request.scope.as_deref().is_some_and(|s| !matches!(s, "" | "local")) || request.ingress == Some(true) {
-        let text = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.";
-        return Err(PortError::new(Kind::Denied, text));
+    let driver = request.driver.unwrap_or_default();
+    known(&driver)?;
+    let mut options = sorted(request.options);
+    for (key, value) in defaults.options {
+        options.entry(key.clone()).or_insert_with(|| value.clone());
     }
-    if request.config_only == Some(true)
-        || request.config_from.is_some_and(|c| c.network.is_some_and(|n| !n.is_empty()))
-    {
-        return Err(unsupported("networks of configuration only"));
-    }
-    if request.enable_ipv6 == Some(true) {
-        return Err(unsupported("EnableIPv6"));
-    }
-    if request.enable_ipv4 == Some(false) {
-        return Err(unsupported("networks without IPv4"));
-    }
+    let four = enabled(&mut options, "com.docker.network.enable_ipv4", request.enable_ipv4)?.unwrap_or(true);
+    let six = enabled(&mut options, "com.docker.network.enable_ipv6", request.enable_ipv6)?.unwrap_or(false);
     let ipam = request.ipam.unwrap_or_default();
     if ipam.driver.as_deref().is_some_and(|d| !matches!(d, "" | "default")) {
         let driver = ipam.driver.unwrap_or_default();
@@ -45,39 +45,69 @@ pub fn wanted(request: NetworkCreateRequest, mtu: u32) -> Result<Wanted, PortErr
     }
     let mut out = Wanted {
         name,
-        mtu,
+        mtu: defaults.mtu,
+        four: four.then(Asked::default),
+        six: six.then(Asked::default),
         attachable: request.attachable.unwrap_or(false),
         labels: sorted(request.labels),
-        options: sorted(request.options),
+        options,
         ipam_options: ipam.options.map(|o| o.into_iter().collect()),
         policy: SegmentPolicy { internal: request.internal.unwrap_or(false), ..SegmentPolicy::default() },
         ..Wanted::default()
     };
-    match ipam.config.unwrap_or_default().as_slice() {
-        [] => {}
-        [pool] => subnet(&mut out, pool)?,
-        _ => return Err(unsupported("several subnets of one network")),
+    super::pools::read(&mut out, &ipam.config.unwrap_or_default())?;
+    if let Some(read) = over::options(&mut out, &driver) {
+        return read.map(|()| out);
     }
     for (key, value) in out.options.clone() {
         option(&mut out, &key, &value)?;
     }
+    let modes = [out.policy.mode4, out.policy.mode6];
+    let isolated = modes.contains(&GatewayMode::Isolated);
+    if isolated && !out.policy.internal {
+        let text = "gateway mode 'isolated' can only be used for an internal network";
+        return Err(PortError::new(Kind::Exhausted, text));
+    }
     Ok(out)
+}
+
+/// Whether a network has a family: as the request says, or an option, which then says so no more.
+fn enabled(
+    options: &mut BTreeMap<String, String>,
+    key: &str,
+    asked: Option<bool>,
+) -> Result<Option<bool>, PortError> {
+    if asked.is_some() {
+        options.remove(key);
+        return Ok(asked);
+    }
+    let Some(value) = options.get(key) else { return Ok(None) };
+    truth(value).map(Some).ok_or_else(|| invalid(format!("driver-opt {key:?} is not a valid bool")))
+}
+
+/// What Go's `ParseBool` takes.
+fn truth(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     map.unwrap_or_default().into_iter().collect()
 }
 
-fn driver(name: &str) -> Result<(), PortError> {
+/// A driver that there is.
+fn known(name: &str) -> Result<(), PortError> {
     let denied = |text: &str| Err(PortError::new(Kind::Denied, text));
     match name {
-        "" | "default" | "bridge" => Ok(()),
+        "" | "default" | "bridge" | "macvlan" | "ipvlan" => Ok(()),
         "host" => denied("only one instance of \"host\" network is allowed"),
         "null" => denied("only one instance of \"null\" network is allowed"),
         "overlay" => denied(
             "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.",
         ),
-        "macvlan" | "ipvlan" => Err(unsupported(&format!("the network driver {name}"))),
         other => {
             let text = format!("could not find plugin {other} in v1 plugin registry: plugin not found");
             Err(PortError::new(Kind::NotFound, text))
@@ -85,85 +115,15 @@ fn driver(name: &str) -> Result<(), PortError> {
     }
 }
 
-/// One pool, with all that is wrong with it at once, as Docker tells it.
-fn subnet(out: &mut Wanted, pool: &IpamConfig) -> Result<(), PortError> {
-    let text = pool.subnet.as_deref().unwrap_or_default();
-    if text.parse::<std::net::Ipv6Addr>().is_ok() || text.split('/').next().is_some_and(|a| a.contains(':')) {
-        return Err(unsupported("IPv6 subnets"));
-    }
-    let wrong = |errors: &[String]| match errors {
-        [one] => invalid(format!("invalid network config:\n{one}")),
-        several => invalid(format!("invalid network config:\n* {}", several.join("\n* "))),
-    };
-    let Some((address, subnet)) = Subnet::parse(text) else {
-        return Err(wrong(&[format!("invalid subnet {text}: invalid CIDR block notation")]));
-    };
-    let mut errors = Vec::new();
-    if address != subnet.address {
-        errors.push(format!("invalid subnet {text}: it should be {subnet}"));
-    }
-    if !(1..=30).contains(&subnet.prefix) {
-        errors.push(format!("invalid subnet {text}: it has no room for a gateway and a container"));
-    }
-    out.subnet = Some(subnet);
-    out.range = range(pool.ip_range.as_deref().unwrap_or_default(), subnet, &mut errors);
-    let given = pool.gateway.as_deref().unwrap_or_default();
-    out.gateway = match inside(given, subnet) {
-        Ok(Some(IpAddr::V4(gateway))) => Some(gateway),
-        Ok(_) => None,
-        Err(why) => {
-            errors.push(format!("invalid gateway {given}: {why}"));
-            None
-        }
-    };
-    for (name, given) in pool.auxiliary_addresses.iter().flatten() {
-        match inside(given, subnet) {
-            Ok(Some(address)) => {
-                out.auxiliary.insert(name.clone(), address);
-            }
-            Ok(None) => {}
-            Err(why) => errors.push(format!("invalid auxiliary address {name}: {why}")),
-        }
-    }
-    if errors.is_empty() { Ok(()) } else { Err(wrong(&errors)) }
-}
-
-fn range(text: &str, subnet: Subnet, errors: &mut Vec<String>) -> Option<Subnet> {
-    if text.is_empty() {
-        return None;
-    }
-    let Some((address, range)) = Subnet::parse(text) else {
-        errors.push(format!("invalid ip-range {text}: invalid CIDR block notation"));
-        return None;
-    };
-    if range.prefix < subnet.prefix {
-        errors.push(format!("invalid ip-range {text}: CIDR block is bigger than its parent subnet {subnet}"));
-    }
-    if address != range.address {
-        errors.push(format!("invalid ip-range {text}: it should be {range}"));
-    }
-    if !subnet.overlaps(range) {
-        errors.push(format!("invalid ip-range {text}: parent subnet {subnet} doesn't contain ip-range"));
-    }
-    Some(range)
-}
-
-fn inside(text: &str, subnet: Subnet) -> Result<Option<IpAddr>, String> {
-    match text.parse::<IpAddr>() {
-        _ if text.is_empty() => Ok(None),
-        Ok(address) if subnet.contains(address) => Ok(Some(address)),
-        Ok(IpAddr::V4(_)) => Err(format!("parent subnet {subnet} doesn't contain this address")),
-        Ok(IpAddr::V6(_)) => Err("parent subnet is an IPv4 block".to_owned()),
-        Err(_) => Err("invalid address".to_owned()),
-    }
-}
-
 /// A driver option: known ones are honoured, others refused.
 fn option(out: &mut Wanted, key: &str, value: &str) -> Result<(), PortError> {
-    let yes = || match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(invalid(format!("failed to parse {key} value: {value:?} (not a bool)"))),
+    let yes = || {
+        truth(value).ok_or_else(|| invalid(format!("failed to parse {key} value: {value:?} (not a bool)")))
+    };
+    let mode = || {
+        let unknown =
+            || invalid(format!("failed to parse {key} value: {value} (unknown gateway mode {value})"));
+        GatewayMode::named(value).ok_or_else(unknown)
     };
     match key {
         "com.docker.network.bridge.name" => {
@@ -185,8 +145,21 @@ fn option(out: &mut Wanted, key: &str, value: &str) -> Result<(), PortError> {
                 .map_err(|_| invalid(format!("invalid default IPv4 binding address: {value:?}")))?;
             out.host_binding = Some(address).filter(|a| !a.is_unspecified());
         }
-        "com.docker.network.enable_ipv4" if yes()? => {}
-        "com.docker.network.enable_ipv6" if !yes()? => {}
+        "com.docker.network.bridge.gateway_mode_ipv4" => out.policy.mode4 = mode()?,
+        "com.docker.network.bridge.gateway_mode_ipv6" => out.policy.mode6 = mode()?,
+        "com.docker.network.bridge.inhibit_ipv4" => out.policy.inhibit4 = yes()?,
+        "com.docker.network.bridge.trusted_host_interfaces" => {
+            out.trusted = value.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        }
+        "com.docker.network.container_iface_prefix" => {
+            // A number follows.
+            let fine = (1..=12).contains(&value.len()) && !value.starts_with('.');
+            if !fine || value.contains(|c: char| c == '/' || c == ':' || c.is_whitespace()) {
+                return Err(invalid(format!("invalid interface prefix {value:?}")));
+            }
+            out.interface_prefix = value.to_owned();
+        }
+        "com.docker.network.enable_ipv4" | "com.docker.network.enable_ipv6" => {}
         other => return Err(unsupported(&format!("the network option {other}"))),
     }
     Ok(())
@@ -217,35 +190,6 @@ pub fn until(values: &[String], now_ns: i64) -> Result<Option<i64>, PortError> {
 mod tests {
     use super::*;
 
-    fn pool(subnet: &str, range: &str, gateway: &str) -> Result<Wanted, PortError> {
-        let mut out = Wanted::default();
-        let text = |t: &str| Some(t.to_owned());
-        let pool = IpamConfig {
-            subnet: text(subnet),
-            ip_range: text(range),
-            gateway: text(gateway),
-            ..IpamConfig::default()
-        };
-        super::subnet(&mut out, &pool).map(|()| out)
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_subnet_is_told_all_at_once() {
-        let error = pool("10.1.0.9/16", "10.2.0.0/24", "10.3.0.1").unwrap_err();
-        let wanted = "invalid network config:\n* invalid subnet 10.1.0.9/16: it should be 10.1.0.0/16\n* invalid \
-            ip-range 10.2.0.0/24: parent subnet 10.1.0.0/16 doesn't contain ip-range\n* invalid gateway 10.3.0.1: \
-            parent subnet 10.1.0.0/16 doesn't contain this address";
-        assert_eq!(error.text, wanted);
-        let error = pool("10.1.0.0", "", "").unwrap_err();
-        assert_eq!(
-            error.text,
-            "invalid network config:\ninvalid subnet 10.1.0.0: invalid CIDR block notation"
-        );
-        assert_eq!(pool("fd00::/64", "", "").unwrap_err().kind, Kind::Unsupported);
-        let fine = pool("10.1.0.0/16", "10.1.2.0/24", "10.1.0.254").unwrap();
-        assert_eq!(fine.gateway, Some([10, 1, 0, 254].into()));
-    }
-
     #[test]
     fn options_are_honoured_or_refused() {
         let mut out = Wanted::default();
@@ -253,5 +197,32 @@ mod tests {
         assert!(!out.policy.icc);
         assert!(option(&mut out, "com.docker.network.bridge.enable_icc", "maybe").is_err());
         assert_eq!(option(&mut out, "parent", "eth0").unwrap_err().kind, Kind::Unsupported);
+        option(&mut out, "com.docker.network.bridge.gateway_mode_ipv6", "routed").unwrap();
+        assert_eq!(out.policy.mode6, GatewayMode::Routed);
+        let error = option(&mut out, "com.docker.network.bridge.gateway_mode_ipv4", "x").unwrap_err();
+        assert!(error.text.ends_with("value: x (unknown gateway mode x)"), "{}", error.text);
+        option(&mut out, "com.docker.network.bridge.trusted_host_interfaces", "eth0:eth1").unwrap();
+        assert_eq!(out.trusted, ["eth0", "eth1"]);
+    }
+
+    #[test]
+    fn a_network_has_the_families_that_the_request_or_an_option_says() {
+        let told = |four: Option<bool>, six: Option<bool>, options: &[(&str, &str)]| {
+            let options = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let request = NetworkCreateRequest {
+                name: "n".into(),
+                enable_ipv4: four,
+                enable_ipv6: six,
+                ..NetworkCreateRequest::default()
+            };
+            let wanted = wanted(request, &Defaults { mtu: 1500, options: &options });
+            wanted.map(|w| (w.four.is_some(), w.six.is_some(), w.options.len())).map_err(|e| e.text)
+        };
+        let (four, six) = ("com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6");
+        assert_eq!(told(None, None, &[]), Ok((true, false, 0)));
+        assert_eq!(told(Some(false), Some(true), &[(four, "true")]), Ok((false, true, 0)));
+        assert_eq!(told(None, None, &[(four, "0"), (six, "t")]), Ok((false, true, 2)));
+        let error = told(None, None, &[(six, "maybe")]);
+        assert_eq!(error, Err(format!("driver-opt {six:?} is not a valid bool")));
     }
 }

@@ -2,9 +2,11 @@
 
 use super::Shared;
 use crate::gateway::render;
+use contract::network::Family;
 use contract::record::NetworkSpec;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// A network with what filters look at.
 pub struct Shown {
@@ -44,7 +46,7 @@ pub fn all(gateway: &Shared) -> Vec<Shown> {
         let id = render::network_id(name);
         let members = members(gateway, |s| {
             // They have no addresses.
-            (s.pid != 0 && s.spec.network_mode == name).then(|| (String::new(), String::new(), String::new()))
+            (s.pid != 0 && s.spec.network_mode == name).then(Member::default)
         });
         let value = json!({
             "Name": name, "Id": id, "Created": "0001-01-01T00:00:00Z", "Scope": "local", "Driver": driver,
@@ -60,33 +62,33 @@ pub fn all(gateway: &Shared) -> Vec<Shown> {
 }
 
 fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
+    if let Some(kept) = &network.configuration {
+        let (id, name, driver) = (network.id.clone(), network.name.clone(), "null".to_owned());
+        let value = super::template::shown(network, kept);
+        return Shown { id, name, driver, labels: network.labels.clone(), built_in: false, value };
+    }
     let bridge = &network.segment;
+    let driver = bridge.kind.driver();
     let built_in = network.name == "bridge";
     let members = members(gateway, |snapshot| {
         let endpoints = snapshot.state.endpoints.iter().filter(|_| snapshot.pid != 0);
         let endpoint = endpoints.into_iter().find(|e| e.network == network.id)?;
-        let address =
-            endpoint.address.map(|a| format!("{a}/{}", endpoint.segment.prefix)).unwrap_or_default();
-        Some((endpoint.id(), endpoint.mac.clone(), address))
+        let segment = &endpoint.segment;
+        let four = endpoint.address.map(|a| format!("{a}/{}", segment.prefix));
+        let six = endpoint.address6.zip(segment.six).map(|(a, six)| format!("{a}/{}", six.prefix));
+        Some(Member {
+            endpoint: endpoint.id(),
+            mac: endpoint.mac.clone(),
+            four: four.unwrap_or_default(),
+            six: six.unwrap_or_default(),
+        })
     });
-    let mut pool = Map::new();
-    pool.insert("Subnet".into(), bridge.subnet().map(|s| s.to_string()).into());
-    if let Some(range) = network.range {
-        pool.insert("IPRange".into(), range.to_string().into());
-    }
-    // Docker tells a gateway that was asked for, and with a subnet of its own choice.
-    if network.asked[1] || !network.asked[0] {
-        pool.insert("Gateway".into(), bridge.gateway.map(|g| g.to_string()).into());
-    }
-    if !network.auxiliary.is_empty() {
-        pool.insert("AuxiliaryAddresses".into(), json!(network.auxiliary));
-    }
     let mut options = json!(network.options);
     if built_in {
         options = json!({
             "com.docker.network.bridge.default_bridge": "true",
-            "com.docker.network.bridge.enable_icc": "true",
-            "com.docker.network.bridge.enable_ip_masquerade": "true",
+            "com.docker.network.bridge.enable_icc": bridge.policy.icc.to_string(),
+            "com.docker.network.bridge.enable_ip_masquerade": bridge.policy.masquerade.to_string(),
             "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
             "com.docker.network.bridge.name": bridge.name,
             "com.docker.network.driver.mtu": bridge.mtu.to_string(),
@@ -94,33 +96,70 @@ fn bridge(gateway: &Shared, network: &NetworkSpec) -> Shown {
     }
     let value = json!({
         "Name": network.name, "Id": network.id, "Created": render::time(network.created_ns), "Scope": "local",
-        "Driver": "bridge", "EnableIPv4": true, "EnableIPv6": false,
-        "IPAM": { "Driver": "default", "Options": network.ipam_options, "Config": [pool] },
+        "Driver": driver, "EnableIPv4": bridge.gateway.is_some(), "EnableIPv6": bridge.six.is_some(),
+        "IPAM": { "Driver": "default", "Options": network.ipam_options, "Config": pools(network) },
         "Internal": bridge.policy.internal, "Attachable": network.attachable, "Ingress": false,
-        "ConfigFrom": { "Network": "" }, "ConfigOnly": false, "Containers": members, "Options": options,
+        "ConfigFrom": { "Network": network.config_from }, "ConfigOnly": false, "Containers": members, "Options": options,
         "Labels": network.labels,
     });
     Shown {
         id: network.id.clone(),
         name: network.name.clone(),
-        driver: "bridge".into(),
+        driver: driver.into(),
         labels: network.labels.clone(),
         built_in,
         value,
     }
 }
 
-/// The containers for which `of` answers endpoint id, MAC and address.
-fn members(
-    gateway: &Shared,
-    of: impl Fn(&actors::Snapshot) -> Option<(String, String, String)>,
-) -> Map<String, Value> {
+/// Its subnets: first those that were asked for, as Docker tells them.
+fn pools(network: &NetworkSpec) -> Vec<Value> {
+    let segment = &network.segment;
+    let families = [
+        (Family::Four, segment.subnet(), network.range, network.asked),
+        (Family::Six, segment.subnet6(), network.range6, network.asked6),
+    ];
+    let mut out = [Vec::new(), Vec::new()];
+    let [asked_for, chosen] = &mut out;
+    for (family, subnet, range, [asked, asked_gateway]) in families {
+        let Some(subnet) = subnet else { continue };
+        let mut pool = Map::new();
+        pool.insert("Subnet".into(), subnet.to_string().into());
+        if let Some(range) = range {
+            pool.insert("IPRange".into(), range.to_string().into());
+        }
+        // Docker tells a gateway that was asked for, and with a subnet of its own choice.
+        if asked_gateway || (!asked && segment.has_gateway()) {
+            pool.insert("Gateway".into(), segment.gateway(family).map(|g| g.to_string()).into());
+        }
+        let auxiliary = network.auxiliary.iter().filter(|(_, a)| Family::of(**a) == family);
+        let auxiliary: BTreeMap<&String, &IpAddr> = auxiliary.collect();
+        if !auxiliary.is_empty() {
+            pool.insert("AuxiliaryAddresses".into(), json!(auxiliary));
+        }
+        let list = if asked { &mut *asked_for } else { &mut *chosen };
+        list.push(Value::Object(pool));
+    }
+    out.concat()
+}
+
+/// What is told of a container on a network.
+#[derive(Default)]
+struct Member {
+    endpoint: String,
+    mac: String,
+    four: String,
+    six: String,
+}
+
+/// The containers for which `of` answers.
+fn members(gateway: &Shared, of: impl Fn(&actors::Snapshot) -> Option<Member>) -> Map<String, Value> {
     let mut out = Map::new();
     for snapshot in gateway.engine.list() {
-        if let Some((endpoint, mac, address)) = of(&snapshot) {
+        if let Some(member) = of(&snapshot) {
             let one = json!({
-                "Name": snapshot.state.name, "EndpointID": endpoint, "MacAddress": mac, "IPv4Address": address,
-                "IPv6Address": "",
+                "Name": snapshot.state.name, "EndpointID": member.endpoint, "MacAddress": member.mac,
+                "IPv4Address": member.four, "IPv6Address": member.six,
             });
             out.insert(snapshot.spec.id.clone(), one);
         }

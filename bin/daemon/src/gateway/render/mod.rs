@@ -10,7 +10,7 @@ mod stats;
 mod summary;
 
 pub use inspect::{config, inspect};
-pub use network::network_id;
+pub use network::{alias_as_of_old, network_id};
 pub use stats::stats;
 pub use summary::{Port, ports, summary};
 
@@ -38,6 +38,10 @@ pub fn port_map(bindings: &[PortBinding], exposed: &[String]) -> Value {
         out.insert(port.clone(), Value::Null);
     }
     for binding in bindings {
+        if binding.host_port == 0 {
+            out.entry(port_key(binding)).or_insert(Value::Null);
+            continue;
+        }
         let entry =
             json!({ "HostIp": binding.host_ip.to_string(), "HostPort": binding.host_port.to_string() });
         match out.entry(port_key(binding)).or_insert(Value::Null) {

@@ -59,7 +59,7 @@ pub fn ports(snapshot: &Snapshot) -> Vec<Port> {
     };
     let published = endpoint.ports.iter().map(|p| Port {
         private: p.container_port,
-        public: Some((p.host_ip, p.host_port)),
+        public: (p.host_port != 0).then_some((p.host_ip, p.host_port)),
         protocol: p.protocol,
     });
     let exposed = snapshot.spec.exposed.iter().filter_map(|exposed| {

@@ -3,22 +3,26 @@
 //! A layer's form is overlayfs's (kernel documentation, "whiteouts and opaque directories"), the archive's that of the OCI
 //! image specification ("Representing Changes").
 
+mod dress;
+mod open;
+
 use crate::erase::clear_away;
 use crate::inside::{components, existing_folder, folder_at, located};
 use crate::limits::{exceeded, remember};
 use crate::stream::kept::Kept;
 use crate::tar::{Member, bad};
-use rustix::fs::{self as rfs, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use dress::{dress, mode, node, own, times};
+use open::Open;
+use rustix::fs::{self as rfs, AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, BufRead, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::rc::Rc;
 
-/// Content is copied in pieces of this size.
-const PIECE: usize = 1 << 17;
 const OPAQUE: &str = "trusted.overlay.opaque";
 
 /// What the members make.
@@ -48,11 +52,22 @@ pub(crate) struct Place {
     names: usize,
     size: u64,
     limit: u64,
-    buffer: Vec<u8>,
+    modes: Modes,
+    /// The folder of the last member; none where others may change the folders meanwhile.
+    open: Option<Rc<Open>>,
     /// Where files go that another takes the place of; `None` lets them go.
     kept: Option<Kept>,
     /// Files that got content.
     filled: u64,
+}
+
+/// How the modes that files are made with come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Modes {
+    /// As they are asked for: the thread has a umask of its own, and it is empty.
+    Exact,
+    /// Without what the process's umask takes away.
+    Masked,
 }
 
 /// What was there when a member came.
@@ -65,8 +80,10 @@ enum Before {
 
 impl Place {
     /// A layer into this folder; files may have `limit` bytes together, holes counted.
-    pub(crate) fn layer(root: File, limit: u64, kept: Kept) -> Self {
-        Self { kept: Some(kept), limit, ..Self::below(root, b"", Makes::Layer) }
+    pub(crate) fn layer(root: File, limit: u64, kept: Kept, modes: Modes) -> Self {
+        // Data roots may be in a folder with access lists.
+        let modes = if dress::has_lists(&root) { Modes::Masked } else { modes };
+        Self { kept: Some(kept), limit, modes, ..Self::below(root, b"", Makes::Layer) }
     }
 
     /// A build's files into this folder; they may have `limit` bytes together.
@@ -84,7 +101,8 @@ impl Place {
             names: 0,
             size: 0,
             limit: u64::MAX,
-            buffer: vec![0; PIECE],
+            modes: Modes::Masked,
+            open: None,
             kept: None,
             filled: 0,
         }
@@ -96,14 +114,25 @@ impl Place {
         [base.as_slice(), parts].concat().join(&b'/')
     }
 
-    /// The folder, and its path with no links in it where that is of use.
-    fn folder(&self, parts: &[&[u8]]) -> io::Result<(OwnedFd, Option<Vec<u8>>)> {
-        let path = self.path(parts);
-        let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|p| !p.is_empty()).collect();
-        match self.kept {
-            Some(_) => located(self.root.as_fd(), &parts),
-            None => Ok((folder_at(self.root.as_fd(), &parts)?, None)),
+    /// The folder that members call so.
+    fn folder(&mut self, called: &[&[u8]]) -> io::Result<Rc<Open>> {
+        if let Some(open) = self.open.as_ref().filter(|open| open.is(called)) {
+            return Ok(Rc::clone(open));
         }
+        let path = self.path(called);
+        let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|p| !p.is_empty()).collect();
+        let (fd, path) = match self.kept {
+            Some(_) => located(self.root.as_fd(), &parts)?,
+            None => (folder_at(self.root.as_fd(), &parts)?, None),
+        };
+        let open = Rc::new(Open::new(called.join(&b'/'), fd, path, self.modes == Modes::Exact)?);
+        self.keep(Some(&open));
+        Ok(open)
+    }
+
+    /// Keeps a folder open for the next member.
+    fn keep(&mut self, open: Option<&Rc<Open>>) {
+        self.open = open.filter(|_| !matches!(self.makes, Makes::Files { .. })).map(Rc::clone);
     }
 
     /// Sets the folders' times, last because placing members inside changes them; answers the bytes of all files.
@@ -127,8 +156,16 @@ impl Place {
     }
 
     /// Places one member; answers the path of the file that got its content.
-    pub(crate) fn member(&mut self, member: &Member, content: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn member(
+        &mut self,
+        member: &Member,
+        content: &mut impl BufRead,
+    ) -> io::Result<Option<Vec<u8>>> {
         let parts = components(&member.path)?;
+        if dress::lists(member) {
+            self.modes = Modes::Masked;
+            self.open = None;
+        }
         let Some((name, above)) = parts.split_last() else {
             if self.makes != Makes::Layer {
                 // The folder that is copied into stays as it is.
@@ -137,6 +174,7 @@ impl Place {
             if !member.kind.is_dir() {
                 return Err(bad("the root is no folder"));
             }
+            self.open = None;
             own(&self.root, member, self.makes)?;
             return self.remember(Vec::new(), member).map(|()| None);
         };
@@ -148,57 +186,47 @@ impl Place {
         if layer && above.iter().any(|p| p.starts_with(b".wh.")) {
             return Err(bad("path leads through a whiteout"));
         }
-        let (parent, mut path) = self.folder(above)?;
+        let parent = self.folder(above)?;
         if layer && *name == b".wh..wh..opq" {
-            return opaque(&parent).map(|()| None);
+            return opaque(&parent.fd).map(|()| None);
         }
         if let Some(gone) = name.strip_prefix(b".wh.").filter(|_| layer) {
-            return whiteout(&parent, gone).map(|()| None);
-        }
-        if let Some(path) = &mut path {
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(name);
+            return whiteout(&parent.fd, gone).map(|()| None);
         }
         let name = OsStr::from_bytes(name);
-        let before = self.clear(&parent, name, path.as_deref(), member)?;
         if member.kind.is_dir() {
-            folder(&parent, name, member, before, self.makes)?;
+            self.inner(&parent, name, member)?;
             self.remember(self.path(&parts), member)?;
         } else if member.kind.is_file() || member.kind.is_contiguous() {
             self.file(&parent, name, member, content)?;
             if member.size > 0 {
                 self.filled += 1;
-                return match path {
-                    // What cannot be named again cannot be read again.
-                    None if self.kept.is_some() => Err(Errno::NAMETOOLONG.into()),
-                    path => Ok(path),
+                // What cannot be named again cannot be read again.
+                return match self.kept {
+                    Some(_) => below(&parent, name).map(Some),
+                    None => Ok(None),
                 };
             }
         } else if member.kind.is_hard_link() {
+            self.clear(&parent, name, member)?;
             let target = components(&member.link)?;
             let Some((target, above)) = target.split_last() else { return Err(bad("hard link to the root")) };
             // A link to a link is a link itself: its target is not followed.
-            let (from, _) = self.folder(above)?;
-            rfs::linkat(&from, OsStr::from_bytes(target), &parent, name, AtFlags::empty())?;
+            let from = self.folder(above)?;
+            rfs::linkat(&from.fd, OsStr::from_bytes(target), &parent.fd, name, AtFlags::empty())?;
         } else if member.kind.is_symlink() {
-            rfs::symlinkat(OsStr::from_bytes(&member.link), &parent, name)?;
+            self.clear(&parent, name, member)?;
+            rfs::symlinkat(OsStr::from_bytes(&member.link), &parent.fd, name)?;
             dress(&parent, name, member, self.makes)?;
         } else {
+            self.clear(&parent, name, member)?;
             node(&parent, name, member, self.makes)?;
         }
         Ok(None)
     }
 
     /// Makes room for a member.
-    fn clear(
-        &mut self,
-        parent: &OwnedFd,
-        name: &OsStr,
-        path: Option<&[u8]>,
-        member: &Member,
-    ) -> io::Result<Before> {
+    fn clear(&mut self, parent: &Open, name: &OsStr, member: &Member) -> io::Result<Before> {
         let stat = match rfs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(Before::Nothing),
             other => other?,
@@ -219,12 +247,14 @@ impl Place {
             );
             return Err(io::Error::other(text));
         }
+        // What leads somewhere else from now on may be on the way to the folder that is open.
+        self.open = None;
         match (is, comes) {
             (true, true) => return Ok(Before::Folder),
-            (true, false) if self.kept.is_none() => clear_away(parent, name)?,
+            (true, false) if self.kept.is_none() => clear_away(&parent.fd, name)?,
             _ => match &mut self.kept {
                 Some(kept) if is || has_content(&stat) => {
-                    kept.take(parent, name, path.ok_or(Errno::NAMETOOLONG)?, self.filled)?;
+                    kept.take(parent, name, &below(parent, name)?, self.filled)?;
                 }
                 _ => rfs::unlinkat(parent, name, AtFlags::empty())?,
             },
@@ -232,62 +262,101 @@ impl Place {
         Ok(if is_whiteout(&stat) { Before::Whiteout } else { Before::Nothing })
     }
 
+    /// Makes a folder, or takes the one that is there.
+    fn inner(&mut self, parent: &Open, name: &OsStr, member: &Member) -> io::Result<()> {
+        let mode = self.asked(member)?;
+        // Nothing is there most of the time: that is looked at only when it turns out otherwise.
+        let before = match rfs::mkdirat(parent, name, mode) {
+            Err(Errno::EXIST) => Some(self.clear(parent, name, member)?),
+            made => made.map(|()| None)?,
+        };
+        if before.is_some_and(|before| before != Before::Folder) {
+            rfs::mkdirat(parent, name, mode)?;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = rfs::openat(parent, name, flags, Mode::empty())?;
+        match before {
+            Some(Before::Folder) => return own(folder, member, self.makes),
+            // The name was deleted from the layers below and made anew: nothing of theirs may show through.
+            Some(Before::Whiteout) if self.makes == Makes::Layer => opaque(&folder)?,
+            _ => {}
+        }
+        dress::finish(&folder, member, self.makes, parent.gives)?;
+        if before.is_none()
+            && let Some(open) = parent.inner(name.as_bytes(), folder, self.modes == Modes::Exact)?
+        {
+            self.keep(Some(&Rc::new(open)));
+        }
+        Ok(())
+    }
+
+    /// The mode to make a file or folder with. Set-id bits come last, when it has its owner.
+    fn asked(&self, member: &Member) -> io::Result<Mode> {
+        let mode = mode(member)? - Mode::SUID - Mode::SGID;
+        // Others can see a container's files: nobody opens those that have not got their owner.
+        Ok(if matches!(self.makes, Makes::Files { .. }) { Mode::RWXU } else { mode })
+    }
+
     fn file(
         &mut self,
-        parent: &OwnedFd,
+        parent: &Open,
         name: &OsStr,
         member: &Member,
-        content: &mut impl Read,
+        content: &mut impl BufRead,
     ) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rfs::openat(parent, name, flags, Mode::from_raw_mode(0o600))?);
+        let mode = self.asked(member)?;
+        let made = match rfs::openat(parent, name, flags, mode) {
+            Err(Errno::EXIST) => {
+                self.clear(parent, name, member)?;
+                rfs::openat(parent, name, flags, mode)?
+            }
+            made => made?,
+        };
+        let mut file = File::from(made);
         let size = member.sparse.as_ref().map_or(member.size, |s| s.real);
         let Some(sum) = self.size.checked_add(size).filter(|s| *s <= self.limit) else {
             return Err(exceeded("unpacks to more bytes"));
         };
         self.size = sum;
         match &member.sparse {
-            None => self.copy(content, &mut file, member.size)?,
+            None => copy(content, &mut file, member.size)?,
             Some(sparse) => {
                 for (offset, length) in &sparse.segments {
                     file.seek(SeekFrom::Start(*offset))?;
-                    self.copy(content, &mut file, *length)?;
+                    copy(content, &mut file, *length)?;
                 }
                 file.set_len(sparse.real)?;
             }
         }
-        own(&file, member, self.makes)?;
+        dress::finish(&file, member, self.makes, parent.gives)?;
         Ok(rfs::futimens(&file, &times(member.mtime))?)
     }
+}
 
-    fn copy(&mut self, from: &mut impl Read, to: &mut File, mut length: u64) -> io::Result<()> {
-        while length > 0 {
-            let most = usize::try_from(length).unwrap_or(PIECE).min(PIECE);
-            let Some(piece) = self.buffer.get_mut(..most) else { break };
-            let count = from.read(piece)?;
-            if count == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            to.write_all(piece.get(..count).unwrap_or_default())?;
-            length -= count as u64;
-        }
-        Ok(())
+fn copy(from: &mut impl BufRead, to: &mut File, mut length: u64) -> io::Result<()> {
+    while length > 0 {
+        let there = from.fill_buf()?;
+        let most = usize::try_from(length).unwrap_or(usize::MAX).min(there.len());
+        let count = match to.write(there.get(..most).unwrap_or_default()) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            written => written?,
+        };
+        from.consume(count);
+        length -= count as u64;
     }
+    Ok(())
 }
 
-fn times((tv_sec, tv_nsec): (i64, i64)) -> Timestamps {
-    let at = Timespec { tv_sec, tv_nsec };
-    Timestamps { last_access: at, last_modification: at }
-}
-
-fn mode(member: &Member) -> io::Result<Mode> {
-    Ok(Mode::from_raw_mode(member.mode()?))
-}
-
-/// The path of a name in an open folder, for calls that know no folder descriptors; the name itself is not followed by
-/// those used here.
-fn through(parent: &OwnedFd, name: &OsStr) -> PathBuf {
-    Path::new(&format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name)
+/// The path of a name in a folder, with no links in it; it may be longer than paths can be.
+fn below(folder: &Open, name: &OsStr) -> io::Result<Vec<u8>> {
+    let mut path = folder.path.clone().ok_or(Errno::NAMETOOLONG)?;
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name.as_bytes());
+    Ok(path)
 }
 
 fn has_content(stat: &rfs::Stat) -> bool {
@@ -316,90 +385,6 @@ fn whiteout(parent: &OwnedFd, gone: &[u8]) -> io::Result<()> {
         },
         Err(e) => Err(e.into()),
     }
-}
-
-fn folder(parent: &OwnedFd, name: &OsStr, member: &Member, before: Before, makes: Makes) -> io::Result<()> {
-    if before != Before::Folder {
-        rfs::mkdirat(parent, name, Mode::from_raw_mode(0o700))?;
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = rfs::openat(parent, name, flags, Mode::empty())?;
-    if before == Before::Whiteout && makes == Makes::Layer {
-        // The name was deleted from the layers below and made anew: nothing of theirs may show through.
-        opaque(&folder)?;
-    }
-    own(folder, member, makes)
-}
-
-fn node(parent: &OwnedFd, name: &OsStr, member: &Member, makes: Makes) -> io::Result<()> {
-    let number = || member.device().map(|(major, minor)| rfs::makedev(major, minor));
-    // A device node in a layer opens nothing: the container's device policy decides.
-    let (kind, device) = match member.kind {
-        k if k.is_fifo() => (FileType::Fifo, 0),
-        k if k.is_character_special() => (FileType::CharacterDevice, number()?),
-        k if k.is_block_special() => (FileType::BlockDevice, number()?),
-        k => return Err(bad(format!("unhandled tar header type {}", k.as_byte()))),
-    };
-    rfs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), device)?;
-    dress(parent, name, member, makes)
-}
-
-/// Attributes a layer may not set: they would steer overlayfs.
-fn reserved(name: &str) -> bool {
-    name.starts_with("trusted.overlay.") || name.starts_with("user.overlay.")
-}
-
-fn attributes(member: &Member) -> impl Iterator<Item = (&str, &[u8])> {
-    let named = member.pax.iter().filter_map(|(k, v)| Some((k.strip_prefix("SCHILY.xattr.")?, v.as_slice())));
-    named.filter(|(name, _)| !reserved(name))
-}
-
-/// File systems without extended attributes, and kinds of files that cannot have user's, go without.
-fn tolerate(outcome: rustix::io::Result<()>) -> io::Result<()> {
-    match outcome {
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => Ok(()),
-        Err(e) => Err(e.into()),
-    }
-}
-
-fn owner(member: &Member, makes: Makes) -> (Uid, Gid) {
-    let (uid, gid) = match makes {
-        Makes::Files { owner: Some(owner), .. } => owner,
-        Makes::Context => (0, 0),
-        _ => (member.uid, member.gid),
-    };
-    (Uid::from_raw(uid), Gid::from_raw(gid))
-}
-
-/// Owner, mode and attributes of an open file or folder.
-fn own(fd: impl AsFd, member: &Member, makes: Makes) -> io::Result<()> {
-    // Ownership first: changing it clears the set-id bits and file capabilities.
-    let (uid, gid) = owner(member, makes);
-    rfs::fchown(&fd, Some(uid), Some(gid))?;
-    rfs::fchmod(&fd, mode(member)?)?;
-    attributes(member)
-        .try_for_each(|(name, value)| tolerate(rfs::fsetxattr(&fd, name, value, XattrFlags::empty())))
-}
-
-/// The same, and the time, of what cannot be opened: links, fifos, devices.
-fn dress(parent: &OwnedFd, name: &OsStr, member: &Member, makes: Makes) -> io::Result<()> {
-    let (uid, gid) = owner(member, makes);
-    rfs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-    if !member.kind.is_symlink() {
-        rfs::chmodat(parent, name, mode(member)?, AtFlags::empty())?;
-    }
-    let path = match makes {
-        Makes::Layer | Makes::Context => through(parent, name),
-        // The container's /proc is not to be trusted, and only this thread has a working folder.
-        Makes::Files { .. } => {
-            rustix::process::fchdir(parent)?;
-            Path::new(".").join(name)
-        }
-    };
-    for (key, value) in attributes(member) {
-        tolerate(rfs::lsetxattr(&path, key, value, XattrFlags::empty()))?;
-    }
-    Ok(rfs::utimensat(parent, name, &times(member.mtime), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Whether a layer's folder hides everything below it.

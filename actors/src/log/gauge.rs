@@ -1,0 +1,117 @@
+//! What is known of a sink while it works, for whoever looks: written by its router, read without asking it.
+
+use super::router::machine::{SinkState, SinkStatus};
+use crate::shared::lock;
+use contract::log::Cursor;
+use std::sync::Mutex;
+
+/// A sink as it was seen last.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// What its router knows.
+    pub status: SinkStatus,
+    /// What was delivered ends here.
+    pub cursor: Option<Cursor>,
+    /// Since when deliveries succeed without a failure between, ns since the epoch.
+    pub up_since_ns: Option<i64>,
+    /// When the last delivery arrived.
+    pub delivered_ns: Option<i64>,
+    /// When the last try failed.
+    pub failed_ns: Option<i64>,
+}
+
+/// A change worth telling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Deliveries fail, for this reason.
+    Down(String),
+    /// They arrive again.
+    Up,
+    /// The first lines were refused for good.
+    Refused(u64),
+}
+
+/// A sink's latest reading; outlives the router that writes it, whose successor goes on counting.
+#[derive(Debug, Default)]
+pub struct Gauge(Mutex<Reading>);
+
+impl Gauge {
+    /// The latest.
+    pub fn read(&self) -> Reading {
+        lock(&self.0).clone()
+    }
+
+    /// Notes what the router knows now; answers what changed.
+    pub fn note(&self, status: &SinkStatus, cursor: Option<&Cursor>, now_ns: i64) -> Option<Change> {
+        let mut last = lock(&self.0);
+        let (arrived, failed) = (status.batches > last.status.batches, status.retries > last.status.retries);
+        let change = if failed {
+            last.failed_ns = Some(now_ns);
+            let was_up = last.up_since_ns.take().is_some() || last.status.retries == 0;
+            was_up.then(|| Change::Down(status.last_error.clone().unwrap_or_default()))
+        } else if arrived {
+            last.delivered_ns = Some(now_ns);
+            let was_down = last.up_since_ns.is_none() && last.status.retries > 0;
+            last.up_since_ns.get_or_insert(now_ns);
+            let first = last.status.refused == 0 && status.refused > 0;
+            match (first, was_down) {
+                (true, _) => Some(Change::Refused(status.refused)),
+                (false, true) => Some(Change::Up),
+                (false, false) => None,
+            }
+        } else {
+            None
+        };
+        if last.status != *status {
+            last.status.clone_from(status);
+        }
+        if let Some(cursor) = cursor {
+            last.cursor = Some(cursor.clone());
+        }
+        change
+    }
+}
+
+impl SinkState {
+    /// A word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Idle => "idle",
+            Self::Delivering => "delivering",
+            Self::BackingOff => "waiting",
+            Self::Parked => "reopening",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(batches: u64, retries: u64, refused: u64) -> SinkStatus {
+        SinkStatus { batches, retries, refused, last_error: Some("down".into()), ..SinkStatus::default() }
+    }
+
+    #[test]
+    fn only_the_first_of_many_failures_and_deliveries_is_told() {
+        let gauge = Gauge::default();
+        assert_eq!(gauge.note(&status(1, 0, 0), None, 10), None, "the first delivery is nothing special");
+        assert_eq!(gauge.note(&status(1, 1, 0), None, 20), Some(Change::Down("down".into())));
+        assert_eq!(gauge.note(&status(1, 2, 0), None, 30), None);
+        assert_eq!(gauge.read().up_since_ns, None);
+        assert_eq!(gauge.note(&status(2, 2, 0), None, 40), Some(Change::Up));
+        assert_eq!(gauge.note(&status(3, 2, 5), None, 50), Some(Change::Refused(5)));
+        assert_eq!(gauge.note(&status(4, 2, 6), None, 60), None);
+        let read = gauge.read();
+        assert_eq!((read.up_since_ns, read.delivered_ns, read.failed_ns), (Some(40), Some(60), Some(30)));
+    }
+
+    #[test]
+    fn a_sink_that_never_came_up_is_told_once() {
+        let gauge = Gauge::default();
+        assert!(matches!(gauge.note(&status(0, 1, 0), None, 1), Some(Change::Down(_))));
+        assert_eq!(gauge.note(&status(0, 2, 0), None, 2), None);
+        assert_eq!(gauge.note(&status(1, 2, 0), None, 3), Some(Change::Up));
+    }
+}
