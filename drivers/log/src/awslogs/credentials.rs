@@ -26,7 +26,8 @@ struct Said {
     access_key_id: String,
     secret_access_key: String,
     token: Option<String>,
-    expiration: Option<Timestamp>,
+    /// RFC 3339.
+    expiration: Option<String>,
 }
 
 impl Task {
@@ -55,7 +56,7 @@ fn tls() -> std::result::Result<rustls::ClientConfig, CredentialsError> {
 
 impl From<Said> for Credentials {
     fn from(said: Said) -> Self {
-        let until = said.expiration.map(SystemTime::from);
+        let until = said.expiration.and_then(|text| text.parse::<Timestamp>().ok()).map(SystemTime::from);
         Self::new(
             said.access_key_id,
             said.secret_access_key,

@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(all.iter().map(|e| e.message.as_str()).collect::<String>(), long);
         // A bad byte counts as three.
         let bad = events(&[line(1, vec![0xff; TEXT])]);
-        assert_eq!(bad.len(), 3);
+        assert_eq!(bad.len(), 4);
         assert!(bad.iter().all(|e| e.message.len() <= TEXT));
     }
 
