@@ -129,6 +129,12 @@ pub fn describe(root: &Command, arguments: &[OsString], error: &clap::Error) -> 
                 .unwrap_or(&argument);
             flag(format!("unknown shorthand flag: '{letter}' in {cluster}"))
         }
+        // An argument too many, which might have been one of the commands below.
+        ErrorKind::InvalidSubcommand | ErrorKind::ArgumentConflict
+            if command.has_subcommands() && command.get_positionals().next().is_some() =>
+        {
+            Mistake { text: format!("gantry: '{path}' {}\n\n{tail}", wanted(command)), code: 1 }
+        }
         ErrorKind::InvalidSubcommand => unknown_command(command, &path, error),
         ErrorKind::ValueValidation | ErrorKind::InvalidValue if !value.is_empty() || !why.is_empty() => {
             let why = if why.is_empty() { "invalid value".to_owned() } else { why };

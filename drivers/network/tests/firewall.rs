@@ -191,6 +191,23 @@ fn a_network_with_other_options_takes_the_place_of_what_was_there() {
 }
 
 #[test]
+fn the_table_of_an_older_version_is_replaced() {
+    let host = Host::new();
+    for leftover in [
+        // Another type under a name of ours.
+        "add table inet gantry_gt0; add map inet gantry_gt0 ports_any4 { type inet_service : ipv4_addr; }",
+        // A network without all of its chains.
+        "add table inet gantry_gt0; add chain inet gantry_gt0 nat_gt0; add map inet gantry_gt0 within { type ifname . ifname : verdict; }; add element inet gantry_gt0 within { \"gt0\" . \"gt0\" : drop }; add map inet gantry_gt0 nat { type ifname : verdict; }; add element inet gantry_gt0 nat { \"gt0\" : jump nat_gt0 }",
+    ] {
+        host.ns.sh(&format!("nft '{leftover}'"));
+        let driver = host.ns.run(|| gantry_network::Bridges::start("gt0").unwrap());
+        wait(driver.ensure_segment(&segment())).unwrap();
+        assert_eq!(wait(driver.missing(vec![segment()], vec![])).unwrap(), [""; 0]);
+        wait(driver.remove_segment(&segment())).unwrap();
+    }
+}
+
+#[test]
 fn a_port_that_is_only_held_is_not_missing() {
     let host = Host::new();
     wait(async {

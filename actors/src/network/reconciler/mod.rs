@@ -116,7 +116,10 @@ impl Answer<Step> for Reconciler {
 
 /// What should be there, read from what is published.
 fn segments(shared: &Shared) -> Vec<Segment> {
-    shared.networks.list().iter().map(|network| network.spec.segment.clone()).collect()
+    let bridged = |network: &Segment| network.kind == SegmentKind::Bridge;
+    let networks = shared.networks.list();
+    let own = networks.iter().filter(|n| n.spec.configuration.is_none() && bridged(&n.spec.segment));
+    own.map(|network| network.spec.segment.clone()).collect()
 }
 
 /// Endpoints of running containers, with a way into their namespaces.

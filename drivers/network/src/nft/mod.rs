@@ -80,7 +80,7 @@ impl Firewall {
                 let rules = segment::ensure(&self.table, segment);
                 self.commit(ruleset::base(&self.table).into_iter().chain(rules).collect())?;
             }
-            Err(e) if taken(&e) => self.replace(segment)?,
+            Err(e) if taken(&e) || lost(&e) => self.replace(segment)?,
             Err(e) => return Err(e),
         }
         self.based = true;
@@ -94,7 +94,7 @@ impl Firewall {
         batch.extend(segment::remove(&mut self.socket, &self.table, &segment.name)?);
         batch.extend(segment::ensure(&self.table, segment));
         match self.commit(batch) {
-            Err(e) if taken(&e) => {}
+            Err(e) if taken(&e) || lost(&e) => {}
             other => return other,
         }
         tracing::warn!(table = self.table, "the table of another version is replaced");

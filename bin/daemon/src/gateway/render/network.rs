@@ -72,6 +72,9 @@ fn one(snapshot: &Snapshot, name: &str, asked: &Attachment) -> Value {
     if let Some(address) = asked.address6 {
         ipam.insert("IPv6Address".into(), json!(address));
     }
+    if !asked.link_local.is_empty() {
+        ipam.insert("LinkLocalIPs".into(), json!(asked.link_local));
+    }
     let ipam = if built_in && ipam.is_empty() { Value::Null } else { Value::Object(ipam) };
     let id = if built_in { network_id(name) } else { asked.network.clone() };
     let names = if built_in { Vec::new() } else { dns_names(snapshot, asked) };
