@@ -23,7 +23,7 @@ fn lists_told_to_older_clients_name_the_containers() {
         let own = listed.as_array().unwrap().iter().find(|n| n["Name"] == "own").unwrap();
         own["Containers"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
     };
-    assert_eq!(members("v1.27"), [id.clone()]);
+    assert_eq!(members("v1.27"), std::slice::from_ref(&id));
     assert_eq!(members("v1.28"), [""; 0]);
     let aliases = |version: &str| {
         let shown = gantry.api("GET", &format!("/{version}/containers/web/json"), None).json();

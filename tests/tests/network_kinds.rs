@@ -48,9 +48,9 @@ fn macvlan_containers_are_neighbours_of_another_host_and_not_of_their_own() {
     assert_eq!(mine, "10.77.0.128");
     assert!(reaches(&gantry, "aa", OtherHost::ADDRESS), "the other host");
     assert!(reaches(&gantry, "aa", "10.77.0.9") && reaches(&gantry, "aa", "bb"), "a neighbour, also by name");
-    other.sh(&format!("ping -c 1 -W 2 {mine}")).ok();
+    other.sh(&format!("busybox ping -c 1 -W 2 {mine}")).ok();
     assert!(other.sh("ip neigh show 10.77.0.9").stdout.is_empty());
-    other.sh("ping -c 1 -W 2 10.77.0.9").ok();
+    other.sh("busybox ping -c 1 -W 2 10.77.0.9").ok();
     assert!(other.sh("ip neigh show 10.77.0.9").stdout.contains("02:42:00:00:00:09"));
     assert!(!reaches(&gantry, "aa", OtherHost::HOST), "the host's own address is cut off, as macvlan has it");
     // As with Docker, nothing is published.
@@ -139,7 +139,7 @@ fn macvlan_containers_and_their_network_outlive_the_daemon() {
     sleeper(&gantry, "aa", &["--network", "lan"]);
     gantry.crash();
     assert_eq!(inside(&gantry, "aa", "ls /sys/class/net"), "eth0\nlo");
-    other.sh("ping -c 1 -W 2 10.77.0.128").ok();
+    other.sh("busybox ping -c 1 -W 2 10.77.0.128").ok();
     sleeper(&gantry, "bb", &["--network", "lan"]);
     assert!(reaches(&gantry, "bb", "aa"), "names are answered again, and the address is held");
     gantry.docker(["network", "create", "own"]).ok();
@@ -187,7 +187,7 @@ fn ipvlan_works_or_is_refused_with_the_kernel_s_reason() {
     sleeper(&gantry, "aa", &["--network", "lan"]);
     sleeper(&gantry, "bb", &["--network", "lan"]);
     assert!(reaches(&gantry, "aa", "bb") && reaches(&gantry, "aa", OtherHost::ADDRESS));
-    other.sh("ping -c 1 -W 2 10.77.0.128").ok();
+    other.sh("busybox ping -c 1 -W 2 10.77.0.128").ok();
     let said = gantry.docker([
         "run",
         "--rm",

@@ -128,7 +128,6 @@ pub fn plan(
             via: VIA.map(|name| wanted.auxiliary.get(name).copied()),
             interface_prefix: wanted.interface_prefix,
             policy: wanted.policy,
-            ..Segment::default()
         },
         id: wanted.id,
         name: wanted.name,

@@ -10,7 +10,7 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Losses in a row that are answered at once.
 const AT_ONCE: u32 = 4;
 /// The longest wait, where somebody takes rules away again and again.
-const WEARY: Duration = Duration::from_secs(1);
+const WEARY: Duration = Duration::from_millis(500);
 /// When it is looked whether all came back, and whether what was being made meanwhile is there.
 const SOON: Duration = Duration::from_secs(2);
 /// How often all is compared, in case notifications were lost.

@@ -44,13 +44,15 @@ impl Specifier {
     fn on(
         &self,
         image: &ImageSummary,
-        body: ContainerCreateBody,
+        mut body: ContainerCreateBody,
         raw: Value,
         api: ApiMinor,
     ) -> Result<(ContainerSpec, Vec<String>), PortError> {
+        let moved = create::interface_settings(&mut body, api.0)?;
         let config = self.live.get();
         let defaults = Defaults::of(&config, &self.host);
         let mut warnings = create::warnings(&body, &raw, &defaults);
+        warnings.extend(moved);
         let mut spec = create::resolve(body, raw, image, &defaults)?;
         create::fill(&mut spec, &config)?;
         let id = |name: &str| self.engine.find(name).ok().map(|other| other.spec.id.clone());

@@ -1,6 +1,7 @@
 //! What may be asked of a container's interface on a network, in Docker's words.
 
 use super::{invalid, refuse};
+use bollard_stubs::models::ContainerCreateBody;
 use contract::PortError;
 use contract::record::{IFNAME, SYSCTLS};
 use std::collections::BTreeMap;
@@ -43,6 +44,51 @@ fn is_setting(text: &str) -> bool {
 /// One component of a path below `/proc/sys`.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.contains(['/', '.'])
+}
+
+/// `--sysctl` of an interface cannot be set before there is one: it is the endpoint's own. Newer clients are told so, and
+/// what older ones (before API 1.48) ask of `eth0` becomes an option of the network that the container is made on, with a
+/// warning (moby `handleSysctlBC`).
+pub fn interface_settings(body: &mut ContainerCreateBody, minor: u32) -> Result<Option<String>, PortError> {
+    let Some(host) = &mut body.host_config else { return Ok(None) };
+    let mode = host.network_mode.clone().unwrap_or_default();
+    let Some(all) = host.sysctls.as_mut().filter(|_| mode != "host" && !mode.starts_with("container:"))
+    else {
+        return Ok(None);
+    };
+    let of_interface = |key: &str| {
+        let parts: Vec<&str> = key.splitn(5, '.').collect();
+        matches!(parts.as_slice(), ["net", _, _, name, _] if name.starts_with("eth"))
+    };
+    let mut moved: Vec<(String, String)> = Vec::new();
+    for (key, value) in all.iter().filter(|(key, _)| of_interface(key)) {
+        if minor >= 48 {
+            return Err(invalid(format!(
+                "interface specific sysctl setting {key:?} must be supplied using driver option '{SYSCTLS}'"
+            )));
+        }
+        if !key.contains(".eth0.") {
+            return Err(invalid(format!(
+                "unable to determine network endpoint for sysctl {key}, use driver option '{SYSCTLS}' to set per-interface sysctls"
+            )));
+        }
+        moved.push((key.clone(), format!("{}={value}", key.replacen(".eth0.", ".IFNAME.", 1))));
+    }
+    if moved.is_empty() {
+        return Ok(None);
+    }
+    moved.sort();
+    all.retain(|key, _| !moved.iter().any(|(gone, _)| gone == key));
+    let (keys, settings): (Vec<String>, Vec<String>) = moved.into_iter().unzip();
+    let settings = settings.join(",");
+    let warning = format!("Migrated sysctl {:?} to DriverOpts{{{SYSCTLS:?}:{settings:?}}}.", keys.join(","));
+    let network = if mode.is_empty() { "default".to_owned() } else { mode };
+    let endpoints = &mut body.networking_config.get_or_insert_default().endpoints_config;
+    let options = &mut endpoints.get_or_insert_default().entry(network).or_default().driver_opts;
+    let own = options.get_or_insert_default().entry(SYSCTLS.to_owned()).or_default();
+    // What the endpoint itself was given comes last and holds.
+    *own = if own.is_empty() { settings } else { format!("{settings},{own}") };
+    Ok(Some(warning))
 }
 
 fn unrecognised(text: &str) -> String {
@@ -102,5 +148,34 @@ mod tests {
         assert!(read("169.254.8.8").is_ok() && read("fe80::8").is_ok());
         assert_eq!(read("10.0.0.1").unwrap_err(), "invalid link local IP address: 10.0.0.1");
         assert!(read("x").unwrap_err().ends_with("invalid link-local IP address: x"));
+    }
+
+    #[test]
+    fn settings_of_an_interface_are_the_endpoint_s() {
+        let body = |sysctls: &str, mode: &str| -> ContainerCreateBody {
+            let text = format!(
+                r#"{{"HostConfig":{{"NetworkMode":"{mode}","Sysctls":{{"{sysctls}":"1","net.core.x":"2"}}}}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let key = "net.ipv4.conf.eth0.log_martians";
+        let said = interface_settings(&mut body(key, "own"), 50).unwrap_err().text;
+        assert!(
+            said.contains("must be supplied using driver option 'com.docker.network.endpoint.sysctls'"),
+            "{said}"
+        );
+        let mut old = body(key, "own");
+        let warning = interface_settings(&mut old, 47).unwrap().unwrap();
+        assert_eq!(
+            warning,
+            r#"Migrated sysctl "net.ipv4.conf.eth0.log_martians" to DriverOpts{"com.docker.network.endpoint.sysctls":"net.ipv4.conf.IFNAME.log_martians=1"}."#
+        );
+        assert_eq!(old.host_config.unwrap().sysctls.unwrap().len(), 1);
+        let own = old.networking_config.unwrap().endpoints_config.unwrap().remove("own").unwrap();
+        assert_eq!(own.driver_opts.unwrap()[SYSCTLS], "net.ipv4.conf.IFNAME.log_martians=1");
+        assert!(interface_settings(&mut body("net.ipv4.conf.eth1.x", "own"), 47).is_err());
+        for mode in ["host", "container:x"] {
+            assert!(interface_settings(&mut body(key, mode), 50).unwrap().is_none(), "{mode}");
+        }
     }
 }

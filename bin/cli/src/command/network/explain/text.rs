@@ -77,18 +77,14 @@ fn one(network: &Value) -> String {
 }
 
 fn subnet(subnet: &Value) -> String {
-    let count = |key: &str| match subnet.get(key).and_then(Value::as_u64) {
-        Some(u64::MAX) => "more than 18 quintillion".to_owned(),
-        number => number.unwrap_or_default().to_string(),
+    let count = |key: &str| subnet.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let free = match count("free") {
+        free if free > u64::from(u32::MAX) => "over 4 billion addresses free".to_owned(),
+        free => format!("{free} of {} addresses free", count("addresses")),
     };
     let range = field(subnet, "range");
     let range = if range.is_empty() { String::new() } else { format!(" (addresses from {range})") };
-    let mut out = format!(
-        "  Subnet {}{range}: {} of {} addresses free\n",
-        field(subnet, "subnet"),
-        count("free"),
-        count("addresses")
-    );
+    let mut out = format!("  Subnet {}{range}: {free}\n", field(subnet, "subnet"));
     let holders = list(subnet, "holders").map(|holder| {
         let name = field(holder, "name");
         let what = match field(holder, "kind").as_str() {
@@ -222,6 +218,9 @@ NETWORK web (bridge, br-0123456789ab, 0123456789ab)
 ";
         assert_eq!(text(&explained(), true), wanted);
         assert!(text(&explained(), false).starts_with("NETWORK web"));
+        let six =
+            json!({ "subnet": "fd00::/64", "addresses": u64::MAX, "free": u64::MAX - 3, "holders": [] });
+        assert_eq!(subnet(&six), "  Subnet fd00::/64: over 4 billion addresses free\n");
     }
 
     #[test]
