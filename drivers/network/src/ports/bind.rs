@@ -33,7 +33,8 @@ pub fn held(protocol: Protocol, address: SocketAddr) -> Result<Option<OwnedFd>, 
             bind(fd.as_raw_fd(), &SockaddrIn6::from(six))?;
         }
     }
-    if protocol == Protocol::Tcp {
+    // Of IPv6 not: where no rule serves `[::1]`, clients are to be refused there at once and to go on with IPv4.
+    if protocol == Protocol::Tcp && address.is_ipv4() {
         silence(&fd)?;
     }
     Ok(Some(fd))
