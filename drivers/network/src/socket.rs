@@ -8,6 +8,7 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
+use std::cell::RefCell;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 
@@ -21,7 +22,11 @@ const RECEIVE: usize = 256 * 1024;
 pub struct Socket {
     fd: OwnedFd,
     sequence: u32,
-    buffer: Vec<u8>,
+}
+
+thread_local! {
+    /// Where what is received lies until it is read: one for a thread, for each container has a socket.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; RECEIVE]);
 }
 
 impl Socket {
@@ -42,7 +47,7 @@ impl Socket {
         // The kernel answers at once; a lost answer must not hang the thread for ever.
         setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::new(10, 0)).map_err(NetlinkError::Socket)?;
         setsockopt(&fd, sockopt::SndBuf, &(1 << 20)).map_err(NetlinkError::Socket)?;
-        Ok(Self { fd, sequence: 0, buffer: vec![0; RECEIVE] })
+        Ok(Self { fd, sequence: 0 })
     }
 
     /// Its address, by which the kernel tells whose request a change was.
@@ -126,13 +131,15 @@ impl Socket {
     }
 
     fn receive(&mut self) -> Result<Vec<Reply>, NetlinkError> {
-        loop {
-            match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
-                Ok(length) => return Ok(split(self.buffer.get(..length).unwrap_or_default())),
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(NetlinkError::Socket(errno)),
+        BUFFER.with_borrow_mut(|buffer| {
+            loop {
+                match recv(self.fd.as_raw_fd(), buffer, MsgFlags::empty()) {
+                    Ok(length) => return Ok(split(buffer.get(..length).unwrap_or_default())),
+                    Err(Errno::EINTR) => {}
+                    Err(errno) => return Err(NetlinkError::Socket(errno)),
+                }
             }
-        }
+        })
     }
 }
 

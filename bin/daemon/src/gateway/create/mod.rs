@@ -15,6 +15,7 @@ mod restart;
 
 pub use attachments::attachment;
 pub use defaults::{Defaults, fill, log_sinks};
+pub use endpoint::interface_settings;
 pub use isolation::{Runtimes, settle as settle_namespaces};
 pub use limits::{Limited, Purpose, resources};
 pub use mounts::{Sources, fill as mount, without_mounts};
