@@ -66,7 +66,7 @@ fn an_interface_that_a_killed_daemon_did_not_get_to_delete_goes_with_the_next() 
         });
         gantry.docker(["run", "-d", "--name", "next", "busybox", "sleep", "1000"]).ok();
         assert_eq!(gantry.inspect("next", "{{.NetworkSettings.IPAddress}}"), "172.17.0.2");
-        let reached = gantry.place().sh("ping -c 1 -W 5 172.17.0.2");
+        let reached = gantry.place().sh("busybox ping -c 1 -W 5 172.17.0.2");
         assert_eq!(reached.code, 0, "{reached}");
         gantry.docker(["rm", "-f", "next", "guest"]).ok();
     }
