@@ -5,7 +5,6 @@ use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, bind, setsockopt, socket, sockopt,
 };
-use socket2::{SockFilter, SockRef};
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -33,24 +32,7 @@ pub fn held(protocol: Protocol, address: SocketAddr) -> Result<Option<OwnedFd>, 
             bind(fd.as_raw_fd(), &SockaddrIn6::from(six))?;
         }
     }
-    // Of IPv6 not: where no rule serves `[::1]`, clients are to be refused there at once and to go on with IPv4.
-    if protocol == Protocol::Tcp && address.is_ipv4() {
-        silence(&fd)?;
-    }
     Ok(Some(fd))
-}
-
-/// Makes it listen and hear nothing. While another program has taken away the rules that lead past it, the kernel would
-/// answer what comes for established connections with a reset; what is dropped is sent again, when the rules are back.
-fn silence(fd: &OwnedFd) -> Result<(), Errno> {
-    // BPF_RET | BPF_K: of each packet so many bytes pass (linux/bpf_common.h).
-    const NOTHING: SockFilter = SockFilter::new(0x06, 0, 0, 0);
-    let held = SockRef::from(fd);
-    if held.attach_filter(&[NOTHING]).is_err() {
-        // Held it is all the same.
-        return Ok(());
-    }
-    held.listen(1).map_err(|e| Errno::try_from(e).unwrap_or(Errno::EADDRINUSE))
 }
 
 /// Whether the host has IPv6.
