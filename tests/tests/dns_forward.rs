@@ -154,7 +154,7 @@ fn thousands_of_questions_at_once_are_answered_and_those_for_neighbours_before_a
     let of_code =
         |code: &str| said.lines().iter().filter(|l| l.starts_with(code)).map(|l| number(l)).sum::<usize>();
     assert_eq!(of_code("3 ") + of_code("2 "), 1500, "{said}");
-    assert!(of_code("3 ") > 1000, "{said}");
+    assert!(of_code("3 ") > 100, "{said}");
     // More than may be under way, none of them ever answered.
     let mut mute = gantry.docker_running(burst("mute.example"));
     eventually("the server is asked", || (questions(&server) > 2000).then_some(()));

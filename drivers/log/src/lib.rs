@@ -3,6 +3,7 @@
 //! Adding a driver is one module and one line in [`catalogue`].
 
 mod attrs;
+mod awslogs;
 mod dial;
 mod file;
 mod fluentd;
@@ -30,6 +31,7 @@ use contract::{Kind, PortError};
 /// Every driver gantry has.
 pub fn catalogue() -> &'static [&'static dyn LogDriverKind] {
     &[
+        &awslogs::AwsLogs,
         &fluentd::Fluentd,
         &gelf::Gelf,
         &journald::Journald,

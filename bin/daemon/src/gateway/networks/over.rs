@@ -20,7 +20,7 @@ pub fn options(out: &mut Wanted, driver: &str) -> Option<Result<(), PortError>> 
 
 fn read(out: &mut Wanted, driver: &str, own: [&str; 2]) -> Result<(), PortError> {
     let option = |key: &str| out.options.get(key).map(String::as_str).unwrap_or_default();
-    let known = |key: &str| key == "parent" || key == MTU || own.contains(&key);
+    let known = |key: &str| key == "parent" || key == MTU || (!key.is_empty() && own.contains(&key));
     if let Some(other) = out.options.keys().find(|key| !known(key)) {
         return Err(unsupported(&format!("the network option {other}")));
     }

@@ -101,7 +101,7 @@ mod tests {
         });
         assert_eq!(
             row(&sink, now),
-            "web\terrors (stderr)\tsyslog\twaiting\t-\t7\t2.048kB\t3\t0\t12 lines, 1.5kB, 30 seconds\tconnection refused"
+            "web\terrors (stderr)\tsyslog\twaiting\t-\t7\t2.05kB\t3\t0\t12 lines, 1.5kB, 30 seconds\tconnection refused"
         );
         let copy = json!({"Name": "web", "Sink": "json-file", "Copy": true, "Lag": {"Bytes": 0}});
         assert!(row(&copy, now).starts_with("web\tjson-file (copy)\t"));

@@ -1,0 +1,137 @@
+//! `awslogs`: Amazon CloudWatch Logs.
+
+mod api;
+mod credentials;
+mod event;
+mod options;
+
+use crate::http::later;
+use crate::options::check_known;
+use api::{Api, Failure};
+use async_trait::async_trait;
+use contract::PortError;
+use contract::log::{
+    Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
+};
+use event::{Event, events, lines, puts};
+use options::{OPTIONS, Wanted, buffered, check_refused};
+
+/// `awslogs`.
+pub(crate) struct AwsLogs;
+
+#[async_trait]
+impl LogDriverKind for AwsLogs {
+    fn name(&self) -> &'static str {
+        "awslogs"
+    }
+    fn options(&self) -> &'static [OptionSpec] {
+        &OPTIONS
+    }
+    fn validate(&self, options: &Options) -> Result<(), PortError> {
+        check_refused(options)?;
+        check_known(options, &OPTIONS, self.name())?;
+        Wanted::parse(&LogSource::default(), options).map(drop)
+    }
+    fn batching(&self, options: &Options) -> BatchPolicy {
+        // What cannot be read was refused before.
+        BatchPolicy {
+            max_lines: buffered(options).unwrap_or(1).min(10_000),
+            max_line: event::TEXT,
+            ..BatchPolicy::default()
+        }
+    }
+    async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
+        let wanted = Wanted::parse(source, options)?;
+        Ok(Box::new(Sender { wanted, api: None, ready: false }))
+    }
+}
+
+struct Sender {
+    wanted: Wanted,
+    api: Option<Api>,
+    /// Group and stream are there, as far as is known.
+    ready: bool,
+}
+
+/// An exception as the reason for another try.
+fn again(operation: &str, failure: Failure) -> DeliverError {
+    match failure {
+        Failure::Named(name, text) => later(format!("{operation}: {name}: {text}"), None),
+        Failure::Other(error) => error,
+    }
+}
+
+impl Sender {
+    /// Makes what is missing, where that is wanted.
+    async fn prepare(&self, api: &Api) -> Result<(), DeliverError> {
+        if !self.wanted.create_stream {
+            return Ok(());
+        }
+        match api.create_stream().await {
+            Err(Failure::Named(name, _))
+                if name == "ResourceNotFoundException" && self.wanted.create_group =>
+            {
+                api.create_group().await.map_err(|e| again("CreateLogGroup", e))?;
+                api.create_stream().await.map_err(|e| again("CreateLogStream", e))
+            }
+            outcome => outcome.map_err(|e| again("CreateLogStream", e)),
+        }
+    }
+
+    /// Puts some events; the lines that are refused for good.
+    async fn put(&mut self, api: &Api, put: &[Event]) -> Result<Option<(Vec<usize>, String)>, DeliverError> {
+        match api.put(put).await {
+            Ok(outside) => Ok(outside.rejected(put).map(|(lines, why)| (lines, why.to_owned()))),
+            Err(Failure::Named(name, _)) if name == "DataAlreadyAcceptedException" => Ok(None),
+            Err(Failure::Named(name, text)) if name == "InvalidParameterException" => {
+                Ok(Some((lines(put), format!("{name}: {text}"))))
+            }
+            Err(failure) => {
+                if matches!(&failure, Failure::Named(name, _) if name == "ResourceNotFoundException") {
+                    self.ready = false;
+                }
+                Err(again("PutLogEvents", failure))
+            }
+        }
+    }
+
+    async fn send(&mut self, api: &Api, events: &[Event]) -> Result<(), DeliverError> {
+        if !self.ready {
+            self.prepare(api).await?;
+            self.ready = true;
+        }
+        let (mut refused, mut cause) = (Vec::new(), String::new());
+        for range in puts(events) {
+            if let Some((lines, why)) = self.put(api, events.get(range).unwrap_or_default()).await? {
+                refused.extend(lines);
+                cause = why;
+            }
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(DeliverError::Reject { lines: refused, source: cause.into() })
+    }
+}
+
+#[async_trait]
+impl LogDriver for Sender {
+    async fn deliver(&mut self, batch: &Batch) -> Result<(), DeliverError> {
+        let events = events(&batch.lines);
+        if events.is_empty() {
+            return Ok(());
+        }
+        let api = match self.api.take() {
+            Some(api) => api,
+            None => Api::open(&self.wanted).await?,
+        };
+        let outcome = self.send(&api, &events).await;
+        self.api = Some(api);
+        outcome
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+        // The connection goes with its client.
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! The driver's options, checked in Docker's words.
+
+use crate::options::{boolean, invalid};
+use crate::template::render;
+use contract::PortError;
+use contract::log::{LogSource, OptionSpec, Options};
+use reqwest::Url;
+
+pub(super) static OPTIONS: [OptionSpec; 11] = [
+    OptionSpec { name: "awslogs-region", doc: "region; AWS_REGION, else that of the machine" },
+    OptionSpec { name: "awslogs-endpoint", doc: "URL of the service; that of the region" },
+    OptionSpec { name: "awslogs-group", doc: "log group, a template" },
+    OptionSpec { name: "awslogs-stream", doc: "log stream; the tag" },
+    OptionSpec { name: "awslogs-create-group", doc: "make the group if it is missing; false" },
+    OptionSpec { name: "awslogs-create-stream", doc: "make the stream if it is missing; true" },
+    OptionSpec { name: "awslogs-credentials-endpoint", doc: "path of a task's credentials" },
+    OptionSpec {
+        name: "awslogs-force-flush-interval-seconds",
+        doc: "most time an event waits for others, which gantry's do not",
+    },
+    OptionSpec { name: "awslogs-max-buffered-events", doc: "most events taken from the spool at once; 4096" },
+    OptionSpec { name: "awslogs-format", doc: "json/emf: events are embedded metrics" },
+    OptionSpec { name: "tag", doc: "template of the stream's name; {{.FullID}}" },
+];
+
+/// Docker's options that are refused.
+const REFUSED: [&str; 2] = ["awslogs-datetime-format", "awslogs-multiline-pattern"];
+
+/// Docker's events in memory.
+const BUFFERED: usize = 4096;
+
+/// What the options say.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) region: Option<String>,
+    pub(super) endpoint: Option<Url>,
+    pub(super) group: String,
+    pub(super) stream: String,
+    pub(super) create_group: bool,
+    pub(super) create_stream: bool,
+    pub(super) credentials: Option<String>,
+    pub(super) metrics: bool,
+}
+
+fn flag(options: &Options, key: &str, or: bool) -> Result<bool, PortError> {
+    let given = options.get(key).filter(|text| !text.is_empty());
+    given.map_or(Ok(or), |text| {
+        boolean(text).map_err(|e| invalid(format!("must specify valid value for log opt '{key}': {e}")))
+    })
+}
+
+fn positive(options: &Options, key: &str) -> Result<Option<usize>, PortError> {
+    let Some(text) = options.get(key).filter(|text| !text.is_empty()) else { return Ok(None) };
+    match text.parse::<usize>() {
+        Ok(number) if number > 0 => Ok(Some(number)),
+        _ => Err(invalid(format!("must specify a positive integer for log opt '{key}': {text}"))),
+    }
+}
+
+/// Most events of one batch.
+pub(super) fn buffered(options: &Options) -> Result<usize, PortError> {
+    Ok(positive(options, "awslogs-max-buffered-events")?.unwrap_or(BUFFERED))
+}
+
+/// Refuses what Docker has and this driver has not.
+pub(super) fn check_refused(options: &Options) -> Result<(), PortError> {
+    let [first, second] = REFUSED;
+    match (options.contains_key(first), options.contains_key(second)) {
+        (false, false) => Ok(()),
+        (true, true) => {
+            Err(invalid(format!("you cannot configure log opt '{first}' and '{second}' at the same time")))
+        }
+        (one, _) => {
+            let key = if one { first } else { second };
+            Err(invalid(format!("awslogs: log opt '{key}' is not supported: each line is an event")))
+        }
+    }
+}
+
+impl Wanted {
+    pub(super) fn parse(source: &LogSource, options: &Options) -> Result<Self, PortError> {
+        let text = |key: &str| options.get(key).filter(|text| !text.is_empty()).cloned();
+        let group = text("awslogs-group");
+        let group = group.ok_or_else(|| invalid("must specify a value for log opt 'awslogs-group'"))?;
+        positive(options, "awslogs-force-flush-interval-seconds")?;
+        buffered(options)?;
+        let metrics = match text("awslogs-format").as_deref() {
+            None => false,
+            Some("json/emf") => true,
+            Some(other) => return Err(invalid(format!("unsupported log format '{other}'"))),
+        };
+        let endpoint = match text("awslogs-endpoint") {
+            None => None,
+            Some(text) => match Url::parse(&text) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") => Some(url),
+                _ => return Err(invalid(format!("awslogs: invalid awslogs-endpoint {text:?}"))),
+            },
+        };
+        let stream = match text("awslogs-stream") {
+            Some(name) => name,
+            None => render(text("tag").as_deref().unwrap_or("{{.FullID}}"), source).map_err(invalid)?,
+        };
+        Ok(Self {
+            region: text("awslogs-region"),
+            endpoint,
+            group: render(&group, source).map_err(invalid)?,
+            stream,
+            create_group: flag(options, "awslogs-create-group", false)?,
+            create_stream: flag(options, "awslogs-create-stream", true)?,
+            credentials: text("awslogs-credentials-endpoint"),
+            metrics,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Wanted, String> {
+        let options = pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let source = LogSource {
+            container_id: "0123456789abcdef".into(),
+            container_name: "web".into(),
+            ..LogSource::default()
+        };
+        check_refused(&options).and_then(|()| Wanted::parse(&source, &options)).map_err(|e| e.chain())
+    }
+
+    #[test]
+    fn groups_and_streams_are_named_by_options_and_templates() {
+        let plain = parse(&[("awslogs-group", "g-{{.Name}}")]).unwrap();
+        assert_eq!((plain.group.as_str(), plain.stream.as_str()), ("g-web", "0123456789abcdef"));
+        assert_eq!((plain.create_group, plain.create_stream), (false, true));
+        let more = [
+            ("awslogs-group", "g"),
+            ("tag", "{{.ID}}"),
+            ("awslogs-create-group", "true"),
+            ("awslogs-endpoint", "http://h:1"),
+        ];
+        let more = parse(&more).unwrap();
+        assert_eq!((more.stream.as_str(), more.create_group), ("0123456789ab", true));
+        assert_eq!(more.endpoint.unwrap().as_str(), "http://h:1/");
+        let named = parse(&[("awslogs-group", "g"), ("tag", "t"), ("awslogs-stream", "s")]).unwrap();
+        assert_eq!(named.stream, "s");
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_in_dockers_words() {
+        assert_eq!(parse(&[]).unwrap_err(), "must specify a value for log opt 'awslogs-group'");
+        for (key, value, text) in [
+            (
+                "awslogs-create-group",
+                "x",
+                "must specify valid value for log opt 'awslogs-create-group': strconv.ParseBool: parsing \"x\": invalid syntax",
+            ),
+            (
+                "awslogs-max-buffered-events",
+                "0",
+                "must specify a positive integer for log opt 'awslogs-max-buffered-events': 0",
+            ),
+            (
+                "awslogs-force-flush-interval-seconds",
+                "1.5",
+                "must specify a positive integer for log opt 'awslogs-force-flush-interval-seconds': 1.5",
+            ),
+            ("awslogs-format", "xml", "unsupported log format 'xml'"),
+            (
+                "awslogs-multiline-pattern",
+                "^x",
+                "awslogs: log opt 'awslogs-multiline-pattern' is not supported: each line is an event",
+            ),
+        ] {
+            assert_eq!(parse(&[("awslogs-group", "g"), (key, value)]).unwrap_err(), text);
+        }
+        let both = [("awslogs-datetime-format", "%Y"), ("awslogs-multiline-pattern", "x")];
+        assert_eq!(
+            parse(&both).unwrap_err(),
+            "you cannot configure log opt 'awslogs-datetime-format' and 'awslogs-multiline-pattern' at the same time"
+        );
+    }
+}

@@ -1,0 +1,24 @@
+"""CloudWatch Logs as moto plays it: python3 cloudwatch.py serve PORT, or events PORT GROUP STREAM for the texts, a line of JSON each."""
+import json, sys
+
+if sys.argv[1] == "serve":
+    from moto.server import main
+
+    main(["-H", "127.0.0.1", "-p", sys.argv[2]])
+else:
+    import boto3, botocore
+
+    port, group, stream = sys.argv[2:]
+    logs = boto3.client("logs", "eu-west-1", endpoint_url=f"http://127.0.0.1:{port}",
+                        aws_access_key_id="id", aws_secret_access_key="key")
+    token = {}
+    while True:
+        try:
+            page = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **token)
+        except botocore.exceptions.ClientError as error:
+            sys.exit(str(error))
+        for event in page["events"]:
+            print(json.dumps([event["timestamp"], event["message"]]))
+        if token.get("nextToken") == page["nextForwardToken"]:
+            break
+        token = {"nextToken": page["nextForwardToken"]}
