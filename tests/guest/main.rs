@@ -81,8 +81,10 @@ fn main() {
 fn greet(ports: &[&str]) {
     let name = std::fs::read_to_string("/etc/hostname").expect("read the host name");
     for port in ports {
-        let listener = TcpListener::bind(format!("0.0.0.0:{port}")).expect("listen");
-        let socket = UdpSocket::bind(format!("0.0.0.0:{port}")).expect("bind");
+        // Of both families where the kernel has IPv6.
+        let any = |to: &str| format!("{to}:{port}");
+        let listener = TcpListener::bind(any("[::]")).or_else(|_| TcpListener::bind(any("0.0.0.0"))).expect("listen");
+        let socket = UdpSocket::bind(any("[::]")).or_else(|_| UdpSocket::bind(any("0.0.0.0"))).expect("bind");
         let (greeting, answer) = (name.clone(), name.clone());
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {

@@ -1,7 +1,8 @@
 //! What a container that has ended leaves is the next one's at once, though the kernel takes its time over an interface.
 
-use gantry_tests::Daemon;
+use gantry_tests::{Daemon, eventually};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn done(gantry: &Daemon, method: &str, path: &str, body: Option<&Value>) {
     let answer = gantry.api(method, path, body);
@@ -45,5 +46,28 @@ fn a_network_can_be_removed_as_soon_as_its_last_container_has_ended() {
         done(&gantry, "POST", "/containers/box/kill", None);
         done(&gantry, "DELETE", "/networks/own", None);
         done(&gantry, "DELETE", "/containers/box", None);
+    }
+}
+
+/// The namespace lives on with whoever shares it, and so did the interface: its address was then another's, too.
+#[test]
+fn an_interface_that_a_killed_daemon_did_not_get_to_delete_goes_with_the_next() {
+    let mut gantry = Daemon::start();
+    gantry.docker(["create", "--name", "owner", "busybox", "sleep", "1000"]).ok();
+    for pause in [0, 4, 8, 16] {
+        gantry.docker(["start", "owner"]).ok();
+        let shares = ["--name", "guest", "--network", "container:owner"];
+        gantry.docker(["run", "-d"].iter().chain(&shares).chain(&["busybox", "sleep", "1000"])).ok();
+        done(&gantry, "POST", "/containers/owner/kill", None);
+        std::thread::sleep(Duration::from_millis(pause));
+        gantry.crash();
+        eventually("the one that shares it has nothing but loopback", || {
+            (gantry.docker(["exec", "guest", "ls", "/sys/class/net"]).ok() == "lo").then_some(())
+        });
+        gantry.docker(["run", "-d", "--name", "next", "busybox", "sleep", "1000"]).ok();
+        assert_eq!(gantry.inspect("next", "{{.NetworkSettings.IPAddress}}"), "172.17.0.2");
+        let reached = gantry.place().sh("busybox ping -c 1 -W 5 172.17.0.2");
+        assert_eq!(reached.code, 0, "{reached}");
+        gantry.docker(["rm", "-f", "next", "guest"]).ok();
     }
 }

@@ -70,8 +70,11 @@ impl Bridges {
         let firewall = Firewall::open(default_bridge)?;
         let bridges = vigil::Bridges::default();
         let vigil = Arc::new(tokio::sync::Mutex::new(Vigil::open(firewall.watch()?, bridges.clone())?));
+        let mut route = Socket::route()?;
+        let inherited = link::all(&mut route)?.into_iter().filter(veth::is_host_end).collect();
         let mut kernel = Kernel {
-            route: Socket::route()?,
+            route,
+            inherited,
             connections: Socket::netfilter()?,
             firewall,
             bridges,
@@ -114,6 +117,8 @@ impl Bridges {
 /// What the thread owns.
 struct Kernel {
     route: Socket,
+    /// Interfaces that were there before this daemon, until it is known whose they are.
+    inherited: Vec<link::Link>,
     connections: Socket,
     firewall: Firewall,
     /// Bridges that should be there.

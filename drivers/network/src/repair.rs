@@ -2,10 +2,13 @@
 
 use crate::error::NetworkError;
 use crate::nft::elements::Published;
+use crate::pool::Departure;
 use crate::ports::Entries;
-use crate::{Kernel, bridge, conntrack, link, nft};
+use crate::{Kernel, bridge, conntrack, link, nft, veth};
 use contract::network::{Endpoint, Segment, SegmentKind};
+use std::collections::BTreeSet;
 use std::process::Command;
+use tokio::sync::oneshot;
 
 impl Kernel {
     /// Tells once of firewalls that cannot be asked.
@@ -92,6 +95,7 @@ impl Kernel {
             known.extend(self.reservations.of(endpoint));
         }
         let purged = self.firewall.purge(&known)?;
+        self.leave_strays(endpoints)?;
         if purged > 0 {
             tracing::info!(purged, "entries of ports that nobody has are removed");
         }
@@ -99,6 +103,28 @@ impl Kernel {
         let segments: Vec<Segment> =
             segments.iter().filter(|s| self.bridges.contains(&s.name)).cloned().collect();
         self.missing(&segments, &self.reservations.leading())
+    }
+
+    /// Takes away interfaces that an earlier daemon was about to delete when it died: a namespace that somebody shares keeps
+    /// them, and their addresses are given to others.
+    fn leave_strays(&mut self, endpoints: &[Endpoint]) -> Result<(), NetworkError> {
+        let inherited = std::mem::take(&mut self.inherited);
+        if inherited.is_empty() {
+            return Ok(());
+        }
+        let mut ours = BTreeSet::new();
+        for bridge in self.bridges.all() {
+            ours.extend(link::find(&mut self.route, &bridge)?.map(|found| found.index));
+        }
+        let known: BTreeSet<String> =
+            endpoints.iter().map(|e| veth::host_name(&e.container, &e.segment.name)).collect();
+        // One made anew since then has another index.
+        for stray in inherited.iter().filter(|l| ours.contains(&l.master) && !known.contains(&l.name)) {
+            tracing::info!(interface = stray.name, "removing an interface that nobody has");
+            let (done, _nobody_waits) = oneshot::channel();
+            self.pool.depart(Departure::Interface(stray.index, done));
+        }
+        Ok(())
     }
 
     /// Puts it back, and answers whose bridges had to be made anew.

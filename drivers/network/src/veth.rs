@@ -18,6 +18,12 @@ pub fn host_name(container: &str, bridge: &str) -> String {
     format!("veth{:011x}", hash >> 20)
 }
 
+/// Whether a link looks like one of those ends.
+pub fn is_host_end(link: &Link) -> bool {
+    let digits = link.name.strip_prefix("veth").filter(|d| d.len() == 11);
+    link.kind == "veth" && digits.is_some_and(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// Makes the pair, one end inside, and configures it.
 pub fn ensure(
     route: &mut Socket,

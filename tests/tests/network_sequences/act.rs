@@ -59,7 +59,7 @@ fn request(op: &Op) -> (&'static str, String, Option<Value>) {
             ("POST", format!("/networks/{network}/disconnect"), Some(body))
         }
         Op::MakeNetwork { name, network } => {
-            let mut body = json!({ "Name": name, "Internal": network.internal });
+            let mut body = json!({ "Name": name, "Internal": network.internal, "EnableIPv6": network.six });
             if network.configured {
                 body["IPAM"] = json!({ "Config": [{ "Subnet": format!("{}.0/24", subnet(name)) }] });
             }

@@ -4,8 +4,9 @@ use crate::model::{Mode, World};
 use crate::seen::Seen;
 use gantry_tests::{Daemon, asked_for, eventually, greeted, inside};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// How long a connection may take that is expected to come about, and one that is not.
@@ -18,23 +19,14 @@ pub fn answers(gantry: &Daemon, world: &World, seen: &Seen) {
     for (name, container) in own() {
         let shown = &seen.containers[name];
         let netns = PathBuf::from(format!("/proc/{}/ns/net", shown.pid));
-        let listed = gantry_tests::run({
-            let mut ip = std::process::Command::new("nsenter");
-            ip.arg(format!("--net={}", netns.display())).args(["ip", "-o", "-4", "addr", "show", "up"]);
-            ip
-        });
-        let words: Vec<Vec<&str>> = listed.lines().iter().map(|l| l.split_whitespace().collect()).collect();
-        let has: BTreeSet<Ipv4Addr> = words
-            .iter()
-            .filter(|w| w[1] != "lo")
-            .filter_map(|w| w[3].split('/').next()?.parse().ok())
-            .collect();
-        let should: BTreeSet<Ipv4Addr> = container.joined.values().filter_map(|j| j.address).collect();
-        assert_eq!(has, should, "addresses inside {name}: {listed}");
+        let fours = container.joined.values().filter_map(|j| j.address.map(IpAddr::V4));
+        let should: BTreeSet<IpAddr> =
+            fours.chain(shown.addresses6.values().map(|a| IpAddr::V6(*a))).collect();
+        assert_eq!(addresses(&netns), should, "addresses inside {name}");
         if container.joined.keys().any(|n| n != "bridge") {
-            names(world, name, &netns);
+            names(world, seen, name, &netns);
         }
-        neighbours(world, name, &netns);
+        neighbours(world, seen, name, &netns);
     }
     for (name, container) in own().filter(|(name, _)| world.publishes(name)) {
         let greeting = format!("{name}-{}", container.born);
@@ -60,9 +52,18 @@ pub fn answers(gantry: &Daemon, world: &World, seen: &Seen) {
     }
 }
 
+/// The addresses inside a namespace but those that every one has.
+fn addresses(netns: &Path) -> BTreeSet<IpAddr> {
+    let mut ip = Command::new("nsenter");
+    ip.arg(format!("--net={}", netns.display())).args(["ip", "-o", "addr", "show", "up", "scope", "global"]);
+    let listed = gantry_tests::run(ip);
+    let words = listed.lines().into_iter().map(|l| l.split_whitespace().collect::<Vec<_>>());
+    words.filter(|w| w[1] != "lo").filter_map(|w| w[3].split('/').next()?.parse().ok()).collect()
+}
+
 /// A container knows those on its networks, and nobody else.
 #[track_caller]
-fn names(world: &World, name: &str, netns: &std::path::Path) {
+fn names(world: &World, seen: &Seen, name: &str, netns: &Path) {
     let own = &world.containers[name];
     for (other, container) in &world.containers {
         let shared = own.joined.iter().filter(|(network, joined)| {
@@ -71,22 +72,24 @@ fn names(world: &World, name: &str, netns: &std::path::Path) {
                 && matches!(container.mode, Mode::On(_))
                 && container.joined.get(*network).is_some_and(|theirs| theirs.born == joined.born)
         });
-        let addresses: BTreeSet<IpAddr> =
-            shared.filter_map(|(network, _)| container.joined[network].address.map(IpAddr::V4)).collect();
-        let told =
-            inside(netns, || asked_for(other, 1)).unwrap_or_else(|| panic!("no name server for {name}"));
-        let right = if addresses.is_empty() {
-            told.is_empty()
-        } else {
-            !told.is_empty() && told.iter().all(|a| addresses.contains(a))
-        };
-        assert!(right, "{name} is told that {other} is {told:?}, not {addresses:?}");
+        let shared: Vec<&String> = shared.map(|(network, _)| network).collect();
+        let four = |n: &&String| container.joined[*n].address.map(IpAddr::V4);
+        let six = |n: &&String| seen.containers[other].addresses6.get(*n).copied().map(IpAddr::V6);
+        let fours: BTreeSet<IpAddr> = shared.iter().filter_map(four).collect();
+        let sixes: BTreeSet<IpAddr> = shared.iter().filter_map(six).collect();
+        for (record, addresses) in [(1, fours), (28, sixes)] {
+            let told = inside(netns, || asked_for(other, record));
+            let told = told.unwrap_or_else(|| panic!("no name server for {name}"));
+            let all = told.iter().all(|a| addresses.contains(a));
+            let right = all && told.is_empty() == addresses.is_empty();
+            assert!(right, "{name} is told that {other} is {told:?}, not {addresses:?}");
+        }
     }
 }
 
 /// A container reaches those on its networks, and nobody else's addresses.
 #[track_caller]
-fn neighbours(world: &World, name: &str, netns: &std::path::Path) {
+fn neighbours(world: &World, seen: &Seen, name: &str, netns: &Path) {
     let own = &world.containers[name];
     let others =
         world.containers.iter().filter(|(o, c)| *o != name && c.running && matches!(c.mode, Mode::On(_)));
@@ -95,15 +98,18 @@ fn neighbours(world: &World, name: &str, netns: &std::path::Path) {
         for (network, theirs) in &container.joined {
             let Some(address) = theirs.address else { continue };
             let reachable = own.joined.get(network).is_some_and(|ours| ours.born == theirs.born);
-            let address = SocketAddr::from((address, 80));
-            if reachable {
-                eventually(&format!("{name} reaches {other} at {address}"), || {
-                    let said = inside(netns, || greeted(address, PATIENCE[0]));
-                    (said.as_deref() == Some(&greeting)).then_some(())
-                });
-            } else {
-                let said = inside(netns, || greeted(address, PATIENCE[1]));
-                assert_eq!(said, None, "{name} reaches {other} by {network} at {address}");
+            let six = seen.containers[other].addresses6.get(network).copied().map(IpAddr::V6);
+            for address in [IpAddr::V4(address)].into_iter().chain(six) {
+                let address = SocketAddr::from((address, 80));
+                if reachable {
+                    eventually(&format!("{name} reaches {other} at {address}"), || {
+                        let said = inside(netns, || greeted(address, PATIENCE[0]));
+                        (said.as_deref() == Some(&greeting)).then_some(())
+                    });
+                } else {
+                    let said = inside(netns, || greeted(address, PATIENCE[1]));
+                    assert_eq!(said, None, "{name} reaches {other} by {network} at {address}");
+                }
             }
         }
     }

@@ -60,6 +60,8 @@ pub struct Network {
     /// Its subnet was asked for, so that addresses may be.
     pub configured: bool,
     pub internal: bool,
+    /// It has IPv6, too.
+    pub six: bool,
 }
 
 /// Everything.

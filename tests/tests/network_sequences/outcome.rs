@@ -9,7 +9,7 @@ const NOT_FOUND: &[&str] = &["not found", "No such container", "marked for remov
 impl World {
     /// A world that knows the default network.
     pub fn new() -> Self {
-        let bridge = Network { born: 0, configured: false, internal: false };
+        let bridge = Network { born: 0, configured: false, internal: false, six: false };
         Self { networks: BTreeMap::from([("bridge".to_owned(), bridge)]), ..Self::default() }
     }
 
@@ -55,7 +55,9 @@ impl World {
                 refused(&["container is running"])
             }
             Op::Remove { name, .. } => done(&|w| _ = w.containers.remove(name)),
-            Op::Connect { name, network, joined } => self.connected(name, network, joined),
+            Op::Connect { name, network, joined } => {
+                self.or_ended(name, self.connected(name, network, joined))
+            }
             Op::Disconnect { name, network, force } => {
                 if !self.networks.contains_key(network) && !force {
                     return refused(NOT_FOUND);
@@ -63,7 +65,8 @@ impl World {
                 if !self.containers[name].joined.contains_key(network) {
                     return refused(&["is not connected to"]);
                 }
-                done(&|w| _ = w.containers.get_mut(name).and_then(|c| c.joined.remove(network)))
+                let left = done(&|w| _ = w.containers.get_mut(name).and_then(|c| c.joined.remove(network)));
+                self.or_ended(name, left)
             }
             Op::MakeNetwork { name, .. } if self.networks.contains_key(name) => refused(&["already exists"]),
             Op::MakeNetwork { name, network } => {
@@ -82,6 +85,14 @@ impl World {
                 all
             }
         }
+    }
+
+    /// One that ends meanwhile is not changed any more, and that is said.
+    fn or_ended(&self, name: &str, mut all: Vec<Outcome>) -> Vec<Outcome> {
+        if !self.containers[name].running {
+            all.push(Outcome { expected: Err(&["is not running"]), world: self.clone() });
+        }
+        all
     }
 
     /// What a daemon that dies in the middle of it may leave, with what it leaves before and after.

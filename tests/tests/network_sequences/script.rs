@@ -103,7 +103,8 @@ impl Writer<'_> {
             1 => Op::PruneNetworks,
             _ => {
                 let (configured, internal) = (self.random.once_in(2), self.random.once_in(5));
-                Op::MakeNetwork { name, network: Network { born: self.born(), configured, internal } }
+                let (born, six) = (self.born(), self.random.once_in(3));
+                Op::MakeNetwork { name, network: Network { born, configured, internal, six } }
             }
         }
     }

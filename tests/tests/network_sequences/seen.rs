@@ -4,7 +4,7 @@ use crate::model::{Mode, World};
 use gantry_tests::{Caller, Daemon};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A container as `inspect` shows it.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Shown {
     pub pid: i64,
     /// By network.
     pub addresses: BTreeMap<String, Option<Ipv4Addr>>,
+    /// Those of IPv6.
+    pub addresses6: BTreeMap<String, Ipv6Addr>,
     /// `80/tcp` and the host's ports.
     pub ports: BTreeMap<String, Vec<u16>>,
 }
@@ -40,7 +42,9 @@ impl Seen {
         let mut networks = BTreeMap::new();
         for listed in ask("/networks")?.as_array()?.iter().filter(|n| n["Driver"] == "bridge") {
             let shown = ask(&format!("/networks/{}", listed["Id"].as_str()?))?;
-            let subnet = shown["IPAM"]["Config"][0]["Subnet"].as_str().unwrap_or_default();
+            let subnets = shown["IPAM"]["Config"].as_array().into_iter().flatten();
+            let mut subnets = subnets.filter_map(|c| c["Subnet"].as_str());
+            let subnet = subnets.find(|s| !s.contains(':')).unwrap_or_default();
             let members = shown["Containers"].as_object().into_iter().flat_map(Map::values);
             let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
             let members = members.map(|m| (text(&m["Name"]), text(&m["IPv4Address"])));
@@ -118,6 +122,10 @@ impl Seen {
             if !right {
                 return Some(format!("{name} has {last:?} on {network}, which should be {joined:?}"));
             }
+            let six = should.running && world.networks.get(network).is_some_and(|n| n.six);
+            if is.addresses6.contains_key(network) != six {
+                return Some(format!("{name} has {:?} of IPv6, on {network}: {six}", is.addresses6));
+            }
         }
         let published = world.publishes(name);
         for port in &should.ports {
@@ -150,7 +158,8 @@ impl Seen {
 
 fn container(shown: &Value) -> Shown {
     let address = |on: &Value| on["IPAddress"].as_str().and_then(|a| a.parse().ok());
-    let networks = shown["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
+    let networks = || shown["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
+    let address6 = |on: &Value| on["GlobalIPv6Address"].as_str().and_then(|a| a.parse().ok());
     let ports = shown["NetworkSettings"]["Ports"].as_object().into_iter().flatten();
     let hosts = |bound: &Value| {
         let bound = bound.as_array().into_iter().flatten();
@@ -159,7 +168,8 @@ fn container(shown: &Value) -> Shown {
     Shown {
         running: shown["State"]["Running"] == true,
         pid: shown["State"]["Pid"].as_i64().unwrap_or_default(),
-        addresses: networks.map(|(name, on)| (name.clone(), address(on))).collect(),
+        addresses: networks().map(|(name, on)| (name.clone(), address(on))).collect(),
+        addresses6: networks().filter_map(|(name, on)| Some((name.clone(), address6(on)?))).collect(),
         ports: ports.map(|(port, bound)| (port.clone(), hosts(bound))).collect(),
     }
 }
