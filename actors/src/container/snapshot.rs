@@ -63,6 +63,19 @@ impl Snapshot {
     pub fn is_alive(&self) -> bool {
         matches!(self.status, Status::Running | Status::Paused | Status::Restarting)
     }
+
+    /// Its names on a network that a user made, where it has these aliases; its own first (moby `buildEndpointDNSNames`).
+    pub fn dns_names(&self, aliases: &[String]) -> Vec<String> {
+        let short = self.spec.id.get(..12).unwrap_or(&self.spec.id).to_owned();
+        let own = std::iter::once(self.state.name.clone()).chain(aliases.iter().cloned());
+        let mut all: Vec<String> = Vec::new();
+        for name in own.chain([short, self.spec.hostname.clone()]) {
+            if !name.is_empty() && !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        all
+    }
 }
 
 /// The latest snapshot of every container.

@@ -52,7 +52,7 @@ pub fn member(snapshot: &Snapshot, endpoint: &Endpoint) -> Member {
     // The default network has no names but those in /etc/hosts.
     let names = match endpoint.network_name == crate::network::DEFAULT {
         true => Vec::new(),
-        false => names(snapshot, aliases),
+        false => snapshot.dns_names(aliases),
     };
     Member {
         id: snapshot.spec.id.clone(),
@@ -63,19 +63,6 @@ pub fn member(snapshot: &Snapshot, endpoint: &Endpoint) -> Member {
         links: links.iter().map(|l| format!("{} -> {}", l.alias, l.target)).collect(),
         default_route: endpoint.default_route || endpoint.default_route6,
     }
-}
-
-/// Its own name first (moby `buildEndpointDNSNames`).
-fn names(snapshot: &Snapshot, aliases: &[String]) -> Vec<String> {
-    let short = snapshot.spec.id.get(..12).unwrap_or_default().to_owned();
-    let own = std::iter::once(snapshot.state.name.clone()).chain(aliases.iter().cloned());
-    let mut all = Vec::new();
-    for name in own.chain([short, snapshot.spec.hostname.clone()]) {
-        if !name.is_empty() && !all.contains(&name) {
-            all.push(name);
-        }
-    }
-    all
 }
 
 /// Containers of a network that has no addresses.

@@ -77,7 +77,7 @@ fn one(snapshot: &Snapshot, name: &str, asked: &Attachment) -> Value {
     }
     let ipam = if built_in && ipam.is_empty() { Value::Null } else { Value::Object(ipam) };
     let id = if built_in { network_id(name) } else { asked.network.clone() };
-    let names = if built_in { Vec::new() } else { dns_names(snapshot, asked) };
+    let names = if built_in { Vec::new() } else { snapshot.dns_names(&asked.aliases) };
     json!({
         "IPAMConfig": ipam, "Links": or_null(links), "Aliases": or_null(asked.aliases.clone()),
         "MacAddress": endpoint.map_or_else(|| asked.mac.clone(), |e| e.mac.clone()),
@@ -96,19 +96,6 @@ fn one(snapshot: &Snapshot, name: &str, asked: &Attachment) -> Value {
         "GlobalIPv6Address": endpoint.map(address6).unwrap_or_default(),
         "GlobalIPv6PrefixLen": endpoint.map_or(0, prefix6), "DNSNames": or_null(names),
     })
-}
-
-/// Its names on a network that a user made, its own first.
-fn dns_names(snapshot: &Snapshot, asked: &Attachment) -> Vec<String> {
-    let short = snapshot.spec.id.get(..12).unwrap_or_default().to_owned();
-    let own = std::iter::once(snapshot.state.name.clone()).chain(asked.aliases.iter().cloned());
-    let mut out: Vec<String> = Vec::new();
-    for name in own.chain([short, snapshot.spec.hostname.clone()]) {
-        if !name.is_empty() && !out.contains(&name) {
-            out.push(name);
-        }
-    }
-    out
 }
 
 /// Adds to the aliases on networks that users made what API versions before 1.45 tell among them: short id and host name.
