@@ -25,7 +25,7 @@ mod tls;
 mod tries;
 
 pub use attrs::attributes;
-use contract::log::{Destination, FANOUT, LogDriverKind, Options, destinations};
+use contract::log::{Destination, FANOUT, LogDriverKind, Options, Records, destinations};
 use contract::{Kind, PortError};
 
 /// Every driver gantry has.
@@ -63,17 +63,18 @@ pub fn validate(driver: &str, options: &Options) -> Result<(), PortError> {
         return Ok(());
     }
     options::check_common(options)?;
+    let all = destinations(driver, options)?;
     if driver == FANOUT {
-        return validate_all(&destinations(driver, options)?);
+        return validate_all(&all);
     }
-    validate_one(driver, options)
+    all.iter().try_for_each(validate_one)
 }
 
 /// Checks several drivers that one container has.
 pub fn validate_all(all: &[Destination]) -> Result<(), PortError> {
     for (index, one) in all.iter().enumerate() {
         let told = |e: PortError| PortError::new(e.kind, format!("logger: {}: {}", one.name, e.chain()));
-        validate_one(&one.driver, &one.options).map_err(told)?;
+        validate_one(one).map_err(told)?;
         let file = find(&one.driver).is_some_and(|kind| kind.reader().is_some());
         if file && all.iter().take(index).any(|other| other.driver == one.driver) {
             let text = format!("logger: {}: one container has one {} log", one.name, one.driver);
@@ -83,13 +84,14 @@ pub fn validate_all(all: &[Destination]) -> Result<(), PortError> {
     Ok(())
 }
 
-fn validate_one(driver: &str, options: &Options) -> Result<(), PortError> {
+fn validate_one(Destination { driver, options, records, .. }: &Destination) -> Result<(), PortError> {
     let kind = find(driver).ok_or_else(|| {
         PortError::new(Kind::Invalid, format!("logger: no log driver named '{driver}' is registered"))
     })?;
     let own: Options =
         options.iter().filter(|(k, _)| !options::is_common(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
-    kind.validate(&own)
+    kind.validate(&own)?;
+    Records::parse(records).map(drop)
 }
 
 #[cfg(test)]
@@ -131,5 +133,14 @@ mod tests {
         assert_eq!(text("syslog", &[("syslog-address", "ftp://x")]), "unsupported scheme: 'ftp'");
         assert_eq!(text("syslog", &[("syslog-facility", "24")]), "invalid syslog facility");
         assert_eq!(text("syslog", &[("syslog-format", "x")]), "Invalid syslog format");
+        assert_eq!(
+            text("local", &[("rate-limit-burst", "5")]),
+            "log opt 'rate-limit-burst' needs 'rate-limit'"
+        );
+        let several = [("drivers", "local,b:syslog"), ("b.max-line-size", "1")];
+        assert_eq!(
+            text("fanout", &several),
+            "logger: b: invalid value for option max-line-size: 1: a size between 1k and 512k is wanted"
+        );
     }
 }

@@ -27,7 +27,8 @@ fn batch(from: u64, to: u64) -> Batch {
     let at = |offset| Mark { at: Position { segment: 1, offset }, ..Default::default() };
     Batch {
         lines: (from..to).map(|n| line(n, format!("line {n}").as_bytes())).collect(),
-        end: Cursor { stdout: at(to), stderr: at(to) },
+        end: Cursor { stdout: at(to), stderr: at(to), pace: None },
+        suppressed: 0,
     }
 }
 
@@ -90,7 +91,7 @@ async fn every_driver_opens_without_connecting_and_takes_odd_lines() {
         odd.lines.push(line(2, b"\xff\x00\xfe"));
         odd.lines.push(LogLine { partial, ..line(3, &[b'x'; 16 * 1024]) });
         driver.deliver(&odd).await.unwrap();
-        driver.deliver(&Batch { lines: Vec::new(), end: batch(0, 9).end }).await.unwrap();
+        driver.deliver(&Batch { lines: Vec::new(), end: batch(0, 9).end, suppressed: 0 }).await.unwrap();
         if let Some(cursor) = driver.cursor() {
             assert_eq!(cursor, batch(0, 9).end);
         }
