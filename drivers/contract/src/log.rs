@@ -1,8 +1,10 @@
 //! The log driver contract: lines in batches, cursors into the spool, and what delivery can answer.
 
+mod catalogue;
 mod destinations;
 mod records;
 
+pub use catalogue::Catalogue;
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
 pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};
 
