@@ -5,8 +5,8 @@ use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::log::{
-    Batch, BatchPolicy, Cursor, DeliverError, Destination, LogDriver, LogDriverKind, LogSource, Options,
-    Streams,
+    Batch, BatchPolicy, Catalogue, Cursor, DeliverError, Destination, LogDriver, LogDriverKind, LogSource,
+    Options, Streams,
 };
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
@@ -87,12 +87,12 @@ const COPIES: [&str; 2] = ["json-file", "local"];
 /// The sinks for what was asked for: where none gives all lines back, a local json-file goes beside them, unless that was
 /// disabled. `options` are the container's, for those that concern the copy.
 pub fn sinks_for(
-    catalogue: &'static [&'static dyn LogDriverKind],
+    catalogue: &dyn Catalogue,
     asked: &[Destination],
     options: &Options,
 ) -> Result<Vec<SinkSpec>, PortError> {
     let find = |name: &str| {
-        catalogue.iter().copied().find(|k| k.name() == name).ok_or_else(|| {
+        catalogue.find(name).ok_or_else(|| {
             PortError::new(Kind::Invalid, format!("logger: no log driver named '{name}' is registered"))
         })
     };

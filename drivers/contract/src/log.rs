@@ -1,7 +1,9 @@
 //! The log driver contract: lines in batches, cursors into the spool, and what delivery can answer.
 
+mod catalogue;
 mod destinations;
 
+pub use catalogue::Catalogue;
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
 
 use crate::error::PortError;

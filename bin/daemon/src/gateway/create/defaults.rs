@@ -2,6 +2,7 @@
 //! options are.
 
 use super::Runtimes;
+use crate::compose;
 use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
 use contract::log::{Destination, Streams, named};
@@ -67,7 +68,8 @@ pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
             options: sink.options.clone(),
         });
     }
-    log_drivers::validate_all(&out)
+    compose::drivers()
+        .check_all(&out)
         .map_err(|e| PortError::new(e.kind, format!("log-sinks: {}", e.chain())))?;
     Ok(out)
 }
