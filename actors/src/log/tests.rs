@@ -74,6 +74,10 @@ impl Spool for FakeSpool {
         self.cursors.lock().unwrap().insert(sink.into(), cursor.clone());
         Ok(())
     }
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+        self.cursors.lock().unwrap().retain(|sink, _| sinks.contains(sink));
+        Ok(())
+    }
 }
 
 fn frame(records: &[SpoolRecord], from: &Cursor, most: usize) -> (Vec<LogLine>, Cursor) {

@@ -226,6 +226,11 @@ pub trait LogDriver: Send {
     fn cursor(&self) -> Option<Cursor> {
         None
     }
+    /// Takes `cursor` for its own: what it holds stays, and the lines from there come next. For a driver that keeps its
+    /// cursor with its data and takes a container's lines over from another; others have none to set.
+    async fn begin_at(&mut self, _cursor: &Cursor) -> Result<(), DeliverError> {
+        Ok(())
+    }
     /// Finishes what is open. Called once.
     async fn close(self: Box<Self>) -> Result<(), DeliverError>;
 }

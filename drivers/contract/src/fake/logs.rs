@@ -105,6 +105,11 @@ impl LogDriver for Open {
             .then(|| files.get(&self.container).map(|f| f.cursor.clone()).unwrap_or_default())
     }
 
+    async fn begin_at(&mut self, cursor: &Cursor) -> Result<(), DeliverError> {
+        lock(&self.files).entry(self.container.clone()).or_default().cursor = cursor.clone();
+        Ok(())
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
         Ok(())
     }
