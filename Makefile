@@ -22,7 +22,10 @@ setup:
 	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry htpasswd:apache2-utils rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd stress:stress mkfs.xfs:xfsprogs docker-compose:docker-compose curl:curl perl:perl git:git umoci:umoci bsdtar:libarchive-tools bzip2:bzip2 xz:xz-utils python3:python3 pip3:python3-pip; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	ls /usr/lib/*/rsyslog/lmnsd_gtls.so > /dev/null 2>&1 || missing="$$missing rsyslog-gnutls"; \
+	[ -e /usr/share/doc/libivykis0 ] || missing="$$missing libivykis0"; [ -e /usr/share/doc/libnet1 ] || missing="$$missing libnet1"; \
 	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; fi
+	@# Its package and rsyslog's exclude each other: it is only unpacked.
+	@[ -d target/receivers/syslog-ng ] || (mkdir -p target/receivers/deb && cd target/receivers/deb && apt-get download -q syslog-ng-core && dpkg-deb -x syslog-ng-core_*.deb ../syslog-ng)
 	@[ -d target/receivers/node_modules/@fluent-org/logger ] || npm install --silent --no-audit --no-fund --prefix target/receivers @fluent-org/logger@$(FLUENT_VERSION)
 	@[ -d target/receivers/node_modules/graygelf ] || npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/receivers graygelf@$(GELF_VERSION)
 	@[ -d target/receivers/python/cramjam ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/python opentelemetry-proto==$(OTLP_VERSION) cramjam==$(SNAPPY_VERSION)

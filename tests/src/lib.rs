@@ -11,7 +11,9 @@
 //! Programs under test are taken from `target/debug`, or from the folder that `GANTRY_BIN` names.
 
 mod api;
+mod certificates;
 pub mod cgroup;
+mod cloud;
 mod daemon;
 mod fluentd;
 pub mod image;
@@ -21,37 +23,47 @@ mod journald;
 mod leftovers;
 mod load;
 mod other_host;
+mod outage;
 mod place;
 mod process;
 mod pty;
+mod receiver;
 mod recorder;
 mod registry;
+mod relay;
 mod residue;
 mod resolver;
 mod sinks;
 mod syslog;
+mod syslog_ng;
 mod traffic;
 pub mod two_tier;
 mod web;
 
 pub use api::{Answer, Caller};
+pub use certificates::make_certificates;
+pub use cloud::Cloud;
 pub use daemon::{Builder, Daemon};
-pub use fluentd::{Event, Fluentd};
+pub use fluentd::{Event, Fluentd, Over};
 pub use in_memory::InMemory;
 pub use inside::{asked_for, greeted, inside};
 pub use journald::Journald;
 pub use leftovers::leftovers;
 pub use load::{Load, Random, WRITERS, Writer, place_with_rsyslog};
 pub use other_host::OtherHost;
+pub use outage::{Outage, Promise, Trial};
 pub use place::Place;
 pub use process::{Output, PATIENCE, Running, eventually, run};
 pub use pty::Pty;
+pub use receiver::Receiver;
 pub use recorder::{Asked, Recorder};
 pub use registry::Registry;
+pub use relay::{Manner, Relay};
 pub use residue::Residue;
 pub use resolver::{serve_dns, set_resolv_conf, with_resolv_conf};
 pub use sinks::Sink;
 pub use syslog::Rsyslog;
+pub use syslog_ng::{SyslogNg, Understood};
 pub use traffic::{Kind, Traffic};
 pub use web::{TokenServer, Web, WebAnswer, WebRequest, base64};
 

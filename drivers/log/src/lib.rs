@@ -4,6 +4,7 @@
 
 mod attrs;
 mod awslogs;
+mod datagram;
 mod dial;
 mod file;
 mod fluentd;
@@ -23,6 +24,7 @@ mod syslog;
 mod template;
 mod tls;
 mod tries;
+mod unconfirmed;
 
 pub use attrs::attributes;
 use contract::log::{Destination, FANOUT, LogDriverKind, Options, destinations};
