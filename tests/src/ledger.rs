@@ -76,17 +76,22 @@ impl Ledger {
             let what = file.display().to_string();
             for record in opened(&file).lines() {
                 let record = record.unwrap_or_else(|e| panic!("{what}: {e}"));
-                let (text, stderr) = parted(&record).unwrap_or_else(|| panic!("{what}: not a record: {record}"));
+                let (text, stderr) =
+                    parted(&record).unwrap_or_else(|| panic!("{what}: not a record: {record}"));
                 let (of, at) = entry(text).unwrap_or_else(|| panic!("{what}: not a line of ours: {text:?}"));
                 assert_eq!(of, name, "{what}");
                 streams[usize::from(stderr)].next(at).unwrap_or_else(|e| panic!("{what}: {e}"));
                 *counts.entry(at.run).or_default() += 1;
             }
         }
-        let counts: Vec<u64> = (0..taken.len() as u32).map(|run| counts.get(&run).copied().unwrap_or(0)).collect();
+        let counts: Vec<u64> =
+            (0..taken.len() as u32).map(|run| counts.get(&run).copied().unwrap_or(0)).collect();
         for (run, (found, taken)) in counts.iter().zip(&taken).enumerate() {
             // A writer that was killed may not have told of its last block.
-            assert!(*found == *taken || *found == taken + BLOCK, "{name}, run {run}: {found} lines of {taken}");
+            assert!(
+                *found == *taken || *found == taken + BLOCK,
+                "{name}, run {run}: {found} lines of {taken}"
+            );
         }
         counts
     }
