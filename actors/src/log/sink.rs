@@ -5,8 +5,8 @@ use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::log::{
-    Batch, BatchPolicy, Cursor, DeliverError, Destination, LogDriver, LogDriverKind, LogSource, Options,
-    Streams,
+    Batch, BatchPolicy, Cursor, DeliverError, Delivery, Destination, LogDriver, LogDriverKind, LogSource,
+    Options, Streams,
 };
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
@@ -46,6 +46,8 @@ pub struct SinkSpec {
     pub options: Options,
     /// What comes to it.
     pub streams: Streams,
+    /// Who waits when it takes nothing.
+    pub delivery: Delivery,
     /// Why it is there.
     pub purpose: Purpose,
     /// Made with the spec.
@@ -66,8 +68,9 @@ pub enum Purpose {
 impl SinkSpec {
     /// A sink named after its driver.
     pub fn new(kind: &'static dyn LogDriverKind, options: Options) -> Self {
-        let (name, streams, purpose) = (kind.name().to_owned(), Streams::Both, Purpose::Asked);
-        Self { name, kind, options, streams, purpose, lane: Lane::default(), gauge: Arc::default() }
+        let (name, streams, delivery) = (kind.name().to_owned(), Streams::Both, Delivery::Blocking);
+        let (purpose, lane, gauge) = (Purpose::Asked, Lane::default(), Arc::default());
+        Self { name, kind, options, streams, delivery, purpose, lane, gauge }
     }
 
     /// How its batches are cut.
@@ -97,9 +100,9 @@ pub fn sinks_for(
         })
     };
     let mut sinks = Vec::with_capacity(asked.len() + 1);
-    for Destination { name, driver, streams, options } in asked {
+    for Destination { name, driver, streams, delivery, options } in asked {
         let own = SinkSpec::new(find(driver)?, options.clone());
-        sinks.push(SinkSpec { name: name.clone(), streams: *streams, ..own });
+        sinks.push(SinkSpec { name: name.clone(), streams: *streams, delivery: *delivery, ..own });
     }
     let given = |key: &str, or: &str| options.get(key).cloned().unwrap_or_else(|| or.to_owned());
     let truth = |text: &str| matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True");

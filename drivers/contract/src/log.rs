@@ -1,8 +1,12 @@
 //! The log driver contract: lines in batches, cursors into the spool, and what delivery can answer.
 
+mod delivery;
 mod destinations;
+mod size;
 
+pub use delivery::{Delivery, Overflow};
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
+pub use size::{binary_size, decimal_size};
 
 use crate::error::PortError;
 use async_trait::async_trait;

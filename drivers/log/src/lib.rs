@@ -62,11 +62,15 @@ pub fn validate(driver: &str, options: &Options) -> Result<(), PortError> {
     if driver == "none" {
         return Ok(());
     }
-    options::check_common(options)?;
-    if driver == FANOUT {
-        return validate_all(&destinations(driver, options)?);
+    let all = destinations(driver, options);
+    // Why delivery cannot be as it was asked for comes first, and what several drivers cannot be last.
+    if driver != FANOUT {
+        all?;
+        options::check_common(options)?;
+        return validate_one(driver, options);
     }
-    validate_one(driver, options)
+    options::check_common(options)?;
+    validate_all(&all?)
 }
 
 /// Checks several drivers that one container has.
@@ -112,6 +116,10 @@ mod tests {
         assert_eq!(
             text("nope", &[("max-buffer-size", "q"), ("mode", "non-blocking")]),
             "error parsing option max-buffer-size: invalid size: 'q'"
+        );
+        assert_eq!(
+            text("fanout", &[("drivers", "syslog"), ("mode", "x")]),
+            "logger: logging mode not supported: x"
         );
         assert_eq!(text("nope", &[("cache-disabled", "q")]), "invalid value for option cache-disabled: q");
         assert_eq!(text("nope", &[]), "logger: no log driver named 'nope' is registered");
