@@ -4,8 +4,10 @@ pub mod follow;
 pub mod framer;
 mod gauge;
 pub mod held;
+pub mod lane;
 pub mod router;
 pub mod sink;
+pub mod swap;
 
 pub use follow::{FollowRequest, Origin, Run, read_logs};
 pub use gauge::{Change, Reading};
