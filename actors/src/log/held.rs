@@ -13,6 +13,8 @@ use tokio::sync::watch;
 struct Book {
     /// Below this nothing is needed by the router.
     wanted: Position,
+    /// Below this it was let go.
+    trimmed: Position,
     /// What each reader still needs.
     holds: BTreeMap<u64, Position>,
     made: u64,
@@ -52,13 +54,35 @@ impl HeldSpool {
         Hold { of: Arc::clone(self), key }
     }
 
+    /// Whether everything from there on is still in the spool.
+    pub async fn still_has(&self, from: Position) -> Result<bool, PortError> {
+        let trimmed = lock(&self.book).trimmed;
+        if from >= trimmed || from == Position::default() {
+            return Ok(true);
+        }
+        if from.segment < trimmed.segment {
+            return Ok(false);
+        }
+        // Segments go as a whole, this one only if it was full.
+        let (first, _) = self.spool.read(Position { offset: 0, ..from }, 1).await?;
+        Ok(first.first().is_some_and(|record| match record {
+            SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => {
+                at.segment == from.segment
+            }
+        }))
+    }
+
     /// Lets go of what nobody needs any more.
     fn release(self: &Arc<Self>, change: impl FnOnce(&mut Book)) {
         let (before, after) = {
             let mut book = lock(&self.book);
             let before = book.lowest();
             change(&mut book);
-            (before, book.lowest())
+            let after = book.lowest();
+            if after > before {
+                book.trimmed = book.trimmed.max(after);
+            }
+            (before, after)
         };
         if after > before && after.segment > 0 {
             let spool = Arc::clone(&self.spool);
@@ -114,7 +138,9 @@ impl Spool for HeldSpool {
         let lowest = {
             let mut book = lock(&self.book);
             book.wanted = book.wanted.max(before);
-            book.lowest()
+            let lowest = book.lowest();
+            book.trimmed = book.trimmed.max(lowest);
+            lowest
         };
         if lowest == Position::default() {
             return Ok(());

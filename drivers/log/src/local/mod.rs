@@ -5,13 +5,13 @@ mod proto;
 use crate::attrs::{attributes, check_metadata};
 use crate::file::FileDriver;
 use crate::file::Places;
-use crate::file::read::{Lines, start};
+use crate::file::read::start;
 use crate::file::rotate::Limits;
 use crate::options::{METADATA, binary_size, boolean, check_known, integer, invalid};
 use async_trait::async_trait;
 use contract::PortError;
 use contract::log::{
-    BatchPolicy, Cursor, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest,
+    BatchPolicy, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest, Reading,
 };
 
 static OPTIONS: [OptionSpec; 8] = {
@@ -98,7 +98,7 @@ impl LogReader for Local {
         source: &LogSource,
         _options: &Options,
         request: ReadRequest,
-    ) -> Result<(Lines, Cursor), PortError> {
+    ) -> Result<Reading, PortError> {
         start::<proto::EntryParser>(places(source), request).await
     }
 }
