@@ -129,7 +129,7 @@ impl Feed {
     }
 
     async fn read(&self, from: &Cursor, attrs: &Attributes) -> Result<Part, PortError> {
-        let cut = cut(&*self.spool, from, self.policy, self.seed).await?;
+        let cut = cut(&*self.spool, from, self.policy.clone(), self.seed).await?;
         // Asked after reading: what is still there now was there then.
         let whole = self.spool.still_has(from.floor()).await?;
         let lines = Arc::new(stored(&cut.batch.lines, attrs));
@@ -188,6 +188,9 @@ mod tests {
         }
         async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
             self.spool.store_cursor(sink, cursor).await
+        }
+        async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+            self.spool.keep_cursors(sinks).await
         }
     }
 

@@ -1,6 +1,6 @@
 //! Several drivers on one container: which were asked for, and with which options each.
 
-use super::{Options, Stream};
+use super::{Options, Stream, is_record_option};
 use crate::error::{Kind, PortError};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,32 @@ pub struct Destination {
     pub streams: Streams,
     /// The driver's options, without those that every driver has.
     pub options: Options,
+    /// How its records are built, as it was given.
+    pub records: Options,
+}
+
+impl Destination {
+    /// A destination with options that are its own alone.
+    pub fn new(name: &str, driver: &str, streams: Streams, options: &Options) -> Self {
+        let mut made = Self { streams, ..Self::named(name, driver) };
+        for (key, value) in options {
+            made.give(key, value);
+        }
+        made
+    }
+
+    fn named(name: &str, driver: &str) -> Self {
+        Self { name: name.to_owned(), driver: driver.to_owned(), ..Self::default() }
+    }
+
+    fn give(&mut self, key: &str, value: &str) {
+        self.place(key).insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Where an option of this key stands.
+    fn place(&mut self, key: &str) -> &mut Options {
+        if is_record_option(key) { &mut self.records } else { &mut self.options }
+    }
 }
 
 /// Options that concern the container's output as a whole, or its local copy, and no driver.
@@ -75,12 +101,7 @@ fn invalid(text: impl std::fmt::Display) -> PortError {
 pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>, PortError> {
     if driver != FANOUT {
         let own = options.iter().filter(|(k, _)| !is_common(k)).map(|(k, v)| (k.clone(), v.clone()));
-        return Ok(vec![Destination {
-            name: driver.to_owned(),
-            driver: driver.to_owned(),
-            streams: Streams::Both,
-            options: own.collect(),
-        }]);
+        return Ok(vec![Destination::new(driver, driver, Streams::Both, &own.collect())]);
     }
     let listed = options.get(DRIVERS).map(String::as_str).unwrap_or_default();
     let mut out: Vec<Destination> = Vec::new();
@@ -97,7 +118,7 @@ pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>,
                 "two drivers are called {name}: name one of them, as {name}2:{driver}"
             )));
         }
-        out.push(Destination { name: name.to_owned(), driver: driver.to_owned(), ..Destination::default() });
+        out.push(Destination::named(name, driver));
     }
     match out.len() {
         0 => return Err(invalid(format!("log opt '{DRIVERS}' must name at least one driver"))),
@@ -118,13 +139,13 @@ pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>,
                 "log opt '{key}': {own} is for all drivers, without a name before it"
             )));
         } else {
-            destination.options.insert(own.to_owned(), value.clone());
+            destination.give(own, value);
         }
     }
     let shared = options.iter().filter(|(k, _)| *k != DRIVERS && !is_common(k) && !k.contains('.'));
     for (key, value) in shared {
         for destination in &mut out {
-            destination.options.entry(key.clone()).or_insert_with(|| value.clone());
+            destination.place(key).entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
     Ok(out)
@@ -156,6 +177,18 @@ mod tests {
         let one = destinations("json-file", &given).unwrap();
         assert_eq!(one[0].options, options(&[("max-size", "1m")]));
         assert_eq!((one[0].name.as_str(), one.len()), ("json-file", 1));
+    }
+
+    #[test]
+    fn how_records_are_built_stands_apart_from_drivers_options() {
+        let given = options(&[("max-size", "1m"), ("rate-limit", "5/s")]);
+        let one = destinations("json-file", &given).unwrap();
+        assert_eq!(one[0].options, options(&[("max-size", "1m")]));
+        assert_eq!(one[0].records, options(&[("rate-limit", "5/s")]));
+        let given = options(&[("drivers", "local,syslog"), ("rate-limit", "5/s"), ("syslog.rate-limit", "")]);
+        let two = destinations(FANOUT, &given).unwrap();
+        assert_eq!(two[0].records, options(&[("rate-limit", "5/s")]));
+        assert_eq!(two[1].records, options(&[("rate-limit", "")]));
     }
 
     #[test]

@@ -14,7 +14,11 @@ use contract::PortError;
 use contract::log::{
     BatchPolicy, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest, Reading,
 };
+#[cfg(test)]
+pub(crate) use read::JsonParser;
 use std::path::PathBuf;
+#[cfg(test)]
+pub(crate) use write::JsonLines;
 pub(crate) use write::escape;
 
 static OPTIONS: [OptionSpec; 8] = {

@@ -25,7 +25,8 @@ impl Record {
     fn line(self) -> Option<StoredLine> {
         let time: jiff::Timestamp = self.time.parse().ok()?;
         let time_ns = i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX);
-        let line = LogLine { stream: self.stream, time_ns, data: self.log.into_bytes().into(), partial: None };
+        let line =
+            LogLine { stream: self.stream, time_ns, data: self.log.into_bytes().into(), partial: None };
         Some(StoredLine { line, attrs: self.attrs })
     }
 }
@@ -113,7 +114,10 @@ fn time(text: &[u8]) -> Option<i64> {
     let text = text.strip_suffix(b"Z")?;
     let (second, fraction) = text.split_at_checked(19)?;
     let number = |from: usize, to: usize| {
-        second.get(from..to)?.iter().try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+        second
+            .get(from..to)?
+            .iter()
+            .try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
     };
     let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
     if marks.iter().any(|(at, mark)| second.get(*at) != Some(mark)) {

@@ -14,6 +14,9 @@ use contract::log::{
     BatchPolicy, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest, Reading,
 };
 
+#[cfg(test)]
+pub(crate) use proto::{Entries, EntryParser};
+
 static OPTIONS: [OptionSpec; 8] = {
     let [labels, labels_regex, env, env_regex, tag] = METADATA;
     [

@@ -2,6 +2,7 @@
 //! options are.
 
 use super::Runtimes;
+use crate::compose;
 use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
 use contract::log::{Destination, Streams, named};
@@ -60,14 +61,11 @@ pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
                 "each container has one folder: a sink for all of them sends its lines elsewhere",
             ));
         }
-        out.push(Destination {
-            name: format!("daemon-{name}"),
-            driver: sink.driver.clone(),
-            streams: streams.ok_or_else(|| told(name, "streams is stdout, stderr or both"))?,
-            options: sink.options.clone(),
-        });
+        let streams = streams.ok_or_else(|| told(name, "streams is stdout, stderr or both"))?;
+        out.push(Destination::new(&format!("daemon-{name}"), &sink.driver, streams, &sink.options));
     }
-    log_drivers::validate_all(&out)
+    compose::drivers()
+        .check_all(&out)
         .map_err(|e| PortError::new(e.kind, format!("log-sinks: {}", e.chain())))?;
     Ok(out)
 }

@@ -42,7 +42,8 @@ pub(crate) fn tail<P: RecordParser>(file: &File, end: u64, wanted: usize) -> (u6
     let (mut end, mut begin, mut count, mut block) = (end, end, 0, NEAR);
     while count < wanted && end > 0 {
         let from = end.saturating_sub(block);
-        let scanner = Scanner::<P, _>::new(Stretch { file, at: from, end }, from, PROBE.max(block as usize / 4));
+        let scanner =
+            Scanner::<P, _>::new(Stretch { file, at: from, end }, from, PROBE.max(block as usize / 4));
         let starts: Vec<u64> = scanner
             .filter_map(|found| match found {
                 Found::Record(at, _) => Some(at),

@@ -126,3 +126,31 @@ impl<P: RecordParser, R: Read> Iterator for Scanner<P, R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json_file::JsonParser;
+    use crate::local::EntryParser;
+
+    fn held<P: RecordParser>(byte: u8) -> (usize, Vec<(u64, u64)>) {
+        const LENGTH: u64 = 5 * LONGEST as u64;
+        let mut scanner = Scanner::<P, _>::new(io::repeat(byte).take(LENGTH), 0, 64 * 1024);
+        let mut damage = Vec::new();
+        for found in scanner.by_ref() {
+            if let Found::Damaged(from, to) = found {
+                damage.push((from, to));
+            }
+        }
+        assert_eq!(damage, [(0, LENGTH)]);
+        (scanner.buffer.capacity(), damage)
+    }
+
+    #[test]
+    fn what_is_held_of_a_file_without_records_is_bounded_and_its_damage_is_one_range() {
+        for byte in [0, b'x', 0xff] {
+            assert!(held::<JsonParser>(byte).0 <= 4 * LONGEST);
+            assert!(held::<EntryParser>(byte).0 <= 4 * LONGEST);
+        }
+    }
+}

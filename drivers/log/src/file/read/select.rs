@@ -2,10 +2,10 @@
 
 use super::super::RecordParser;
 use super::super::commit::Commit;
+use super::MARGIN;
 use super::files::Part;
 use super::find;
 use super::scan::Found;
-use super::MARGIN;
 use contract::log::{Hole, Place, ReadRequest};
 use std::io;
 
