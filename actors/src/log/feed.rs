@@ -4,7 +4,7 @@
 //! it read. Who fell behind finds what it needs among what was kept, or reads the spool itself.
 
 use super::framer::{cut, seed};
-use super::held::HeldSpool;
+use super::held::{HeldSpool, Hold};
 use crate::shared::lock;
 use bytes::{BufMut, BytesMut};
 use contract::PortError;
@@ -92,6 +92,11 @@ impl Feed {
     /// Changes whenever there may be more.
     pub fn more(&self) -> watch::Receiver<u64> {
         self.spool.more()
+    }
+
+    /// Keeps what a follower needs from there on, as long as that delays nobody.
+    pub fn hold(&self, from: &Cursor) -> Hold {
+        self.spool.hold_loosely(from.floor())
     }
 
     /// The place after the last record there is.
@@ -232,6 +237,24 @@ mod tests {
             costs.push(spool.reads.load(Ordering::Relaxed));
         }
         assert!(costs[1] < costs[0] * 2, "{costs:?}");
+    }
+
+    #[tokio::test]
+    async fn a_follower_close_behind_keeps_what_it_needs_and_a_slow_one_holds_nothing() {
+        let spool = Arc::new(FakeSpool::default());
+        let held = HeldSpool::new(Arc::clone(&spool) as Arc<dyn Spool>);
+        let feed = Feed::new(Arc::clone(&held), BatchPolicy::default(), "c");
+        for n in 0..40 {
+            spool.write(Stream::Stdout, format!("{n}\n"));
+        }
+        let hold = feed.hold(&Cursor::default());
+        hold.advance(Position { segment: 1, offset: 0 });
+        let next = |segment| held.trim(Position { segment, offset: 0 });
+        next(2).await.unwrap();
+        assert_eq!(spool.segments(), 5, "the one before is still needed");
+        next(3).await.unwrap();
+        assert_eq!(spool.segments(), 3, "it waits no longer");
+        drop(hold);
     }
 
     #[tokio::test]

@@ -256,6 +256,7 @@ impl Follower {
     async fn spooled(&mut self, mut cursor: Cursor) -> Result<Left, PortError> {
         let (mut more, mut run) = (self.origin.feed.more(), self.origin.run.clone());
         let (mut stop, mut unstored) = (Stop::default(), self.unstored.take());
+        let hold = self.origin.feed.hold(&cursor);
         loop {
             let news = *more.borrow_and_update();
             run.changed.borrow_and_update();
@@ -268,6 +269,7 @@ impl Follower {
                 return Ok(Left::Behind(cursor));
             }
             cursor = end;
+            hold.advance(cursor.floor());
             if let Some(left) = &mut unstored {
                 Arc::make_mut(&mut lines).truncate(*left);
                 *left -= lines.len();
