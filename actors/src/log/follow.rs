@@ -2,7 +2,7 @@
 //! and is waited for by none.
 
 use super::feed::{Asked, Attributes, Feed, Part, Seat};
-use super::sink::SinkSpec;
+use super::sink::{Purpose, SinkSpec};
 use contract::log::{
     Cursor, Hole, LogLine, LogSource, Piece, Place, Position, ReadRequest, Reading, StoredLine, Stream,
 };
@@ -233,7 +233,13 @@ impl Follower {
         let before = std::mem::take(&mut self.given);
         while let Some(piece) = reading.pieces.recv().await {
             let flow = match piece? {
-                Piece::Lines(lines) => self.lines(Arc::new(lines)).await,
+                Piece::Lines(mut lines) => {
+                    if self.sink.purpose == Purpose::Copy && !self.origin.attributes.is_empty() {
+                        // It is not stored with what was chosen for the driver it stands beside.
+                        lines.iter_mut().for_each(|l| l.attrs.clone_from(&self.origin.attributes));
+                    }
+                    self.lines(Arc::new(lines)).await
+                }
                 Piece::Hole(hole) => {
                     if let (Hole::Rotated { .. }, Again::Lines(n)) = (&hole, self.again) {
                         let (latest, count) = before.latest;

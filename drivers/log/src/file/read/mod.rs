@@ -14,7 +14,7 @@ mod tests;
 use super::{Places, RecordParser};
 use contract::log::{Hole, Piece, Place, ReadRequest, Reading, StoredLine};
 use contract::{Kind, PortError};
-use files::{Part, snapshot};
+use files::snapshot;
 use scan::Found;
 use select::{Selection, select};
 use std::time::Duration;

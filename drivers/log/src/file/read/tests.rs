@@ -25,13 +25,13 @@ enum Harm {
 }
 
 fn harm() -> impl Strategy<Value = Harm> {
-    let any = any::<prop::sample::Index>;
+    let place = any::<prop::sample::Index>;
     prop_oneof![
         12 => Just(Harm::None),
-        1 => (any(), 1u8..).prop_map(|(at, by)| Harm::Byte(at, by)),
-        1 => any().prop_map(Harm::Zeroes),
-        1 => any().prop_map(Harm::Head),
-        1 => any().prop_map(Harm::Foot),
+        1 => (place(), 1u8..).prop_map(|(at, by)| Harm::Byte(at, by)),
+        1 => place().prop_map(Harm::Zeroes),
+        1 => place().prop_map(Harm::Head),
+        1 => place().prop_map(Harm::Foot),
         1 => prop::collection::vec(any::<u8>(), 1..300).prop_map(Harm::Before),
     ]
 }
