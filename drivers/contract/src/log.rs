@@ -1,14 +1,18 @@
 //! The log driver contract: lines in batches, cursors into the spool, and what delivery can answer.
 
 mod catalogue;
+mod delivery;
 mod destinations;
 mod reading;
 mod records;
+mod size;
 
 pub use catalogue::Catalogue;
+pub use delivery::{Delivery, Overflow};
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
 pub use reading::{Hole, LogReader, Piece, Place, ReadRequest, Reading, StoredLine};
 pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};
+pub use size::{binary_size, decimal_size};
 
 use crate::error::PortError;
 use async_trait::async_trait;

@@ -15,11 +15,14 @@ impl Drivers {
         if driver == "none" {
             return Ok(());
         }
-        options::check_common(options)?;
-        let all = destinations(driver, options)?;
+        let all = destinations(driver, options);
+        // Why delivery cannot be as it was asked for comes first, and what several drivers cannot be last.
         if driver == FANOUT {
-            return self.check_all(&all);
+            options::check_common(options)?;
+            return self.check_all(&all?);
         }
+        let all = all?;
+        options::check_common(options)?;
         all.iter().try_for_each(|one| self.check_one(one))
     }
 
@@ -86,6 +89,10 @@ mod tests {
         assert_eq!(
             text("nope", &[("max-buffer-size", "q"), ("mode", "non-blocking")]),
             "error parsing option max-buffer-size: invalid size: 'q'"
+        );
+        assert_eq!(
+            text("fanout", &[("drivers", "syslog"), ("mode", "x")]),
+            "logger: logging mode not supported: x"
         );
         assert_eq!(text("nope", &[("cache-disabled", "q")]), "invalid value for option cache-disabled: q");
         assert_eq!(text("nope", &[]), "logger: no log driver named 'nope' is registered");
