@@ -7,6 +7,7 @@
 //! ├─ networks ── network:<name>
 //! ├─ volumes
 //! ├─ logs ── router:<container> ── sink
+//! │       └─ replay:<number>
 //! └─ containers ── container:<id>
 //! ```
 //!
@@ -34,10 +35,12 @@ pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
 pub use container::update::Changes;
 pub use engine::{
-    AttachRequest, CommitRequest, Engine, Lag, LogsRequest, NetworkDefaults, PushNews, SinkReport,
+    AttachRequest, CommitRequest, DriverInfo, Engine, Lag, LogsRequest, NetworkDefaults, Probed, PushNews,
+    SinkReport,
 };
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
+pub use log::replay::{News as ReplayNews, Progress as ReplayProgress};
 pub use log::{Purpose, Reading};
 pub use network::default_spec as default_network;
 pub use network::plan::{Asked, Pool, Wanted};

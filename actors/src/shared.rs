@@ -9,7 +9,7 @@ use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
 use crate::log::held::HeldSpool;
-use crate::log::{Change, RouterApi, RouterSpec, SinkSpec, sinks_for};
+use crate::log::{Change, Feed, RouterApi, RouterSpec, SinkSpec, Stores, sinks_for};
 use crate::network::directory::Planned;
 use crate::network::zone::Zone;
 use crate::network::{self, NetworkBoard};
@@ -69,10 +69,14 @@ pub struct Logging {
     pub router: RouterApi,
     /// Its sinks.
     pub sinks: Arc<Vec<SinkSpec>>,
+    /// Where its lines can be read.
+    pub stores: Arc<Stores>,
     /// Who writes the lines.
     pub source: Arc<LogSource>,
     /// Its output.
     pub spool: Arc<HeldSpool>,
+    /// The same as lines, for readers, if there is a sink that gives lines back.
+    pub feed: Option<Arc<Feed>>,
 }
 
 /// One daemon's shared state.
@@ -364,6 +368,8 @@ impl Shared {
             sinks: sinks.clone(),
         };
         let router = RouterApi::start(router, Some("logs"), &self.registry);
-        Logging { router, sinks: Arc::new(sinks), source, spool }
+        let stores = Stores::of(&*self.ports.drivers, &sinks, &spec.log_stores);
+        let feed = stores.main.as_ref().map(|s| Feed::new(Arc::clone(&spool), s.batching(), &spec.id));
+        Logging { router, sinks: Arc::new(sinks), stores: Arc::new(stores), source, spool, feed }
     }
 }
