@@ -192,7 +192,12 @@ impl LogDriverKind for FakeKind {
 
 #[async_trait]
 impl LogReader for FakeKind {
-    async fn read(&self, _: &LogSource, _: &Options, _: ReadRequest) -> Result<Reading, PortError> {
+    async fn read(
+        &self,
+        _: &LogSource,
+        _: &Options,
+        _: ReadRequest,
+    ) -> Result<contract::log::Reading, PortError> {
         let cursor = self.cursor.lock().unwrap().clone();
         let (to, pieces) = mpsc::channel(1000);
         for text in self.got.lock().unwrap().iter() {
@@ -201,7 +206,7 @@ impl LogReader for FakeKind {
             let line = StoredLine { line, attrs: BTreeMap::new() };
             to.try_send(Ok(Piece::Lines(vec![line]))).unwrap();
         }
-        Ok(Reading { pieces, cursor, end: Place::default(), found: None })
+        Ok(contract::log::Reading { pieces, cursor, end: Place::default(), found: None })
     }
 }
 
