@@ -3,7 +3,7 @@
 use crate::shared::lock;
 use async_trait::async_trait;
 use contract::PortError;
-use contract::log::{Cursor, Position};
+use contract::log::{Cursor, Losses, Position, Stretch};
 use contract::runtime::{Spool, SpoolRecord};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,16 +11,19 @@ use tokio::sync::watch;
 
 #[derive(Default)]
 struct Book {
-    /// Below this nothing is needed by the router.
-    wanted: Position,
+    /// What the router needs; unknown until it has said so, and then everything.
+    wanted: Option<Vec<Stretch>>,
     /// What each reader still needs.
     holds: BTreeMap<u64, Position>,
     made: u64,
 }
 
 impl Book {
-    fn lowest(&self) -> Position {
-        self.holds.values().copied().chain([self.wanted]).min().unwrap_or_default()
+    /// What somebody needs; none = everything.
+    fn kept(&self) -> Option<Vec<Stretch>> {
+        let mut kept = self.wanted.clone()?;
+        kept.extend(self.holds.values().copied().min().map(Stretch::from));
+        Some(kept)
     }
 }
 
@@ -56,14 +59,14 @@ impl HeldSpool {
     fn release(self: &Arc<Self>, change: impl FnOnce(&mut Book)) {
         let (before, after) = {
             let mut book = lock(&self.book);
-            let before = book.lowest();
+            let before = book.kept();
             change(&mut book);
-            (before, book.lowest())
+            (before, book.kept())
         };
-        if after > before && after.segment > 0 {
+        if let Some(kept) = after.filter(|kept| before.as_ref() != Some(kept)) {
             let spool = Arc::clone(&self.spool);
             tokio::spawn(async move {
-                if let Err(error) = spool.trim(after).await {
+                if let Err(error) = spool.trim(&kept).await {
                     tracing::warn!(error = error.chain(), "spool not trimmed");
                 }
             });
@@ -110,16 +113,17 @@ impl Spool for HeldSpool {
         self.spool.more()
     }
 
-    async fn trim(&self, before: Position) -> Result<(), PortError> {
-        let lowest = {
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
+        let kept = {
             let mut book = lock(&self.book);
-            book.wanted = book.wanted.max(before);
-            book.lowest()
+            book.wanted = Some(keep.to_vec());
+            book.kept()
         };
-        if lowest == Position::default() {
-            return Ok(());
-        }
-        self.spool.trim(lowest).await
+        self.spool.trim(kept.as_deref().unwrap_or(keep)).await
+    }
+
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
+        self.spool.extent().await
     }
 
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
@@ -128,5 +132,13 @@ impl Spool for HeldSpool {
 
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
         self.spool.store_cursor(sink, cursor).await
+    }
+
+    async fn load_losses(&self, sink: &str) -> Result<Option<Losses>, PortError> {
+        self.spool.load_losses(sink).await
+    }
+
+    async fn store_losses(&self, sink: &str, losses: &Losses) -> Result<(), PortError> {
+        self.spool.store_losses(sink, losses).await
     }
 }

@@ -2,10 +2,12 @@
 
 mod delivery;
 mod destinations;
+mod losses;
 mod size;
 
 pub use delivery::{Delivery, Overflow};
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
+pub use losses::{Dropped, Loss, Losses, Stretch};
 pub use size::{binary_size, decimal_size};
 
 use crate::error::PortError;
