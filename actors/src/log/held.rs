@@ -141,4 +141,8 @@ impl Spool for HeldSpool {
     async fn store_losses(&self, sink: &str, losses: &Losses) -> Result<(), PortError> {
         self.spool.store_losses(sink, losses).await
     }
+
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+        self.spool.keep_cursors(sinks).await
+    }
 }

@@ -63,15 +63,32 @@ impl Spool for FakeSpool {
     fn more(&self) -> watch::Receiver<u64> {
         self.more.subscribe()
     }
-    async fn trim(&self, before: Position) -> Result<(), PortError> {
-        *self.trimmed.lock().unwrap() = before;
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
+        *self.trimmed.lock().unwrap() = keep.iter().map(|k| k.from).min().unwrap();
         Ok(())
+    }
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
+        let mut all = BTreeMap::new();
+        for at in self.records.lock().unwrap().iter().map(place) {
+            all.insert(at.segment, at.offset + 1);
+        }
+        Ok(all.into_iter().collect())
     }
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
         Ok(self.cursors.lock().unwrap().get(sink).cloned())
     }
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
         self.cursors.lock().unwrap().insert(sink.into(), cursor.clone());
+        Ok(())
+    }
+    async fn load_losses(&self, _: &str) -> Result<Option<Losses>, PortError> {
+        Ok(None)
+    }
+    async fn store_losses(&self, _: &str, _: &Losses) -> Result<(), PortError> {
+        Ok(())
+    }
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+        self.cursors.lock().unwrap().retain(|sink, _| sinks.contains(sink));
         Ok(())
     }
 }
@@ -217,10 +234,9 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
     });
     let registry = Registry::new(actix::System::current().arbiter().clone());
     system.block_on(async move {
-        let catalogue: &'static [&'static dyn LogDriverKind] =
-            Box::leak(Box::new([ALL[0] as &'static dyn LogDriverKind, ALL[1]]));
+        let catalogue = contract::fake::FakeCatalogue(vec![ALL[0], ALL[1]]);
         let sinks =
-            sinks_for(catalogue, &destinations("fake", &Options::new()).unwrap(), &Options::new()).unwrap();
+            sinks_for(&catalogue, &destinations("fake", &Options::new()).unwrap(), &Options::new()).unwrap();
         assert_eq!(sinks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["fake", "json-file"]);
         assert_eq!(sinks[1].options["max-size"], "20m");
         *ALL[0].faults.lock().unwrap() = vec!["driver panic", "retry", "fatal"];

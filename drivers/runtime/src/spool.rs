@@ -187,6 +187,26 @@ impl Spool for FileSpool {
     async fn store_losses(&self, sink: &str, losses: &Losses) -> Result<(), PortError> {
         store("write what a sink was not given", self.beside(sink, "losses"), losses).await
     }
+
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+        let folder = self.cursors.clone();
+        let files = |sink: &String| ["json", "losses"].map(|extension| self.beside(sink, extension));
+        let kept: Vec<PathBuf> = sinks.iter().flat_map(files).collect();
+        blocking("forget cursors", move || {
+            let entries = match std::fs::read_dir(&folder) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                found => found?,
+            };
+            for entry in entries {
+                let file = entry?.path();
+                if !kept.contains(&file) {
+                    std::fs::remove_file(file)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +237,9 @@ mod tests {
         replace(&file, br#"{"stdout":{"skip":1000000}}"#.to_vec()).unwrap();
         overwrite(&file, br#"{"stdout":{}}"#.to_vec()).unwrap();
         let text = std::fs::read(&file).unwrap();
-        assert_eq!(serde_json::from_slice::<serde_json::Value>(&text).unwrap(), serde_json::json!({"stdout": {}}));
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap(),
+            serde_json::json!({"stdout": {}})
+        );
     }
 }

@@ -153,6 +153,13 @@ impl Spool for FakeSpool {
         lock(&self.contents).losses.insert(sink.to_owned(), losses.clone());
         Ok(())
     }
+
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+        let mut contents = lock(&self.contents);
+        contents.cursors.retain(|sink, _| sinks.contains(sink));
+        contents.losses.retain(|sink, _| sinks.contains(sink));
+        Ok(())
+    }
 }
 
 /// All spools.

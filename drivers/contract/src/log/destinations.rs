@@ -1,6 +1,6 @@
 //! Several drivers on one container: which were asked for, and with which options each.
 
-use super::{Delivery, Options, Stream};
+use super::{Delivery, Options, Stream, is_record_option};
 use crate::error::{Kind, PortError};
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,32 @@ pub struct Destination {
     pub delivery: Delivery,
     /// The driver's options, without those that every driver has.
     pub options: Options,
+    /// How its records are built, as it was given.
+    pub records: Options,
+}
+
+impl Destination {
+    /// A destination with options that are its own alone.
+    pub fn new(name: &str, driver: &str, streams: Streams, options: &Options) -> Self {
+        let mut made = Self { streams, ..Self::named(name, driver) };
+        for (key, value) in options {
+            made.give(key, value);
+        }
+        made
+    }
+
+    fn named(name: &str, driver: &str) -> Self {
+        Self { name: name.to_owned(), driver: driver.to_owned(), ..Self::default() }
+    }
+
+    fn give(&mut self, key: &str, value: &str) {
+        self.place(key).insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Where an option of this key stands.
+    fn place(&mut self, key: &str) -> &mut Options {
+        if is_record_option(key) { &mut self.records } else { &mut self.options }
+    }
 }
 
 /// Options that concern the container's output as a whole, or its local copy, and no driver.
@@ -79,14 +105,8 @@ pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>,
         let own = options.iter().filter(|(k, _)| !is_common(k)).map(|(k, v)| (k.clone(), v.clone()));
         // For `none` nothing is checked.
         let delivery = if driver == "none" { Delivery::default() } else { Delivery::of(options)? };
-        let (name, streams) = (driver.to_owned(), Streams::Both);
-        return Ok(vec![Destination {
-            driver: name.clone(),
-            name,
-            streams,
-            delivery,
-            options: own.collect(),
-        }]);
+        let one = Destination::new(driver, driver, Streams::Both, &own.collect());
+        return Ok(vec![Destination { delivery, ..one }]);
     }
     let listed = options.get(DRIVERS).map(String::as_str).unwrap_or_default();
     let mut out: Vec<Destination> = Vec::new();
@@ -103,7 +123,7 @@ pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>,
                 "two drivers are called {name}: name one of them, as {name}2:{driver}"
             )));
         }
-        out.push(Destination { name: name.to_owned(), driver: driver.to_owned(), ..Destination::default() });
+        out.push(Destination::named(name, driver));
     }
     match out.len() {
         0 => return Err(invalid(format!("log opt '{DRIVERS}' must name at least one driver"))),
@@ -124,7 +144,7 @@ pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>,
                 "log opt '{key}': {own} is for all drivers, without a name before it"
             )));
         } else {
-            destination.options.insert(own.to_owned(), value.clone());
+            destination.give(own, value);
         }
     }
     for destination in &mut out {
@@ -142,7 +162,7 @@ pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>,
     let shared = options.iter().filter(|(k, _)| *k != DRIVERS && !is_common(k) && !k.contains('.'));
     for (key, value) in shared {
         for destination in &mut out {
-            destination.options.entry(key.clone()).or_insert_with(|| value.clone());
+            destination.place(key).entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
     Ok(out)
@@ -175,6 +195,18 @@ mod tests {
         let one = destinations("json-file", &given).unwrap();
         assert_eq!(one[0].options, options(&[("max-size", "1m")]));
         assert_eq!((one[0].name.as_str(), one.len()), ("json-file", 1));
+    }
+
+    #[test]
+    fn how_records_are_built_stands_apart_from_drivers_options() {
+        let given = options(&[("max-size", "1m"), ("rate-limit", "5/s")]);
+        let one = destinations("json-file", &given).unwrap();
+        assert_eq!(one[0].options, options(&[("max-size", "1m")]));
+        assert_eq!(one[0].records, options(&[("rate-limit", "5/s")]));
+        let given = options(&[("drivers", "local,syslog"), ("rate-limit", "5/s"), ("syslog.rate-limit", "")]);
+        let two = destinations(FANOUT, &given).unwrap();
+        assert_eq!(two[0].records, options(&[("rate-limit", "5/s")]));
+        assert_eq!(two[1].records, options(&[("rate-limit", "")]));
     }
 
     #[test]

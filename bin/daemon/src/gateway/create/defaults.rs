@@ -2,6 +2,7 @@
 //! options are.
 
 use super::Runtimes;
+use crate::compose;
 use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
 use contract::log::{Delivery, Destination, Options, Streams, named};
@@ -65,15 +66,13 @@ pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
         }
         let (delivery, options): (Options, Options) =
             sink.options.clone().into_iter().partition(|(key, _)| Delivery::is_option(key));
-        out.push(Destination {
-            name: format!("daemon-{name}"),
-            driver: sink.driver.clone(),
-            streams: streams.ok_or_else(|| told(name, "streams is stdout, stderr or both"))?,
-            delivery: Delivery::of(&delivery).map_err(|e| told(name, &e.text))?,
-            options,
-        });
+        let streams = streams.ok_or_else(|| told(name, "streams is stdout, stderr or both"))?;
+        let delivery = Delivery::of(&delivery).map_err(|e| told(name, &e.text))?;
+        let one = Destination::new(&format!("daemon-{name}"), &sink.driver, streams, &options);
+        out.push(Destination { delivery, ..one });
     }
-    log_drivers::validate_all(&out)
+    compose::drivers()
+        .check_all(&out)
         .map_err(|e| PortError::new(e.kind, format!("log-sinks: {}", e.chain())))?;
     Ok(out)
 }
