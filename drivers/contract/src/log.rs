@@ -3,6 +3,7 @@
 mod catalogue;
 mod delivery;
 mod destinations;
+mod losses;
 mod reading;
 mod records;
 mod size;
@@ -10,6 +11,7 @@ mod size;
 pub use catalogue::Catalogue;
 pub use delivery::{Delivery, Overflow};
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
+pub use losses::{Dropped, Loss, Losses, Stretch};
 pub use reading::{Hole, LogReader, Piece, Place, ReadRequest, Reading, StoredLine};
 pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};
 pub use size::{binary_size, decimal_size};
