@@ -229,8 +229,8 @@ impl Answer<Drain> for Router {
 /// A running router.
 #[derive(Clone)]
 pub struct RouterApi {
-    link: Link<Router>,
-    sinks: Vec<SinkSpec>,
+    pub(super) link: Link<Router>,
+    pub(super) sinks: Vec<SinkSpec>,
 }
 
 impl RouterApi {
