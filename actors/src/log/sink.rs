@@ -11,6 +11,7 @@ use contract::log::{
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// The one open driver of a sink: whoever holds it delivers, so two deliveries never write one file. It is owned
@@ -24,6 +25,8 @@ pub struct Opened {
     pub driver: Option<Box<dyn LogDriver>>,
     /// The try that came here last: what was begun before it comes too late.
     attempt: u64,
+    /// Somebody looks after what was delivered last.
+    watched: bool,
 }
 
 impl Opened {
@@ -256,11 +259,42 @@ impl Answer<Deliver> for Sink {
                 // Only repetition after a restart is at stake.
                 tracing::warn!(sink = spec.name, error, "cursor not stored");
             }
+            if !driver.confirms() && !std::mem::replace(&mut lane.watched, true) {
+                look_after(spec.lane.clone(), spec.name.clone());
+            }
             lane.driver = Some(driver);
             Report::Delivered { sink, attempt, refused }
         };
         self.report(work, fail(Failure::Fatal("the driver panicked".into())));
     }
+}
+
+/// Between two looks after what was delivered last: at least and at most.
+const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// Sees to it that the last lines, too, come again when their connection broke: only a further one would notice.
+fn look_after(lane: Lane, sink: String) {
+    tokio::spawn(async move {
+        let [shortest, longest] = LOOKS;
+        let (mut pause, mut seen) = (shortest, 0);
+        loop {
+            tokio::time::sleep(pause).await;
+            let mut lane = lane.lock().await;
+            // Set again below, so that one that panics is looked after by another, with the next delivery.
+            lane.watched = false;
+            let Some(mut driver) = lane.driver.take() else { return };
+            let looked = driver.look_after().await;
+            lane.driver = Some(driver);
+            pause = if lane.attempt == seen { (pause * 2).min(longest) } else { shortest };
+            seen = lane.attempt;
+            match looked {
+                Ok(false) => return,
+                Ok(true) => {}
+                Err(error) => tracing::debug!(sink, %error, "what may be unread could not be sent again"),
+            }
+            lane.watched = true;
+        }
+    });
 }
 
 async fn store(spool: &dyn Spool, name: &str, cursor: &Cursor) -> Result<(), String> {
