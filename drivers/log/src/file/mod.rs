@@ -2,6 +2,7 @@
 //! exactly once across kills, and rotation.
 
 pub(crate) mod commit;
+mod pack;
 pub(crate) mod read;
 pub(crate) mod rotate;
 
@@ -136,7 +137,7 @@ impl Open {
             file.set_len(at.length)?;
         }
         if limits.compress {
-            rotate::compress_later(&places.log, &limits);
+            pack::later(&places.log, &limits);
         }
         Ok(Self { places, limits, file, commits, at })
     }
@@ -175,7 +176,7 @@ impl Open {
         self.commits.store(&mut after)?;
         self.at = after;
         if self.limits.compress {
-            rotate::compress_later(&self.places.log, &self.limits);
+            pack::later(&self.places.log, &self.limits);
         }
         Ok(())
     }

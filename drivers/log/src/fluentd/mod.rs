@@ -12,7 +12,7 @@ use contract::PortError;
 use contract::log::{
     Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
 };
-use forward::{Ack, Head, Precision};
+use forward::{Ack, Encoder, Head, Precision};
 use options::{OPTIONS, Settings};
 use std::io;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ impl LogDriverKind for Fluentd {
     fn batching(&self, options: &Options) -> BatchPolicy {
         // What cannot be read was refused before.
         let max_bytes = Settings::parse(options).map_or(1 << 20, |s| s.max_bytes);
-        BatchPolicy { max_lines: 1024, max_bytes, ..BatchPolicy::default() }
+        BatchPolicy { max_bytes, ..BatchPolicy::default() }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let settings = Settings::parse(options)?;
@@ -54,13 +54,16 @@ impl LogDriverKind for Fluentd {
             precision: if settings.sub_second { Precision::Nanosecond } else { Precision::Second },
             packing: settings.packing,
         };
-        Ok(Box::new(Sender { settings, head, open: None, failures: 0 }))
+        let encoder = Encoder::new(head)
+            .map_err(|e| PortError::caused(contract::Kind::Bug, "encode a container's attributes", e))?;
+        Ok(Box::new(Sender { settings, encoder, message: Vec::new(), open: None, failures: 0 }))
     }
 }
 
 struct Sender {
     settings: Settings,
-    head: Head,
+    encoder: Encoder,
+    message: Vec<u8>,
     open: Option<(Connection, Instant)>,
     /// Tries in a row that failed.
     failures: u64,
@@ -69,7 +72,8 @@ struct Sender {
 impl Sender {
     async fn send(&mut self, batch: &Batch) -> io::Result<()> {
         let chunk = if self.settings.acknowledged { Some(chunk()?) } else { None };
-        let message = self.head.message(&batch.lines, chunk.as_deref()).map_err(io::Error::other)?;
+        self.message.clear();
+        self.encoder.message(&batch.lines, chunk.as_deref(), &mut self.message)?;
         let (mut connection, since) = match self.open.take() {
             Some((mut connection, since)) => {
                 let old = self.settings.reconnect.is_some_and(|most| since.elapsed() >= most);
@@ -82,7 +86,7 @@ impl Sender {
             }
             None => (self.settings.target.connect().await?, Instant::now()),
         };
-        connection.write(&message, self.settings.write_timeout).await?;
+        connection.write(&self.message, self.settings.write_timeout).await?;
         if let Some(chunk) = chunk {
             confirmed(&mut connection, &chunk, self.settings.read_timeout).await?;
         }
