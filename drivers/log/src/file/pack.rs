@@ -4,7 +4,7 @@
 //!
 //! What a kill leaves undone is taken up when the log is opened next.
 
-use super::rotate::{Limits, numbered, turn};
+use super::rotate::{Limits, absent_is_fine, numbered, turn};
 use flate2::{Compression, GzBuilder};
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -81,15 +81,33 @@ fn next() -> Option<(PathBuf, u32)> {
 
 /// Compresses one file. Rotations go on meanwhile: it is found again by what it is, not by its name.
 fn compress(log: &Path, index: u32, last: u32) -> io::Result<()> {
-    let mut input = match File::open(numbered(log, index, "")) {
+    let input = match File::open(numbered(log, index, "")) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e),
     };
     let temporary = numbered(log, 0, ".gz.tmp");
-    let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
-    let mut encoder =
-        GzBuilder::new().write(io::BufWriter::with_capacity(CHUNK, output), Compression::default());
+    let put = pack(&input, &temporary).and_then(|whole| match whole {
+        Whole::Packed => replace(log, &input, &temporary, last),
+        Whole::Gone => Ok(Put::Nowhere),
+    });
+    if !matches!(put, Ok(Put::InPlace)) {
+        // On a disk that is full, half a file would keep the very room that is missing.
+        absent_is_fine(fs::remove_file(&temporary))?;
+    }
+    put.map(drop)
+}
+
+enum Whole {
+    Packed,
+    /// It was the oldest file and a rotation deleted it, or the container was removed.
+    Gone,
+}
+
+fn pack(mut input: &File, temporary: &Path) -> io::Result<Whole> {
+    let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(temporary)?;
+    let output = io::BufWriter::with_capacity(CHUNK, output);
+    let mut encoder = GzBuilder::new().write(output, Compression::default());
     let mut buffer = vec![0; CHUNK];
     loop {
         let n = input.read(&mut buffer)?;
@@ -98,11 +116,19 @@ fn compress(log: &Path, index: u32, last: u32) -> io::Result<()> {
         }
         encoder.write_all(buffer.get(..n).unwrap_or_default())?;
         if input.metadata()?.nlink() == 0 {
-            // It was the oldest one meanwhile, or the container was removed.
-            return absent_is_fine(fs::remove_file(&temporary));
+            return Ok(Whole::Gone);
         }
     }
     encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok(Whole::Packed)
+}
+
+enum Put {
+    InPlace,
+    Nowhere,
+}
+
+fn replace(log: &Path, input: &File, temporary: &Path, last: u32) -> io::Result<Put> {
     let own = input.metadata()?;
     let turn = turn(log);
     let _held = turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,20 +136,10 @@ fn compress(log: &Path, index: u32, last: u32) -> io::Result<()> {
         let found = fs::metadata(numbered(log, *index, ""));
         found.is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()))
     };
-    match (1..=last).find(same) {
-        Some(index) => {
-            fs::rename(&temporary, numbered(log, index, ".gz"))?;
-            fs::remove_file(numbered(log, index, ""))
-        }
-        None => absent_is_fine(fs::remove_file(&temporary)),
-    }
-}
-
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    let Some(index) = (1..=last).find(same) else { return Ok(Put::Nowhere) };
+    fs::rename(temporary, numbered(log, index, ".gz"))?;
+    fs::remove_file(numbered(log, index, ""))?;
+    Ok(Put::InPlace)
 }
 
 #[cfg(test)]
@@ -169,5 +185,16 @@ mod tests {
         // Beyond the last number nothing is kept: as if a rotation had taken it away meanwhile.
         compress(&log, 3, 2).unwrap();
         assert!(!numbered(&log, 3, ".gz").exists() && !numbered(&log, 0, ".gz.tmp").exists());
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_packed_stays_and_no_half_of_the_packed_one_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("x");
+        fs::write(numbered(&log, 1, ""), "text").unwrap();
+        fs::create_dir_all(numbered(&log, 1, ".gz").join("in the way")).unwrap();
+        compress(&log, 1, 3).unwrap_err();
+        assert_eq!(fs::read(numbered(&log, 1, "")).unwrap(), b"text");
+        assert!(!numbered(&log, 0, ".gz.tmp").exists());
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn finish(log: &Path, limits: &Limits) -> io::Result<()> {
     super::open_log(log).map(drop)
 }
 
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+pub(crate) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
