@@ -9,7 +9,7 @@ use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
 use crate::log::held::HeldSpool;
-use crate::log::{Change, RouterApi, RouterSpec, SinkSpec, sinks_for};
+use crate::log::{Change, Feed, RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::directory::Planned;
 use crate::network::zone::Zone;
 use crate::network::{self, NetworkBoard};
@@ -73,6 +73,8 @@ pub struct Logging {
     pub source: Arc<LogSource>,
     /// Its output.
     pub spool: Arc<HeldSpool>,
+    /// The same as lines, for readers, if there is a sink that gives lines back.
+    pub feed: Option<Arc<Feed>>,
 }
 
 /// One daemon's shared state.
@@ -342,7 +344,9 @@ impl Shared {
             sinks: sinks.clone(),
         };
         let router = RouterApi::start(router, Some("logs"), &self.registry);
-        let made = Logging { router, sinks: Arc::new(sinks), source, spool };
+        let readable = sinks.iter().find(|s| s.is_readable());
+        let feed = readable.map(|s| Feed::new(Arc::clone(&spool), s.batching(), &spec.id));
+        let made = Logging { router, sinks: Arc::new(sinks), source, spool, feed };
         map.insert(spec.id.clone(), made.clone());
         Ok(made)
     }

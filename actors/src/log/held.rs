@@ -9,18 +9,36 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
+/// How many segments a loose hold may be behind the router: of the four that fit the smallest budget, an unfinished line
+/// and the writer need three.
+const TRAIL: u64 = 1;
+
+/// How much a reader holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grip {
+    /// All it needs, whatever becomes of the container.
+    Firm,
+    /// What costs the container nothing: who falls further behind has another place to read from.
+    Loose,
+}
+
 #[derive(Default)]
 struct Book {
     /// Below this nothing is needed by the router.
     wanted: Position,
+    /// Below this it was let go.
+    trimmed: Position,
     /// What each reader still needs.
-    holds: BTreeMap<u64, Position>,
+    holds: BTreeMap<u64, (Position, Grip)>,
     made: u64,
 }
 
 impl Book {
     fn lowest(&self) -> Position {
-        self.holds.values().copied().chain([self.wanted]).min().unwrap_or_default()
+        let held = self.holds.values().filter(|(at, grip)| {
+            *grip == Grip::Firm || self.wanted.segment.saturating_sub(at.segment) <= TRAIL
+        });
+        held.map(|(at, _)| *at).chain([self.wanted]).min().unwrap_or_default()
     }
 }
 
@@ -35,6 +53,7 @@ pub struct HeldSpool {
 pub struct Hold {
     of: Arc<HeldSpool>,
     key: u64,
+    grip: Grip,
 }
 
 impl HeldSpool {
@@ -48,8 +67,35 @@ impl HeldSpool {
         let mut book = lock(&self.book);
         book.made += 1;
         let key = book.made;
-        book.holds.insert(key, Position::default());
-        Hold { of: Arc::clone(self), key }
+        book.holds.insert(key, (Position::default(), Grip::Firm));
+        Hold { of: Arc::clone(self), key, grip: Grip::Firm }
+    }
+
+    /// Holds what is from there on, loosely.
+    pub fn hold_loosely(self: &Arc<Self>, from: Position) -> Hold {
+        let mut book = lock(&self.book);
+        book.made += 1;
+        let key = book.made;
+        book.holds.insert(key, (from, Grip::Loose));
+        Hold { of: Arc::clone(self), key, grip: Grip::Loose }
+    }
+
+    /// Whether everything from there on is still in the spool.
+    pub async fn still_has(&self, from: Position) -> Result<bool, PortError> {
+        let trimmed = lock(&self.book).trimmed;
+        if from >= trimmed || from == Position::default() {
+            return Ok(true);
+        }
+        if from.segment < trimmed.segment {
+            return Ok(false);
+        }
+        // Segments go as a whole, this one only if it was full.
+        let (first, _) = self.spool.read(Position { offset: 0, ..from }, 1).await?;
+        Ok(first.first().is_some_and(|record| match record {
+            SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => {
+                at.segment == from.segment
+            }
+        }))
     }
 
     /// Lets go of what nobody needs any more.
@@ -58,7 +104,11 @@ impl HeldSpool {
             let mut book = lock(&self.book);
             let before = book.lowest();
             change(&mut book);
-            (before, book.lowest())
+            let after = book.lowest();
+            if after > before {
+                book.trimmed = book.trimmed.max(after);
+            }
+            (before, after)
         };
         if after > before && after.segment > 0 {
             let spool = Arc::clone(&self.spool);
@@ -74,10 +124,10 @@ impl HeldSpool {
 impl Hold {
     /// What is below is not needed any more.
     pub fn advance(&self, to: Position) {
-        let same = lock(&self.of.book).holds.get(&self.key).is_some_and(|at| at.segment == to.segment);
+        let same = lock(&self.of.book).holds.get(&self.key).is_some_and(|(at, _)| at.segment == to.segment);
         if !same {
             self.of.release(|book| {
-                book.holds.insert(self.key, to);
+                book.holds.insert(self.key, (to, self.grip));
             });
         }
     }
@@ -114,7 +164,9 @@ impl Spool for HeldSpool {
         let lowest = {
             let mut book = lock(&self.book);
             book.wanted = book.wanted.max(before);
-            book.lowest()
+            let lowest = book.lowest();
+            book.trimmed = book.trimmed.max(lowest);
+            lowest
         };
         if lowest == Position::default() {
             return Ok(());
