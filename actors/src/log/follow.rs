@@ -1,6 +1,7 @@
 //! Reading back and following: the files first, then the spool from where the files end. Needs no router.
 
-use super::framer::{Framer, READ, seed};
+use super::framer::{READ, seed};
+use super::record::Builder;
 use super::sink::SinkSpec;
 use contract::log::{Cursor, LogLine, LogSource, Position, ReadRequest, StoredLine, Stream};
 use contract::runtime::{Spool, SpoolRecord};
@@ -139,7 +140,7 @@ impl Follower {
 
     async fn spooled(&mut self, cursor: &Cursor) -> Result<(), PortError> {
         let bounds = self.sink.batching();
-        let mut framer = Framer::at(cursor, bounds.max_line, seed(&self.origin.source.container_id));
+        let mut builder = Builder::at(cursor, &bounds, seed(&self.origin.source.container_id));
         let (mut more, mut run) = (self.origin.spool.more(), self.origin.run.clone());
         let mut at = cursor.floor();
         loop {
@@ -151,24 +152,29 @@ impl Follower {
             if self.trimmed(at, &records).await? {
                 return Err(PortError::new(Kind::NotFound, "the spool was trimmed while it was read"));
             }
+            let (mut lines, mut again) = (Vec::new(), None);
+            for record in &records {
+                builder.push(record, &mut lines, |_| false);
+            }
+            if records.is_empty() {
+                // After the end nothing is waited for.
+                again = builder.dry(if goes_on { crate::now_ns() } else { i64::MAX }, &mut lines);
+            }
+            for line in lines {
+                let stored = self.stored(line);
+                if self.send(stored).await == Flow::Ends {
+                    return Ok(());
+                }
+            }
             if !records.is_empty() {
                 at = next;
-                let mut lines = Vec::new();
-                for record in &records {
-                    framer.push(record, &mut lines, |_| false);
-                }
-                for line in lines {
-                    let stored = self.stored(line);
-                    if self.send(stored).await == Flow::Ends {
-                        return Ok(());
-                    }
-                }
                 continue;
             }
             if !goes_on {
                 return Ok(());
             }
             tokio::select! {
+                () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => {}
                 changed = more.changed() => if changed.is_err() { return Ok(()) },
                 changed = run.changed.changed() => if changed.is_err() { return Ok(()) },
                 () = self.to.closed() => return Ok(()),

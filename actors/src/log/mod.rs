@@ -4,6 +4,7 @@ pub mod follow;
 pub mod framer;
 mod gauge;
 pub mod held;
+pub mod record;
 pub mod router;
 pub mod sink;
 
