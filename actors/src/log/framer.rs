@@ -139,6 +139,22 @@ impl Framer {
         at < self.lane(stream).next.0
     }
 
+    /// Passes over the lines that end in a record of a stream that has none under way: how many they were.
+    pub(super) fn skip(&mut self, stream: Stream, at: Position, data: &[u8]) -> u64 {
+        let lane = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        if !lane.carry.is_empty() || lane.mark.partial.is_some() {
+            return 0;
+        }
+        let used = if at == lane.next.0 { (lane.next.1 as usize).min(data.len()) } else { 0 };
+        let rest = data.get(used..).unwrap_or_default();
+        let whole = memchr::memrchr(b'\n', rest).map_or(0, |last| last + 1);
+        lane.go_to(at, (used + whole) as u32);
+        memchr::memchr_iter(b'\n', rest).count() as u64
+    }
+
     /// From here exactly the lines after those given out come again.
     pub fn cursor(&self) -> Cursor {
         Cursor { stdout: self.stdout.mark.clone(), stderr: self.stderr.mark.clone(), pace: None }

@@ -25,7 +25,7 @@ mod tls;
 mod tries;
 
 pub use attrs::attributes;
-use contract::log::{Destination, FANOUT, LogDriverKind, Options, Records, destinations};
+use contract::log::{Destination, FANOUT, LogDriverKind, Options, Records, both, destinations};
 use contract::{Kind, PortError};
 
 /// Every driver gantry has.
@@ -91,7 +91,12 @@ fn validate_one(Destination { driver, options, records, .. }: &Destination) -> R
     let own: Options =
         options.iter().filter(|(k, _)| !options::is_common(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
     kind.validate(&own)?;
-    Records::parse(records).map(drop)
+    // The driver that joins lines by options of its own.
+    let theirs = [awslogs::DATETIME, awslogs::PATTERN].into_iter().find(|key| own.contains_key(*key));
+    match (Records::parse(records)?.join, theirs) {
+        (Some(_), Some(key)) => Err(both("multiline-pattern", key)),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +141,11 @@ mod tests {
         assert_eq!(
             text("local", &[("rate-limit-burst", "5")]),
             "log opt 'rate-limit-burst' needs 'rate-limit'"
+        );
+        let twice = [("awslogs-group", "g"), ("multiline-pattern", "x"), ("awslogs-datetime-format", "%Y")];
+        assert_eq!(
+            text("awslogs", &twice),
+            "you cannot configure log opt 'multiline-pattern' and 'awslogs-datetime-format' at the same time"
         );
         let several = [("drivers", "local,b:syslog"), ("b.max-line-size", "1")];
         assert_eq!(

@@ -107,7 +107,7 @@ impl Builder {
     ) -> Taken {
         let Some(rules) = &mut self.rules else { return self.framer.push(record, out, full) };
         match record {
-            SpoolRecord::Data { at, stream, time_ns, .. } => {
+            SpoolRecord::Data { at, stream, time_ns, data } => {
                 if self.framer.is_past(*stream, *at) {
                     return Taken::Whole;
                 }
@@ -115,6 +115,10 @@ impl Builder {
                 loop {
                     if full(out) {
                         return Taken::Full;
+                    }
+                    if rules.lets_none(*stream) {
+                        let lines = self.framer.skip(*stream, *at, data);
+                        rules.suppress(*stream, *time_ns, lines);
                     }
                     let from = self.framer.mark(*stream).clone();
                     let taken = self.framer.push(record, &mut rules.cut, |cut| !cut.is_empty());
@@ -131,13 +135,9 @@ impl Builder {
             }
             SpoolRecord::End { at } => {
                 rules.end(out);
+                out.extend(rules.rate.as_mut().and_then(|rate| rate.end(*at)));
                 let taken = self.framer.push(record, &mut rules.cut, |_| false);
-                // Text without LF stands for itself: no time tells whether the end came at once.
-                rules.built.extend(rules.cut.drain(..).map(Record::alone));
-                rules.give(out);
-                if let Some(told) = rules.rate.as_mut().and_then(|rate| rate.end(*at)) {
-                    out.push(told);
-                }
+                rules.tails(out);
                 taken
             }
         }
@@ -192,12 +192,37 @@ impl Rules {
         self.give(out);
     }
 
+    /// Whether lines of a stream would be counted, and no more, for now.
+    fn lets_none(&self, stream: Stream) -> bool {
+        self.join.is_none()
+            && self.streams.lets(stream)
+            && self.rate.as_ref().is_some_and(Limiter::is_used_up)
+    }
+
+    fn suppress(&mut self, stream: Stream, time_ns: i64, lines: u64) {
+        if let Some(rate) = self.rate.as_mut().filter(|_| lines > 0) {
+            rate.suppress(stream, time_ns, lines);
+            self.suppressed += lines;
+        }
+    }
+
     /// What is held does not go on.
     fn end(&mut self, out: &mut Vec<LogLine>) {
         if let Some(join) = &mut self.join {
             join.end(&mut self.built);
         }
         self.give(out);
+    }
+
+    /// The text without LF with which streams ended. It stands for itself, whatever the rate: no time tells when the end came,
+    /// so whether something was over before it depends on who looked.
+    fn tails(&mut self, out: &mut Vec<LogLine>) {
+        for line in self.cut.drain(..) {
+            let lets = self.rate.as_mut().is_none_or(|rate| rate.lets_tail(&line));
+            if lets && self.streams.lets(line.stream) {
+                out.push(line);
+            }
+        }
     }
 
     fn give(&mut self, out: &mut Vec<LogLine>) {

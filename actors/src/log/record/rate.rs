@@ -64,11 +64,28 @@ impl Limiter {
         if lets {
             pace.left = pace.left.saturating_sub(lines);
         } else {
-            pace.suppressed = pace.suppressed.saturating_add(lines);
-            pace.last_ns = line.time_ns;
-            pace.last_err = line.stream == Stream::Stderr;
+            self.suppress(line.stream, line.time_ns, lines);
         }
         lets
+    }
+
+    /// Whether the window lets nothing more through.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.left == 0)
+    }
+
+    /// Counts lines that do not go through.
+    pub(super) fn suppress(&mut self, stream: Stream, time_ns: i64, lines: u64) {
+        if let Some(pace) = &mut self.pace {
+            pace.suppressed = pace.suppressed.saturating_add(lines);
+            pace.last_ns = time_ns;
+            pace.last_err = stream == Stream::Stderr;
+        }
+    }
+
+    /// Whether a line that has no end goes through: the rest of a suppressed one does not.
+    pub(super) fn lets_tail(&mut self, line: &LogLine) -> bool {
+        line.partial.as_ref().is_none_or(|p| p.ordinal == 1) || self.lets(line, 0)
     }
 
     /// The line that tells what the window suppressed, if it is over by then.
@@ -87,7 +104,6 @@ impl Limiter {
     pub(super) fn end(&mut self, at: Position) -> Option<LogLine> {
         let pace = self.pace.as_mut().filter(|pace| at > pace.at)?;
         pace.at = at;
-        (pace.cut_out, pace.cut_err) = (false, false);
         self.told()
     }
 

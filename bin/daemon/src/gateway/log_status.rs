@@ -29,7 +29,7 @@ fn shown(sink: &SinkReport) -> Value {
         "UpSince": time(reading.up_since_ns), "LastDelivery": time(reading.delivered_ns),
         "LastFailure": time(reading.failed_ns), "LastError": status.last_error,
         "Delivered": { "Lines": status.lines, "Bytes": status.bytes, "Batches": status.batches },
-        "Retries": status.retries, "Refused": status.refused,
+        "Retries": status.retries, "Refused": status.refused, "Suppressed": status.suppressed,
         "Lag": sink.lag.map(|lag| object!({
             "Lines": lag.lines, "Bytes": lag.bytes, "Oldest": time(lag.oldest_ns),
         })),

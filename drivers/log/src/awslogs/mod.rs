@@ -11,10 +11,12 @@ use api::{Api, Failure};
 use async_trait::async_trait;
 use contract::PortError;
 use contract::log::{
-    Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
+    Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options, Records,
 };
 use event::{Event, events, lines, puts};
-use options::{OPTIONS, Wanted, buffered, check_refused};
+pub(crate) use options::{DATETIME, PATTERN};
+use options::{OPTIONS, Wanted, buffered, join};
+use std::sync::Arc;
 
 /// `awslogs`.
 pub(crate) struct AwsLogs;
@@ -28,7 +30,6 @@ impl LogDriverKind for AwsLogs {
         &OPTIONS
     }
     fn validate(&self, options: &Options) -> Result<(), PortError> {
-        check_refused(options)?;
         check_known(options, &OPTIONS, self.name())?;
         Wanted::parse(&LogSource::default(), options).map(drop)
     }
@@ -37,6 +38,8 @@ impl LogDriverKind for AwsLogs {
         BatchPolicy {
             max_lines: buffered(options).unwrap_or(1).min(10_000),
             max_line: event::TEXT,
+            max_record: event::TEXT,
+            records: Records { join: join(options).ok().flatten().map(Arc::new), ..Records::default() },
             ..BatchPolicy::default()
         }
     }

@@ -90,8 +90,13 @@ impl LogDriverKind for Syslog {
         shape(options)?;
         check_metadata(options)
     }
-    fn batching(&self, _options: &Options) -> BatchPolicy {
-        BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() }
+    fn batching(&self, options: &Options) -> BatchPolicy {
+        let policy = BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() };
+        match address(options) {
+            Ok(Address::Tcp(_) | Address::Tls(_)) => policy,
+            // What is longer than a datagram would be refused.
+            _ => BatchPolicy { max_record: 32 * 1024, ..policy },
+        }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let address = address(options)?;
