@@ -5,8 +5,8 @@ use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::log::{
-    Batch, BatchPolicy, Cursor, DeliverError, Destination, LogDriver, LogDriverKind, LogSource, Options,
-    Records, Streams,
+    Batch, BatchPolicy, Catalogue, Cursor, DeliverError, Delivery, Destination, LogDriver, LogDriverKind,
+    LogSource, Options, Records, Streams,
 };
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
@@ -48,6 +48,8 @@ pub struct SinkSpec {
     pub streams: Streams,
     /// How its records are built, where the driver's own options do not say it.
     pub records: Records,
+    /// Who waits when it takes nothing.
+    pub delivery: Delivery,
     /// Why it is there.
     pub purpose: Purpose,
     /// Made with the spec.
@@ -68,9 +70,9 @@ pub enum Purpose {
 impl SinkSpec {
     /// A sink named after its driver.
     pub fn new(kind: &'static dyn LogDriverKind, options: Options) -> Self {
-        let (name, streams, purpose) = (kind.name().to_owned(), Streams::Both, Purpose::Asked);
+        let (name, streams, delivery) = (kind.name().to_owned(), Streams::Both, Delivery::Blocking);
         let (records, lane, gauge) = Default::default();
-        Self { name, kind, options, streams, records, purpose, lane, gauge }
+        Self { name, kind, options, streams, records, delivery, purpose: Purpose::Asked, lane, gauge }
     }
 
     /// How its batches are cut.
@@ -91,20 +93,20 @@ const COPIES: [&str; 2] = ["json-file", "local"];
 /// The sinks for what was asked for: where none gives all lines back, a local json-file goes beside them, unless that was
 /// disabled. `of` are the container's options, for those that concern the copy.
 pub fn sinks_for(
-    catalogue: &'static [&'static dyn LogDriverKind],
+    catalogue: &dyn Catalogue,
     asked: &[Destination],
     of: &Options,
 ) -> Result<Vec<SinkSpec>, PortError> {
     let find = |name: &str| {
-        catalogue.iter().copied().find(|k| k.name() == name).ok_or_else(|| {
+        catalogue.find(name).ok_or_else(|| {
             PortError::new(Kind::Invalid, format!("logger: no log driver named '{name}' is registered"))
         })
     };
     let mut sinks = Vec::with_capacity(asked.len() + 1);
-    for Destination { name, driver, streams, options, records } in asked {
+    for Destination { name, driver, streams, delivery, options, records } in asked {
         let own = SinkSpec::new(find(driver)?, options.clone());
-        let records = Records::parse(records)?;
-        sinks.push(SinkSpec { name: name.clone(), streams: *streams, records, ..own });
+        let (records, delivery) = (Records::parse(records)?, *delivery);
+        sinks.push(SinkSpec { name: name.clone(), streams: *streams, records, delivery, ..own });
     }
     let given = |key: &str, or: &str| of.get(key).cloned().unwrap_or_else(|| or.to_owned());
     let truth = |text: &str| matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True");

@@ -1,10 +1,16 @@
 //! The log driver contract: lines in batches, cursors into the spool, and what delivery can answer.
 
+mod catalogue;
+mod delivery;
 mod destinations;
 mod records;
+mod size;
 
+pub use catalogue::Catalogue;
+pub use delivery::{Delivery, Overflow};
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
 pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};
+pub use size::{binary_size, decimal_size};
 
 use crate::error::PortError;
 use async_trait::async_trait;
@@ -223,6 +229,11 @@ pub trait LogDriver: Send {
     /// The cursor this driver itself keeps with its data (files only); others leave it to the router.
     fn cursor(&self) -> Option<Cursor> {
         None
+    }
+    /// Takes `cursor` for its own: what it holds stays, and the lines from there come next. For a driver that keeps its
+    /// cursor with its data and takes a container's lines over from another; others have none to set.
+    async fn begin_at(&mut self, _cursor: &Cursor) -> Result<(), DeliverError> {
+        Ok(())
     }
     /// Finishes what is open. Called once.
     async fn close(self: Box<Self>) -> Result<(), DeliverError>;

@@ -121,6 +121,24 @@ async fn file_drivers_read_back_all_the_tail_and_a_span_over_rotated_files() {
 }
 
 #[tokio::test]
+async fn a_file_driver_that_takes_over_later_lines_keeps_what_it_had() {
+    for kind in ["json-file", "local"] {
+        let folder = tempfile::tempdir().unwrap();
+        let open = async || find(kind).unwrap().open(&source(folder.path()), &Options::new()).await;
+        open().await.unwrap().deliver(&batch(0, 10)).await.unwrap();
+        let mut driver = open().await.unwrap();
+        driver.begin_at(&batch(0, 70).end).await.unwrap();
+        assert_eq!(driver.cursor(), Some(batch(0, 70).end));
+        // Killed before it delivered anything.
+        let mut driver = open().await.unwrap();
+        assert_eq!(driver.cursor(), Some(batch(0, 70).end), "{kind}");
+        driver.deliver(&batch(70, 75)).await.unwrap();
+        let all: Vec<String> = [expected(0, 10), expected(70, 75)].concat();
+        assert_eq!(read(kind, folder.path(), ALL).await, (all, batch(0, 75).end));
+    }
+}
+
+#[tokio::test]
 async fn json_file_keeps_only_as_many_files_as_allowed_and_skips_corrupt_records() {
     let folder = tempfile::tempdir().unwrap();
     let opts = options(&[("max-size", "1k"), ("max-file", "3")]);

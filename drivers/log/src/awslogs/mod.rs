@@ -14,7 +14,7 @@ use contract::log::{
     Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options, Records,
 };
 use event::{Event, events, lines, puts};
-pub(crate) use options::{DATETIME, PATTERN};
+pub(crate) use options::JOINING;
 use options::{OPTIONS, Wanted, buffered, join};
 use std::sync::Arc;
 

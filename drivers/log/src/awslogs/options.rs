@@ -24,9 +24,10 @@ pub(super) static OPTIONS: [OptionSpec; 13] = [
     OptionSpec { name: "tag", doc: "template of the stream's name; {{.FullID}}" },
 ];
 
+const DATETIME: &str = "awslogs-datetime-format";
+const PATTERN: &str = "awslogs-multiline-pattern";
 /// Which line begins an event: one or the other.
-pub(crate) const DATETIME: &str = "awslogs-datetime-format";
-pub(crate) const PATTERN: &str = "awslogs-multiline-pattern";
+pub(crate) const JOINING: [&str; 2] = [DATETIME, PATTERN];
 const INTERVAL: &str = "awslogs-force-flush-interval-seconds";
 
 /// Docker's events in memory.
