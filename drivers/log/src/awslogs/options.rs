@@ -108,12 +108,14 @@ impl Wanted {
         };
         let stream = match text("awslogs-stream") {
             Some(name) => name,
-            None => render(text("tag").as_deref().unwrap_or("{{.FullID}}"), source).map_err(invalid)?,
+            None => {
+                render(text("tag").as_deref().unwrap_or("{{.FullID}}"), source, options).map_err(invalid)?
+            }
         };
         Ok(Self {
             region: text("awslogs-region"),
             endpoint,
-            group: render(&group, source).map_err(invalid)?,
+            group: render(&group, source, options).map_err(invalid)?,
             stream,
             create_group: flag(options, "awslogs-create-group", false)?,
             create_stream: flag(options, "awslogs-create-stream", true)?,
