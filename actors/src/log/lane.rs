@@ -25,6 +25,8 @@ pub struct Opened {
     attempt: u64,
     /// Nothing is done here any more.
     ended: bool,
+    /// Somebody looks after what was delivered last.
+    pub watched: bool,
 }
 
 impl Opened {
@@ -65,4 +67,35 @@ impl Turns {
         opened.ended = true;
         Some(opened.driver.take())
     }
+}
+
+/// Between two looks after what was delivered last: at least and at most.
+const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// Sees to it that the last lines, too, come again when their connection broke: only a further one would notice.
+pub fn look_after(of: Lane, sink: String) {
+    tokio::spawn(async move {
+        let [shortest, longest] = LOOKS;
+        let (mut pause, mut seen) = (shortest, 0);
+        loop {
+            tokio::time::sleep(pause).await;
+            let mut lane = of.lock().await;
+            // Set again below, so that one that panics is looked after by another, with the next delivery.
+            lane.watched = false;
+            let Some(mut driver) = lane.driver.take() else { return };
+            let looked = tokio::select! {
+                looked = driver.look_after() => looked,
+                () = of.given_up() => return,
+            };
+            lane.driver = Some(driver);
+            pause = if lane.attempt == seen { (pause * 2).min(longest) } else { shortest };
+            seen = lane.attempt;
+            match looked {
+                Ok(false) => return,
+                Ok(true) => {}
+                Err(error) => tracing::debug!(sink, %error, "what may be unread could not be sent again"),
+            }
+            lane.watched = true;
+        }
+    });
 }

@@ -1,7 +1,7 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
 use super::gauge::Gauge;
-use super::lane::Lane;
+use super::lane::{Lane, look_after};
 use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
@@ -252,6 +252,9 @@ impl Answer<Deliver> for Sink {
             {
                 // Only repetition after a restart is at stake.
                 tracing::warn!(sink = spec.name, error, "cursor not stored");
+            }
+            if !driver.confirms() && !std::mem::replace(&mut lane.watched, true) {
+                look_after(spec.lane.clone(), spec.name.clone());
             }
             lane.driver = Some(driver);
             Report::Delivered { sink, attempt, refused }

@@ -239,6 +239,15 @@ pub trait LogDriver: Send {
     async fn begin_at(&mut self, _cursor: &Cursor) -> Result<(), DeliverError> {
         Ok(())
     }
+    /// False where the protocol confirms nothing: then what is delivered last is to be looked after.
+    fn confirms(&self) -> bool {
+        true
+    }
+    /// Sends again what the far side may not have read when its connection broke, though nothing new is to be delivered.
+    /// False once there is nothing to look after.
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        Ok(false)
+    }
     /// Finishes what is open. Called once.
     async fn close(self: Box<Self>) -> Result<(), DeliverError>;
 }

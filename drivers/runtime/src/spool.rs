@@ -2,7 +2,6 @@
 
 use crate::{Signals, place, position};
 use async_trait::async_trait;
-use bytes::Bytes;
 use contract::log::{Cursor, Losses, Position, Stream, Stretch};
 use contract::runtime::{Spool, SpoolRecord, Spools};
 use contract::{ContainerId, Kind, PortError};
@@ -74,7 +73,7 @@ async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>
                 at,
                 stream: if record.stream == 2 { Stream::Stderr } else { Stream::Stdout },
                 time_ns: record.time_ns,
-                data: Bytes::from(record.payload),
+                data: record.payload,
             },
         }
     });

@@ -94,7 +94,8 @@ impl LogDriverKind for Syslog {
     fn batching(&self, options: &Options) -> BatchPolicy {
         let policy = BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() };
         match address(options) {
-            Ok(Address::Tcp(_) | Address::Tls(_)) => policy,
+            // Well below what a stream remembers.
+            Ok(Address::Stream(_)) => BatchPolicy { max_bytes: 512 * 1024, ..BatchPolicy::default() },
             // What is longer than a datagram would be refused.
             _ => BatchPolicy { max_record: 32 * 1024, ..policy },
         }
@@ -135,6 +136,15 @@ impl LogDriver for Sender {
             return Ok(());
         }
         Err(DeliverError::Reject { lines: refused, source: "longer than a datagram".into() })
+    }
+
+    fn confirms(&self) -> bool {
+        !self.way.is_stream()
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let looked = self.way.look_after().await;
+        looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
