@@ -94,6 +94,7 @@ pub async fn read_logs(
         surplus,
         unstored,
         given: Given::default(),
+        anchored: true,
         again: Again::Nothing,
         _seat: seat,
     };
@@ -169,6 +170,8 @@ struct Follower {
     /// No line of this time was seen yet.
     since: Option<i64>,
     given: Given,
+    /// What was given since then is exactly what will be stored from there on.
+    anchored: bool,
     again: Again,
     _seat: Seat,
 }
@@ -217,10 +220,12 @@ impl Follower {
                 {
                     return Ok(());
                 }
-                end.1 = part.end;
+                (end.1, self.anchored) = (part.end, false);
                 continue;
             }
-            self.again = Again::Lines(self.given.lines);
+            let (latest, count) = self.given.latest;
+            self.again =
+                if self.anchored { Again::Lines(self.given.lines) } else { Again::Until(latest, count) };
             match self.stored(reading).await? {
                 Some(next) => end = next,
                 None => return Ok(()),
@@ -254,7 +259,7 @@ impl Follower {
                 return Ok(None);
             }
         }
-        self.again = Again::Nothing;
+        (self.again, self.anchored) = (Again::Nothing, true);
         self.given.lines = 0;
         Ok(Some((reading.end, reading.cursor)))
     }
