@@ -6,6 +6,7 @@ pub mod framer;
 mod gauge;
 pub mod held;
 pub mod router;
+mod sieve;
 pub mod sink;
 
 pub use feed::Feed;
