@@ -5,9 +5,11 @@ pub mod follow;
 pub mod framer;
 mod gauge;
 pub mod held;
+pub mod lane;
 pub mod router;
 mod sieve;
 pub mod sink;
+pub mod swap;
 
 pub use feed::Feed;
 pub use follow::{FollowRequest, Lines, Origin, Run, read_logs};

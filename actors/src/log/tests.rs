@@ -63,15 +63,28 @@ impl Spool for FakeSpool {
     fn more(&self) -> watch::Receiver<u64> {
         self.more.subscribe()
     }
-    async fn trim(&self, before: Position) -> Result<(), PortError> {
-        *self.trimmed.lock().unwrap() = before;
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
+        *self.trimmed.lock().unwrap() = keep.iter().map(|k| k.from).min().unwrap();
         Ok(())
+    }
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
+        let mut all = BTreeMap::new();
+        for at in self.records.lock().unwrap().iter().map(place) {
+            all.insert(at.segment, at.offset + 1);
+        }
+        Ok(all.into_iter().collect())
     }
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
         Ok(self.cursors.lock().unwrap().get(sink).cloned())
     }
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
         self.cursors.lock().unwrap().insert(sink.into(), cursor.clone());
+        Ok(())
+    }
+    async fn load_losses(&self, _: &str) -> Result<Option<Losses>, PortError> {
+        Ok(None)
+    }
+    async fn store_losses(&self, _: &str, _: &Losses) -> Result<(), PortError> {
         Ok(())
     }
     async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {

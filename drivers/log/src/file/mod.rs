@@ -2,6 +2,7 @@
 //! exactly once across kills, and rotation.
 
 pub(crate) mod commit;
+mod pack;
 pub(crate) mod read;
 pub(crate) mod rotate;
 
@@ -153,7 +154,7 @@ impl Open {
             file.set_len(at.length)?;
         }
         if limits.compress {
-            rotate::compress_later(&places.log, &limits);
+            pack::later(&places.log, &limits);
         }
         Ok(Self { places, limits, file, commits, at })
     }
@@ -207,7 +208,7 @@ impl Open {
         self.commits.store(&mut after)?;
         self.at = after;
         if self.limits.compress {
-            rotate::compress_later(&self.places.log, &self.limits);
+            pack::later(&self.places.log, &self.limits);
         }
         Ok(())
     }
