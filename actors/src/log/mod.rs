@@ -8,6 +8,7 @@ pub mod held;
 pub mod lane;
 pub mod record;
 pub mod router;
+mod sieve;
 pub mod sink;
 pub mod swap;
 
