@@ -9,7 +9,8 @@ use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
 use crate::log::held::HeldSpool;
-use crate::log::{Change, RouterApi, RouterSpec, SinkSpec, sinks_for};
+use crate::log::{Change, RouterApi, RouterSpec, SinkSpec, Survey, sinks_for};
+use crate::meters::Meters;
 use crate::network::directory::Planned;
 use crate::network::zone::Zone;
 use crate::network::{self, NetworkBoard};
@@ -75,6 +76,8 @@ pub struct Logging {
     pub source: Arc<LogSource>,
     /// Its output.
     pub spool: Arc<HeldSpool>,
+    /// How much of it waits for whom.
+    pub survey: Arc<tokio::sync::Mutex<Survey>>,
 }
 
 /// One daemon's shared state.
@@ -111,6 +114,8 @@ pub struct Shared {
     pub live: broadcast::Sender<Event>,
     /// Read while a container is made of an image, written while an image is removed.
     pub images_in_use: tokio::sync::RwLock<()>,
+    /// What the engine counts of its own work.
+    pub meters: Meters,
     /// Containers that somebody looks at.
     pub samplers: Samplers,
     /// Read while a container is made with volumes, written while a volume is removed.
@@ -200,6 +205,7 @@ impl Shared {
             holds: Holds::default(),
             departures: Departures::default(),
             samplers: Samplers::default(),
+            meters: Meters::default(),
             links: Mutex::default(),
         }
     }
@@ -216,6 +222,7 @@ impl Shared {
 
     /// Publishes an event. While the events' actor is away it reaches only those who listen already.
     pub fn event(&self, event: Event) {
+        self.meters.event();
         let link = lock(&self.links).as_ref().map(|l| l.events.clone());
         if link.is_none_or(|l| l.tell(Publish(event.clone())).is_err()) {
             // Without subscribers there is nobody to tell.
@@ -344,7 +351,7 @@ impl Shared {
             sinks: sinks.clone(),
         };
         let router = RouterApi::start(router, Some("logs"), &self.registry);
-        let made = Logging { router, sinks: Arc::new(sinks), source, spool };
+        let made = Logging { router, sinks: Arc::new(sinks), source, spool, survey: Arc::default() };
         map.insert(spec.id.clone(), made.clone());
         Ok(made)
     }

@@ -1,6 +1,7 @@
 //! What is known of a sink while it works, for whoever looks: written by its router, read without asking it.
 
 use super::router::machine::{SinkState, SinkStatus};
+use super::survey::Lag;
 use crate::shared::lock;
 use contract::log::Cursor;
 use std::sync::Mutex;
@@ -18,6 +19,10 @@ pub struct Reading {
     pub delivered_ns: Option<i64>,
     /// When the last try failed.
     pub failed_ns: Option<i64>,
+    /// Since when all this is counted.
+    pub since_ns: i64,
+    /// What was written for it, delivered or not: lines, and their bytes without their ends.
+    pub offered: (u64, u64),
 }
 
 /// A change worth telling.
@@ -32,13 +37,31 @@ pub enum Change {
 }
 
 /// A sink's latest reading; outlives the router that writes it, whose successor goes on counting.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gauge(Mutex<Reading>);
+
+impl Default for Gauge {
+    fn default() -> Self {
+        Self(Mutex::new(Reading { since_ns: crate::now_ns(), ..Reading::default() }))
+    }
+}
 
 impl Gauge {
     /// The latest.
     pub fn read(&self) -> Reading {
         lock(&self.0).clone()
+    }
+
+    /// The latest, together with what is known to wait: by that, too, what was offered never goes back, though a line may
+    /// wait as one and arrive in pieces.
+    pub fn read_with(&self, lag: Option<&Lag>) -> Reading {
+        let mut last = lock(&self.0);
+        let status = &last.status;
+        let dropped: u64 = status.dropped().iter().map(|(_, lines)| lines).sum();
+        let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.bytes.saturating_sub(lag.lines)));
+        let now = (status.lines + dropped + waiting.0, status.bytes + waiting.1);
+        last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));
+        last.clone()
     }
 
     /// Notes what the router knows now; answers what changed.
@@ -69,6 +92,13 @@ impl Gauge {
             last.cursor = Some(cursor.clone());
         }
         change
+    }
+}
+
+impl SinkStatus {
+    /// Lines that were given up, by the reason; every reason there is.
+    pub fn dropped(&self) -> Vec<(&'static str, u64)> {
+        vec![("refused", self.refused)]
     }
 }
 

@@ -106,6 +106,10 @@ impl Spool for HeldSpool {
         self.spool.end().await
     }
 
+    async fn used(&self) -> Result<u64, PortError> {
+        self.spool.used().await
+    }
+
     fn more(&self) -> watch::Receiver<u64> {
         self.spool.more()
     }

@@ -6,11 +6,13 @@ mod gauge;
 pub mod held;
 pub mod router;
 pub mod sink;
+mod survey;
 
 pub use follow::{FollowRequest, Origin, Run, read_logs};
 pub use gauge::{Change, Reading};
 pub use router::actor::{RouterApi, RouterSpec};
 pub use sink::{Purpose, SinkSpec, sinks_for};
+pub use survey::{Lag, Survey};
 
 #[cfg(test)]
 mod tests;

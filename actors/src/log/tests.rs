@@ -60,6 +60,13 @@ impl Spool for FakeSpool {
     async fn end(&self) -> Result<Position, PortError> {
         Ok(self.next())
     }
+    async fn used(&self) -> Result<u64, PortError> {
+        let sizes = |record: &SpoolRecord| match record {
+            SpoolRecord::Data { data, .. } => data.len() as u64,
+            SpoolRecord::Gap { .. } | SpoolRecord::End { .. } => 0,
+        };
+        Ok(self.records.lock().unwrap().iter().map(sizes).sum())
+    }
     fn more(&self) -> watch::Receiver<u64> {
         self.more.subscribe()
     }

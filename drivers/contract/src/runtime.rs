@@ -258,6 +258,8 @@ pub trait Spool: Send + Sync {
     -> Result<(Vec<SpoolRecord>, Position), PortError>;
     /// The place after the last record there is.
     async fn end(&self) -> Result<Position, PortError>;
+    /// Bytes it takes up on disk.
+    async fn used(&self) -> Result<u64, PortError>;
     /// Changes whenever there may be more.
     fn more(&self) -> watch::Receiver<u64>;
     /// Segments before `before` may go.

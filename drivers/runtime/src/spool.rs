@@ -90,6 +90,11 @@ impl Spool for FileSpool {
         blocking("find the end of the spool", move || spool::end(&dir)).await.map(position)
     }
 
+    async fn used(&self) -> Result<u64, PortError> {
+        let dir = self.segments.clone();
+        blocking("measure the spool", move || spool::used(&dir)).await
+    }
+
     fn more(&self) -> watch::Receiver<u64> {
         self.more.clone()
     }

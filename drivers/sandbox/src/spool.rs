@@ -76,6 +76,13 @@ pub fn segments(dir: &Path) -> io::Result<Vec<u64>> {
     Ok(out)
 }
 
+/// Bytes in the segments present.
+pub fn used(dir: &Path) -> io::Result<u64> {
+    // A reader may delete a segment between listing and asking.
+    let size = |number: u64| std::fs::metadata(segment_path(dir, number)).map_or(0, |m| m.len());
+    Ok(segments(dir)?.into_iter().map(size).sum())
+}
+
 /// Whether a record was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {

@@ -113,6 +113,15 @@ impl Spool for FakeSpool {
         Ok(written.checked_sub(1).map_or_else(Position::default, |last| after(position(last))))
     }
 
+    async fn used(&self) -> Result<u64, PortError> {
+        let contents = lock(&self.contents);
+        let size = |record: &SpoolRecord| match record {
+            SpoolRecord::Data { data, .. } => data.len() as u64,
+            SpoolRecord::Gap { .. } | SpoolRecord::End { .. } => 0,
+        };
+        Ok(contents.records.iter().map(size).sum())
+    }
+
     fn more(&self) -> watch::Receiver<u64> {
         self.more.subscribe()
     }
