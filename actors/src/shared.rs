@@ -19,7 +19,7 @@ use crate::supervise::{Link, Registry};
 use crate::volume::{Holds, Volumes};
 use contract::archive::Archives;
 use contract::image::{Images, Steps};
-use contract::log::{LogDriverKind, LogSource, Options};
+use contract::log::{Catalogue, LogSource, Options};
 use contract::network::{Endpoint, Networks, Segment};
 use contract::record::{ContainerSpec, ContainerState};
 use contract::runtime::{Runtime, Spools};
@@ -57,10 +57,8 @@ pub struct Ports {
     pub networks: Arc<dyn Networks>,
     /// Volumes.
     pub volumes: Arc<dyn contract::volume::Volumes>,
-    /// The log driver catalogue.
-    pub drivers: &'static [&'static dyn LogDriverKind],
-    /// Checks a driver's name and options.
-    pub validate: fn(&str, &Options) -> Result<(), PortError>,
+    /// The log drivers.
+    pub drivers: Arc<dyn Catalogue>,
     /// Extra attributes of a container's lines.
     pub attributes: Attributes,
 }
@@ -322,7 +320,7 @@ impl Shared {
         if let Some(found) = map.get(&spec.id) {
             return Ok(found.clone());
         }
-        let sinks = sinks_for(self.ports.drivers, &spec.destinations()?, &spec.log_opts)?;
+        let sinks = sinks_for(&*self.ports.drivers, &spec.destinations()?, &spec.log_opts)?;
         let directory = self.directory(&spec.id);
         let source = Arc::new(LogSource {
             container_id: spec.id.clone(),

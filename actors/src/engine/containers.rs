@@ -32,7 +32,7 @@ impl Engine {
         mut spec: ContainerSpec,
     ) -> Result<ContainerId, PortError> {
         let ports = &self.shared.ports;
-        (ports.validate)(&spec.log_driver, &spec.log_opts)?;
+        ports.drivers.validate(&spec.log_driver, &spec.log_opts).await?;
         spec.id = random_id()?;
         spec.created_ns = crate::now_ns();
         if spec.hostname.is_empty() {

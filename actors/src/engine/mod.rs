@@ -231,9 +231,8 @@ impl Engine {
             ..Default::default()
         };
         let destinations = snapshot.spec.destinations().ok()?;
-        let drivers = self.shared.ports.drivers.iter();
-        let asked = drivers.filter(|d| destinations.iter().any(|one| one.driver == d.name()));
-        asked.into_iter().find_map(|driver| driver.path(&source))
+        let drivers = &self.shared.ports.drivers;
+        destinations.iter().find_map(|one| drivers.find(&one.driver)?.path(&source))
     }
 
     pub(super) fn container(&self, id: &ContainerId) -> Result<Link<Container>, PortError> {

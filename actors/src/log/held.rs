@@ -133,4 +133,8 @@ impl Spool for HeldSpool {
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
         self.spool.store_cursor(sink, cursor).await
     }
+
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+        self.spool.keep_cursors(sinks).await
+    }
 }

@@ -5,8 +5,8 @@ use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::log::{
-    Batch, BatchPolicy, Cursor, DeliverError, Destination, LogDriver, LogDriverKind, LogSource, Options,
-    Streams,
+    Batch, BatchPolicy, Catalogue, Cursor, DeliverError, Delivery, Destination, LogDriver, LogDriverKind,
+    LogSource, Options, Records, Streams,
 };
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
@@ -46,6 +46,10 @@ pub struct SinkSpec {
     pub options: Options,
     /// What comes to it.
     pub streams: Streams,
+    /// How its records are built, where the driver's own options do not say it.
+    pub records: Records,
+    /// Who waits when it takes nothing.
+    pub delivery: Delivery,
     /// Why it is there.
     pub purpose: Purpose,
     /// Made with the spec.
@@ -66,13 +70,15 @@ pub enum Purpose {
 impl SinkSpec {
     /// A sink named after its driver.
     pub fn new(kind: &'static dyn LogDriverKind, options: Options) -> Self {
-        let (name, streams, purpose) = (kind.name().to_owned(), Streams::Both, Purpose::Asked);
-        Self { name, kind, options, streams, purpose, lane: Lane::default(), gauge: Arc::default() }
+        let (name, streams, delivery) = (kind.name().to_owned(), Streams::Both, Delivery::Blocking);
+        let (records, lane, gauge) = Default::default();
+        Self { name, kind, options, streams, records, delivery, purpose: Purpose::Asked, lane, gauge }
     }
 
     /// How its batches are cut.
     pub fn batching(&self) -> BatchPolicy {
-        BatchPolicy { streams: self.streams, ..self.kind.batching(&self.options) }
+        let own = self.kind.batching(&self.options);
+        BatchPolicy { streams: self.streams, records: self.records.or(&own.records), ..own }
     }
 
     /// Whether it gives back all that the container wrote.
@@ -85,23 +91,24 @@ impl SinkSpec {
 const COPIES: [&str; 2] = ["json-file", "local"];
 
 /// The sinks for what was asked for: where none gives all lines back, a local json-file goes beside them, unless that was
-/// disabled. `options` are the container's, for those that concern the copy.
+/// disabled. `of` are the container's options, for those that concern the copy.
 pub fn sinks_for(
-    catalogue: &'static [&'static dyn LogDriverKind],
+    catalogue: &dyn Catalogue,
     asked: &[Destination],
-    options: &Options,
+    of: &Options,
 ) -> Result<Vec<SinkSpec>, PortError> {
     let find = |name: &str| {
-        catalogue.iter().copied().find(|k| k.name() == name).ok_or_else(|| {
+        catalogue.find(name).ok_or_else(|| {
             PortError::new(Kind::Invalid, format!("logger: no log driver named '{name}' is registered"))
         })
     };
     let mut sinks = Vec::with_capacity(asked.len() + 1);
-    for Destination { name, driver, streams, options } in asked {
+    for Destination { name, driver, streams, delivery, options, records } in asked {
         let own = SinkSpec::new(find(driver)?, options.clone());
-        sinks.push(SinkSpec { name: name.clone(), streams: *streams, ..own });
+        let (records, delivery) = (Records::parse(records)?, *delivery);
+        sinks.push(SinkSpec { name: name.clone(), streams: *streams, records, delivery, ..own });
     }
-    let given = |key: &str, or: &str| options.get(key).cloned().unwrap_or_else(|| or.to_owned());
+    let given = |key: &str, or: &str| of.get(key).cloned().unwrap_or_else(|| or.to_owned());
     let truth = |text: &str| matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True");
     let nothing = sinks.iter().all(|s| s.kind.name() == "none");
     if !nothing && !sinks.iter().any(SinkSpec::is_readable) && !truth(&given("cache-disabled", "false")) {
@@ -119,7 +126,10 @@ pub fn sinks_for(
                 "logger: fanout: no driver gets both streams, and none is free to keep a copy for `logs`";
             PortError::new(Kind::Invalid, text)
         })?;
-        sinks.push(SinkSpec { purpose: Purpose::Copy, ..SinkSpec::new(find(copy)?, options.into()) });
+        // What is said for all is said for it, too; several drivers may complete it each in its way.
+        let records = Records::parse(of).unwrap_or_default();
+        let own = SinkSpec::new(find(copy)?, options.into());
+        sinks.push(SinkSpec { purpose: Purpose::Copy, records, ..own });
     }
     Ok(sinks)
 }

@@ -81,6 +81,10 @@ impl Spool for FakeSpool {
         self.cursors.lock().unwrap().insert(sink.into(), cursor.clone());
         Ok(())
     }
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+        self.cursors.lock().unwrap().retain(|sink, _| sinks.contains(sink));
+        Ok(())
+    }
 }
 
 fn frame(records: &[SpoolRecord], from: &Cursor, most: usize) -> (Vec<LogLine>, Cursor) {
@@ -224,10 +228,9 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
     });
     let registry = Registry::new(actix::System::current().arbiter().clone());
     system.block_on(async move {
-        let catalogue: &'static [&'static dyn LogDriverKind] =
-            Box::leak(Box::new([ALL[0] as &'static dyn LogDriverKind, ALL[1]]));
+        let catalogue = contract::fake::FakeCatalogue(vec![ALL[0], ALL[1]]);
         let sinks =
-            sinks_for(catalogue, &destinations("fake", &Options::new()).unwrap(), &Options::new()).unwrap();
+            sinks_for(&catalogue, &destinations("fake", &Options::new()).unwrap(), &Options::new()).unwrap();
         assert_eq!(sinks.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["fake", "json-file"]);
         assert_eq!(sinks[1].options["max-size"], "20m");
         *ALL[0].faults.lock().unwrap() = vec!["driver panic", "retry", "fatal"];

@@ -1,7 +1,6 @@
 use crate::supervise::Registry;
 use crate::{Engine, Event, NetworkDefaults, Ports, Snapshot, Status};
-use contract::fake::{FakeImages, FakeKind, Keeps, World};
-use contract::log::LogDriverKind;
+use contract::fake::{FakeCatalogue, FakeImages, FakeKind, Keeps, World};
 use contract::network::Segment;
 use contract::record::ContainerSpec;
 use contract::{ContainerId, Kind, PortError};
@@ -16,7 +15,7 @@ pub struct Stage {
     pub world: Arc<World>,
     pub file: &'static FakeKind,
     pub remote: &'static FakeKind,
-    drivers: &'static [&'static dyn LogDriverKind],
+    drivers: Arc<FakeCatalogue>,
 }
 
 /// One daemon.
@@ -41,7 +40,7 @@ impl Stage {
             |name, verbs, keeps| &*Box::leak(Box::new(FakeKind::new(name, verbs, keeps, &world.script)));
         let file = kind("json-file", ["open:file", "deliver:file"], Keeps::Cursor);
         let remote = kind("remote", ["open:remote", "deliver:remote"], Keeps::Nothing);
-        let drivers = Box::leak(Box::new([file as &dyn LogDriverKind, remote]));
+        let drivers = Arc::new(FakeCatalogue(vec![file, remote]));
         Self { world, file, remote, drivers }
     }
 
@@ -58,8 +57,7 @@ impl Stage {
             network_records: world.network_records.clone(),
             networks: world.networks.clone(),
             volumes: world.volumes.clone(),
-            drivers: self.drivers,
-            validate: |_, _| Ok(()),
+            drivers: self.drivers.clone(),
             attributes: |_, _| Ok(BTreeMap::new()),
         }
     }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use config::Config;
 use contract::build::Contexts;
 use contract::network::{Family, Gateway6, Segment, SegmentPolicy, Subnet, number};
+use log_drivers::Drivers;
 use network::Bridges;
 use registry::{Proxies, RegistryClient, RegistryConfig};
 use runtime::{FileSpools, OtherRuntime, RuntimeConfig, ShimRuntime, Signals};
@@ -89,6 +90,11 @@ fn unique_local(id: &str) -> Pool {
     Pool { base: Subnet::around(address, 48), size: 64 }
 }
 
+/// The log drivers.
+pub fn drivers() -> Drivers {
+    Drivers::default()
+}
+
 /// Every driver.
 pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports> {
     let config = &*live.get();
@@ -128,8 +134,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         network_records: Arc::new(FileNetworkRecords::new(root)),
         volumes: Arc::new(LocalVolumes::new(root)),
         networks: Arc::new(Bridges::start(&config.bridge.name).context("open netlink sockets")?),
-        drivers: log_drivers::catalogue(),
-        validate: log_drivers::validate,
+        drivers: Arc::new(drivers()),
         attributes: log_drivers::attributes,
     })
 }

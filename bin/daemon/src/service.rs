@@ -58,6 +58,7 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let config = live.get();
     let tree = Registry::new(actix::System::current().arbiter().clone());
     let ports = compose::ports(&live, Arc::clone(&registry))?;
+    let drivers = Arc::clone(&ports.drivers);
     let contexts = compose::contexts(&config, Arc::clone(&registry), &ports);
     let (engine, place) =
         Engine::launch_with(ports, networks, tree.clone(), |root| build::Place::under(root, &tree));
@@ -83,7 +84,7 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
         live: Arc::clone(&live),
         id: id.clone(),
         segment: bridge,
-        drivers: log_drivers::names(),
+        drivers,
     });
     let router = gateway::router(Arc::clone(&gateway));
     let traffic = Traffic::default();

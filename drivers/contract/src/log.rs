@@ -1,8 +1,16 @@
 //! The log driver contract: lines in batches, cursors into the spool, and what delivery can answer.
 
+mod catalogue;
+mod delivery;
 mod destinations;
+mod records;
+mod size;
 
+pub use catalogue::Catalogue;
+pub use delivery::{Delivery, Overflow};
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
+pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};
+pub use size::{binary_size, decimal_size};
 
 use crate::error::PortError;
 use async_trait::async_trait;
@@ -66,6 +74,28 @@ pub struct Mark {
     pub partial: Option<(String, u32, i64)>,
 }
 
+/// How a limit on the rate of lines stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pace {
+    /// The record by whose time it was last looked at: it and those before it do not count again.
+    pub at: Position,
+    /// When its window began, ns since the epoch.
+    pub since_ns: i64,
+    /// Lines that the window still lets through.
+    pub left: u64,
+    /// Lines suppressed that nobody was told of yet.
+    pub suppressed: u64,
+    /// The time of the last of them,
+    pub last_ns: i64,
+    /// and its stream.
+    pub last_err: bool,
+    /// The line of standard output that is under way in pieces is suppressed.
+    pub cut_out: bool,
+    /// That of standard error.
+    pub cut_err: bool,
+}
+
 /// How far a sink has got: reading the spool again from here yields exactly the lines after it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cursor {
@@ -73,6 +103,9 @@ pub struct Cursor {
     pub stdout: Mark,
     /// Standard error's mark.
     pub stderr: Mark,
+    /// Where there is a limit on the rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
 }
 
 impl Cursor {
@@ -89,10 +122,12 @@ pub struct Batch {
     pub lines: Vec<LogLine>,
     /// Where the sink stands once all of them are delivered.
     pub end: Cursor,
+    /// Lines among and after them that a limit on the rate suppressed.
+    pub suppressed: u64,
 }
 
-/// How large a batch a driver takes.
-#[derive(Debug, Clone, Copy)]
+/// How large a batch a driver takes, and what its lines are.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchPolicy {
     /// Most lines in one batch.
     pub max_lines: usize,
@@ -100,13 +135,24 @@ pub struct BatchPolicy {
     pub max_bytes: usize,
     /// Longest piece of a line, bytes (Docker: 16 KiB).
     pub max_line: usize,
+    /// Most bytes of a line that was put together of pieces or of other lines.
+    pub max_record: usize,
     /// Which streams' lines come at all.
     pub streams: Streams,
+    /// How lines become records.
+    pub records: Records,
 }
 
 impl Default for BatchPolicy {
     fn default() -> Self {
-        Self { max_lines: 4096, max_bytes: 1 << 20, max_line: 16 * 1024, streams: Streams::Both }
+        Self {
+            max_lines: 4096,
+            max_bytes: 1 << 20,
+            max_line: 16 * 1024,
+            max_record: LONGEST,
+            streams: Streams::Both,
+            records: Records::default(),
+        }
     }
 }
 
@@ -183,6 +229,11 @@ pub trait LogDriver: Send {
     /// The cursor this driver itself keeps with its data (files only); others leave it to the router.
     fn cursor(&self) -> Option<Cursor> {
         None
+    }
+    /// Takes `cursor` for its own: what it holds stays, and the lines from there come next. For a driver that keeps its
+    /// cursor with its data and takes a container's lines over from another; others have none to set.
+    async fn begin_at(&mut self, _cursor: &Cursor) -> Result<(), DeliverError> {
+        Ok(())
     }
     /// Finishes what is open. Called once.
     async fn close(self: Box<Self>) -> Result<(), DeliverError>;

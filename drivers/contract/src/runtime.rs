@@ -150,6 +150,15 @@ pub enum Target {
     Exec(ExecId),
 }
 
+/// What becomes of output that finds its container's spool full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is not read, so that the container waits (`mode=blocking`).
+    Wait,
+    /// It is dropped and counted (`mode=non-blocking`).
+    Drop,
+}
+
 /// Raw input to a process: written bytes reach its stdin, shutdown closes it.
 pub type Input = Box<dyn AsyncWrite + Send + Unpin>;
 /// Frames read from a process, in order, ends at its end.
@@ -214,6 +223,8 @@ pub trait Runtime: Send + Sync {
         from: &Resources,
         to: &Resources,
     ) -> Result<(), PortError>;
+    /// Has a running container's output meet a full spool in another way from now on.
+    async fn set_when_full(&self, id: &ContainerId, when_full: WhenFull) -> Result<(), PortError>;
     /// A running container's counters; `network` is the pid whose interfaces are told, if any are its own.
     async fn usage(&self, id: &ContainerId, network: Option<i32>) -> Result<Usage, PortError>;
     /// Resolves once want of memory has led to more than `told`; fails when the container has ended.
@@ -268,6 +279,8 @@ pub trait Spool: Send + Sync {
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError>;
     /// Stores it (temporary file and rename).
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError>;
+    /// Forgets the cursors of all sinks but these.
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError>;
 }
 
 /// Opens spools.

@@ -2,6 +2,7 @@
 
 use crate::oci::{self, Given, HostFacts, Policy};
 use crate::{RuntimeConfig, devices, files, link};
+use contract::log::{Delivery, Destination};
 use contract::record::ContainerSpec;
 use contract::runtime::SandboxSpec;
 use contract::{Kind, PortError};
@@ -44,7 +45,9 @@ pub async fn shim(
     if let Some(count) = config.open_files {
         command.arg("--open-files").arg(count.to_string());
     }
-    if c.log_opts.get("mode").is_some_and(|m| m == "non-blocking") {
+    // One destination for which the container is to wait is enough.
+    let waits = |d: &Destination| d.delivery == Delivery::Blocking;
+    if c.destinations().is_ok_and(|all| !all.iter().any(waits)) {
         command.arg("--drop-when-full");
     }
     if c.open_stdin {

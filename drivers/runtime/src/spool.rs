@@ -138,6 +138,25 @@ impl Spool for FileSpool {
         })
         .await
     }
+
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+        let folder = self.cursors.clone();
+        let kept: Vec<PathBuf> = sinks.iter().map(|sink| cursor_file(&folder, sink)).collect();
+        blocking("forget cursors", move || {
+            let entries = match std::fs::read_dir(&folder) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                found => found?,
+            };
+            for entry in entries {
+                let file = entry?.path();
+                if !kept.contains(&file) {
+                    std::fs::remove_file(file)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, head, post, put};
 use contract::image::Registries;
+use contract::log::Catalogue;
 use contract::network::Segment;
 pub use create::log_sinks;
 use serde::Serialize;
@@ -65,8 +66,8 @@ pub struct Gateway {
     pub id: String,
     /// The default bridge.
     pub segment: Segment,
-    /// Names of the log drivers.
-    pub drivers: Vec<&'static str>,
+    /// The log drivers.
+    pub drivers: Arc<dyn Catalogue>,
 }
 
 type Shared = Arc<Gateway>;

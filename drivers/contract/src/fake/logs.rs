@@ -1,13 +1,31 @@
 use super::{Script, lock};
 use crate::error::PortError;
 use crate::log::{
-    Batch, BatchPolicy, Cursor, DeliverError, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec,
-    Options, ReadRequest, StoredLine,
+    Batch, BatchPolicy, Catalogue, Cursor, DeliverError, LogDriver, LogDriverKind, LogReader, LogSource,
+    OptionSpec, Options, ReadRequest, StoredLine,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
+
+/// These kinds, which take any options.
+pub struct FakeCatalogue(pub Vec<&'static dyn LogDriverKind>);
+
+#[async_trait]
+impl Catalogue for FakeCatalogue {
+    fn find(&self, name: &str) -> Option<&'static dyn LogDriverKind> {
+        self.0.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|kind| kind.name().to_owned()).collect()
+    }
+
+    async fn validate(&self, _: &str, _: &Options) -> Result<(), PortError> {
+        Ok(())
+    }
+}
 
 /// Where a kind keeps its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +103,11 @@ impl LogDriver for Open {
         let files = lock(&self.files);
         (self.keeps == Keeps::Cursor)
             .then(|| files.get(&self.container).map(|f| f.cursor.clone()).unwrap_or_default())
+    }
+
+    async fn begin_at(&mut self, cursor: &Cursor) -> Result<(), DeliverError> {
+        lock(&self.files).entry(self.container.clone()).or_default().cursor = cursor.clone();
+        Ok(())
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {

@@ -14,7 +14,7 @@ mod volumes;
 
 pub use archives::FakeArchives;
 pub use images::FakeImages;
-pub use logs::{FakeKind, Keeps};
+pub use logs::{FakeCatalogue, FakeKind, Keeps};
 pub use network_records::FakeNetworkRecords;
 pub use networks::FakeNetworks;
 pub use records::{FakeRecords, FakeRoots};

@@ -139,6 +139,11 @@ impl Spool for FakeSpool {
         lock(&self.contents).cursors.insert(sink.to_owned(), cursor.clone());
         Ok(())
     }
+
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+        lock(&self.contents).cursors.retain(|sink, _| sinks.contains(sink));
+        Ok(())
+    }
 }
 
 /// All spools.

@@ -141,6 +141,19 @@ impl Open {
         Ok(Self { places, limits, file, commits, at })
     }
 
+    /// What stands in the files is whole; what comes next comes from `cursor`.
+    fn begin_at(&mut self, cursor: Cursor) -> io::Result<()> {
+        let mut next = self.at.clone();
+        if next.ahead > 0 && next.base_generation == next.generation {
+            // Of a batch that was not finished: its lines are delivered again.
+            next.length = next.base_length;
+        }
+        next = next.complete(cursor);
+        self.commits.store(&mut next)?;
+        self.at = next;
+        self.file.set_len(self.at.length)
+    }
+
     fn write(&mut self, bytes: &[u8], parts: &[Part], end: &Cursor) -> io::Result<()> {
         let mut start = 0;
         for (index, part) in parts.iter().enumerate() {
@@ -217,6 +230,20 @@ impl<F: RecordFormat> LogDriver for FileDriver<F> {
 
     fn cursor(&self) -> Option<Cursor> {
         Some(self.cursor.clone())
+    }
+
+    async fn begin_at(&mut self, cursor: &Cursor) -> Result<(), DeliverError> {
+        let fatal = |source: Box<dyn std::error::Error + Send + Sync>| DeliverError::Fatal { source };
+        let mut open = self.open.take().ok_or_else(|| fatal("the file is not open".into()))?;
+        let cursor = cursor.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let result = open.begin_at(cursor);
+            (open, result)
+        });
+        let (open, result) = work.await.map_err(|e| fatal(Box::new(e)))?;
+        self.cursor = open.at.cursor.clone();
+        self.open = Some(open);
+        result.map_err(|e| fatal(Box::new(e)))
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {

@@ -97,13 +97,22 @@ fn compress(log: &Path, index: u32) -> io::Result<()> {
         Err(e) => return Err(e),
     };
     let temporary = numbered(log, 0, ".gz.tmp");
-    let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
+    let packed =
+        pack(&mut input, &temporary).and_then(|()| fs::rename(&temporary, numbered(log, index, ".gz")));
+    if packed.is_err() {
+        // On a disk that is full, half a file would keep the very room that is missing.
+        absent_is_fine(fs::remove_file(&temporary))?;
+    }
+    packed?;
+    fs::remove_file(&plain)
+}
+
+fn pack(input: &mut File, temporary: &Path) -> io::Result<()> {
+    let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(temporary)?;
     let output = io::BufWriter::with_capacity(64 * 1024, output);
     let mut encoder = GzBuilder::new().write(output, Compression::default());
-    io::copy(&mut input, &mut encoder)?;
-    encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-    fs::rename(&temporary, numbered(log, index, ".gz"))?;
-    fs::remove_file(&plain)
+    io::copy(input, &mut encoder)?;
+    encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error).map(drop)
 }
 
 #[cfg(test)]
@@ -127,5 +136,16 @@ mod tests {
         finish(&log, &limits).unwrap();
         let read = |i| fs::read_to_string(numbered(&log, i, "")).unwrap();
         assert_eq!([read(0), read(1), read(2), read(3)], ["", "d", "c", "b"]);
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_packed_stays_and_no_half_of_the_packed_one_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("x");
+        fs::write(numbered(&log, 1, ""), "text").unwrap();
+        fs::create_dir_all(numbered(&log, 1, ".gz").join("in the way")).unwrap();
+        compress(&log, 1).unwrap_err();
+        assert_eq!(fs::read(numbered(&log, 1, "")).unwrap(), b"text");
+        assert!(!numbered(&log, 0, ".gz.tmp").exists());
     }
 }

@@ -4,10 +4,11 @@ mod connection;
 mod format;
 
 use crate::attrs::{check_metadata, tag};
+use crate::dial::Target;
 use crate::options::{METADATA, check_known, invalid};
 use crate::tls::{Identity, Trust};
 use async_trait::async_trait;
-use connection::{Address, Connection};
+use connection::{Address, Way};
 use contract::PortError;
 use contract::log::{
     Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
@@ -97,17 +98,16 @@ impl LogDriverKind for Syslog {
         let address = address(options)?;
         let framing = match (&address, shape(options)?) {
             // RFC 5425; Docker frames so over TLS alone.
-            (Address::Tls(_), Shape::Rfc5424 { .. }) => Framing::Counted,
+            (Address::Stream(Target::Tls(..)), Shape::Rfc5424 { .. }) => Framing::Counted,
             _ => Framing::Line,
         };
         let formatter = Formatter::new(shape(options)?, facility(options)?, tag(source, options)?, framing);
-        Ok(Box::new(Sender { address, connection: None, formatter, frames: Vec::new() }))
+        Ok(Box::new(Sender { way: Way::new(address), formatter, frames: Vec::new() }))
     }
 }
 
 struct Sender {
-    address: Address,
-    connection: Option<Connection>,
+    way: Way,
     formatter: Formatter,
     frames: Vec<u8>,
 }
@@ -124,19 +124,8 @@ impl LogDriver for Sender {
         if ends.is_empty() {
             return Ok(());
         }
-        let retry = |source: std::io::Error| DeliverError::Retry { source: Box::new(source), after: None };
-        let mut open = self.connection.take();
-        if let Some(connection) = &mut open
-            && !connection.alive().await
-        {
-            open = None;
-        }
-        let mut connection = match open {
-            Some(open) => open,
-            None => self.address.connect().await.map_err(retry)?,
-        };
-        let refused = connection.send(&self.frames, &ends).await.map_err(retry)?;
-        self.connection = Some(connection);
+        let sent = self.way.send(&mut self.frames, &ends).await;
+        let refused = sent.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })?;
         if refused.is_empty() {
             return Ok(());
         }
@@ -144,9 +133,7 @@ impl LogDriver for Sender {
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
-        if let Some(connection) = self.connection {
-            connection.close().await;
-        }
+        self.way.close().await;
         Ok(())
     }
 }

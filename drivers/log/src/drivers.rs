@@ -1,0 +1,125 @@
+//! All drivers by name, and the checks before one is used.
+
+use crate::{catalogue, find, options};
+use async_trait::async_trait;
+use contract::log::{Catalogue, Destination, FANOUT, LogDriverKind, Options, Records, destinations};
+use contract::{Kind, PortError};
+
+/// The drivers of one daemon.
+#[derive(Debug, Clone, Default)]
+pub struct Drivers {}
+
+impl Drivers {
+    /// Checks a driver's name and all its options, as far as it goes without asking a plugin.
+    pub fn check(&self, driver: &str, options: &Options) -> Result<(), PortError> {
+        if driver == "none" {
+            return Ok(());
+        }
+        let all = destinations(driver, options);
+        // Why delivery cannot be as it was asked for comes first, and what several drivers cannot be last.
+        if driver == FANOUT {
+            options::check_common(options)?;
+            return self.check_all(&all?);
+        }
+        let all = all?;
+        options::check_common(options)?;
+        all.iter().try_for_each(|one| self.check_one(one))
+    }
+
+    /// Checks several drivers that one container has.
+    pub fn check_all(&self, all: &[Destination]) -> Result<(), PortError> {
+        for (index, one) in all.iter().enumerate() {
+            let told = |e: PortError| PortError::new(e.kind, format!("logger: {}: {}", one.name, e.chain()));
+            self.check_one(one).map_err(told)?;
+            let file = find(&one.driver).is_some_and(|kind| kind.reader().is_some());
+            if file && all.iter().take(index).any(|other| other.driver == one.driver) {
+                let text = format!("logger: {}: one container has one {} log", one.name, one.driver);
+                return Err(PortError::new(Kind::Invalid, text));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_one(&self, one: &Destination) -> Result<(), PortError> {
+        let Destination { driver, options, records, .. } = one;
+        let kind = find(driver).ok_or_else(|| {
+            PortError::new(Kind::Invalid, format!("logger: no log driver named '{driver}' is registered"))
+        })?;
+        let own = options.iter().filter(|(k, _)| !options::is_common(k));
+        kind.validate(&own.map(|(k, v)| (k.clone(), v.clone())).collect())?;
+        Records::parse(records).map(drop)
+    }
+}
+
+#[async_trait]
+impl Catalogue for Drivers {
+    fn find(&self, name: &str) -> Option<&'static dyn LogDriverKind> {
+        find(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            catalogue().iter().map(|d| d.name()).chain([FANOUT]).map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    }
+
+    async fn validate(&self, driver: &str, options: &Options) -> Result<(), PortError> {
+        self.check(driver, options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(driver: &str, pairs: &[(&str, &str)]) -> String {
+        let options = pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        Drivers::default().check(driver, &options).map_or_else(|e| e.chain(), |()| String::new())
+    }
+
+    #[test]
+    fn refusals_come_in_dockers_order_with_its_texts() {
+        assert_eq!(text("none", &[("mode", "x"), ("nonsense", "1")]), "");
+        assert_eq!(text("nope", &[("mode", "x")]), "logger: logging mode not supported: x");
+        assert_eq!(
+            text("nope", &[("max-buffer-size", "1m")]),
+            "logger: max-buffer-size option is only supported with 'mode=non-blocking'"
+        );
+        assert_eq!(
+            text("nope", &[("max-buffer-size", "q"), ("mode", "non-blocking")]),
+            "error parsing option max-buffer-size: invalid size: 'q'"
+        );
+        assert_eq!(
+            text("fanout", &[("drivers", "syslog"), ("mode", "x")]),
+            "logger: logging mode not supported: x"
+        );
+        assert_eq!(text("nope", &[("cache-disabled", "q")]), "invalid value for option cache-disabled: q");
+        assert_eq!(text("nope", &[]), "logger: no log driver named 'nope' is registered");
+        assert_eq!(text("json-file", &[("x", "1")]), "unknown log opt 'x' for json-file log driver");
+        assert_eq!(text("syslog", &[("x", "1")]), "unknown log opt 'x' for syslog log driver");
+        assert_eq!(
+            text("json-file", &[("compress", "true"), ("max-file", "3")]),
+            "compress cannot be true when max-file is less than 2 or max-size is not set"
+        );
+        assert_eq!(text("json-file", &[("max-size", "0")]), "max-size must be a positive number");
+        assert_eq!(text("json-file", &[("max-file", "0")]), "max-file cannot be less than 1");
+        assert_eq!(
+            text("local", &[("max-file", "1")]),
+            "compression cannot be enabled when max file count is 1"
+        );
+        assert_eq!(text("json-file", &[("max-size", "10k"), ("max-file", "3"), ("compress", "true")]), "");
+        assert_eq!(text("syslog", &[("syslog-address", "ftp://x")]), "unsupported scheme: 'ftp'");
+        assert_eq!(text("syslog", &[("syslog-facility", "24")]), "invalid syslog facility");
+        assert_eq!(text("syslog", &[("syslog-format", "x")]), "Invalid syslog format");
+        assert_eq!(
+            text("local", &[("rate-limit-burst", "5")]),
+            "log opt 'rate-limit-burst' needs 'rate-limit'"
+        );
+        let several = [("drivers", "local,b:syslog"), ("b.max-line-size", "1")];
+        assert_eq!(
+            text("fanout", &several),
+            "logger: b: invalid value for option max-line-size: 1: a size between 1k and 512k is wanted"
+        );
+    }
+}
