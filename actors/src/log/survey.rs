@@ -397,6 +397,9 @@ mod tests {
             async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
                 self.0.store_cursor(sink, cursor).await
             }
+            async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
+                self.0.keep_cursors(sinks).await
+            }
         }
         let spool = Reads(Arc::default(), Default::default());
         for _ in 0..100 {
