@@ -241,18 +241,22 @@ impl Shared {
     fn sink_event(&self, (spec, name): (&ContainerSpec, &str), sink: &str, change: &Change) {
         let name = self.board.get(&spec.id).map_or_else(|| name.to_owned(), |s| s.state.name.clone());
         let (action, told) = match change {
-            Change::Down(error) => ("log_down", ("error", error.clone())),
-            Change::Up => ("log_up", ("sink", sink.to_owned())),
-            Change::Refused(lines) => ("log_refused", ("lines", lines.to_string())),
-        };
-        match change {
-            Change::Down(error) => tracing::warn!(container = spec.id, sink, error, "a log sink is away"),
-            Change::Up => tracing::info!(container = spec.id, sink, "a log sink is back"),
-            Change::Refused(lines) => {
-                tracing::warn!(container = spec.id, sink, lines, "a log sink refuses lines")
+            Change::Down(error) => {
+                tracing::warn!(container = spec.id, sink, error, "a log sink is away");
+                ("log_down", vec![("error", error.clone())])
             }
-        }
-        self.container_event(spec, &name, action, &[("sink", sink.to_owned()), told]);
+            Change::Up => {
+                tracing::info!(container = spec.id, sink, "a log sink is back");
+                ("log_up", vec![])
+            }
+            Change::Dropped { reason, lines } => {
+                tracing::warn!(container = spec.id, sink, reason, lines, "a log sink's lines are given up");
+                let action = if *reason == "refused" { "log_refused" } else { "log_dropped" };
+                (action, vec![("lines", lines.to_string()), ("reason", (*reason).to_owned())])
+            }
+        };
+        let told: Vec<(&str, String)> = [("sink", sink.to_owned())].into_iter().chain(told).collect();
+        self.container_event(spec, &name, action, &told);
     }
 
     /// The same, from what is published of it.

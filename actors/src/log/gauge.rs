@@ -32,8 +32,13 @@ pub enum Change {
     Down(String),
     /// They arrive again.
     Up,
-    /// The first lines were refused for good.
-    Refused(u64),
+    /// The first lines were given up for this reason; for others they may have been already.
+    Dropped {
+        /// One of [`SinkStatus::dropped`].
+        reason: &'static str,
+        /// How many at once.
+        lines: u64,
+    },
 }
 
 /// A sink's latest reading; outlives the router that writes it, whose successor goes on counting.
@@ -65,33 +70,32 @@ impl Gauge {
     }
 
     /// Notes what the router knows now; answers what changed.
-    pub fn note(&self, status: &SinkStatus, cursor: Option<&Cursor>, now_ns: i64) -> Option<Change> {
+    pub fn note(&self, status: &SinkStatus, cursor: Option<&Cursor>, now_ns: i64) -> Vec<Change> {
         let mut last = lock(&self.0);
         let (arrived, failed) = (status.batches > last.status.batches, status.retries > last.status.retries);
-        let change = if failed {
+        let mut changes = Vec::new();
+        if failed {
             last.failed_ns = Some(now_ns);
-            let was_up = last.up_since_ns.take().is_some() || last.status.retries == 0;
-            was_up.then(|| Change::Down(status.last_error.clone().unwrap_or_default()))
+            if last.up_since_ns.take().is_some() || last.status.retries == 0 {
+                changes.push(Change::Down(status.last_error.clone().unwrap_or_default()));
+            }
         } else if arrived {
             last.delivered_ns = Some(now_ns);
-            let was_down = last.up_since_ns.is_none() && last.status.retries > 0;
-            last.up_since_ns.get_or_insert(now_ns);
-            let first = last.status.refused == 0 && status.refused > 0;
-            match (first, was_down) {
-                (true, _) => Some(Change::Refused(status.refused)),
-                (false, true) => Some(Change::Up),
-                (false, false) => None,
+            if last.up_since_ns.is_none() && last.status.retries > 0 {
+                changes.push(Change::Up);
             }
-        } else {
-            None
-        };
+            last.up_since_ns.get_or_insert(now_ns);
+        }
         if last.status != *status {
+            let first = last.status.dropped().into_iter().zip(status.dropped());
+            let first = first.filter(|((_, before), (_, now))| *before == 0 && *now > 0);
+            changes.extend(first.map(|(_, (reason, lines))| Change::Dropped { reason, lines }));
             last.status.clone_from(status);
         }
         if let Some(cursor) = cursor {
             last.cursor = Some(cursor.clone());
         }
-        change
+        changes
     }
 }
 
@@ -123,16 +127,21 @@ mod tests {
         SinkStatus { batches, retries, refused, last_error: Some("down".into()), ..SinkStatus::default() }
     }
 
+    fn down() -> Vec<Change> {
+        vec![Change::Down("down".into())]
+    }
+
     #[test]
     fn only_the_first_of_many_failures_and_deliveries_is_told() {
         let gauge = Gauge::default();
-        assert_eq!(gauge.note(&status(1, 0, 0), None, 10), None, "the first delivery is nothing special");
-        assert_eq!(gauge.note(&status(1, 1, 0), None, 20), Some(Change::Down("down".into())));
-        assert_eq!(gauge.note(&status(1, 2, 0), None, 30), None);
+        assert_eq!(gauge.note(&status(1, 0, 0), None, 10), [], "the first delivery is nothing special");
+        assert_eq!(gauge.note(&status(1, 1, 0), None, 20), down());
+        assert_eq!(gauge.note(&status(1, 2, 0), None, 30), []);
         assert_eq!(gauge.read().up_since_ns, None);
-        assert_eq!(gauge.note(&status(2, 2, 0), None, 40), Some(Change::Up));
-        assert_eq!(gauge.note(&status(3, 2, 5), None, 50), Some(Change::Refused(5)));
-        assert_eq!(gauge.note(&status(4, 2, 6), None, 60), None);
+        assert_eq!(gauge.note(&status(2, 2, 0), None, 40), [Change::Up]);
+        let refused = Change::Dropped { reason: "refused", lines: 5 };
+        assert_eq!(gauge.note(&status(3, 2, 5), None, 50), [refused]);
+        assert_eq!(gauge.note(&status(4, 2, 6), None, 60), []);
         let read = gauge.read();
         assert_eq!((read.up_since_ns, read.delivered_ns, read.failed_ns), (Some(40), Some(60), Some(30)));
     }
@@ -140,8 +149,28 @@ mod tests {
     #[test]
     fn a_sink_that_never_came_up_is_told_once() {
         let gauge = Gauge::default();
-        assert!(matches!(gauge.note(&status(0, 1, 0), None, 1), Some(Change::Down(_))));
-        assert_eq!(gauge.note(&status(0, 2, 0), None, 2), None);
-        assert_eq!(gauge.note(&status(1, 2, 0), None, 3), Some(Change::Up));
+        assert_eq!(gauge.note(&status(0, 1, 0), None, 1), down());
+        assert_eq!(gauge.note(&status(0, 2, 0), None, 2), []);
+        assert_eq!(gauge.note(&status(1, 2, 0), None, 3), [Change::Up]);
+    }
+
+    #[test]
+    fn a_sink_that_is_back_and_refuses_is_told_of_both() {
+        let gauge = Gauge::default();
+        gauge.note(&status(0, 1, 0), None, 1);
+        let refused = Change::Dropped { reason: "refused", lines: 2 };
+        assert_eq!(gauge.note(&status(1, 1, 2), None, 2), [Change::Up, refused]);
+    }
+
+    #[test]
+    fn what_was_offered_never_goes_back() {
+        let gauge = Gauge::default();
+        gauge.note(&SinkStatus { lines: 10, bytes: 100, refused: 1, ..SinkStatus::default() }, None, 1);
+        let lag = Lag { lines: 5, bytes: 55, oldest_ns: Some(1) };
+        assert_eq!(gauge.read_with(Some(&lag)).offered, (16, 150));
+        assert_eq!(gauge.read_with(None).offered, (16, 150), "nobody knows what waits");
+        gauge.note(&SinkStatus { lines: 16, bytes: 151, refused: 1, ..SinkStatus::default() }, None, 2);
+        assert_eq!(gauge.read_with(Some(&Lag::default())).offered, (17, 151));
+        assert!(gauge.read().since_ns > 0);
     }
 }
