@@ -345,7 +345,8 @@ mod tests {
                         Step::Move(sink, by, skip) => {
                             at[sink] = (at[sink] + by).min(written);
                             let skip = if at[sink] == written { 0 } else { skip };
-                            cursors[sink] = Cursor { stdout: mark(at[sink], skip), stderr: mark(at[sink], skip) };
+                            let of = mark(at[sink], skip);
+                            cursors[sink] = Cursor { stdout: of.clone(), stderr: of, ..Cursor::default() };
                         }
                         Step::Trim => {
                             let floor = cursors.iter().map(Cursor::floor).min().unwrap();
