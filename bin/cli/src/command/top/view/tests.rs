@@ -63,13 +63,13 @@ fn containers_and_their_sinks_fit_into_80_columns() {
         shown(&model(), 80, 11),
         [
             "gantry 0.1.0  2/3 containers run  3 sinks, 1 failing  375 lines/s  37.5kB/s",
-            "CONTAINER / SINK         STATE      LINES/S BYTES/S  LAG     AGE  DROPPED",
-            "▾ api                    running    250     25kB     0            0",
-            "    json-file            idle       250     25kB     0            0",
-            "  old                    exited     -       -        -            0",
-            "▾ web                    running    125     12.5kB   1200    2m   5",
-            "    errors:syslog        waiting    0       0B       1200    2m   5",
-            "    json-file            delivering 125     12.5kB   1       2m   0",
+            "CONTAINER / SINK                STATE      LINES/S BYTES/S  LAG     AGE  DROPPED",
+            "▾ api                           running    250     25kB     0            0",
+            "    json-file                   idle       250     25kB     0            0",
+            "  old                           exited     -       -        -            0",
+            "▾ web                           running    125     12.5kB   1200    2m   5",
+            "    errors:syslog               waiting    0       0B       1200    2m   5",
+            "    json-file                   delivering 125     12.5kB   1       2m   0",
             "",
             "api (busybox): 1 of 1 sinks deliver",
             "q quit  ↑↓ move  enter fold  s sort  / filter  a actors  (by name)",
@@ -131,11 +131,11 @@ fn actors_hang_below_their_parents_with_their_respawns() {
     assert_eq!(
         lines[1..6],
         [
-            "ACTOR                                         STATE      RESPAWNS WAITING AGE",
-            "▾ root                                        running    0        0       61s",
-            "  ▾ logs                                      running    0        0       61s",
-            "      router:c                                running    2        0       61s",
-            "    events                                    running    0        0       61s",
+            "ACTOR                                           STATE      RESPAWNS WAITING AGE",
+            "▾ root                                          running    0        0       61s",
+            "  ▾ logs                                        running    0        0       61s",
+            "      router:c                                  running    2        0       61s",
+            "    events                                      running    0        0       61s",
         ]
     );
     typed(&mut model, &[KeyCode::Char('j'), KeyCode::Char('j')]);
