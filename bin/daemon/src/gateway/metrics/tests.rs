@@ -70,7 +70,7 @@ fn a_sink_is_told_by_its_container_and_driver() {
 #[test]
 fn what_took_longer_than_all_bounds_is_in_the_last_class() {
     let text = written(false);
-    let class = |le: &str| format!("container_actions_seconds_bucket{{le=\"{le}\",action=\"start\"}} ");
+    let class = |le: &str| format!("container_actions_seconds_bucket{{action=\"start\",le=\"{le}\"}} ");
     assert!(text.contains(&(class("0.005") + "0\n")), "{text}");
     assert!(text.contains(&(class("0.01") + "2\n")), "{text}");
     assert!(text.contains(&(class("10.0") + "2\n")), "{text}");
