@@ -1,7 +1,7 @@
 //! How the sinks of running routers are.
 
 use super::Engine;
-use crate::log::{Lag, Purpose, Reading, SinkSpec};
+use crate::log::{Lag, Place, Purpose, Reading, SinkSpec};
 use crate::shared::{Logging, lock};
 use contract::PortError;
 use contract::log::Streams;
@@ -53,12 +53,20 @@ impl Engine {
     async fn reports(&self, container: String, logging: Logging) -> Vec<SinkReport> {
         let now = self.shared.board.get(&container);
         let name = now.map_or_else(|| logging.source.container_name.clone(), |s| s.state.name.clone());
-        let asked: Vec<_> =
-            logging.sinks.iter().map(|s| (s.name.as_str(), s.gauge.read().cursor, s.streams)).collect();
+        let place = |sink: &'_ SinkSpec| (sink.name.clone(), sink.gauge.read(), sink.streams);
+        let places: Vec<_> = logging.sinks.iter().map(place).collect();
+        let asked = places.iter().map(|(name, reading, streams)| Place {
+            name,
+            cursor: reading.cursor.clone(),
+            streams: *streams,
+            losses: Vec::new(),
+        });
+        let asked: Vec<Place<'_>> = asked.collect();
         let lags = logging.survey.lock().await.lags(&*logging.spool, &asked).await;
         // Its folder may just be going.
         let lags = lags.unwrap_or_else(|_| vec![None; asked.len()]);
-        let spool_bytes = logging.spool.used().await.ok();
+        let extent = logging.spool.extent().await.ok();
+        let spool_bytes = extent.map(|segments| segments.iter().map(|(_, bytes)| bytes).sum());
         let report = |(sink, lag): (&SinkSpec, Option<Lag>)| SinkReport {
             container: container.clone(),
             name: name.clone(),

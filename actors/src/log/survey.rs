@@ -2,7 +2,7 @@
 //! for however many sinks somebody asks; nobody pays for it who does not look.
 
 use contract::PortError;
-use contract::log::{Cursor, Mark, Position, Stream, Streams};
+use contract::log::{Cursor, Loss, Mark, Position, Stream, Streams};
 use contract::runtime::{Spool, SpoolRecord};
 use std::collections::BTreeMap;
 
@@ -52,18 +52,54 @@ impl Tally {
     }
 }
 
-/// What was delivered of one stream, counted from where the survey began; and the time of what comes next.
+/// Bytes and ends of lines of one stream, from where the survey began.
 #[derive(Debug, Clone, Copy, Default)]
-struct Before {
+struct Count {
     bytes: u64,
     lines: u64,
+}
+
+impl Count {
+    fn of(tally: Tally, stream: Stream) -> Self {
+        Self { bytes: pick(tally.bytes, stream), lines: pick(tally.lines, stream) }
+    }
+
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+            lines: self.lines.saturating_sub(earlier.lines),
+        }
+    }
+}
+
+/// What of one stream waits for a sink.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waiting {
+    /// Between where it stands and the last part that it will not be given, but for such parts.
+    closed: Count,
+    /// Before the rest, all of which waits.
+    open: Count,
     oldest_ns: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
 struct Known {
     cursor: Cursor,
-    before: [Option<Before>; 2],
+    losses: Vec<Loss>,
+    waiting: [Option<Waiting>; 2],
+}
+
+/// A sink whose lag is asked for.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where it stands, if that is known.
+    pub cursor: Option<Cursor>,
+    /// What goes there.
+    pub streams: Streams,
+    /// What lies ahead of its cursor and will not be given to it, in order.
+    pub losses: Vec<Loss>,
 }
 
 /// Counts of one container's output.
@@ -80,21 +116,21 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// The lag of each of these sinks, by name, place and streams; none where the place is not known.
+    /// The lag of each of these sinks; none where its place is not known.
     pub async fn lags(
         &mut self,
         spool: &dyn Spool,
-        sinks: &[(&str, Option<Cursor>, Streams)],
+        sinks: &[Place<'_>],
     ) -> Result<Vec<Option<Lag>>, PortError> {
-        let floors = sinks.iter().filter_map(|(_, cursor, _)| cursor.as_ref().map(Cursor::floor));
+        let floors = sinks.iter().filter_map(|sink| sink.cursor.as_ref().map(Cursor::floor));
         let Some(lowest) = floors.min() else { return Ok(vec![None; sinks.len()]) };
         self.begin(lowest);
         self.count(spool).await?;
-        self.known.retain(|name, _| sinks.iter().any(|(of, _, _)| of == name));
+        self.known.retain(|name, _| sinks.iter().any(|sink| sink.name == name));
         let mut out = Vec::with_capacity(sinks.len());
-        for (name, cursor, streams) in sinks {
-            out.push(match cursor {
-                Some(cursor) => Some(self.lag(spool, name, cursor, *streams).await?),
+        for sink in sinks {
+            out.push(match &sink.cursor {
+                Some(cursor) => Some(self.lag(spool, sink, cursor).await?),
                 None => None,
             });
         }
@@ -148,51 +184,70 @@ impl Survey {
         }
     }
 
-    async fn lag(
-        &mut self,
-        spool: &dyn Spool,
-        name: &str,
-        cursor: &Cursor,
-        streams: Streams,
-    ) -> Result<Lag, PortError> {
-        let earlier = self.known.remove(name).filter(|known| known.cursor == *cursor);
-        let mut known = earlier.unwrap_or_else(|| Known { cursor: cursor.clone(), before: [None; 2] });
+    async fn lag(&mut self, spool: &dyn Spool, sink: &Place<'_>, cursor: &Cursor) -> Result<Lag, PortError> {
+        let same = |known: &Known| known.cursor == *cursor && known.losses == sink.losses;
+        let earlier = self.known.remove(sink.name).filter(same);
+        let mut known = earlier.unwrap_or_else(|| Known {
+            cursor: cursor.clone(),
+            losses: sink.losses.clone(),
+            waiting: [None; 2],
+        });
         let mut lag = Lag::default();
-        for (stream, mark) in [(Stream::Stdout, &cursor.stdout), (Stream::Stderr, &cursor.stderr)] {
-            if !streams.lets(stream) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if !sink.streams.lets(stream) {
                 continue;
             }
-            let mut before = match pick(known.before, stream) {
-                Some(before) => before,
-                None => self.before(spool, stream, mark).await?,
+            let spans = spans(stream, cursor, &sink.losses);
+            let mut waiting = match pick(known.waiting, stream) {
+                Some(waiting) => waiting,
+                None => self.waiting(spool, stream, &spans).await?,
             };
-            lag.bytes += pick(self.total.bytes, stream).saturating_sub(before.bytes);
-            let lines = pick(self.total.lines, stream).saturating_sub(before.lines);
+            let rest = Count::of(self.total, stream).since(waiting.open);
+            let lines = waiting.closed.lines + rest.lines;
+            lag.bytes += waiting.closed.bytes + rest.bytes;
             lag.lines += lines;
-            if lines > 0 && before.oldest_ns.is_none() {
-                before.oldest_ns = self.oldest(spool, stream, mark, before.bytes).await?;
+            if lines > 0 && waiting.oldest_ns.is_none() {
+                waiting.oldest_ns = self.oldest(spool, stream, &spans).await?;
             }
             if lines > 0 {
-                lag.oldest_ns = [lag.oldest_ns, before.oldest_ns].into_iter().flatten().min();
+                lag.oldest_ns = [lag.oldest_ns, waiting.oldest_ns].into_iter().flatten().min();
             }
             // What was written since the count lies before a mark beyond it.
-            if let Some(place) = known.before.get_mut(index(stream)).filter(|_| mark.at <= self.end) {
-                *place = Some(before);
+            let counted = spans.last().is_some_and(|(from, _)| from.at <= self.end);
+            if let Some(place) = known.waiting.get_mut(index(stream)).filter(|_| counted) {
+                *place = Some(waiting);
             }
         }
-        self.known.insert(name.to_owned(), known);
+        self.known.insert(sink.name.to_owned(), known);
         Ok(lag)
     }
 
+    async fn waiting(
+        &self,
+        spool: &dyn Spool,
+        stream: Stream,
+        spans: &[Span<'_>],
+    ) -> Result<Waiting, PortError> {
+        let mut out = Waiting::default();
+        for (from, to) in spans {
+            let from = self.before(spool, stream, from).await?;
+            match to {
+                Some(to) => {
+                    let span = self.before(spool, stream, to).await?.since(from);
+                    out.closed.bytes += span.bytes;
+                    out.closed.lines += span.lines;
+                }
+                None => out.open = from,
+            }
+        }
+        Ok(out)
+    }
+
     /// Counts what of a stream lies before a mark, from the last remembered place on.
-    async fn before(&self, spool: &dyn Spool, stream: Stream, mark: &Mark) -> Result<Before, PortError> {
-        let all = |tally: Tally| Before {
-            bytes: pick(tally.bytes, stream),
-            lines: pick(tally.lines, stream),
-            oldest_ns: None,
-        };
+    async fn before(&self, spool: &dyn Spool, stream: Stream, mark: &Mark) -> Result<Count, PortError> {
+        let all = |tally: Tally| Count::of(tally, stream);
         let Some((from, tally)) = self.points.iter().rev().find(|(at, _)| *at <= mark.at).copied() else {
-            return Ok(Before::default());
+            return Ok(Count::default());
         };
         if mark.at >= self.end {
             return Ok(all(self.total));
@@ -227,8 +282,28 @@ impl Survey {
         }
     }
 
-    /// When the first that lies behind a mark was read.
+    /// When the first that waits was read.
     async fn oldest(
+        &self,
+        spool: &dyn Spool,
+        stream: Stream,
+        spans: &[Span<'_>],
+    ) -> Result<Option<i64>, PortError> {
+        for (from, to) in spans {
+            let before = self.before(spool, stream, from).await?;
+            let after = match to {
+                Some(to) => self.before(spool, stream, to).await?,
+                None => Count::of(self.total, stream),
+            };
+            if after.since(before).bytes > 0 {
+                return self.first(spool, stream, from, before.bytes).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// When the first behind a mark was read.
+    async fn first(
         &self,
         spool: &dyn Spool,
         stream: Stream,
@@ -258,6 +333,26 @@ impl Survey {
     }
 }
 
+/// From one mark to another, or to wherever the output will end.
+type Span<'a> = (&'a Mark, Option<&'a Mark>);
+
+/// What a sink is given of a stream: all from its cursor on, but for what is lost to it.
+fn spans<'a>(stream: Stream, cursor: &'a Cursor, losses: &'a [Loss]) -> Vec<Span<'a>> {
+    let mark = |cursor: &'a Cursor| match stream {
+        Stream::Stdout => &cursor.stdout,
+        Stream::Stderr => &cursor.stderr,
+    };
+    let mut out: Vec<Span<'a>> = vec![(mark(cursor), None)];
+    // One that the cursor has passed by is still told of for a moment.
+    for loss in losses.iter().filter(|loss| mark(&loss.to).place() > mark(cursor).place()) {
+        if let Some((_, to)) = out.last_mut() {
+            *to = Some(mark(&loss.from));
+        }
+        out.push((mark(&loss.to), None));
+    }
+    out
+}
+
 fn place(record: &SpoolRecord) -> Position {
     match record {
         SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
@@ -265,153 +360,4 @@ fn place(record: &SpoolRecord) -> Position {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use contract::fake::FakeSpool;
-    use proptest::prelude::*;
-    use std::sync::Arc;
-
-    /// Counted anew from the cursor.
-    async fn plain(spool: &dyn Spool, cursor: &Cursor, streams: Streams) -> Lag {
-        let (mut lag, mut from) = (Lag::default(), cursor.floor());
-        let mut oldest = [None, None];
-        let mut lines = [0, 0];
-        loop {
-            let (records, next) = spool.read(from, STRIDE).await.unwrap();
-            if records.is_empty() {
-                let of = |i: usize| oldest[i].filter(|_| lines[i] > 0);
-                lag.oldest_ns = [of(0), of(1)].into_iter().flatten().min();
-                return lag;
-            }
-            for record in &records {
-                let SpoolRecord::Data { at, stream, time_ns, data } = record else { continue };
-                let mark = if *stream == Stream::Stdout { &cursor.stdout } else { &cursor.stderr };
-                let rest = match at.cmp(&mark.at) {
-                    std::cmp::Ordering::Less => &[][..],
-                    std::cmp::Ordering::Equal => data.get(mark.skip as usize..).unwrap_or_default(),
-                    std::cmp::Ordering::Greater => data,
-                };
-                if streams.lets(*stream) && !rest.is_empty() {
-                    lag.bytes += rest.len() as u64;
-                    lag.lines += newlines(rest);
-                    lines[index(*stream)] += newlines(rest);
-                    oldest[index(*stream)].get_or_insert(*time_ns);
-                }
-            }
-            from = next;
-        }
-    }
-
-    fn mark(nth: u64, skip: u32) -> Mark {
-        // The fake's segments have eight records.
-        Mark { at: Position { segment: 1 + nth / 8, offset: nth % 8 * 100 }, skip, partial: None }
-    }
-
-    #[derive(Debug, Clone)]
-    enum Step {
-        Write(Stream, String),
-        Move(usize, u64, u32),
-        Trim,
-        Ask,
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let stream = prop_oneof![Just(Stream::Stdout), Just(Stream::Stderr)];
-        prop_oneof![
-            4 => (stream, "[a\n]{0,5}").prop_map(|(s, t)| Step::Write(s, t)),
-            2 => (0..3_usize, 0..6_u64, 0..3_u32).prop_map(|(s, n, k)| Step::Move(s, n, k)),
-            1 => Just(Step::Trim),
-            3 => Just(Step::Ask),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_counted_once_equals_what_is_counted_anew(steps in prop::collection::vec(step(), 1..60)) {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            runtime.block_on(async {
-                let spool = Arc::new(FakeSpool::default());
-                let mut survey = Survey::default();
-                let mut at = [0_u64; 3];
-                let mut cursors = [Cursor::default(), Cursor::default(), Cursor::default()];
-                let mut written = 0;
-                let streams = [Streams::Both, Streams::Stdout, Streams::Stderr];
-                for step in steps {
-                    match step {
-                        Step::Write(stream, text) => {
-                            spool.write(stream, text);
-                            written += 1;
-                        }
-                        Step::Move(sink, by, skip) => {
-                            at[sink] = (at[sink] + by).min(written);
-                            let skip = if at[sink] == written { 0 } else { skip };
-                            let of = mark(at[sink], skip);
-                            cursors[sink] = Cursor { stdout: of.clone(), stderr: of, ..Cursor::default() };
-                        }
-                        Step::Trim => {
-                            let floor = cursors.iter().map(Cursor::floor).min().unwrap();
-                            spool.trim(floor).await.unwrap();
-                        }
-                        Step::Ask => {
-                            let asked: Vec<_> = ["a", "b", "c"].iter().zip(&cursors).zip(streams)
-                                .map(|((name, cursor), streams)| (*name, Some(cursor.clone()), streams)).collect();
-                            let told = survey.lags(&*spool, &asked).await.unwrap();
-                            for ((_, cursor, streams), told) in asked.iter().zip(told) {
-                                let wanted = plain(&*spool, cursor.as_ref().unwrap(), *streams).await;
-                                assert_eq!(told, Some(wanted));
-                            }
-                        }
-                    }
-                }
-            });
-        }
-    }
-
-    #[tokio::test]
-    async fn a_sink_that_hangs_is_not_counted_again() {
-        struct Reads(Arc<FakeSpool>, std::sync::atomic::AtomicUsize);
-        #[async_trait::async_trait]
-        impl Spool for Reads {
-            async fn read(
-                &self,
-                from: Position,
-                max: usize,
-            ) -> Result<(Vec<SpoolRecord>, Position), PortError> {
-                self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                self.0.read(from, max).await
-            }
-            async fn end(&self) -> Result<Position, PortError> {
-                Spool::end(&*self.0).await
-            }
-            async fn used(&self) -> Result<u64, PortError> {
-                self.0.used().await
-            }
-            fn more(&self) -> tokio::sync::watch::Receiver<u64> {
-                self.0.more()
-            }
-            async fn trim(&self, before: Position) -> Result<(), PortError> {
-                self.0.trim(before).await
-            }
-            async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
-                self.0.load_cursor(sink).await
-            }
-            async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
-                self.0.store_cursor(sink, cursor).await
-            }
-            async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
-                self.0.keep_cursors(sinks).await
-            }
-        }
-        let spool = Reads(Arc::default(), Default::default());
-        for _ in 0..100 {
-            spool.0.write(Stream::Stdout, "line\n");
-        }
-        let mut survey = Survey::default();
-        let asked = [("away", Some(Cursor::default()), Streams::Both)];
-        let first = survey.lags(&spool, &asked).await.unwrap()[0].unwrap();
-        assert_eq!((first.lines, first.bytes, first.oldest_ns), (100, 500, Some(1000)));
-        let reads = spool.1.load(std::sync::atomic::Ordering::Relaxed);
-        assert_eq!(survey.lags(&spool, &asked).await.unwrap()[0], Some(first));
-        assert_eq!(spool.1.load(std::sync::atomic::Ordering::Relaxed), reads);
-    }
-}
+mod tests;

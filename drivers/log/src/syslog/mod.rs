@@ -91,8 +91,12 @@ impl LogDriverKind for Syslog {
         shape(options)?;
         check_metadata(options)
     }
-    fn batching(&self, _options: &Options) -> BatchPolicy {
-        BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() }
+    fn batching(&self, options: &Options) -> BatchPolicy {
+        match address(options) {
+            // Well below what a stream remembers.
+            Ok(Address::Stream(_)) => BatchPolicy { max_bytes: 512 * 1024, ..BatchPolicy::default() },
+            _ => BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() },
+        }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let address = address(options)?;
@@ -130,6 +134,15 @@ impl LogDriver for Sender {
             return Ok(());
         }
         Err(DeliverError::Reject { lines: refused, source: "longer than a datagram".into() })
+    }
+
+    fn confirms(&self) -> bool {
+        !self.way.is_stream()
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let looked = self.way.look_after().await;
+        looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
