@@ -114,7 +114,7 @@ impl Router {
         }
         let now_ns = crate::now_ns();
         for ((status, cursor), sink) in self.machine.status().zip(&self.spec.sinks) {
-            if let Some(change) = sink.gauge.note(status, cursor, now_ns) {
+            for change in sink.gauge.note(status, cursor, now_ns) {
                 (self.spec.told)(&sink.name, change);
             }
         }
