@@ -137,6 +137,8 @@ pub struct LogSource {
     pub image_name: String,
     /// Command and arguments, joined by spaces.
     pub command: String,
+    /// The same, apart.
+    pub args: Vec<String>,
     /// Creation, nanoseconds since the Unix epoch.
     pub created_ns: i64,
     /// `K=V` environment.

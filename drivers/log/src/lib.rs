@@ -18,6 +18,7 @@ mod loki;
 mod none;
 mod options;
 mod otlp;
+mod plugin;
 mod span;
 mod splunk;
 mod syslog;
@@ -27,6 +28,7 @@ mod tries;
 
 pub use attrs::attributes;
 pub use drivers::Drivers;
+pub use plugin::Places;
 
 use contract::log::LogDriverKind;
 

@@ -68,7 +68,7 @@ pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
             options: sink.options.clone(),
         });
     }
-    compose::drivers()
+    compose::drivers(config)
         .check_all(&out)
         .map_err(|e| PortError::new(e.kind, format!("log-sinks: {}", e.chain())))?;
     Ok(out)
