@@ -1,5 +1,6 @@
 # demo: everything from a fresh machine to a container whose log line arrives in syslog. test: everything and all tests.
 # chaos: networks under random work and kills, longer than test: CHAOS_SEQUENCES sequences, 200 containers that know each other.
+# chaos-logs: 20 containers with three log drivers each for CHAOS_SECONDS, while daemon, actors, receivers and disk fail; every line accounted for.
 # fuzz: hostile input, FUZZ_SECONDS for each target. lint: formatting, clippy, licences and sources. bench: gantry beside dockerd. vm: cgroup v2, in a virtual machine.
 # install: what `make release` built, and systemd's units, under DESTDIR and PREFIX.
 SHIM_TARGET := x86_64-unknown-linux-gnu
@@ -11,18 +12,22 @@ FLUENT_VERSION := 1.0.10
 CHAOS_SEQUENCES := 500
 CHAOS_KILLS := 100
 CHAOS_NEIGHBOURS := 200
+CHAOS_SECONDS := 600
 GELF_VERSION := 2.0.0
 OTLP_VERSION := 1.44.0
 SNAPPY_VERSION := 2.14.0
 MOTO_VERSION := 5.2.5
 PREFIX := /usr/local
 BUILT := target/release
-.PHONY: setup shim fault build demo test chaos fuzz lint bench vm release install
+.PHONY: setup shim fault build demo test chaos chaos-logs fuzz lint bench vm release install
 setup:
 	@missing=""; for p in gcc:gcc busybox:busybox-static nft:nftables ip:iproute2 docker-registry:docker-registry htpasswd:apache2-utils rsyslogd:rsyslog openssl:openssl skopeo:skopeo ps:procps runc:runc node:nodejs npm:npm journalctl:systemd stress:stress mkfs.xfs:xfsprogs docker-compose:docker-compose curl:curl perl:perl git:git umoci:umoci bsdtar:libarchive-tools bzip2:bzip2 xz:xz-utils python3:python3 pip3:python3-pip; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	ls /usr/lib/*/rsyslog/lmnsd_gtls.so > /dev/null 2>&1 || missing="$$missing rsyslog-gnutls"; \
+	[ -e /usr/share/doc/libivykis0 ] || missing="$$missing libivykis0"; [ -e /usr/share/doc/libnet1 ] || missing="$$missing libnet1"; \
 	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; fi
+	@# Its package and rsyslog's exclude each other: it is only unpacked.
+	@[ -d target/receivers/syslog-ng ] || (mkdir -p target/receivers/deb && cd target/receivers/deb && apt-get download -q syslog-ng-core && dpkg-deb -x syslog-ng-core_*.deb ../syslog-ng)
 	@[ -d target/receivers/node_modules/@fluent-org/logger ] || npm install --silent --no-audit --no-fund --prefix target/receivers @fluent-org/logger@$(FLUENT_VERSION)
 	@[ -d target/receivers/node_modules/graygelf ] || npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/receivers graygelf@$(GELF_VERSION)
 	@[ -d target/receivers/python/cramjam ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/python opentelemetry-proto==$(OTLP_VERSION) cramjam==$(SNAPPY_VERSION)
@@ -51,6 +56,8 @@ chaos: setup build
 	GANTRY_KILLS=$(CHAOS_KILLS) cargo test --locked -p gantry-tests --test network_kills -- --nocapture
 	GANTRY_NEIGHBOURS=$(CHAOS_NEIGHBOURS) cargo test --locked -p gantry-tests --test network_scale -- --nocapture
 	GANTRY_SEQUENCES=$(CHAOS_SEQUENCES) cargo test --locked -p gantry-tests --test network_sequences -- --nocapture
+chaos-logs: setup fault
+	CHAOS_SECONDS=$(CHAOS_SECONDS) cargo test --locked -p gantry-tests --test chaos_logs -- --nocapture
 # What it finds new goes to tests/fuzz/found; what breaks something, to tests/fuzz/artifacts: mend it, and commit the input to the corpus.
 fuzz: setup
 	command -v cargo-fuzz >/dev/null || cargo install --locked --version $(FUZZ_VERSION) cargo-fuzz

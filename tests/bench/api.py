@@ -42,8 +42,9 @@ class Api:
             self.connection.close()
             return False
 
-    def create(self, image, command, network="none", binds=(), ports=None):
-        host = {"NetworkMode": network, "Binds": list(binds), "LogConfig": {"Type": "json-file", "Config": {}}}
+    def create(self, image, command, network="none", binds=(), ports=None, log=("json-file", {})):
+        driver, options = log
+        host = {"NetworkMode": network, "Binds": list(binds), "LogConfig": {"Type": driver, "Config": options}}
         body = {"Image": image, "Cmd": command, "HostConfig": host}
         if ports:
             host["PortBindings"] = {f"{inside}/tcp": [{"HostPort": str(outside)}] for inside, outside in ports.items()}

@@ -12,13 +12,15 @@ from api import Api
 import processes
 
 # In a network namespace of its own a daemon needs a /sys that shows it, over which the control groups are mounted again.
+# Its own control group counts the CPU time of its shims and other helpers, also of those that have ended.
 ENTER = """
 set -e
+echo $$ > "$2"
 mount --make-rprivate /
 mkdir -p "$1"; mount --rbind /sys/fs/cgroup "$1"
 mount -t sysfs sysfs /sys; mount --rbind "$1" /sys/fs/cgroup; umount -l "$1"; rmdir "$1"
 ip link set lo up
-shift; exec "$@"
+shift 2; exec "$@"
 """
 
 
@@ -39,7 +41,9 @@ class Engine:
 
     def start(self):
         self.root.mkdir(parents=True, exist_ok=True)
-        enter = ["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh", str(self.root / "cgroup")]
+        own = self.own_group()
+        own.mkdir(exist_ok=True)
+        enter = ["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh", str(self.root / "cgroup"), str(own / "cgroup.procs")]
         # What a stray SIGINT at the terminal kills must be taken down in order: the daemon gets a session of its own.
         with open(self.log, "wb") as log:
             self.daemon = subprocess.Popen(
@@ -55,6 +59,18 @@ class Engine:
         """The docker command line against this engine; gives what it wrote."""
         command = ["docker", "-H", f"unix://{self.socket}", *arguments]
         return subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL).stdout
+
+    def own_group(self):
+        """The control group of its own processes, where CPU time is counted."""
+        top = Path("/sys/fs/cgroup")
+        return (top / "cpuacct" if (top / "cpuacct").is_dir() else top) / f"{self.group}-engine"
+
+    def cpu(self):
+        """CPU seconds of its own processes so far, without those of containers."""
+        own = self.own_group()
+        if (own / "cpuacct.usage").exists():
+            return int((own / "cpuacct.usage").read_text()) / 1e9
+        return int((own / "cpu.stat").read_text().split()[1]) / 1e6
 
     def version(self):
         return self.api.call("GET", "/version")["Version"]
@@ -92,10 +108,17 @@ class Engine:
                     print(f"{self.name}: {folder}: {error}")
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def end(self):
+        """Ends the daemon alone, to be started again."""
+        self.daemon.send_signal(signal.SIGTERM)
+        self.daemon.wait(30)
+        self.api.connection.close()
+
     def hierarchies(self):
         """Its group in each hierarchy; no walk through all groups, where those of others come and go."""
         top = Path("/sys/fs/cgroup")
-        return [path for path in (top / self.group, *(one / self.group for one in top.iterdir())) if path.is_dir()]
+        groups = (top / self.group, *(one / self.group for one in top.iterdir()), self.own_group())
+        return [path for path in groups if path.is_dir()]
 
     def left(self):
         """What is still there after the end, as texts."""

@@ -2,7 +2,6 @@
 
 import subprocess
 import time
-from pathlib import Path
 
 import processes
 
@@ -142,65 +141,3 @@ def ports(engines, count, rounds):
     yield f"start with one port beside {count - 1} others", "ms", "low", samples["others"]
     yield f"start with {per} ports", "ms", "low", samples["start"]
     yield f"remove with {per} ports", "ms", "low", samples["remove"]
-
-
-LINE = 100
-
-
-def _numbered(count, path):
-    with open(path, "wb") as file:
-        for first in range(0, count, 10000):
-            file.write(b"".join(b"%012d%s\n" % (n, b"x" * (LINE - 13)) for n in range(first, min(first + 10000, count))))
-
-
-def _check(log, count):
-    """Every line is there once, in order, byte for byte."""
-    number = 0
-    with open(log, "rb", buffering=1 << 20) as file:
-        for line in file:
-            expected = b'{"log":"%012d%s\\n","stream":"stdout","time":"' % (number, b"x" * (LINE - 13))
-            if not (line.startswith(expected) and line.endswith(b'Z"}\n')):
-                raise RuntimeError(f"{log}: line {number} is {line[:60]!r}…")
-            number += 1
-    if number != count:
-        raise RuntimeError(f"{log}: {number} lines instead of {count}")
-
-
-def _wait_for_line(log, last, until):
-    wanted = b'{"log":"%012d' % last
-    while time.monotonic() < until:
-        try:
-            with open(log, "rb") as file:
-                file.seek(max(0, file.seek(0, 2) - 400))
-                tail = file.read()
-        except FileNotFoundError:
-            tail = b""
-        if tail.endswith(b"\n") and wanted in tail:
-            return
-        time.sleep(0.002)
-    raise RuntimeError(f"{log}: line {last} did not come")
-
-
-def log_file(engines, lines, rounds, folder):
-    """MB of payload a second from the start call until the last line stands in the json file."""
-    source = Path(folder) / "lines"
-    _numbered(lines, source)
-    ways = {
-        "written in large blocks": ["cat", "/lines"],
-        "one write(2) a line": ["dd", "if=/lines", f"bs={LINE}", "status=none"],
-    }
-    for way, command in ways.items():
-        samples = {engine.name: [] for engine in engines}
-        for number in range(rounds):
-            for engine in engines if number % 2 else engines[::-1]:
-                container = engine.api.create(engine.image, command, binds=[f"{source}:/lines:ro"])
-                begin = time.perf_counter()
-                engine.api.start(container)
-                log = engine.api.inspect(container)["LogPath"]
-                _wait_for_line(log, lines - 1, time.monotonic() + 300)
-                samples[engine.name].append(lines * LINE / 1e6 / (time.perf_counter() - begin))
-                if engine.api.wait(container) != 0:
-                    raise RuntimeError(f"{engine.name}: the writer failed")
-                _check(log, lines)
-                engine.api.remove(container)
-        yield f"json-file, {lines / 1e6:g} M lines {way}", "MB/s", "high", samples

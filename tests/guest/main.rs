@@ -68,6 +68,9 @@ fn main() {
             println!("end {next}");
             eprintln!("end {next}");
         }
+        // Writes lines of a ledger: `NAME RUN NUMBER` and some more, twenty in one write that is whole or not at all, to both
+        // streams in turn. `/ctl/NAME.RUN` has the count of those that were taken; ends once `/ctl/stop` exists.
+        ["ledger", name, rest_us] => ledger(name, std::time::Duration::from_micros(rest_us.parse().expect("a number"))),
         // Answers questions for names by rules `NAME WHAT`, in datagrams and over connections, and prints each question.
         ["dns", bind, rules @ ..] => dns::serve(bind, rules),
         // Asks all questions `NAME[/TYPE][+edns]` at once, over udp or tcp, and prints the answers as they come.
@@ -75,6 +78,25 @@ fn main() {
         // Asks so many questions for different names at once and counts the answers by their codes.
         ["dns-burst", server, count, domain] => dns::burst(server, count.parse().expect("a number"), domain),
         _ => panic!("guest: unknown arguments {args:?}"),
+    }
+}
+
+fn ledger(name: &str, rest: std::time::Duration) {
+    use std::os::unix::fs::FileExt;
+    let taken = |run: u32| format!("/ctl/{name}.{run:03}");
+    let run = (0..).find(|run| !std::path::Path::new(&taken(*run)).exists()).expect("runs do not run out");
+    let count = std::fs::File::create(taken(run)).expect("begin a run");
+    let (mut streams, mut next) = ([true, false].into_iter().cycle(), 0u64);
+    while !std::path::Path::new("/ctl/stop").exists() {
+        let lines = (next..next + 20).map(|n| format!("{name} {run:03} {n:08} {}\n", "x".repeat((n % 90) as usize)));
+        let text: String = lines.collect();
+        // The standard library would write line by line to the one and all at once to the other.
+        let path = if streams.next() == Some(true) { "/proc/self/fd/1" } else { "/proc/self/fd/2" };
+        let mut stream = std::fs::OpenOptions::new().write(true).open(path).expect("open a stream");
+        assert_eq!(stream.write(text.as_bytes()).expect("write a block"), text.len());
+        next += 20;
+        count.write_all_at(format!("{next:012}").as_bytes(), 0).expect("tell how many were taken");
+        std::thread::sleep(rest);
     }
 }
 

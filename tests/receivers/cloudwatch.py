@@ -1,10 +1,23 @@
-"""CloudWatch Logs as moto plays it: python3 cloudwatch.py serve PORT, or events PORT GROUP STREAM for the texts, a line of JSON each."""
+"""CloudWatch Logs as moto plays it: python3 cloudwatch.py serve PORT FILE, or events PORT GROUP STREAM for the texts, a line of JSON each.
+
+moto forgets all when it ends; FILE keeps what it accepted, a line of JSON for each event.
+"""
 import json, sys
 
 if sys.argv[1] == "serve":
+    from moto.logs.models import LogGroup
     from moto.server import main
 
-    main(["-H", "127.0.0.1", "-p", sys.argv[2]])
+    accept = LogGroup.put_log_events
+
+    def keep(self, log_stream_name, log_events):
+        token = accept(self, log_stream_name, log_events)
+        with open(sys.argv[3], "a") as file:
+            file.write("".join(json.dumps(event) + "\n" for event in log_events))
+        return token
+
+    LogGroup.put_log_events = keep
+    main(["-H", "0.0.0.0", "-p", sys.argv[2]])
 else:
     import boto3, botocore
 

@@ -5,5 +5,5 @@ const [port, file] = process.argv.slice(2);
 const server = Server();
 server.on("message", (message) => fs.appendFileSync(file, JSON.stringify(message) + "\n"));
 server.on("error", (error) => fs.appendFileSync(file + ".wrong", String(error) + "\n"));
-server.listen(Number(port), "127.0.0.1");
+server.listen(Number(port), "0.0.0.0");
 server._udp.on("listening", () => fs.writeFileSync(file + ".listens", ""));

@@ -2,6 +2,7 @@
 
 use crate::place::Place;
 use crate::process::{Running, eventually};
+use crate::receiver::{Receiver, Tail};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,18 +24,38 @@ impl Event {
     }
 }
 
-/// The Fluentd project's server for node, on 127.0.0.1:24224. Stopped when dropped.
+/// What a forward server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// TCP, port 24224 of every address.
+    Tcp,
+    /// TLS, the same port, with `server.pem` of [`crate::make_certificates`].
+    Tls,
+    /// The socket `fluentd.sock` in the place's folder.
+    Unix,
+}
+
+/// The Fluentd project's server for node. Stopped when dropped.
 #[derive(Debug)]
 pub struct Fluentd {
     running: Option<Running>,
     place: Arc<Place>,
+    over: Over,
+    tail: Tail,
 }
 
 impl Fluentd {
     /// Starts it.
     #[track_caller]
     pub fn start(place: &Arc<Place>) -> Self {
-        let mut fluentd = Self { running: None, place: Arc::clone(place) };
+        Self::start_over(place, Over::Tcp)
+    }
+
+    /// Starts one that speaks so.
+    #[track_caller]
+    pub fn start_over(place: &Arc<Place>, over: Over) -> Self {
+        let tail = Tail::of(place.path("fluentd.received"));
+        let mut fluentd = Self { running: None, place: Arc::clone(place), over, tail };
         fluentd.start_again();
         fluentd
     }
@@ -46,13 +67,23 @@ impl Fluentd {
         let mut command = self.place.command("node");
         // `make setup` installs it there.
         command.env("NODE_PATH", tests.join("target/receivers/node_modules"));
-        command.arg(tests.join("tests/receivers/fluentd.js")).arg("24224").arg(self.file());
+        let socket = self.place.path("fluentd.sock");
+        let _earlier = std::fs::remove_file(&socket);
+        command.arg(tests.join("tests/receivers/fluentd.js"));
+        match self.over {
+            Over::Unix => command.arg(&socket).arg(self.file()),
+            Over::Tcp => command.arg("24224").arg(self.file()),
+            Over::Tls => {
+                let (certificate, key) = (self.place.path("server.pem"), self.place.path("server.key"));
+                command.arg("24224").arg(self.file()).arg(certificate).arg(key)
+            }
+        };
         let mut running = Running::spawn(command);
         eventually("the forward server listens", || {
             if running.ended() {
                 panic!("the forward server ended at once:\n{}", running.stderr());
             }
-            self.place.listens(24224).then_some(())
+            (socket.exists() || self.place.listens(24224)).then_some(())
         });
         self.running = Some(running);
     }
@@ -70,13 +101,7 @@ impl Fluentd {
     pub fn received(&self) -> Vec<Event> {
         let text = std::fs::read_to_string(self.file()).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole
-            .lines()
-            .map(|line| {
-                let (tag, time, record) = serde_json::from_str(line).expect("the receiver writes JSON");
-                Event { tag, time, record }
-            })
-            .collect()
+        whole.lines().map(event).collect()
     }
 
     /// Waits for an event whose text is `log`.
@@ -86,4 +111,24 @@ impl Fluentd {
             self.received().into_iter().find(|e| e.text("log") == log)
         })
     }
+}
+
+impl Receiver for Fluentd {
+    fn process(&mut self) -> &mut Option<Running> {
+        &mut self.running
+    }
+
+    #[track_caller]
+    fn start_again(&mut self) {
+        Fluentd::start_again(self);
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        self.tail.news().lines().map(|line| event(line).text("log").to_owned()).collect()
+    }
+}
+
+fn event(line: &str) -> Event {
+    let (tag, time, record) = serde_json::from_str(line).expect("the receiver writes JSON");
+    Event { tag, time, record }
 }

@@ -1,7 +1,8 @@
 //! A real systemd-journald: a journal namespace of a test's own.
 
 use crate::place::Place;
-use crate::process::{Running, eventually};
+use crate::process::{Running, eventually, run};
+use crate::receiver::Receiver;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ pub struct Journald {
     running: Option<Running>,
     place: Arc<Place>,
     name: String,
+    /// What was shown ends here.
+    cursor: Option<String>,
 }
 
 impl Journald {
@@ -19,7 +22,7 @@ impl Journald {
     #[track_caller]
     pub fn start(place: &Arc<Place>) -> Self {
         let name = place.cgroup().trim_start_matches('/').replace('.', "-");
-        let mut journald = Self { running: None, place: Arc::clone(place), name };
+        let mut journald = Self { running: None, place: Arc::clone(place), name, cursor: None };
         journald.start_again();
         journald
     }
@@ -58,6 +61,35 @@ impl Journald {
         let namespace = format!("--namespace={}", self.name);
         let shown = self.place.run("journalctl", [&namespace, "-q", "--all", "-o", "json", wanted]);
         shown.stdout.lines().map(|l| serde_json::from_str(l).expect("journalctl shows JSON")).collect()
+    }
+}
+
+impl Receiver for Journald {
+    fn process(&mut self) -> &mut Option<Running> {
+        &mut self.running
+    }
+
+    #[track_caller]
+    fn start_again(&mut self) {
+        // Sockets that a killed one left are not those of the new one.
+        let _gone = std::fs::remove_dir_all(self.sockets());
+        Journald::start_again(self);
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        let mut command = self.place.command("journalctl");
+        command.arg(format!("--namespace={}", self.name)).args(["-q", "--all", "-o", "json"]);
+        command.arg("--output-fields=MESSAGE");
+        if let Some(cursor) = &self.cursor {
+            command.arg(format!("--after-cursor={cursor}"));
+        }
+        let shown = run(command).stdout;
+        let entries = shown.lines().map(|l| serde_json::from_str::<Value>(l).expect("journalctl shows JSON"));
+        let entries: Vec<Value> = entries.collect();
+        if let Some(last) = entries.last() {
+            self.cursor = last["__CURSOR"].as_str().map(str::to_owned);
+        }
+        entries.iter().filter_map(|e| e["MESSAGE"].as_str()).map(str::to_owned).collect()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::place::Place;
 use crate::process::{Running, eventually};
-use nix::sys::signal::Signal;
+use crate::receiver::{Receiver, Tail};
 use serde_json::Value;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 /// A receiver. Stopped when dropped.
@@ -14,13 +15,14 @@ pub struct Sink {
     place: Arc<Place>,
     kind: &'static str,
     tls: bool,
+    tail: Tail,
 }
 
 impl Sink {
     /// A strict one for `gelf` (TCP), `splunk`, `loki` or `otlp`, on port 8000 of every address.
     #[track_caller]
     pub fn start(place: &Arc<Place>, kind: &'static str) -> Self {
-        let mut sink = Self { running: None, place: Arc::clone(place), kind, tls: false };
+        let mut sink = Self::of(place, kind, false);
         sink.start_again();
         sink
     }
@@ -36,61 +38,53 @@ impl Sink {
                  -addext subjectAltName=DNS:collector 2> openssl.log"
             ))
             .ok();
-        let mut sink = Self { running: None, place: Arc::clone(place), kind, tls: true };
+        let mut sink = Self::of(place, kind, true);
         sink.start_again();
         sink
     }
 
-    /// graygelf's server for node, for gelf over UDP on 127.0.0.1:8000.
+    /// graygelf's server for node, for gelf over UDP on port 8000.
     #[track_caller]
     pub fn start_datagrams(place: &Arc<Place>) -> Self {
-        let workspace = crate::workspace();
-        let sink = Self { running: None, place: Arc::clone(place), kind: "datagrams", tls: false };
-        let mut command = place.command("node");
-        // `make setup` installs it there.
-        command.env("NODE_PATH", workspace.join("target/receivers/node_modules"));
-        command.arg(workspace.join("tests/receivers/gelf.js")).arg("8000").arg(sink.file());
-        let mut running = Running::spawn(command);
-        let listens = place.path("datagrams.received.listens");
-        eventually("the gelf server listens", || {
-            assert!(!running.ended(), "it ended at once:\n{}", running.stderr());
-            listens.exists().then_some(())
-        });
-        Self { running: Some(running), ..sink }
+        let mut sink = Self::of(place, "datagrams", false);
+        sink.start_again();
+        sink
     }
 
-    /// Starts it after [`Sink::kill`].
-    #[track_caller]
-    pub fn start_again(&mut self) {
-        let workspace = crate::workspace();
-        let mut command = self.place.command("python3");
+    fn of(place: &Arc<Place>, kind: &'static str, tls: bool) -> Self {
+        let tail = Tail::of(place.path(&format!("{kind}.received")));
+        Self { running: None, place: Arc::clone(place), kind, tls, tail }
+    }
+
+    fn command(&self) -> Command {
+        let receivers = crate::workspace().join("tests/receivers");
         // `make setup` installs them there.
-        command.env("PYTHONPATH", workspace.join("target/receivers/python"));
-        command.arg(workspace.join("tests/receivers/sinks.py")).arg(self.kind).arg("8000").arg(self.file());
+        let installed = crate::workspace().join("target/receivers");
+        if self.kind == "datagrams" {
+            let _earlier = std::fs::remove_file(self.path("listens"));
+            let mut command = self.place.command("node");
+            command.env("NODE_PATH", installed.join("node_modules"));
+            command.arg(receivers.join("gelf.js")).arg("8000").arg(self.file());
+            return command;
+        }
+        let mut command = self.place.command("python3");
+        command.env("PYTHONPATH", installed.join("python"));
+        command.arg(receivers.join("sinks.py")).arg(self.kind).arg("8000").arg(self.file());
         if self.tls {
             command.arg(self.place.path("server.pem")).arg(self.place.path("server.key"));
         }
-        let mut running = Running::spawn(command);
+        command
+    }
+
+    /// Starts it after [`Receiver::kill`].
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let mut running = Running::spawn(self.command());
         eventually("the receiver listens", || {
             assert!(!running.ended(), "it ended at once:\n{}", running.stderr());
-            self.place.listens(8000).then_some(())
+            (self.place.listens(8000) || self.path("listens").exists()).then_some(())
         });
         self.running = Some(running);
-    }
-
-    /// Ends it at once; what it received stays.
-    pub fn kill(&mut self) {
-        self.running = None;
-    }
-
-    /// Its kernel goes on taking connections and bytes, it reads nothing.
-    pub fn hang(&self) {
-        self.running.as_ref().expect("it runs").signal(Signal::SIGSTOP);
-    }
-
-    /// It goes on where it hung.
-    pub fn go_on(&self) {
-        self.running.as_ref().expect("it runs").signal(Signal::SIGCONT);
     }
 
     /// `ok`, `slow`, `reset` in the middle of what comes, or an HTTP status to answer with.
@@ -110,29 +104,52 @@ impl Sink {
     /// Everything received so far. Fails the test when something broke the protocol.
     #[track_caller]
     pub fn received(&self) -> Vec<Value> {
-        let wrong = std::fs::read_to_string(self.path("wrong")).unwrap_or_default();
-        assert_eq!(wrong, "", "the receiver was not content");
+        self.is_content();
         let text = std::fs::read_to_string(self.file()).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole.lines().map(|line| serde_json::from_str(line).expect("the receiver writes JSON")).collect()
     }
 
-    /// The texts received so far.
+    /// Waits for a line that is `wanted`.
     #[track_caller]
-    pub fn texts(&self) -> Vec<String> {
-        let text = |entry: &Value| {
-            let text = entry.get("text").or_else(|| entry.get("short_message"));
-            text.and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        self.received().iter().map(text).collect()
-    }
-
-    /// Waits for a line that is `text`.
-    #[track_caller]
-    pub fn wait_for(&self, text: &str) -> Value {
-        eventually(&format!("the receiver has {text:?}"), || {
-            let at = self.texts().iter().position(|t| t == text)?;
-            self.received().into_iter().nth(at)
+    pub fn wait_for(&self, wanted: &str) -> Value {
+        eventually(&format!("the receiver has {wanted:?}"), || {
+            self.received().into_iter().find(|entry| text(entry) == wanted)
         })
     }
+
+    #[track_caller]
+    fn is_content(&self) {
+        let wrong = std::fs::read_to_string(self.path("wrong")).unwrap_or_default();
+        assert_eq!(wrong, "", "the receiver was not content");
+    }
+}
+
+impl Receiver for Sink {
+    fn process(&mut self) -> &mut Option<Running> {
+        &mut self.running
+    }
+
+    #[track_caller]
+    fn start_again(&mut self) {
+        Sink::start_again(self);
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        self.is_content();
+        let entries = self.tail.news();
+        entries
+            .lines()
+            .map(|l| text(&serde_json::from_str(l).expect("the receiver writes JSON")).to_owned())
+            .collect()
+    }
+
+    fn answer(&self, how: &str) {
+        self.behave(how);
+    }
+}
+
+fn text(entry: &Value) -> &str {
+    let text = entry.get("text").or_else(|| entry.get("short_message"));
+    text.and_then(Value::as_str).unwrap_or_default()
 }

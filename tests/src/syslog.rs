@@ -1,7 +1,9 @@
 //! A real rsyslogd on a test's host.
 
+use crate::certificates::make_certificates;
 use crate::place::Place;
 use crate::process::{Running, eventually};
+use crate::receiver::{Receiver, Tail};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,11 +22,12 @@ pub struct Message {
     pub raw: String,
 }
 
-/// An rsyslogd that hears tcp and udp on 127.0.0.1:514, a stream socket and a datagram socket. Stopped when dropped.
+/// An rsyslogd that hears tcp and udp on port 514, a stream socket and a datagram socket. Stopped when dropped.
 #[derive(Debug)]
 pub struct Rsyslog {
     running: Option<Running>,
     place: Arc<Place>,
+    tail: Tail,
 }
 
 impl Rsyslog {
@@ -38,8 +41,8 @@ module(load="imtcp")
 module(load="imudp")
 module(load="imptcp")
 module(load="imuxsock" SysSock.Use="off")
-input(type="imtcp" port="514" address="127.0.0.1")
-input(type="imudp" port="514" address="127.0.0.1")
+input(type="imtcp" port="514")
+input(type="imudp" port="514" rcvbufSize="4m")
 input(type="imptcp" path="{root}/syslog.stream")
 input(type="imuxsock" Socket="{root}/syslog.dgram" CreatePath="off" UseSysTimeStamp="off" RateLimit.Interval="0")
 template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%msg%\t%rawmsg%\n")
@@ -47,7 +50,8 @@ template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%ms
 "#
         );
         std::fs::write(place.path("rsyslog.conf"), config).expect("write rsyslogd's configuration");
-        let mut rsyslog = Self { running: None, place: Arc::clone(place) };
+        let tail = Tail::of(place.path("syslog.received"));
+        let mut rsyslog = Self { running: None, place: Arc::clone(place), tail };
         rsyslog.start_again();
         rsyslog
     }
@@ -56,18 +60,8 @@ template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%ms
     /// place's folder; `client.pem` with `client.key` is such a one.
     #[track_caller]
     pub fn start_tls(place: &Arc<Place>) -> Self {
+        make_certificates(place);
         let root = place.root().display();
-        place
-            .sh(&format!(
-                "cd {root}; exec 2> openssl.log
-                 openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority
-                 for who in server client; do
-                   openssl req -newkey rsa:2048 -nodes -keyout $who.key -out $who.csr -subj /CN=$who
-                   echo subjectAltName=DNS:localhost,IP:127.0.0.1 > $who.ext
-                   openssl x509 -req -in $who.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $who.pem -extfile $who.ext
-                 done"
-            ))
-            .ok();
         let config = format!(
             r#"global(workDirectory="{root}" defaultNetstreamDriverCAFile="{root}/ca.pem"
   defaultNetstreamDriverCertFile="{root}/server.pem" defaultNetstreamDriverKeyFile="{root}/server.key")
@@ -82,7 +76,11 @@ template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%ms
         let (file, pid) = (file.to_str().expect("a plain path"), pid.to_str().expect("a plain path"));
         let running = place.spawn("rsyslogd", ["-n", "-f", file, "-i", pid]);
         eventually("rsyslogd listens", || place.listens(6514).then_some(()));
-        Self { running: Some(running), place: Arc::clone(place) }
+        Self {
+            running: Some(running),
+            place: Arc::clone(place),
+            tail: Tail::of(place.path("syslog.received")),
+        }
     }
 
     /// Starts it after [`Rsyslog::stop`].
@@ -131,6 +129,21 @@ template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%ms
         eventually(&format!("rsyslogd receives {part:?}"), || {
             self.received().into_iter().find(|m| m.text.contains(part))
         })
+    }
+}
+
+impl Receiver for Rsyslog {
+    fn process(&mut self) -> &mut Option<Running> {
+        &mut self.running
+    }
+
+    #[track_caller]
+    fn start_again(&mut self) {
+        Rsyslog::start_again(self);
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        self.tail.news().lines().filter_map(message).map(|m| m.text).collect()
     }
 }
 

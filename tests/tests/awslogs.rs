@@ -1,66 +1,14 @@
 //! The awslogs driver, into moto's CloudWatch Logs.
 
-use gantry_tests::{Builder, Daemon, Place, Running, eventually, workspace};
-use nix::sys::signal::Signal;
+use gantry_tests::{Builder, Cloud, Daemon, Place, Receiver, eventually};
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::Arc;
 
-/// moto on 127.0.0.1:8000; it forgets all when it ends.
-struct Cloud {
-    place: Arc<Place>,
-    running: Option<Running>,
-}
-
-impl Cloud {
-    fn command(place: &Place) -> Command {
-        let mut command = place.command("python3");
-        // `make setup` installs it there.
-        command.env("PYTHONPATH", workspace().join("target/receivers/moto"));
-        command.arg(workspace().join("tests/receivers/cloudwatch.py"));
-        command
-    }
-
-    #[track_caller]
-    fn start(place: &Arc<Place>) -> Self {
-        let mut command = Self::command(place);
-        command.args(["serve", "8000"]);
-        let mut running = Running::spawn(command);
-        eventually("moto listens", || {
-            assert!(!running.ended(), "it ended at once:\n{}", running.stderr());
-            place.listens(8000).then_some(())
-        });
-        Self { place: Arc::clone(place), running: Some(running) }
-    }
-
-    fn signal(&self, signal: Signal) {
-        self.running.as_ref().expect("it runs").signal(signal);
-    }
-
-    /// The texts of a stream; none when it is missing.
-    fn texts(&self, group: &str, stream: &str) -> Vec<String> {
-        let mut command = Self::command(&self.place);
-        command.args(["events", "8000", group, stream]);
-        let said = gantry_tests::run(command);
-        if said.stderr.contains("ResourceNotFoundException") {
-            return Vec::new();
-        }
-        let text = |line: &&str| serde_json::from_str::<(i64, String)>(line).unwrap().1;
-        said.lines().iter().map(text).collect()
-    }
-
-    #[track_caller]
-    fn wait_for(&self, group: &str, stream: &str, text: &str) -> Vec<String> {
-        eventually(&format!("{group}/{stream} has {text:?}"), || {
-            let texts = self.texts(group, stream);
-            texts.iter().any(|t| t == text).then_some(texts)
-        })
-    }
-}
-
 fn daemon(place: &Arc<Place>) -> Daemon {
-    let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key"), ("AWS_REGION", "eu-west-1")];
-    keys.into_iter().fold(Builder::at(place), |builder, (name, value)| builder.env(name, value)).start()
+    Cloud::KEYS
+        .into_iter()
+        .fold(Builder::at(place), |builder, (name, value)| builder.env(name, value))
+        .start()
 }
 
 fn run(gantry: &Daemon, name: &str, options: &[&str], text: &str) {
@@ -99,19 +47,19 @@ fn a_service_that_is_away_hangs_or_lacks_the_group_gets_every_line_later() {
         gantry.docker(["logs", "early"]).stdout.ends_with("100\n").then_some(())
     });
     let mut cloud = Cloud::start(&place);
-    cloud.signal(Signal::SIGSTOP);
+    cloud.hang();
     run(&gantry, "late", &[&group[..], &["awslogs-create-group=true"]].concat(), "seq 101 200");
     eventually("it can be read here", || {
         gantry.docker(["logs", "late"]).stdout.ends_with("200\n").then_some(())
     });
-    cloud.signal(Signal::SIGCONT);
+    cloud.go_on();
     cloud.wait_for("g", "s", "200");
     cloud.wait_for("g", "s", "100");
     let numbers: BTreeSet<u32> = cloud.texts("g", "s").iter().map(|text| text.parse().unwrap()).collect();
     assert_eq!(numbers, (1..=200).collect());
     // One that forgot everything gets group and stream anew.
-    cloud.running = None;
-    let cloud = Cloud::start(&place);
+    cloud.kill();
+    cloud.start_again();
     gantry.docker(["start", "late"]).ok();
     cloud.wait_for("g", "s", "200");
     for name in ["early", "late"] {

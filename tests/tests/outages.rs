@@ -1,170 +1,152 @@
 //! Receivers that fail in every way: each line is there in the end, and nothing waits for them meanwhile.
 
-use gantry_tests::{Builder, Daemon, Place, Sink, eventually};
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use gantry_tests::{
+    Builder, Cloud, Fluentd, Journald, Outage, Over, Place, Promise, Receiver, Rsyslog, Sink, SyslogNg,
+    Trial, eventually, make_certificates,
+};
 
-struct Outage {
-    sink: Sink,
-    gantry: Daemon,
-    driver: &'static str,
-    options: Vec<&'static str>,
+use Promise::{AllButOnTheWay, EveryLine};
+use Trial::{Answers, Dies, DiesAndMoves, Hangs, HangsAndDies, IsReset, IsSlow};
+
+/// What a connection over the network can be put through.
+const ALL: [Trial; 5] = [DiesAndMoves, Hangs, HangsAndDies, IsSlow, IsReset];
+
+#[test]
+fn syslog_over_tcp_gets_every_line_in_the_end() {
+    let place = Place::new();
+    let rsyslog = Rsyslog::start(&place);
+    let options = ["syslog-address=tcp://collector:514"];
+    Outage::new(&place, rsyslog, 514, EveryLine, &options).endures(&ALL);
 }
 
-impl Outage {
-    /// A receiver by the name `collector`, and a container that numbers its lines.
-    fn new(driver: &'static str, options: &[&'static str]) -> Self {
-        let place = Place::new();
-        let sink = Sink::start(&place, driver);
-        let hosts = place.path("hosts");
-        std::fs::write(&hosts, "127.0.0.1 collector\n").unwrap();
-        let mount = format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", hosts.display());
-        let gantry = Builder::at(&place).through(&["unshare", "--mount", "sh", "-c", &mount]).start();
-        let outage = Self { sink, gantry, driver, options: options.to_vec() };
-        let forever = "n=0; while true; do n=$((n+1)); echo line $n.; sleep 0.02; done";
-        outage.run("on", &["sh", "-c", forever]);
-        outage.catches_up();
-        outage
-    }
+#[test]
+fn syslog_over_tls_gets_every_line_in_the_end() {
+    let place = Place::new();
+    let syslog_ng = SyslogNg::start(&place);
+    let options = [
+        "syslog-address=tcp+tls://collector:6515",
+        "syslog-format=rfc5424micro",
+        "syslog-tls-ca-cert=PLACE/ca.pem",
+        "syslog-tls-cert=PLACE/client.pem",
+        "syslog-tls-key=PLACE/client.key",
+    ];
+    Outage::new(&place, syslog_ng, 6515, EveryLine, &options).endures(&ALL);
+}
 
-    fn run(&self, name: &str, command: &[&str]) {
-        let mut args = vec!["run", "-d", "--name", name, "--log-driver", self.driver];
-        for option in &self.options {
-            args.extend(["--log-opt", option]);
-        }
-        args.push("busybox");
-        args.extend(command);
-        self.gantry.docker(args).ok();
-    }
+#[test]
+fn syslog_over_udp_gets_every_line_but_those_on_their_way_when_the_receiver_died() {
+    let place = Place::new();
+    let rsyslog = Rsyslog::start(&place);
+    let options = ["syslog-address=udp://collector:514"];
+    Outage::new(&place, rsyslog, 514, AllButOnTheWay, &options).endures(&[DiesAndMoves, Hangs, Dies]);
+}
 
-    fn last(&self) -> String {
-        self.gantry.docker(["logs", "--tail", "1", "on"]).ok().to_owned()
-    }
+#[test]
+fn fluentd_over_tcp_gets_every_line_in_the_end() {
+    let place = Place::new();
+    let fluentd = Fluentd::start(&place);
+    let options = ["fluentd-address=collector:24224", "fluentd-request-ack=true"];
+    Outage::new(&place, fluentd, 24224, EveryLine, &options).endures(&ALL);
+}
 
-    /// A line that is written from now on arrives.
-    #[track_caller]
-    fn catches_up(&self) {
-        let before = self.last();
-        let mut new = before.clone();
-        eventually("more is written", || {
-            new = self.last();
-            (new != before).then_some(())
-        });
-        self.sink.wait_for(&new);
-    }
+#[test]
+fn fluentd_over_tls_gets_every_line_in_the_end() {
+    let place = Place::new();
+    make_certificates(&place);
+    let fluentd = Fluentd::start_over(&place, Over::Tls);
+    let options = ["fluentd-address=tls://collector:24224", "fluentd-request-ack=true"];
+    Outage::new(&place, fluentd, 24224, EveryLine, &options).endures(&[DiesAndMoves, HangsAndDies, IsReset]);
+}
 
-    /// Another container with the same driver lives a whole life while the receiver is as it is.
-    #[track_caller]
-    fn nothing_waits(&self) {
-        let before = Instant::now();
-        self.run("brief", &["sh", "-c", "echo brief; exec sleep 1000"]);
-        eventually("it can be read here", || {
-            (self.gantry.docker(["logs", "brief"]).ok() == "brief").then_some(())
-        });
-        self.gantry.docker(["ps"]).ok();
-        self.gantry.docker(["stop", "-t", "0", "brief"]).ok();
-        self.gantry.docker(["rm", "brief"]).ok();
-        // Docker's waits for as long as the receiver is away.
-        assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
-    }
-
-    /// The receiver dies with what it has not read, is away for a while, and comes back at another address.
-    fn dies_and_moves(&mut self) {
-        self.sink.kill();
-        self.nothing_waits();
-        std::fs::write(self.gantry.place().path("hosts"), "127.0.0.9 collector\n").unwrap();
-        self.sink.start_again();
-        self.catches_up();
-    }
-
-    fn hangs(&mut self) {
-        self.sink.hang();
-        self.nothing_waits();
-        self.sink.go_on();
-        self.catches_up();
-        self.sink.hang();
-        self.nothing_waits();
-        // What its kernel took is lost to it.
-        self.sink.kill();
-        self.sink.start_again();
-        self.catches_up();
-    }
-
-    fn is_slow_and_resets(&self) {
-        self.sink.behave("slow");
-        self.nothing_waits();
-        self.catches_up();
-        self.sink.behave("reset");
-        self.nothing_waits();
-        self.sink.behave("ok");
-        self.catches_up();
-    }
-
-    fn answers(&self, statuses: &[&str]) {
-        for status in statuses {
-            self.sink.behave(status);
-            self.nothing_waits();
-            self.sink.behave("ok");
-            self.catches_up();
-        }
-    }
-
-    /// Every line is there.
-    #[track_caller]
-    fn ends(self) {
-        self.gantry.docker(["stop", "-t", "0", "on"]).ok();
-        let last = self.last();
-        self.sink.wait_for(&last);
-        let count: u32 = last.trim_start_matches("line ").trim_end_matches('.').parse().unwrap();
-        let got: BTreeSet<String> = self.sink.texts().into_iter().collect();
-        let missing: Vec<String> =
-            (1..=count).map(|n| format!("line {n}.")).filter(|l| !got.contains(l)).collect();
-        assert!(missing.is_empty(), "of {count}: {missing:?}");
-        self.gantry.docker(["rm", "on"]).ok();
-    }
+#[test]
+fn fluentd_over_a_unix_socket_gets_every_line_in_the_end() {
+    let place = Place::new();
+    let fluentd = Fluentd::start_over(&place, Over::Unix);
+    let options = ["fluentd-address=unix://PLACE/fluentd.sock", "fluentd-request-ack=true"];
+    Outage::new(&place, fluentd, 0, EveryLine, &options).endures(&[Dies, Hangs, HangsAndDies]);
 }
 
 #[test]
 fn gelf_over_tcp_gets_every_line_in_the_end() {
-    let mut outage = Outage::new("gelf", &["gelf-address=tcp://collector:8000"]);
-    outage.dies_and_moves();
-    outage.hangs();
-    outage.is_slow_and_resets();
-    outage.ends();
+    let place = Place::new();
+    let sink = Sink::start(&place, "gelf");
+    let options = ["gelf-address=tcp://collector:8000"];
+    Outage::new(&place, sink, 8000, EveryLine, &options).endures(&ALL);
 }
 
-const SPLUNK: [&str; 2] = ["splunk-url=http://collector:8000", "splunk-token=secret"];
+#[test]
+fn gelf_over_udp_gets_every_line_but_those_on_their_way_when_the_receiver_died() {
+    let place = Place::new();
+    let sink = Sink::start_datagrams(&place);
+    let options = ["gelf-address=udp://collector:8000"];
+    Outage::new(&place, sink, 8000, AllButOnTheWay, &options).endures(&[DiesAndMoves, Dies]);
+}
 
 #[test]
 fn splunk_gets_every_line_in_the_end() {
-    let mut outage = Outage::new("splunk", &SPLUNK);
-    outage.dies_and_moves();
-    outage.hangs();
-    outage.is_slow_and_resets();
-    outage.answers(&["503", "429", "403"]);
-    outage.ends();
+    let place = Place::new();
+    let sink = Sink::start(&place, "splunk");
+    let options = ["splunk-url=http://collector:8000", "splunk-token=secret"];
+    let answers = [Answers("503"), Answers("429"), Answers("403")];
+    Outage::new(&place, sink, 8000, EveryLine, &options).endures(&[&ALL[..], &answers].concat());
 }
-
-const LOKI: [&str; 2] = ["loki-url=http://collector:8000/loki/api/v1/push", "loki-timeout=2s"];
 
 #[test]
 fn loki_gets_every_line_in_the_end() {
-    let mut outage = Outage::new("loki", &LOKI);
-    outage.dies_and_moves();
-    outage.hangs();
-    outage.is_slow_and_resets();
-    outage.answers(&["500", "429"]);
-    outage.ends();
+    let place = Place::new();
+    let sink = Sink::start(&place, "loki");
+    let options = ["loki-url=http://collector:8000/loki/api/v1/push", "loki-timeout=2s"];
+    let answers = [Answers("500"), Answers("429")];
+    Outage::new(&place, sink, 8000, EveryLine, &options).endures(&[&ALL[..], &answers].concat());
 }
-
-const OTLP: [&str; 2] = ["otlp-endpoint=http://collector:8000", "otlp-timeout=2s"];
 
 #[test]
 fn otlp_gets_every_line_in_the_end() {
-    let mut outage = Outage::new("otlp", &OTLP);
-    outage.dies_and_moves();
-    outage.hangs();
-    outage.is_slow_and_resets();
-    outage.answers(&["502", "429"]);
-    outage.ends();
+    let place = Place::new();
+    let sink = Sink::start(&place, "otlp");
+    let options = ["otlp-endpoint=http://collector:8000", "otlp-timeout=2s"];
+    let answers = [Answers("502"), Answers("429")];
+    Outage::new(&place, sink, 8000, EveryLine, &options).endures(&[&ALL[..], &answers].concat());
+}
+
+#[test]
+fn awslogs_gets_every_line_in_the_end() {
+    let place = Place::new();
+    let cloud = Cloud::start(&place);
+    let options = [
+        "awslogs-endpoint=http://collector:8000",
+        "awslogs-group=g",
+        "awslogs-create-group=true",
+        "tag={{.Name}}",
+    ];
+    Outage::new(&place, cloud, 8000, EveryLine, &options).endures(&ALL);
+}
+
+#[test]
+fn journald_gets_every_line_in_the_end() {
+    let place = Place::new();
+    let journald = Journald::start(&place);
+    let namespace = format!("journald-namespace={}", journald.name());
+    // What is in a datagram socket goes with its reader.
+    Outage::new(&place, journald, 0, AllButOnTheWay, &[&namespace]).endures(&[Dies, Hangs]);
+}
+
+#[test]
+fn the_last_lines_of_a_container_come_again_when_their_receiver_died_without_having_read_them() {
+    let place = Place::new();
+    let mut sink = Sink::start(&place, "gelf");
+    let gantry = Builder::at(&place).start();
+    sink.hang();
+    let options = ["--log-driver=gelf", "--log-opt=gelf-address=tcp://127.0.0.1:8000"];
+    let run = ["run", "-d", "--name", "brief"].into_iter().chain(options);
+    gantry.docker(run.chain(["busybox", "echo", "last words"])).ok();
+    eventually("the kernel took the line", || {
+        let sinks = gantry.api("GET", "/gantry/logs?container=brief", None).json();
+        sinks.as_array().unwrap().iter().all(|s| s["Delivered"]["Lines"] == 1).then_some(())
+    });
+    gantry.until_exited("brief");
+    // Nothing is written any more that would notice.
+    sink.kill();
+    sink.start_again();
+    sink.wait_for("last words");
 }

@@ -120,7 +120,7 @@ impl Framer {
 
     /// From here exactly the lines after those given out come again.
     pub fn cursor(&self) -> Cursor {
-        Cursor { stdout: self.stdout.mark.clone(), stderr: self.stderr.mark.clone() }
+        Cursor { stdout: self.stdout.mark.clone(), stderr: self.stderr.mark.clone(), pace: None }
     }
 
     /// Appends the lines `record` completes, until `full` says that it is enough.
@@ -274,5 +274,5 @@ pub async fn cut(spool: &dyn Spool, from: &Cursor, policy: BatchPolicy, seed: u6
         }
     }
     lines.retain(|line| policy.streams.lets(line.stream));
-    Ok(Cut { batch: Arc::new(Batch { lines, end: framer.cursor() }), last })
+    Ok(Cut { batch: Arc::new(Batch { lines, end: framer.cursor(), suppressed: 0 }), last })
 }

@@ -1,39 +1,17 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
 use super::gauge::Gauge;
+use super::lane::{Lane, look_after};
 use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::log::{
-    Batch, BatchPolicy, Catalogue, Cursor, DeliverError, Destination, LogDriver, LogDriverKind, LogSource,
-    Options, Streams,
+    Batch, BatchPolicy, Catalogue, Cursor, DeliverError, Delivery, Destination, LogDriverKind, LogSource,
+    Options, Records, Streams,
 };
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
 use std::sync::Arc;
-use tokio::sync::Mutex;
-
-/// The one open driver of a sink: whoever holds it delivers, so two deliveries never write one file. It is owned
-/// above the sink and its router and outlives both.
-pub type Lane = Arc<Mutex<Opened>>;
-
-/// What a lane holds.
-#[derive(Default)]
-pub struct Opened {
-    /// The driver, if it is open.
-    pub driver: Option<Box<dyn LogDriver>>,
-    /// The try that came here last: what was begun before it comes too late.
-    attempt: u64,
-}
-
-impl Opened {
-    /// False when something later was here before.
-    fn is_next(&mut self, attempt: u64) -> bool {
-        let next = attempt > self.attempt;
-        self.attempt = self.attempt.max(attempt);
-        next
-    }
-}
 
 /// One sink of a container.
 #[derive(Clone)]
@@ -46,6 +24,10 @@ pub struct SinkSpec {
     pub options: Options,
     /// What comes to it.
     pub streams: Streams,
+    /// How its records are built, where the driver's own options do not say it.
+    pub records: Records,
+    /// Who waits when it takes nothing.
+    pub delivery: Delivery,
     /// Why it is there.
     pub purpose: Purpose,
     /// Made with the spec.
@@ -66,13 +48,23 @@ pub enum Purpose {
 impl SinkSpec {
     /// A sink named after its driver.
     pub fn new(kind: &'static dyn LogDriverKind, options: Options) -> Self {
-        let (name, streams, purpose) = (kind.name().to_owned(), Streams::Both, Purpose::Asked);
-        Self { name, kind, options, streams, purpose, lane: Lane::default(), gauge: Arc::default() }
+        let (name, streams, delivery) = (kind.name().to_owned(), Streams::Both, Delivery::Blocking);
+        let (records, lane, gauge) = Default::default();
+        Self { name, kind, options, streams, records, delivery, purpose: Purpose::Asked, lane, gauge }
+    }
+
+    /// The same sink, to be hosted once more: nothing of it is open. It goes on counting where `before` ended, if that is
+    /// where its lines went already.
+    pub fn anew(self, before: &[SinkSpec]) -> Self {
+        let same = before.iter().find(|b| b.name == self.name && b.kind.name() == self.kind.name());
+        let gauge = same.map_or(self.gauge, |same| Arc::clone(&same.gauge));
+        Self { lane: Lane::default(), gauge, ..self }
     }
 
     /// How its batches are cut.
     pub fn batching(&self) -> BatchPolicy {
-        BatchPolicy { streams: self.streams, ..self.kind.batching(&self.options) }
+        let own = self.kind.batching(&self.options);
+        BatchPolicy { streams: self.streams, records: self.records.or(&own.records), ..own }
     }
 
     /// Whether it gives back all that the container wrote.
@@ -85,11 +77,11 @@ impl SinkSpec {
 const COPIES: [&str; 2] = ["json-file", "local"];
 
 /// The sinks for what was asked for: where none gives all lines back, a local json-file goes beside them, unless that was
-/// disabled. `options` are the container's, for those that concern the copy.
+/// disabled. `of` are the container's options, for those that concern the copy.
 pub fn sinks_for(
     catalogue: &dyn Catalogue,
     asked: &[Destination],
-    options: &Options,
+    of: &Options,
 ) -> Result<Vec<SinkSpec>, PortError> {
     let find = |name: &str| {
         catalogue.find(name).ok_or_else(|| {
@@ -97,11 +89,12 @@ pub fn sinks_for(
         })
     };
     let mut sinks = Vec::with_capacity(asked.len() + 1);
-    for Destination { name, driver, streams, options } in asked {
+    for Destination { name, driver, streams, delivery, options, records } in asked {
         let own = SinkSpec::new(find(driver)?, options.clone());
-        sinks.push(SinkSpec { name: name.clone(), streams: *streams, ..own });
+        let (records, delivery) = (Records::parse(records)?, *delivery);
+        sinks.push(SinkSpec { name: name.clone(), streams: *streams, records, delivery, ..own });
     }
-    let given = |key: &str, or: &str| options.get(key).cloned().unwrap_or_else(|| or.to_owned());
+    let given = |key: &str, or: &str| of.get(key).cloned().unwrap_or_else(|| or.to_owned());
     let truth = |text: &str| matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True");
     let nothing = sinks.iter().all(|s| s.kind.name() == "none");
     if !nothing && !sinks.iter().any(SinkSpec::is_readable) && !truth(&given("cache-disabled", "false")) {
@@ -119,7 +112,10 @@ pub fn sinks_for(
                 "logger: fanout: no driver gets both streams, and none is free to keep a copy for `logs`";
             PortError::new(Kind::Invalid, text)
         })?;
-        sinks.push(SinkSpec { purpose: Purpose::Copy, ..SinkSpec::new(find(copy)?, options.into()) });
+        // What is said for all is said for it, too; several drivers may complete it each in its way.
+        let records = Records::parse(of).unwrap_or_default();
+        let own = SinkSpec::new(find(copy)?, options.into());
+        sinks.push(SinkSpec { purpose: Purpose::Copy, records, ..own });
     }
     Ok(sinks)
 }
@@ -184,7 +180,13 @@ impl Answer<Open> for Sink {
                 return failed("a later try came first".into());
             }
             lane.driver = None;
-            let driver = match spec.kind.open(&source, &spec.options).await {
+            // What a driver that keeps a file has begun goes on when nobody waits for it.
+            let stays = spec.kind.reader().is_some();
+            let opened = tokio::select! {
+                opened = spec.kind.open(&source, &spec.options) => opened,
+                () = spec.lane.given_up(), if !stays => return failed("it was given up".into()),
+            };
+            let driver = match opened {
                 Ok(driver) => driver,
                 Err(error) => return failed(error.chain()),
             };
@@ -228,7 +230,12 @@ impl Answer<Deliver> for Sink {
             let Some(mut driver) = lane.driver.take() else {
                 return fail(Failure::Fatal("the driver is not open".into()));
             };
-            let refused = match driver.deliver(&batch).await {
+            let stays = driver.cursor().is_some();
+            let delivered = tokio::select! {
+                delivered = driver.deliver(&batch) => delivered,
+                () = spec.lane.given_up(), if !stays => return fail(Failure::Fatal("it was given up".into())),
+            };
+            let refused = match delivered {
                 Ok(()) => 0,
                 Err(DeliverError::Reject { lines, source }) => {
                     tracing::warn!(sink = spec.name, lines = lines.len(), error = %source, "log lines refused");
@@ -245,6 +252,9 @@ impl Answer<Deliver> for Sink {
             {
                 // Only repetition after a restart is at stake.
                 tracing::warn!(sink = spec.name, error, "cursor not stored");
+            }
+            if !driver.confirms() && !std::mem::replace(&mut lane.watched, true) {
+                look_after(spec.lane.clone(), spec.name.clone());
             }
             lane.driver = Some(driver);
             Report::Delivered { sink, attempt, refused }

@@ -29,6 +29,14 @@ impl Output {
         Ok(Self { spool: Writer::open(dir, budget)?, drop_when_full, waiting: VecDeque::new(), dropped: 0 })
     }
 
+    /// Meets a full budget in the other way from now on. What was read and waits is dropped with the rest.
+    pub fn set_drop_when_full(&mut self, drop: bool) {
+        self.drop_when_full = drop;
+        if drop && !self.retry() {
+            self.dropped += self.waiting.drain(..).map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>();
+        }
+    }
+
     /// Whether reading from the container must pause.
     pub fn blocked(&self) -> bool {
         !self.waiting.is_empty()
@@ -42,7 +50,11 @@ impl Output {
             return;
         }
         if self.dropped > 0 && !self.write_gap(time) {
-            self.dropped += bytes.len() as u64;
+            if self.drop_when_full {
+                self.dropped += bytes.len() as u64;
+            } else {
+                self.waiting.push_back((stream, time, bytes.to_vec()));
+            }
             return;
         }
         match self.spool.append(Kind::Data, stream, time, bytes) {
@@ -55,6 +67,9 @@ impl Output {
 
     /// Tries again; true when nothing waits any more.
     pub fn retry(&mut self) -> bool {
+        if self.dropped > 0 && !self.waiting.is_empty() && !self.write_gap(now_ns()) {
+            return false;
+        }
         while let Some((stream, time, bytes)) = self.waiting.front() {
             match self.spool.append(Kind::Data, *stream, *time, bytes) {
                 Ok(Appended::Written) => drop(self.waiting.pop_front()),
@@ -113,9 +128,48 @@ mod tests {
             let (records, next) = read(dir.path(), place, 1 << 20).unwrap();
             seen.extend(records.into_iter().map(|(_, r)| (r.stream, r.payload.first().copied())));
             place = next;
-            trim(dir.path(), place.segment + 1).unwrap();
+            trim(dir.path(), |segment| segment > place.segment).unwrap();
             output.retry();
         }
         assert_eq!(seen, [(1, Some(b'a')), (1, Some(b'b')), (2, Some(b'c')), (1, Some(b'd'))]);
+    }
+
+    /// What the spool holds: bytes of output, and for a gap how many it stands for.
+    fn contents(dir: &Path) -> Vec<(Kind, u64)> {
+        let (records, _) = read(dir, Place::default(), 1 << 20).unwrap();
+        let told = |payload: &[u8]| payload.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
+        let length =
+            |kind, payload: &[u8]| if kind == Kind::Gap { told(payload) } else { payload.len() as u64 };
+        records.into_iter().map(|(_, r)| (r.kind, length(r.kind, &r.payload))).collect()
+    }
+
+    #[test]
+    fn a_container_that_waits_for_room_goes_on_once_its_output_may_be_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = Output::open(dir.path(), 1000, false).unwrap();
+        output.take(1, &[b'a'; 900]);
+        output.take(1, &[b'b'; 900]);
+        assert!(output.blocked());
+        output.set_drop_when_full(true);
+        assert!(!output.blocked());
+        output.take(2, &[b'c'; 100]);
+        assert!(!output.blocked());
+        output.lift_budget();
+        output.take(1, &[b'd'; 9]);
+        assert_eq!(contents(dir.path()), [(Kind::Data, 900), (Kind::Gap, 1000), (Kind::Data, 9)]);
+    }
+
+    #[test]
+    fn output_that_may_no_longer_be_dropped_waits_behind_the_gap_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = Output::open(dir.path(), 1000, true).unwrap();
+        output.take(1, &[b'a'; 900]);
+        output.take(1, &[b'b'; 900]);
+        output.set_drop_when_full(false);
+        output.take(1, &[b'c'; 9]);
+        assert!(output.blocked());
+        output.lift_budget();
+        assert!(!output.blocked());
+        assert_eq!(contents(dir.path()), [(Kind::Data, 900), (Kind::Gap, 900), (Kind::Data, 9)]);
     }
 }

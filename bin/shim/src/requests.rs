@@ -34,6 +34,10 @@ pub fn answer(container: &mut Container, connection: &mut Connection, request: R
         Request::Signal { signal } => done(container.signal(signal)),
         Request::Freeze { frozen } => done(container.freeze(frozen)),
         Request::Pids => Answer::Pids { pids: container.main.cgroup.pids() },
+        Request::WhenFull { drop } => {
+            container.output.set_drop_when_full(drop);
+            Answer::Done
+        }
         Request::Shutdown => return (Answer::Done, Then::Shutdown),
         Request::Subscribe => {
             connection.subscribed = true;

@@ -1,10 +1,20 @@
 //! The log driver contract: lines in batches, cursors into the spool, and what delivery can answer.
 
 mod catalogue;
+mod delivery;
 mod destinations;
+mod losses;
+mod reading;
+mod records;
+mod size;
 
 pub use catalogue::Catalogue;
+pub use delivery::{Delivery, Overflow};
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
+pub use losses::{Dropped, Loss, Losses, Stretch};
+pub use reading::{Hole, LogReader, Piece, Place, ReadRequest, Reading, StoredLine};
+pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};
+pub use size::{binary_size, decimal_size};
 
 use crate::error::PortError;
 use async_trait::async_trait;
@@ -68,6 +78,28 @@ pub struct Mark {
     pub partial: Option<(String, u32, i64)>,
 }
 
+/// How a limit on the rate of lines stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pace {
+    /// The record by whose time it was last looked at: it and those before it do not count again.
+    pub at: Position,
+    /// When its window began, ns since the epoch.
+    pub since_ns: i64,
+    /// Lines that the window still lets through.
+    pub left: u64,
+    /// Lines suppressed that nobody was told of yet.
+    pub suppressed: u64,
+    /// The time of the last of them,
+    pub last_ns: i64,
+    /// and its stream.
+    pub last_err: bool,
+    /// The line of standard output that is under way in pieces is suppressed.
+    pub cut_out: bool,
+    /// That of standard error.
+    pub cut_err: bool,
+}
+
 /// How far a sink has got: reading the spool again from here yields exactly the lines after it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cursor {
@@ -75,6 +107,9 @@ pub struct Cursor {
     pub stdout: Mark,
     /// Standard error's mark.
     pub stderr: Mark,
+    /// Where there is a limit on the rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
 }
 
 impl Cursor {
@@ -91,10 +126,12 @@ pub struct Batch {
     pub lines: Vec<LogLine>,
     /// Where the sink stands once all of them are delivered.
     pub end: Cursor,
+    /// Lines among and after them that a limit on the rate suppressed.
+    pub suppressed: u64,
 }
 
-/// How large a batch a driver takes.
-#[derive(Debug, Clone, Copy)]
+/// How large a batch a driver takes, and what its lines are.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchPolicy {
     /// Most lines in one batch.
     pub max_lines: usize,
@@ -102,13 +139,24 @@ pub struct BatchPolicy {
     pub max_bytes: usize,
     /// Longest piece of a line, bytes (Docker: 16 KiB).
     pub max_line: usize,
+    /// Most bytes of a line that was put together of pieces or of other lines.
+    pub max_record: usize,
     /// Which streams' lines come at all.
     pub streams: Streams,
+    /// How lines become records.
+    pub records: Records,
 }
 
 impl Default for BatchPolicy {
     fn default() -> Self {
-        Self { max_lines: 4096, max_bytes: 1 << 20, max_line: 16 * 1024, streams: Streams::Both }
+        Self {
+            max_lines: 4096,
+            max_bytes: 1 << 20,
+            max_line: 16 * 1024,
+            max_record: LONGEST,
+            streams: Streams::Both,
+            records: Records::default(),
+        }
     }
 }
 
@@ -188,41 +236,25 @@ pub trait LogDriver: Send {
     fn cursor(&self) -> Option<Cursor> {
         None
     }
+    /// Takes `cursor` for its own: what it holds stays, and the lines from there come next. For a driver that keeps its
+    /// cursor with its data and takes a container's lines over from another; others have none to set.
+    async fn begin_at(&mut self, _cursor: &Cursor) -> Result<(), DeliverError> {
+        Ok(())
+    }
+    /// False where the protocol confirms nothing: then what is delivered last is to be looked after.
+    fn confirms(&self) -> bool {
+        true
+    }
+    /// Sends again what the far side may not have read when its connection broke, though nothing new is to be delivered.
+    /// False once there is nothing to look after.
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        Ok(false)
+    }
+    /// The container has ended, and what it wrote is delivered: what only waits for more may go. What comes later is
+    /// delivered as before.
+    async fn rest(&mut self) {}
     /// Finishes what is open. Called once.
     async fn close(self: Box<Self>) -> Result<(), DeliverError>;
-}
-
-/// What to read back.
-#[derive(Debug, Clone)]
-pub struct ReadRequest {
-    /// Only lines at or after, ns since epoch.
-    pub since_ns: Option<i64>,
-    /// Only lines at or before, ns since epoch.
-    pub until_ns: Option<i64>,
-    /// Only the last so many.
-    pub tail: Option<usize>,
-}
-
-/// One stored line read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredLine {
-    /// The line; `data` ends with LF unless it was partial.
-    pub line: LogLine,
-    /// Extra attributes (`--details`).
-    pub attrs: BTreeMap<String, String>,
-}
-
-/// Reads stored lines of a container back, oldest first; a bounded channel so that a slow reader holds nothing up.
-#[async_trait]
-pub trait LogReader: Send + Sync {
-    /// Starts reading in the background. The returned cursor is the driver's committed one at the moment the end of
-    /// the files was fixed: following from it in the spool continues without hole or repetition.
-    async fn read(
-        &self,
-        source: &LogSource,
-        options: &Options,
-        request: ReadRequest,
-    ) -> Result<(tokio::sync::mpsc::Receiver<Result<StoredLine, PortError>>, Cursor), PortError>;
 }
 
 /// A kind of log driver, as the catalogue lists it.

@@ -2,7 +2,7 @@
 
 use crate::error::PortError;
 use crate::id::{ContainerId, ExecId};
-use crate::log::{Cursor, Position, Stream};
+use crate::log::{Cursor, Losses, Position, Stream, Stretch};
 use crate::record::{ContainerSpec, Resources};
 use crate::usage::{Shortage, Usage};
 use async_trait::async_trait;
@@ -150,6 +150,15 @@ pub enum Target {
     Exec(ExecId),
 }
 
+/// What becomes of output that finds its container's spool full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is not read, so that the container waits (`mode=blocking`).
+    Wait,
+    /// It is dropped and counted (`mode=non-blocking`).
+    Drop,
+}
+
 /// Raw input to a process: written bytes reach its stdin, shutdown closes it.
 pub type Input = Box<dyn AsyncWrite + Send + Unpin>;
 /// Frames read from a process, in order, ends at its end.
@@ -214,6 +223,8 @@ pub trait Runtime: Send + Sync {
         from: &Resources,
         to: &Resources,
     ) -> Result<(), PortError>;
+    /// Has a running container's output meet a full spool in another way from now on.
+    async fn set_when_full(&self, id: &ContainerId, when_full: WhenFull) -> Result<(), PortError>;
     /// A running container's counters; `network` is the pid whose interfaces are told, if any are its own.
     async fn usage(&self, id: &ContainerId, network: Option<i32>) -> Result<Usage, PortError>;
     /// Resolves once want of memory has led to more than `told`; fails when the container has ended.
@@ -240,6 +251,8 @@ pub enum SpoolRecord {
     Gap {
         /// This record's place.
         at: Position,
+        /// ns since the epoch at which there was room again.
+        time_ns: i64,
         /// Bytes lost.
         bytes: u64,
     },
@@ -260,12 +273,20 @@ pub trait Spool: Send + Sync {
     async fn end(&self) -> Result<Position, PortError>;
     /// Changes whenever there may be more.
     fn more(&self) -> watch::Receiver<u64>;
-    /// Segments before `before` may go.
-    async fn trim(&self, before: Position) -> Result<(), PortError>;
+    /// Segments with nothing of these stretches may go. One of them has no end, so what is written now stays.
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError>;
+    /// The segments there are, ascending, and the bytes in each.
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError>;
     /// The stored cursor of a sink.
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError>;
-    /// Stores it (temporary file and rename).
+    /// Stores it in one step; on a full disk, too, if it was stored before.
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError>;
+    /// What a sink was not given, as it was stored last.
+    async fn load_losses(&self, sink: &str) -> Result<Option<Losses>, PortError>;
+    /// Stores it likewise.
+    async fn store_losses(&self, sink: &str, losses: &Losses) -> Result<(), PortError>;
+    /// Forgets the cursors of all sinks but these.
+    async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError>;
 }
 
 /// Opens spools.

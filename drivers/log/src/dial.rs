@@ -1,5 +1,6 @@
 //! Stream connections to receivers: TCP, TLS over TCP, unix sockets; all with deadlines.
 
+use rustix::net::sockopt;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::future::Future;
@@ -11,9 +12,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// How long a connection may take to stand.
 const CONNECT: Duration = Duration::from_secs(5);
+/// A receiver's machine that has been silent for so long is asked whether it is still there,
+const SILENT: Duration = Duration::from_secs(30);
+/// so often, with such pauses, until the connection is given up: whoever waits for a confirmation waits for ever otherwise.
+const ASKED: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// Where to, resolved at each connection.
 #[derive(Debug, Clone)]
@@ -26,8 +33,37 @@ pub(crate) enum Target {
     Unix(PathBuf),
 }
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// Whether the kernel has heard a reset that reading does not tell.
+    fn was_reset(&self) -> bool;
+}
+
+impl Duplex for TcpStream {
+    fn was_reset(&self) -> bool {
+        !matches!(self.take_error(), Ok(None))
+    }
+}
+
+impl Duplex for UnixStream {
+    fn was_reset(&self) -> bool {
+        !matches!(self.take_error(), Ok(None))
+    }
+}
+
+impl Duplex for TlsStream<TcpStream> {
+    fn was_reset(&self) -> bool {
+        self.get_ref().0.was_reset()
+    }
+}
+
+/// How the other end of a stream stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Open,
+    /// It closed in order.
+    Closed,
+    Broken,
+}
 
 /// An open stream.
 pub(crate) struct Connection(Box<dyn Duplex>);
@@ -35,19 +71,28 @@ pub(crate) struct Connection(Box<dyn Duplex>);
 impl Target {
     pub(crate) async fn connect(&self) -> io::Result<Connection> {
         let stream: Box<dyn Duplex> = match self {
-            Self::Tcp(address) => Box::new(in_time(CONNECT, TcpStream::connect(address)).await?),
+            Self::Tcp(address) => Box::new(tcp(address).await?),
             Self::Unix(path) => Box::new(in_time(CONNECT, UnixStream::connect(path)).await?),
             Self::Tls(address, config) => {
                 let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
                 let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
                 let name = ServerName::try_from(host).map_err(io::Error::other)?;
-                let plain = in_time(CONNECT, TcpStream::connect(address)).await?;
+                let plain = tcp(address).await?;
                 let connector = TlsConnector::from(Arc::clone(config));
                 Box::new(in_time(CONNECT, connector.connect(name, plain)).await?)
             }
         };
         Ok(Connection(stream))
     }
+}
+
+async fn tcp(address: &str) -> io::Result<TcpStream> {
+    let stream = in_time(CONNECT, TcpStream::connect(address)).await?;
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, SILENT)?;
+    sockopt::set_tcp_keepintvl(&stream, PAUSE)?;
+    sockopt::set_tcp_keepcnt(&stream, ASKED)?;
+    Ok(stream)
 }
 
 impl Connection {
@@ -57,6 +102,19 @@ impl Connection {
         match timeout(Duration::ZERO, self.0.read(&mut scratch)).await {
             Err(_nothing_there) => true,
             Ok(read) => read.is_ok_and(|n| n > 0),
+        }
+    }
+
+    /// The same for receivers that have nothing to say, with how it was closed.
+    pub(crate) async fn state(&mut self) -> State {
+        let mut scratch = [0; 512];
+        loop {
+            match timeout(Duration::ZERO, self.0.read(&mut scratch)).await {
+                Err(_nothing_there) => return State::Open,
+                Ok(Ok(0)) if !self.0.was_reset() => return State::Closed,
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) => return State::Broken,
+            }
         }
     }
 
@@ -85,4 +143,18 @@ impl Connection {
 
 async fn in_time<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_receiver_whose_machine_vanished_is_not_waited_for_for_ever() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = tcp(&listener.local_addr().unwrap().to_string()).await.unwrap();
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        let asked = (sockopt::tcp_keepidle(&stream), sockopt::tcp_keepintvl(&stream));
+        assert_eq!(asked, (Ok(SILENT), Ok(PAUSE)));
+    }
 }

@@ -3,7 +3,7 @@
 use crate::plugin::{Places, Plugins};
 use crate::{catalogue, find, options};
 use async_trait::async_trait;
-use contract::log::{Catalogue, Destination, FANOUT, LogDriverKind, Options, destinations};
+use contract::log::{Catalogue, Destination, FANOUT, LogDriverKind, Options, Records, destinations};
 use contract::{Kind, PortError};
 
 /// Docker's drivers that gantry has not, and why.
@@ -37,18 +37,22 @@ impl Drivers {
         if driver == "none" {
             return Ok(());
         }
-        options::check_common(options)?;
+        let all = destinations(driver, options);
+        // Why delivery cannot be as it was asked for comes first, and what several drivers cannot be last.
         if driver == FANOUT {
-            return self.check_all(&destinations(driver, options)?);
+            options::check_common(options)?;
+            return self.check_all(&all?);
         }
-        self.check_one(driver, options)
+        let all = all?;
+        options::check_common(options)?;
+        all.iter().try_for_each(|one| self.check_one(one))
     }
 
     /// Checks several drivers that one container has.
     pub fn check_all(&self, all: &[Destination]) -> Result<(), PortError> {
         for (index, one) in all.iter().enumerate() {
             let told = |e: PortError| PortError::new(e.kind, format!("logger: {}: {}", one.name, e.chain()));
-            self.check_one(&one.driver, &one.options).map_err(told)?;
+            self.check_one(one).map_err(told)?;
             let file = find(&one.driver).is_some_and(|kind| kind.reader().is_some());
             if file && all.iter().take(index).any(|other| other.driver == one.driver) {
                 let text = format!("logger: {}: one container has one {} log", one.name, one.driver);
@@ -58,14 +62,19 @@ impl Drivers {
         Ok(())
     }
 
-    fn check_one(&self, driver: &str, options: &Options) -> Result<(), PortError> {
-        if let Some((_, why)) = KNOWN.iter().find(|(name, _)| *name == driver) {
+    fn check_one(&self, one: &Destination) -> Result<(), PortError> {
+        let Destination { driver, options, records, .. } = one;
+        if let Some((_, why)) = KNOWN.iter().find(|(name, _)| name == driver) {
             let text = format!("gantry does not support the log driver {driver}: {why}");
             return Err(PortError::new(Kind::Unsupported, text));
         }
-        let Some(kind) = find(driver) else { return self.plugins.check(driver) };
+        let Some(kind) = find(driver) else {
+            self.plugins.check(driver)?;
+            return Records::parse(records).map(drop);
+        };
         let own = options.iter().filter(|(k, _)| !options::is_common(k));
-        kind.validate(&own.map(|(k, v)| (k.clone(), v.clone())).collect())
+        kind.validate(&own.map(|(k, v)| (k.clone(), v.clone())).collect())?;
+        Records::parse(records).map(drop)
     }
 }
 
@@ -117,6 +126,10 @@ mod tests {
             text("nope", &[("max-buffer-size", "q"), ("mode", "non-blocking")]),
             "error parsing option max-buffer-size: invalid size: 'q'"
         );
+        assert_eq!(
+            text("fanout", &[("drivers", "syslog"), ("mode", "x")]),
+            "logger: logging mode not supported: x"
+        );
         assert_eq!(text("nope", &[("cache-disabled", "q")]), "invalid value for option cache-disabled: q");
         assert_eq!(text("nope", &[]), "error looking up logging plugin nope: plugin \"nope\" not found");
         assert!(text("gcplogs", &[]).starts_with("gantry does not support the log driver gcplogs: "));
@@ -136,5 +149,14 @@ mod tests {
         assert_eq!(text("syslog", &[("syslog-address", "ftp://x")]), "unsupported scheme: 'ftp'");
         assert_eq!(text("syslog", &[("syslog-facility", "24")]), "invalid syslog facility");
         assert_eq!(text("syslog", &[("syslog-format", "x")]), "Invalid syslog format");
+        assert_eq!(
+            text("local", &[("rate-limit-burst", "5")]),
+            "log opt 'rate-limit-burst' needs 'rate-limit'"
+        );
+        let several = [("drivers", "local,b:syslog"), ("b.max-line-size", "1")];
+        assert_eq!(
+            text("fanout", &several),
+            "logger: b: invalid value for option max-line-size: 1: a size between 1k and 512k is wanted"
+        );
     }
 }

@@ -4,6 +4,7 @@
 
 mod attrs;
 mod awslogs;
+mod datagram;
 mod dial;
 mod drivers;
 mod file;
@@ -25,6 +26,7 @@ mod syslog;
 mod template;
 mod tls;
 mod tries;
+mod unconfirmed;
 
 pub use attrs::attributes;
 pub use drivers::Drivers;

@@ -27,7 +27,8 @@ fn batch(from: u64, to: u64) -> Batch {
     let at = |offset| Mark { at: Position { segment: 1, offset }, ..Default::default() };
     Batch {
         lines: (from..to).map(|n| line(n, format!("line {n}").as_bytes())).collect(),
-        end: Cursor { stdout: at(to), stderr: at(to) },
+        end: Cursor { stdout: at(to), stderr: at(to), pace: None },
+        suppressed: 0,
     }
 }
 
@@ -35,16 +36,21 @@ fn options(pairs: &[(&str, &str)]) -> Options {
     pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
 }
 
-const ALL: ReadRequest = ReadRequest { since_ns: None, until_ns: None, tail: None };
+const ALL: ReadRequest = ReadRequest { since_ns: None, until_ns: None, tail: None, after: None };
 
 async fn read(kind: &str, folder: &Path, request: ReadRequest) -> (Vec<String>, Cursor) {
     let reader = find(kind).unwrap().reader().unwrap();
-    let (mut lines, cursor) = reader.read(&source(folder), &Options::new(), request).await.unwrap();
+    let mut reading = reader.read(&source(folder), &Options::new(), request).await.unwrap();
     let mut out = Vec::new();
-    while let Some(line) = lines.recv().await {
-        out.push(String::from_utf8(line.unwrap().line.data.to_vec()).unwrap());
+    while let Some(piece) = reading.pieces.recv().await {
+        match piece.unwrap() {
+            Piece::Lines(lines) => {
+                out.extend(lines.iter().map(|l| String::from_utf8(l.line.data.to_vec()).unwrap()))
+            }
+            Piece::Hole(_) => {}
+        }
     }
-    (out, cursor)
+    (out, reading.cursor)
 }
 
 fn expected(from: u64, to: u64) -> Vec<String> {
@@ -90,7 +96,7 @@ async fn every_driver_opens_without_connecting_and_takes_odd_lines() {
         odd.lines.push(line(2, b"\xff\x00\xfe"));
         odd.lines.push(LogLine { partial, ..line(3, &[b'x'; 16 * 1024]) });
         driver.deliver(&odd).await.unwrap();
-        driver.deliver(&Batch { lines: Vec::new(), end: batch(0, 9).end }).await.unwrap();
+        driver.deliver(&Batch { lines: Vec::new(), end: batch(0, 9).end, suppressed: 0 }).await.unwrap();
         if let Some(cursor) = driver.cursor() {
             assert_eq!(cursor, batch(0, 9).end);
         }
@@ -114,8 +120,26 @@ async fn file_drivers_read_back_all_the_tail_and_a_span_over_rotated_files() {
             assert_eq!(lines, expected(300u64.saturating_sub(tail as u64), 300), "{kind} tail {tail}");
         }
         let at = |n| Some(line(n, b"").time_ns);
-        let span = ReadRequest { since_ns: at(100), until_ns: at(119), tail: None };
+        let span = ReadRequest { since_ns: at(100), until_ns: at(119), ..ALL };
         assert_eq!(read(kind, folder.path(), span).await.0, expected(100, 120));
+    }
+}
+
+#[tokio::test]
+async fn a_file_driver_that_takes_over_later_lines_keeps_what_it_had() {
+    for kind in ["json-file", "local"] {
+        let folder = tempfile::tempdir().unwrap();
+        let open = async || find(kind).unwrap().open(&source(folder.path()), &Options::new()).await;
+        open().await.unwrap().deliver(&batch(0, 10)).await.unwrap();
+        let mut driver = open().await.unwrap();
+        driver.begin_at(&batch(0, 70).end).await.unwrap();
+        assert_eq!(driver.cursor(), Some(batch(0, 70).end));
+        // Killed before it delivered anything.
+        let mut driver = open().await.unwrap();
+        assert_eq!(driver.cursor(), Some(batch(0, 70).end), "{kind}");
+        driver.deliver(&batch(70, 75)).await.unwrap();
+        let all: Vec<String> = [expected(0, 10), expected(70, 75)].concat();
+        assert_eq!(read(kind, folder.path(), ALL).await, (all, batch(0, 75).end));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::oci::{self, Given, HostFacts, Policy};
 use crate::{RuntimeConfig, devices, files, link};
 use contract::record::ContainerSpec;
-use contract::runtime::SandboxSpec;
+use contract::runtime::{SandboxSpec, WhenFull};
 use contract::{Kind, PortError};
 use sandbox::cgroup::Cgroup;
 use sandbox::protocol::Handshake;
@@ -44,7 +44,7 @@ pub async fn shim(
     if let Some(count) = config.open_files {
         command.arg("--open-files").arg(count.to_string());
     }
-    if c.log_opts.get("mode").is_some_and(|m| m == "non-blocking") {
+    if c.when_full() == WhenFull::Drop {
         command.arg("--drop-when-full");
     }
     if c.open_stdin {

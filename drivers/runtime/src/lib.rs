@@ -23,7 +23,9 @@ pub use spool::FileSpools;
 use async_trait::async_trait;
 use contract::log::Position;
 use contract::record::Resources;
-use contract::runtime::{Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus};
+use contract::runtime::{
+    Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus, WhenFull,
+};
 use contract::usage::{Shortage, Usage};
 use contract::{ContainerId, ExecId, Kind, PortError};
 use groups::Groups;
@@ -289,6 +291,19 @@ impl Runtime for ShimRuntime {
             Answer::Pids { pids } => Ok(pids),
             other => Err(PortError::new(Kind::Bug, format!("the shim answered {other:?} to pids"))),
         }
+    }
+
+    async fn set_when_full(&self, id: &ContainerId, when_full: WhenFull) -> Result<(), PortError> {
+        let asked = self.done(id, Request::WhenFull { drop: when_full == WhenFull::Drop }).await;
+        // What a shim says to a request of a later version.
+        asked.map_err(|e| match e.text.contains("unknown variant") {
+            true => PortError::new(
+                Kind::Unsupported,
+                "the container was started by an older gantry, whose shim cannot change `mode` while it runs: restart \
+                 the container first",
+            ),
+            false => e,
+        })
     }
 
     async fn change_limits(

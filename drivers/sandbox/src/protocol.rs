@@ -56,6 +56,11 @@ pub enum Request {
     },
     /// Host pids of all processes.
     Pids,
+    /// What becomes of output that finds the spool full.
+    WhenFull {
+        /// Dropped and counted, or not read.
+        drop: bool,
+    },
     /// Kill everything and end.
     Shutdown,
 }
@@ -260,6 +265,8 @@ mod tests {
         assert_eq!(text(&exited), r#"{"is":"exited","exit":{"code":137,"at_ns":5,"oom_killed":true}}"#);
         let resize = encode(&Request::Resize { exec: None, rows: 24, cols: 80 }).unwrap();
         assert_eq!(text(&resize), r#"{"do":"resize","exec":null,"rows":24,"cols":80}"#);
+        let when_full = encode(&Request::WhenFull { drop: true }).unwrap();
+        assert_eq!(text(&when_full), r#"{"do":"when_full","drop":true}"#);
     }
 
     #[test]

@@ -8,8 +8,9 @@
 //! `magic u16 · kind u8 · stream u8 · length u32 · sequence u64 · time i64 (ns since epoch) · crc32 u32 · zero u32`,
 //! the checksum covering the first 24 bytes and the payload.
 
+use bytes::Bytes;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes of a record before its payload.
@@ -40,8 +41,8 @@ pub struct Record {
     pub sequence: u64,
     /// ns since the epoch.
     pub time_ns: i64,
-    /// The bytes.
-    pub payload: Vec<u8>,
+    /// The bytes, a slice of what was read with one call.
+    pub payload: Bytes,
 }
 
 /// A record boundary.
@@ -248,15 +249,12 @@ pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place
         }
         // Known before reading: what is torn below is torn for good.
         let newer = present.iter().any(|s| *s > segment);
-        let mut file = match File::open(segment_path(dir, segment)) {
+        let file = match File::open(segment_path(dir, segment)) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
-        file.seek(SeekFrom::Start(place.offset))?;
-        let mut buffer = Vec::new();
-        file.take(max_bytes.max(HEADER + (128 << 10)) as u64).read_to_end(&mut buffer)?;
-        let records = parse(&buffer, place);
+        let records = parse(&stretch(&file, place.offset, max_bytes.max(HEADER + (128 << 10)))?, place);
         match records.last() {
             Some((at, last)) => {
                 let next = Place { segment, offset: at.offset + (HEADER + last.payload.len()) as u64 };
@@ -268,28 +266,44 @@ pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place
     }
 }
 
+/// At most `most` bytes from `offset` on, as one piece of memory that all records in it share.
+fn stretch(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
+    let there = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+    let most = most.min(there);
+    let mut buffer = Vec::with_capacity(most);
+    while buffer.len() < most {
+        let at = offset + buffer.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), at) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(Bytes::from(buffer))
+}
+
 /// The whole records at the start of `buffer`, which begins at `start`.
-fn parse(mut buffer: &[u8], start: Place) -> Vec<(Place, Record)> {
+fn parse(buffer: &Bytes, start: Place) -> Vec<(Place, Record)> {
     let mut out = Vec::new();
-    let mut place = start;
-    while let Some(record) = parse_one(buffer) {
-        let size = HEADER + record.payload.len();
+    let mut used = 0;
+    while let Some(record) = parse_one(buffer, used) {
+        let place = Place { offset: start.offset + used as u64, ..start };
+        used += HEADER + record.payload.len();
         out.push((place, record));
-        place.offset += size as u64;
-        buffer = buffer.get(size..).unwrap_or_default();
     }
     out
 }
 
-fn parse_one(buffer: &[u8]) -> Option<Record> {
+fn parse_one(all: &Bytes, from: usize) -> Option<Record> {
+    let buffer = all.get(from..)?;
     let word = |at: usize| buffer.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     let long = |at: usize| buffer.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
     let length = word(4)? as usize;
     if buffer.get(..2)? != MAGIC.to_le_bytes() {
         return None;
     }
-    let payload = buffer.get(HEADER..HEADER.checked_add(length)?)?;
-    if checksum(buffer.get(..24)?, payload) != word(24)? {
+    let end = HEADER.checked_add(length)?;
+    if checksum(buffer.get(..24)?, buffer.get(HEADER..end)?) != word(24)? {
         return None;
     }
     let kind = match buffer.get(2)? {
@@ -299,18 +313,33 @@ fn parse_one(buffer: &[u8]) -> Option<Record> {
         _ => return None,
     };
     let time_ns = long(16)?.cast_signed();
-    Some(Record { kind, stream: *buffer.get(3)?, sequence: long(8)?, time_ns, payload: payload.to_vec() })
+    let payload = all.slice(from + HEADER..from + end);
+    Some(Record { kind, stream: *buffer.get(3)?, sequence: long(8)?, time_ns, payload })
 }
 
-/// Deletes the segments before `segment`.
-pub fn trim(dir: &Path, segment: u64) -> io::Result<()> {
-    for number in segments(dir)?.into_iter().filter(|n| *n < segment) {
+/// Deletes the segments that are not to be kept.
+pub fn trim(dir: &Path, keep: impl Fn(u64) -> bool) -> io::Result<()> {
+    for number in segments(dir)?.into_iter().filter(|n| !keep(*n)) {
         match std::fs::remove_file(segment_path(dir, number)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// The segments present, ascending, and the bytes in each.
+pub fn extent(dir: &Path) -> io::Result<Vec<(u64, u64)>> {
+    let mut out = Vec::new();
+    for number in segments(dir)? {
+        match std::fs::metadata(segment_path(dir, number)) {
+            Ok(found) => out.push((number, found.len())),
+            // Deleted since they were listed.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(out)
 }
 
 /// The place after the last whole record.

@@ -6,12 +6,14 @@ mod links;
 mod namespaces;
 mod network;
 mod probe;
+mod relogging;
 mod sharing;
 mod switching;
 mod volumes;
 
 pub use lending::lend;
 pub use probe::probe;
+pub use relogging::{Change as Relogging, swap};
 pub use switching::{abandon, connect, disconnect};
 
 use network::{detach, is_answered, join, lease, namespace};
@@ -207,8 +209,14 @@ pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoints: &[End
     let mut errors = detach(shared, spec, endpoints).await;
     errors.extend(shared.ports.runtime.remove(&id).await.err());
     errors.extend(volumes::release(shared, spec).await);
+    if let Some(logging) = lock(&shared.logging).get(&spec.id).cloned() {
+        logging.router.rest(REST);
+    }
     warn(spec, errors);
 }
+
+/// So long a sink that is behind may take before its driver stays as it is.
+const REST: Duration = Duration::from_secs(60);
 
 /// How a container is removed.
 pub struct Removal<'a> {

@@ -118,10 +118,6 @@ pub struct Machine {
     trimmed: u64,
 }
 
-fn same(a: BatchPolicy, b: BatchPolicy) -> bool {
-    (a.max_lines, a.max_bytes, a.max_line, a.streams) == (b.max_lines, b.max_bytes, b.max_line, b.streams)
-}
-
 impl Machine {
     /// A router for sinks of these bounds, which goes on counting where its predecessor ended; attempts are numbered from
     /// `first_attempt`, which must be new in each incarnation.
@@ -239,11 +235,11 @@ impl Machine {
         result: Result<Cut, String>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(policy) = self.sinks.get(asker).map(|w| w.policy) else { return };
+        let Some(policy) = self.sinks.get(asker).map(|w| w.policy.clone()) else { return };
         for (sink, w) in self.sinks.iter_mut().enumerate() {
             // A read begun before the latest news proves nothing to who asked after it.
             let mine = |(at, when): &mut (Cursor, u64)| at == from && *when <= asked;
-            if !same(w.policy, policy) || w.reading.take_if(mine).is_none() {
+            if w.policy != policy || w.reading.take_if(mine).is_none() {
                 continue;
             }
             match &result {
@@ -282,8 +278,8 @@ impl Machine {
         if !open || w.ready.is_some() || w.reading.is_some() || w.dry {
             return;
         }
-        let (Some(from), policy, more) = (w.head(), w.policy, self.more) else { return };
-        let mut others = self.sinks.iter().filter(|o| same(o.policy, policy));
+        let (Some(from), policy, more) = (w.head(), w.policy.clone(), self.more) else { return };
+        let mut others = self.sinks.iter().filter(|o| o.policy == policy);
         // Another sink's batch from the same place is the same batch.
         if let Some(batch) = others.clone().find_map(|o| o.ready.as_ref().filter(|(at, _)| *at == from)) {
             let batch = batch.clone();

@@ -3,7 +3,9 @@ use crate::error::{Kind, PortError};
 use crate::id::{ContainerId, ExecId};
 use crate::log::Stream;
 use crate::record::Resources;
-use crate::runtime::{Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus};
+use crate::runtime::{
+    Attachment, Created, ExecSpec, Exit, Runtime, SandboxSpec, Target, TaskStatus, WhenFull,
+};
 use crate::usage::{Shortage, Usage};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -41,7 +43,7 @@ struct State {
 }
 
 /// Shims and what they leave. Verbs: `ensure_created`, `ensure_started`, `status`, `exited`, `signal`, `set_frozen`,
-/// `exec`, `change_limits`, `usage`, `runtime_remove`.
+/// `exec`, `set_when_full`, `change_limits`, `usage`, `runtime_remove`.
 ///
 /// A main process ends by [`FakeRuntime::exit`], or by a signal it does not ignore.
 pub struct FakeRuntime {
@@ -355,6 +357,11 @@ impl Runtime for FakeRuntime {
 
     async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>, PortError> {
         self.living(id, |s| vec![s.pid])
+    }
+
+    async fn set_when_full(&self, id: &ContainerId, _: WhenFull) -> Result<(), PortError> {
+        self.script.at("set_when_full", id.as_str()).await?;
+        self.living(id, |_| ())
     }
 
     async fn change_limits(

@@ -1,6 +1,6 @@
 //! Several drivers on one container: which were asked for, and with which options each.
 
-use super::{Options, Stream};
+use super::{Delivery, Options, Stream, is_record_option};
 use crate::error::{Kind, PortError};
 use serde::{Deserialize, Serialize};
 
@@ -57,13 +57,41 @@ pub struct Destination {
     pub driver: String,
     /// What goes there.
     pub streams: Streams,
+    /// How it meets lines that it cannot take.
+    pub delivery: Delivery,
     /// The driver's options, without those that every driver has.
     pub options: Options,
+    /// How its records are built, as it was given.
+    pub records: Options,
+}
+
+impl Destination {
+    /// A destination with options that are its own alone.
+    pub fn new(name: &str, driver: &str, streams: Streams, options: &Options) -> Self {
+        let mut made = Self { streams, ..Self::named(name, driver) };
+        for (key, value) in options {
+            made.give(key, value);
+        }
+        made
+    }
+
+    fn named(name: &str, driver: &str) -> Self {
+        Self { name: name.to_owned(), driver: driver.to_owned(), ..Self::default() }
+    }
+
+    fn give(&mut self, key: &str, value: &str) {
+        self.place(key).insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Where an option of this key stands.
+    fn place(&mut self, key: &str) -> &mut Options {
+        if is_record_option(key) { &mut self.records } else { &mut self.options }
+    }
 }
 
 /// Options that concern the container's output as a whole, or its local copy, and no driver.
 pub fn is_common(key: &str) -> bool {
-    matches!(key, "mode" | "max-buffer-size") || key.starts_with("cache-")
+    Delivery::is_option(key) || key.starts_with("cache-")
 }
 
 fn invalid(text: impl std::fmt::Display) -> PortError {
@@ -71,16 +99,14 @@ fn invalid(text: impl std::fmt::Display) -> PortError {
 }
 
 /// Where the lines go for a driver and the options given with it. Options without a driver's name before them, as `tag`,
-/// are for all of them that have none of their own.
+/// are for all of them that have none of their own; so are those of delivery, among them `NAME.mode` and `mode`.
 pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>, PortError> {
     if driver != FANOUT {
         let own = options.iter().filter(|(k, _)| !is_common(k)).map(|(k, v)| (k.clone(), v.clone()));
-        return Ok(vec![Destination {
-            name: driver.to_owned(),
-            driver: driver.to_owned(),
-            streams: Streams::Both,
-            options: own.collect(),
-        }]);
+        // For `none` nothing is checked.
+        let delivery = if driver == "none" { Delivery::default() } else { Delivery::of(options)? };
+        let one = Destination::new(driver, driver, Streams::Both, &own.collect());
+        return Ok(vec![Destination { delivery, ..one }]);
     }
     let listed = options.get(DRIVERS).map(String::as_str).unwrap_or_default();
     let mut out: Vec<Destination> = Vec::new();
@@ -97,7 +123,7 @@ pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>,
                 "two drivers are called {name}: name one of them, as {name}2:{driver}"
             )));
         }
-        out.push(Destination { name: name.to_owned(), driver: driver.to_owned(), ..Destination::default() });
+        out.push(Destination::named(name, driver));
     }
     match out.len() {
         0 => return Err(invalid(format!("log opt '{DRIVERS}' must name at least one driver"))),
@@ -113,18 +139,30 @@ pub fn destinations(driver: &str, options: &Options) -> Result<Vec<Destination>,
             destination.streams = Streams::parse(value).ok_or_else(|| {
                 invalid(format!("log opt '{key}': {value:?} is not stdout, stderr or both"))
             })?;
-        } else if is_common(own) {
+        } else if is_common(own) && !Delivery::is_option(own) {
             return Err(invalid(format!(
                 "log opt '{key}': {own} is for all drivers, without a name before it"
             )));
         } else {
-            destination.options.insert(own.to_owned(), value.clone());
+            destination.give(own, value);
         }
     }
+    for destination in &mut out {
+        let own = std::mem::take(&mut destination.options);
+        let (delivery, own): (Options, Options) =
+            own.into_iter().partition(|(key, _)| Delivery::is_option(key));
+        destination.options = own;
+        destination.delivery = Delivery::among(&delivery, options).map_err(|e| {
+            let text = e.text.trim_start_matches("logger: ");
+            let named = || format!("logger: {}: {text}", destination.name);
+            PortError::new(e.kind, if delivery.is_empty() { e.text.clone() } else { named() })
+        })?;
+    }
+    Delivery::shared(options, out.iter().map(|d| d.delivery))?;
     let shared = options.iter().filter(|(k, _)| *k != DRIVERS && !is_common(k) && !k.contains('.'));
     for (key, value) in shared {
         for destination in &mut out {
-            destination.options.entry(key.clone()).or_insert_with(|| value.clone());
+            destination.place(key).entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
     Ok(out)
@@ -141,6 +179,7 @@ pub fn named(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Overflow;
 
     fn options(pairs: &[(&str, &str)]) -> Options {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
@@ -156,6 +195,18 @@ mod tests {
         let one = destinations("json-file", &given).unwrap();
         assert_eq!(one[0].options, options(&[("max-size", "1m")]));
         assert_eq!((one[0].name.as_str(), one.len()), ("json-file", 1));
+    }
+
+    #[test]
+    fn how_records_are_built_stands_apart_from_drivers_options() {
+        let given = options(&[("max-size", "1m"), ("rate-limit", "5/s")]);
+        let one = destinations("json-file", &given).unwrap();
+        assert_eq!(one[0].options, options(&[("max-size", "1m")]));
+        assert_eq!(one[0].records, options(&[("rate-limit", "5/s")]));
+        let given = options(&[("drivers", "local,syslog"), ("rate-limit", "5/s"), ("syslog.rate-limit", "")]);
+        let two = destinations(FANOUT, &given).unwrap();
+        assert_eq!(two[0].records, options(&[("rate-limit", "5/s")]));
+        assert_eq!(two[1].records, options(&[("rate-limit", "")]));
     }
 
     #[test]
@@ -185,6 +236,35 @@ mod tests {
     }
 
     #[test]
+    fn each_of_several_drivers_may_block_or_drop_in_its_own_way() {
+        let given = options(&[
+            ("drivers", "json-file,syslog,fluentd"),
+            ("json-file.mode", "blocking"),
+            ("mode", "non-blocking"),
+            ("max-buffer-size", "4m"),
+            ("fluentd.overflow", "drop-oldest"),
+            ("fluentd.max-buffer-size", "8k"),
+        ]);
+        let told: Vec<_> = destinations(FANOUT, &given).unwrap().iter().map(|d| d.delivery).collect();
+        let dropping = |buffer, overflow| Delivery::NonBlocking { buffer, overflow };
+        assert_eq!(
+            told,
+            [
+                Delivery::Blocking,
+                dropping(4 << 20, Overflow::DropNewest),
+                dropping(8 << 10, Overflow::DropOldest)
+            ]
+        );
+        let idle = [("drivers", "syslog"), ("syslog.mode", "blocking"), ("max-buffer-size", "1m")];
+        assert!(refused(&idle).starts_with("logger: max-buffer-size option is only supported"));
+        let own = [("drivers", "syslog"), ("mode", "non-blocking"), ("syslog.overflow", "x")];
+        assert_eq!(
+            refused(&own),
+            "logger: syslog: overflow not supported: x (block, drop-newest or drop-oldest)"
+        );
+    }
+
+    #[test]
     fn what_makes_no_sense_is_told() {
         assert_eq!(refused(&[]), "logger: fanout: log opt 'drivers' must name at least one driver");
         assert_eq!(refused(&[("drivers", "none")]), "logger: fanout: none cannot be one of several drivers");
@@ -197,8 +277,8 @@ mod tests {
         assert_eq!(nobody, "logger: fanout: log opt 'fluentd.tag': no driver is called fluentd");
         let streams = refused(&[("drivers", "syslog"), ("syslog.streams", "x")]);
         assert_eq!(streams, "logger: fanout: log opt 'syslog.streams': \"x\" is not stdout, stderr or both");
-        let whole = refused(&[("drivers", "syslog"), ("syslog.mode", "blocking")]);
-        assert!(whole.ends_with("mode is for all drivers, without a name before it"));
+        let whole = refused(&[("drivers", "syslog"), ("syslog.cache-disabled", "true")]);
+        assert!(whole.ends_with("cache-disabled is for all drivers, without a name before it"));
         assert!(refused(&[("drivers", "a/b:syslog")]).contains("is no name"));
     }
 }

@@ -1,11 +1,9 @@
-//! Rotation in steps that can be repeated after a kill at any point, and compression behind it.
+//! Rotation in steps that can be repeated after a kill at any point.
 
-use flate2::{Compression, GzBuilder};
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -31,7 +29,7 @@ type Turn = Arc<Mutex<()>>;
 static TURNS: LazyLock<Mutex<HashMap<PathBuf, Turn>>> = LazyLock::new(Mutex::default);
 
 /// Renaming and compressing one log's files take turns, also across two instances of its driver.
-fn turn(log: &Path) -> Turn {
+pub(crate) fn turn(log: &Path) -> Turn {
     let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
     turns.retain(|_, turn| Arc::strong_count(turn) > 1);
     turns.entry(log.to_owned()).or_default().clone()
@@ -67,43 +65,11 @@ pub(crate) fn finish(log: &Path, limits: &Limits) -> io::Result<()> {
     super::open_log(log).map(drop)
 }
 
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+pub(crate) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
-}
-
-/// Compresses rotated files in the background; what a kill leaves undone is taken up at the next opening.
-pub(crate) fn compress_later(log: &Path, limits: &Limits) {
-    let (log, last) = (log.to_owned(), limits.max_file.saturating_sub(1));
-    tokio::task::spawn_blocking(move || {
-        let turn = turn(&log);
-        let _held = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        for index in 1..=last {
-            // A file that cannot be compressed stays readable as it is.
-            if compress(&log, index).is_err() {
-                break;
-            }
-        }
-    });
-}
-
-fn compress(log: &Path, index: u32) -> io::Result<()> {
-    let plain = numbered(log, index, "");
-    let mut input = match File::open(&plain) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    let temporary = numbered(log, 0, ".gz.tmp");
-    let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
-    let output = io::BufWriter::with_capacity(64 * 1024, output);
-    let mut encoder = GzBuilder::new().write(output, Compression::default());
-    io::copy(&mut input, &mut encoder)?;
-    encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-    fs::rename(&temporary, numbered(log, index, ".gz"))?;
-    fs::remove_file(&plain)
 }
 
 #[cfg(test)]

@@ -12,11 +12,13 @@ use contract::PortError;
 use contract::log::{
     Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
 };
-use forward::{Ack, Head, Precision};
+use forward::{Ack, Encoder, Head, Precision};
 use options::{OPTIONS, Settings};
 use std::io;
 use std::time::{Duration, Instant};
 
+/// Lines of one message. The receiver works on one while the next is made, and confirms each by itself.
+const LINES: usize = 2048;
 /// How long the end of a connection may take.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -39,7 +41,7 @@ impl LogDriverKind for Fluentd {
     fn batching(&self, options: &Options) -> BatchPolicy {
         // What cannot be read was refused before.
         let max_bytes = Settings::parse(options).map_or(1 << 20, |s| s.max_bytes);
-        BatchPolicy { max_lines: 1024, max_bytes, ..BatchPolicy::default() }
+        BatchPolicy { max_bytes, ..BatchPolicy::default() }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let settings = Settings::parse(options)?;
@@ -54,13 +56,16 @@ impl LogDriverKind for Fluentd {
             precision: if settings.sub_second { Precision::Nanosecond } else { Precision::Second },
             packing: settings.packing,
         };
-        Ok(Box::new(Sender { settings, head, open: None, failures: 0 }))
+        let encoder = Encoder::new(head)
+            .map_err(|e| PortError::caused(contract::Kind::Bug, "encode a container's attributes", e))?;
+        Ok(Box::new(Sender { settings, encoder, message: Vec::new(), open: None, failures: 0 }))
     }
 }
 
 struct Sender {
     settings: Settings,
-    head: Head,
+    encoder: Encoder,
+    message: Vec<u8>,
     open: Option<(Connection, Instant)>,
     /// Tries in a row that failed.
     failures: u64,
@@ -68,8 +73,6 @@ struct Sender {
 
 impl Sender {
     async fn send(&mut self, batch: &Batch) -> io::Result<()> {
-        let chunk = if self.settings.acknowledged { Some(chunk()?) } else { None };
-        let message = self.head.message(&batch.lines, chunk.as_deref()).map_err(io::Error::other)?;
         let (mut connection, since) = match self.open.take() {
             Some((mut connection, since)) => {
                 let old = self.settings.reconnect.is_some_and(|most| since.elapsed() >= most);
@@ -82,10 +85,15 @@ impl Sender {
             }
             None => (self.settings.target.connect().await?, Instant::now()),
         };
-        connection.write(&message, self.settings.write_timeout).await?;
-        if let Some(chunk) = chunk {
-            confirmed(&mut connection, &chunk, self.settings.read_timeout).await?;
+        let mut unconfirmed = Vec::new();
+        for lines in batch.lines.chunks(LINES) {
+            let chunk = if self.settings.acknowledged { Some(chunk()?) } else { None };
+            self.message.clear();
+            self.encoder.message(lines, chunk.as_deref(), &mut self.message)?;
+            connection.write(&self.message, self.settings.write_timeout).await?;
+            unconfirmed.extend(chunk);
         }
+        confirmed(&mut connection, unconfirmed, self.settings.read_timeout).await?;
         self.open = Some((connection, since));
         Ok(())
     }
@@ -98,20 +106,32 @@ fn chunk() -> io::Result<String> {
     Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
 }
 
-async fn confirmed(connection: &mut Connection, chunk: &str, limit: Duration) -> io::Result<()> {
+/// Longest confirmation of one chunk, bytes.
+const CONFIRMATION: usize = 1024;
+
+/// Waits until all these chunks are confirmed, in whichever order.
+async fn confirmed(connection: &mut Connection, mut chunks: Vec<String>, limit: Duration) -> io::Result<()> {
     let mut answer = Vec::with_capacity(128);
-    loop {
+    while !chunks.is_empty() {
         connection.read(&mut answer, limit).await?;
-        match rmp_serde::from_slice::<Ack>(&answer) {
-            Ok(Ack { ack }) if ack == chunk => return Ok(()),
-            Ok(Ack { ack }) => {
-                return Err(io::Error::other(format!("chunk {ack:?} was confirmed, not {chunk:?}")));
+        let mut rest = answer.as_slice();
+        while !rest.is_empty() {
+            let mut after = rest;
+            match rmp_serde::from_read::<_, Ack>(&mut after) {
+                Ok(Ack { ack }) => {
+                    let known = chunks.iter().position(|chunk| *chunk == ack);
+                    let text = || format!("chunk {ack:?} was confirmed, not {chunks:?}");
+                    chunks.swap_remove(known.ok_or_else(|| io::Error::other(text()))?);
+                    rest = after;
+                }
+                // Not whole yet.
+                Err(_) if rest.len() < CONFIRMATION => break,
+                Err(e) => return Err(io::Error::other(e)),
             }
-            // Not whole yet.
-            Err(_) if answer.len() < 1024 => {}
-            Err(e) => return Err(io::Error::other(e)),
         }
+        answer = rest.to_vec();
     }
+    Ok(())
 }
 
 #[async_trait]

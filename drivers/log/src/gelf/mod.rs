@@ -2,12 +2,14 @@
 
 mod message;
 mod options;
-mod tcp;
 mod udp;
 
 use crate::attrs::{attributes, check_metadata, tag};
+use crate::datagram::Socket;
+use crate::dial::Target;
 use crate::options::check_known;
 use crate::tries::Tries;
+use crate::unconfirmed::Line;
 use async_trait::async_trait;
 use contract::PortError;
 use contract::log::{
@@ -44,7 +46,7 @@ impl LogDriverKind for Gelf {
         Ok(match Address::parse(options)? {
             Address::Udp(target, packing) => Box::new(Datagrams { target, packing, writer, socket: None }),
             Address::Tcp(target, most, pause) => Box::new(Stream {
-                line: tcp::Line::new(target),
+                line: Line::new(Target::Tcp(target)),
                 writer,
                 tries: Tries { most, pause: Some(pause), failed: 0 },
             }),
@@ -56,7 +58,7 @@ struct Datagrams {
     target: String,
     packing: Packing,
     writer: Writer,
-    socket: Option<udp::Socket>,
+    socket: Option<Socket>,
 }
 
 impl Datagrams {
@@ -67,10 +69,10 @@ impl Datagrams {
                 if open.current(&self.target).await {
                     open
                 } else {
-                    udp::Socket::open(&self.target).await?
+                    Socket::open(&self.target).await?
                 }
             }
-            None => udp::Socket::open(&self.target).await?,
+            None => Socket::open(&self.target).await?,
         };
         let mut refused = Vec::new();
         for (index, line) in batch.lines.iter().enumerate().filter(|(_, line)| !line.data.is_empty()) {
@@ -108,7 +110,7 @@ impl LogDriver for Datagrams {
 }
 
 struct Stream {
-    line: tcp::Line,
+    line: Line,
     writer: Writer,
     tries: Tries,
 }
@@ -125,7 +127,7 @@ impl LogDriver for Stream {
             return Ok(());
         }
         match self.line.write(messages).await {
-            Ok(()) => {
+            Ok(_buffer) => {
                 self.tries.failed = 0;
                 Ok(())
             }
@@ -134,6 +136,15 @@ impl LogDriver for Stream {
                 Err(self.tries.fail(error, batch.lines.len()))
             }
         }
+    }
+
+    fn confirms(&self) -> bool {
+        false
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let looked = self.line.look_after().await;
+        looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {

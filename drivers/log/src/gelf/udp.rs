@@ -2,12 +2,7 @@
 
 use super::options::Packing;
 use crate::gzip;
-use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-use tokio::net::{UdpSocket, lookup_host};
-use tokio::time::timeout;
 
 /// Bytes of a datagram (Docker's GELF library: a frame of 1500 less room for headers).
 const CHUNK: usize = 1420;
@@ -16,9 +11,6 @@ const HEADER: usize = 12;
 /// Most chunks of a message, which receivers enforce.
 const MOST: usize = 128;
 const MAGIC: [u8; 2] = [0x1e, 0x0f];
-const LIMIT: Duration = Duration::from_secs(5);
-/// After so long the name is looked up again: nothing else tells that a receiver of datagrams has moved.
-const FRESH: Duration = Duration::from_secs(30);
 
 /// The datagrams that carry `message`; `None` when it has too many.
 pub(super) fn datagrams(message: Vec<u8>, id: [u8; 8]) -> Option<Vec<Vec<u8>>> {
@@ -46,51 +38,6 @@ pub(super) fn pack(message: Vec<u8>, packing: Packing) -> io::Result<Vec<u8>> {
         Packing::Zlib(level) => gzip::zlib(&message, level),
         Packing::Plain => Ok(message),
     }
-}
-
-/// A socket that sends to a receiver.
-pub(super) struct Socket {
-    socket: UdpSocket,
-    to: SocketAddr,
-    looked_up: Instant,
-}
-
-impl Socket {
-    pub(super) async fn open(target: &str) -> io::Result<Self> {
-        let to = address(target).await?;
-        let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(any).await?;
-        socket.connect(to).await?;
-        Ok(Self { socket, to, looked_up: Instant::now() })
-    }
-
-    /// False when the receiver is known to be elsewhere by now.
-    pub(super) async fn current(&mut self, target: &str) -> bool {
-        if self.looked_up.elapsed() < FRESH {
-            return true;
-        }
-        self.looked_up = Instant::now();
-        // What was right goes on being used while nobody says otherwise.
-        address(target).await.map_or(true, |now| now == self.to)
-    }
-
-    pub(super) async fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        in_time(self.socket.send(datagram)).await.map(drop)
-    }
-
-    /// That nobody listens is told after the fact, if at all.
-    pub(super) fn refused(&self) -> io::Result<()> {
-        self.socket.take_error()?.map_or(Ok(()), Err)
-    }
-}
-
-async fn address(target: &str) -> io::Result<SocketAddr> {
-    let found = in_time(lookup_host(target)).await?.next();
-    found.ok_or_else(|| io::Error::other("the host has no address"))
-}
-
-async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(LIMIT, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 #[cfg(test)]

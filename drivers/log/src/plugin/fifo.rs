@@ -119,7 +119,7 @@ impl Fifo {
     }
 
     /// Whether anybody has the other end open.
-    fn check(&self) -> Result<(), Trouble> {
+    pub(super) fn check(&self) -> Result<(), Trouble> {
         let mut ends = [PollFd::new(&self.end, PollFlags::OUT)];
         poll(&mut ends, Some(&rustix::event::Timespec::default())).map_err(io::Error::from)?;
         let broken = ends.iter().any(|end| end.revents().contains(PollFlags::ERR));

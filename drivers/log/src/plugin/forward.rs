@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use contract::log::{Batch, Cursor, DeliverError, LogDriver};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most time a call may take.
 const CALL: Duration = Duration::from_secs(10);
 /// Bytes that are written again when a plugin has ended: it may have read them and done nothing with them yet.
 const KEPT: usize = 64 * 1024;
+/// A plugin that has lived on for so long after it read something has done with it.
+const DONE: Duration = Duration::from_secs(600);
 
 /// One container's lines for one plugin.
 pub(super) struct Forwarder {
@@ -22,8 +24,9 @@ pub(super) struct Forwarder {
     container: String,
     info: Value,
     open: Option<Session>,
-    /// Frames that were read last.
+    /// Frames that were read last, and when.
     read: Vec<u8>,
+    at: Instant,
 }
 
 /// A plugin that was told to read.
@@ -31,8 +34,9 @@ struct Session {
     plugin: Plugin,
     file: String,
     fifo: Fifo,
-    /// What is being written, and which batch ends it.
+    /// What is being written, and which batch ends it. So many bytes at its beginning were read before.
     frames: Vec<u8>,
+    again: usize,
     written: usize,
     end: Option<Cursor>,
 }
@@ -43,7 +47,7 @@ fn retry(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Deliver
 
 impl Forwarder {
     pub(super) fn new(name: &'static str, places: Arc<Places>, container: String, info: Value) -> Self {
-        Self { name, places, container, info, open: None, read: Vec::new() }
+        Self { name, places, container, info, open: None, read: Vec::new(), at: Instant::now() }
     }
 
     async fn start(&self) -> Result<Session, DeliverError> {
@@ -57,7 +61,31 @@ impl Forwarder {
         let file = fifo.path().display().to_string();
         plugin.start(&file, &self.info).await.map_err(retry)?;
         // Those that an ended plugin may have lost come first.
-        Ok(Session { plugin, file, fifo, frames: self.read.clone(), written: 0, end: None })
+        let (frames, again) = (self.read.clone(), self.read.len());
+        Ok(Session { plugin, file, fifo, frames, again, written: 0, end: None })
+    }
+
+    /// Has a session's frames read.
+    async fn push(&mut self, mut session: Session) -> Result<(), DeliverError> {
+        match session.fifo.push(&session.frames, &mut session.written).await {
+            Ok(()) => {
+                keep(&mut self.read, session.frames.get(session.again..).unwrap_or_default());
+                self.at = Instant::now();
+                session.frames.clear();
+                (session.again, session.written, session.end) = (0, 0, None);
+                self.open = Some(session);
+                Ok(())
+            }
+            Err(trouble @ Trouble::Stalled) => {
+                self.open = Some(session);
+                Err(retry(trouble))
+            }
+            Err(trouble) => {
+                // It may be there and have closed this fifo alone; then it need not keep the file in mind.
+                session.plugin.stop(&session.file).await.ok();
+                Err(retry(trouble))
+            }
+        }
     }
 }
 
@@ -76,23 +104,35 @@ impl LogDriver for Forwarder {
             batch.lines.iter().for_each(|line| frame(line, &mut session.frames));
             session.end = Some(batch.end.clone());
         }
-        match session.fifo.push(&session.frames, &mut session.written).await {
-            Ok(()) => {
-                keep(&mut self.read, &session.frames);
-                session.frames.clear();
-                (session.written, session.end) = (0, None);
-                self.open = Some(session);
-                Ok(())
+        self.push(session).await
+    }
+
+    fn confirms(&self) -> bool {
+        false
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let gone = self.open.take_if(|open| open.frames.is_empty() && open.fifo.check().is_err());
+        if let Some(session) = gone {
+            session.plugin.stop(&session.file).await.ok();
+        }
+        if self.open.is_some() {
+            if self.at.elapsed() > DONE {
+                self.read = Vec::new();
             }
-            Err(trouble @ Trouble::Stalled) => {
-                self.open = Some(session);
-                Err(retry(trouble))
-            }
-            Err(trouble) => {
-                // It may be there and have closed this fifo alone; then it need not keep the file in mind.
-                session.plugin.stop(&session.file).await.ok();
-                Err(retry(trouble))
-            }
+        } else if !self.read.is_empty() {
+            let session = self.start().await?;
+            self.push(session).await?;
+        }
+        Ok(!self.read.is_empty())
+    }
+
+    async fn rest(&mut self) {
+        // One that hears of the end does with everything what it has to.
+        if let Some(session) = self.open.take()
+            && session.plugin.stop(&session.file).await.is_ok()
+        {
+            self.read = Vec::new();
         }
     }
 

@@ -1,18 +1,18 @@
-//! Where syslog goes, and the open socket.
+//! Where syslog goes, and what is open to it.
 
-use crate::dial;
+use crate::datagram::Socket;
+use crate::dial::Target;
 use crate::options::invalid;
 use crate::tls::Identity;
+use crate::unconfirmed::Line;
 use contract::PortError;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
+use tokio::net::UnixDatagram;
 use tokio::time::timeout;
 
-const CONNECT: Duration = Duration::from_secs(5);
 const WRITE: Duration = Duration::from_secs(30);
 const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
@@ -20,11 +20,9 @@ const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 #[derive(Debug, Clone)]
 pub(crate) enum Address {
     Local,
-    Unix(PathBuf),
     Unixgram(PathBuf),
     Udp(String),
-    Tcp(String),
-    Tls(dial::Target),
+    Stream(Target),
 }
 
 impl Address {
@@ -39,11 +37,11 @@ impl Address {
             )));
         };
         match scheme {
-            "unix" => Ok(Self::Unix(rest.into())),
+            "unix" => Ok(Self::Stream(Target::Unix(rest.into()))),
             "unixgram" => Ok(Self::Unixgram(rest.into())),
             "udp" => Ok(Self::Udp(with_port(rest)?)),
-            "tcp" => Ok(Self::Tcp(with_port(rest)?)),
-            "tcp+tls" => Ok(Self::Tls(dial::Target::Tls(with_port(rest)?, identity.client()?))),
+            "tcp" => Ok(Self::Stream(Target::Tcp(with_port(rest)?))),
+            "tcp+tls" => Ok(Self::Stream(Target::Tls(with_port(rest)?, identity.client()?))),
             other => Err(invalid(format!("unsupported scheme: '{other}'"))),
         }
     }
@@ -51,40 +49,10 @@ impl Address {
     /// A socket named by path must exist when options are checked.
     pub(crate) fn check(&self) -> Result<(), PortError> {
         match self {
-            Self::Unix(path) | Self::Unixgram(path) => std::fs::metadata(path)
+            Self::Stream(Target::Unix(path)) | Self::Unixgram(path) => std::fs::metadata(path)
                 .map(drop)
                 .map_err(|_| invalid(format!("stat {}: no such file or directory", path.display()))),
             _ => Ok(()),
-        }
-    }
-
-    pub(crate) async fn connect(&self) -> io::Result<Connection> {
-        match self {
-            Self::Local => {
-                let mut last = io::Error::other("Unix syslog delivery error");
-                for path in LOCAL {
-                    match unixgram(path.into()).await {
-                        Ok(connection) => return Ok(connection),
-                        Err(error) => last = error,
-                    }
-                    if let Ok(stream) = in_time(CONNECT, UnixStream::connect(path)).await {
-                        return Ok(Connection::Unix(stream));
-                    }
-                }
-                Err(last)
-            }
-            Self::Unix(path) => Ok(Connection::Unix(in_time(CONNECT, UnixStream::connect(path)).await?)),
-            Self::Unixgram(path) => unixgram(path.clone()).await,
-            Self::Udp(target) => {
-                let target = in_time(CONNECT, tokio::net::lookup_host(target)).await?.next();
-                let target = target.ok_or_else(|| io::Error::other("the host has no address"))?;
-                let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-                let socket = UdpSocket::bind(any).await?;
-                socket.connect(target).await?;
-                Ok(Connection::Udp(socket))
-            }
-            Self::Tls(target) => Ok(Connection::Tls(target.connect().await?)),
-            Self::Tcp(target) => Ok(Connection::Tcp(in_time(CONNECT, TcpStream::connect(target)).await?)),
         }
     }
 }
@@ -99,77 +67,131 @@ fn with_port(rest: &str) -> Result<String, PortError> {
     Ok(if has_port { rest.to_owned() } else { format!("{rest}:514") })
 }
 
-async fn unixgram(path: PathBuf) -> io::Result<Connection> {
+fn unixgram(path: &str) -> io::Result<Open> {
     let socket = UnixDatagram::unbound()?;
     socket.connect(path)?;
-    Ok(Connection::Unixgram(socket))
+    Ok(Open::Unixgram(socket))
 }
 
-async fn in_time<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+/// The first local syslogd there is.
+async fn local() -> io::Result<Open> {
+    let mut last = io::Error::other("Unix syslog delivery error");
+    for path in LOCAL {
+        match unixgram(path) {
+            Ok(open) => return Ok(open),
+            Err(error) => last = error,
+        }
+        let target = Target::Unix(path.into());
+        if target.connect().await.is_ok() {
+            return Ok(Open::Stream(Line::new(target)));
+        }
+    }
+    Err(last)
 }
 
-/// An open socket.
-pub(crate) enum Connection {
-    Unix(UnixStream),
+/// What is open.
+enum Open {
+    Stream(Line),
     Unixgram(UnixDatagram),
-    Udp(UdpSocket),
-    Tcp(TcpStream),
-    Tls(dial::Connection),
+    Udp(Socket),
 }
 
-impl Connection {
-    /// False once a stream's other end is known to be closed: the first write after that would be lost silently.
-    pub(crate) async fn alive(&mut self) -> bool {
-        let mut scratch = [0; 512];
-        let state = match self {
-            Self::Tls(stream) => return stream.alive().await,
-            Self::Unix(stream) => stream.try_read(&mut scratch),
-            Self::Tcp(stream) => stream.try_read(&mut scratch),
-            _ => return true,
+/// The way to a receiver, made when it is needed.
+pub(crate) struct Way {
+    address: Address,
+    open: Option<Open>,
+}
+
+impl Way {
+    pub(crate) fn new(address: Address) -> Self {
+        Self { address, open: None }
+    }
+
+    /// Sends frames, of which `ends` gives line index and end; answers the lines too long to be sent. What streams
+    /// carried is kept for a while, so their buffer is another afterwards.
+    pub(crate) async fn send(
+        &mut self,
+        frames: &mut Vec<u8>,
+        ends: &[(usize, usize)],
+    ) -> io::Result<Vec<usize>> {
+        let mut open = self.ready().await?;
+        let sent = match &mut open {
+            Open::Stream(line) => match line.write(std::mem::take(frames)).await {
+                Ok(free) => {
+                    *frames = free;
+                    Ok(Vec::new())
+                }
+                Err(error) => Err(error),
+            },
+            datagrams => datagrams.send_each(frames, ends).await,
         };
-        match state {
-            Ok(n) => n > 0,
-            Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+        // A stream remembers what may be unread, also when its connection broke.
+        if sent.is_ok() || matches!(open, Open::Stream(_)) {
+            self.open = Some(open);
+        }
+        sent
+    }
+
+    async fn ready(&mut self) -> io::Result<Open> {
+        match (self.open.take(), &self.address) {
+            (Some(Open::Udp(mut socket)), Address::Udp(target)) => {
+                let current = socket.current(target).await;
+                Ok(Open::Udp(if current { socket } else { Socket::open(target).await? }))
+            }
+            (Some(open), _) => Ok(open),
+            (None, Address::Local) => local().await,
+            (None, Address::Unixgram(path)) => unixgram(&path.to_string_lossy()),
+            (None, Address::Udp(target)) => Ok(Open::Udp(Socket::open(target).await?)),
+            (None, Address::Stream(target)) => Ok(Open::Stream(Line::new(target.clone()))),
         }
     }
 
-    /// Sends frames, of which `ends` gives line index and end; answers the lines too long to be sent.
-    pub(crate) async fn send(&mut self, frames: &[u8], ends: &[(usize, usize)]) -> io::Result<Vec<usize>> {
-        match self {
-            Self::Unix(stream) => in_time(WRITE, stream.write_all(frames)).await.map(|()| Vec::new()),
-            Self::Tcp(stream) => in_time(WRITE, stream.write_all(frames)).await.map(|()| Vec::new()),
-            Self::Tls(stream) => stream.write(frames, WRITE).await.map(|()| Vec::new()),
-            Self::Unixgram(_) | Self::Udp(_) => {
-                let mut refused = Vec::new();
-                let mut start = 0;
-                for (line, end) in ends {
-                    let frame = frames.get(start..*end).unwrap_or_default();
-                    start = *end;
-                    let sent = match self {
-                        Self::Unixgram(socket) => in_time(WRITE, socket.send(frame)).await,
-                        Self::Udp(socket) => in_time(WRITE, socket.send(frame)).await,
-                        _ => continue,
-                    };
-                    match sent {
-                        Ok(_) => {}
-                        Err(e) if e.raw_os_error() == Some(MESSAGE_SIZE) => refused.push(*line),
-                        Err(e) => return Err(e),
-                    }
-                }
-                Ok(refused)
-            }
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.open, Some(Open::Stream(_)))
+    }
+
+    /// Sends again what a stream's receiver may not have read; false when there is nothing to look after.
+    pub(crate) async fn look_after(&mut self) -> io::Result<bool> {
+        match &mut self.open {
+            Some(Open::Stream(line)) => line.look_after().await,
+            _ => Ok(false),
         }
     }
 
     pub(crate) async fn close(self) {
-        match self {
-            Self::Unix(mut stream) => drop(in_time(WRITE, stream.shutdown()).await),
-            Self::Tls(stream) => stream.close(WRITE).await,
-            Self::Tcp(mut stream) => drop(in_time(WRITE, stream.shutdown()).await),
-            _ => {}
+        if let Some(Open::Stream(line)) = self.open {
+            line.close().await;
         }
     }
+}
+
+impl Open {
+    async fn send_each(&mut self, frames: &[u8], ends: &[(usize, usize)]) -> io::Result<Vec<usize>> {
+        let mut refused = Vec::new();
+        let mut start = 0;
+        for (line, end) in ends {
+            let frame = frames.get(start..*end).unwrap_or_default();
+            start = *end;
+            let sent = match self {
+                Self::Unixgram(socket) => in_time(WRITE, socket.send(frame)).await.map(drop),
+                Self::Udp(socket) => socket.send(frame).await,
+                Self::Stream(_) => continue,
+            };
+            match sent {
+                Ok(()) => {}
+                Err(e) if e.raw_os_error() == Some(MESSAGE_SIZE) => refused.push(*line),
+                Err(e) => return Err(e),
+            }
+        }
+        if let Self::Udp(socket) = self {
+            socket.refused()?;
+        }
+        Ok(refused)
+    }
+}
+
+async fn in_time<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// EMSGSIZE on Linux.

@@ -4,10 +4,11 @@ mod connection;
 mod format;
 
 use crate::attrs::{check_metadata, tag};
+use crate::dial::Target;
 use crate::options::{METADATA, check_known, invalid};
 use crate::tls::{Identity, Trust};
 use async_trait::async_trait;
-use connection::{Address, Connection};
+use connection::{Address, Way};
 use contract::PortError;
 use contract::log::{
     Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
@@ -90,24 +91,27 @@ impl LogDriverKind for Syslog {
         shape(options)?;
         check_metadata(options)
     }
-    fn batching(&self, _options: &Options) -> BatchPolicy {
-        BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() }
+    fn batching(&self, options: &Options) -> BatchPolicy {
+        match address(options) {
+            // Well below what a stream remembers.
+            Ok(Address::Stream(_)) => BatchPolicy { max_bytes: 512 * 1024, ..BatchPolicy::default() },
+            _ => BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() },
+        }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let address = address(options)?;
         let framing = match (&address, shape(options)?) {
             // RFC 5425; Docker frames so over TLS alone.
-            (Address::Tls(_), Shape::Rfc5424 { .. }) => Framing::Counted,
+            (Address::Stream(Target::Tls(..)), Shape::Rfc5424 { .. }) => Framing::Counted,
             _ => Framing::Line,
         };
         let formatter = Formatter::new(shape(options)?, facility(options)?, tag(source, options)?, framing);
-        Ok(Box::new(Sender { address, connection: None, formatter, frames: Vec::new() }))
+        Ok(Box::new(Sender { way: Way::new(address), formatter, frames: Vec::new() }))
     }
 }
 
 struct Sender {
-    address: Address,
-    connection: Option<Connection>,
+    way: Way,
     formatter: Formatter,
     frames: Vec<u8>,
 }
@@ -124,29 +128,25 @@ impl LogDriver for Sender {
         if ends.is_empty() {
             return Ok(());
         }
-        let retry = |source: std::io::Error| DeliverError::Retry { source: Box::new(source), after: None };
-        let mut open = self.connection.take();
-        if let Some(connection) = &mut open
-            && !connection.alive().await
-        {
-            open = None;
-        }
-        let mut connection = match open {
-            Some(open) => open,
-            None => self.address.connect().await.map_err(retry)?,
-        };
-        let refused = connection.send(&self.frames, &ends).await.map_err(retry)?;
-        self.connection = Some(connection);
+        let sent = self.way.send(&mut self.frames, &ends).await;
+        let refused = sent.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })?;
         if refused.is_empty() {
             return Ok(());
         }
         Err(DeliverError::Reject { lines: refused, source: "longer than a datagram".into() })
     }
 
+    fn confirms(&self) -> bool {
+        !self.way.is_stream()
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let looked = self.way.look_after().await;
+        looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
-        if let Some(connection) = self.connection {
-            connection.close().await;
-        }
+        self.way.close().await;
         Ok(())
     }
 }

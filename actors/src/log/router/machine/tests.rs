@@ -19,7 +19,7 @@ struct World {
 
 fn at(number: u64) -> Cursor {
     let mark = || Mark { at: Position { segment: 1 + number / 4, offset: number % 4 }, ..Mark::default() };
-    Cursor { stdout: mark(), stderr: mark() }
+    Cursor { stdout: mark(), stderr: mark(), pace: None }
 }
 
 fn number(cursor: &Cursor) -> u64 {
@@ -52,7 +52,7 @@ impl World {
             LogLine { stream: stream(n), time_ns: 0, data, partial: None }
         };
         let lines = (first..end).map(line).filter(|l| policy.streams.lets(l.stream)).collect();
-        let batch = Arc::new(Batch { lines, end: at(end) });
+        let batch = Arc::new(Batch { lines, end: at(end), suppressed: 0 });
         Cut { batch, last: end == self.written }
     }
 
@@ -80,9 +80,13 @@ fn stream(number: u64) -> Stream {
 
 fn fresh(incarnation: u64) -> Machine {
     let same = BatchPolicy::default();
-    let errors = BatchPolicy { streams: Streams::Stderr, ..same };
-    let sinks =
-        [("one", same), ("two", same), ("other", BatchPolicy { max_lines: 2, ..same }), ("errors", errors)];
+    let errors = BatchPolicy { streams: Streams::Stderr, ..same.clone() };
+    let sinks = [
+        ("one", same.clone()),
+        ("two", same.clone()),
+        ("other", BatchPolicy { max_lines: 2, ..same }),
+        ("errors", errors),
+    ];
     let named = |name: &str| SinkStatus { name: name.to_owned(), ..SinkStatus::default() };
     Machine::new(sinks.map(|(n, p)| (named(n), p)), incarnation << 32)
 }

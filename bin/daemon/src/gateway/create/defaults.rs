@@ -5,7 +5,7 @@ use super::Runtimes;
 use crate::compose;
 use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
-use contract::log::{Destination, Streams, named};
+use contract::log::{Delivery, Destination, Options, Streams, named};
 use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
@@ -61,12 +61,15 @@ pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
                 "each container has one folder: a sink for all of them sends its lines elsewhere",
             ));
         }
-        out.push(Destination {
-            name: format!("daemon-{name}"),
-            driver: sink.driver.clone(),
-            streams: streams.ok_or_else(|| told(name, "streams is stdout, stderr or both"))?,
-            options: sink.options.clone(),
-        });
+        if let Some(key) = sink.options.keys().find(|key| key.starts_with("cache-")) {
+            return Err(told(name, &format!("log opt '{key}' concerns a container's local copy")));
+        }
+        let (delivery, options): (Options, Options) =
+            sink.options.clone().into_iter().partition(|(key, _)| Delivery::is_option(key));
+        let streams = streams.ok_or_else(|| told(name, "streams is stdout, stderr or both"))?;
+        let delivery = Delivery::of(&delivery).map_err(|e| told(name, &e.text))?;
+        let one = Destination::new(&format!("daemon-{name}"), &sink.driver, streams, &options);
+        out.push(Destination { delivery, ..one });
     }
     compose::drivers(config)
         .check_all(&out)
