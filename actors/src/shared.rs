@@ -358,6 +358,7 @@ impl Shared {
             image_id: spec.image.clone(),
             image_name: spec.image_name.clone(),
             command: spec.args.join(" "),
+            args: spec.args.clone(),
             created_ns: spec.created_ns,
             env: spec.env.clone(),
             labels: spec.labels.clone(),

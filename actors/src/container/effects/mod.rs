@@ -210,8 +210,14 @@ pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoints: &[End
     let mut errors = detach(shared, spec, endpoints).await;
     errors.extend(shared.ports.runtime.remove(&id).await.err());
     errors.extend(volumes::release(shared, spec).await);
+    if let Some(logging) = lock(&shared.logging).get(&spec.id).cloned() {
+        logging.router.rest(REST);
+    }
     warn(spec, errors);
 }
+
+/// So long a sink that is behind may take before its driver stays as it is.
+const REST: Duration = Duration::from_secs(60);
 
 /// How a container is removed.
 pub struct Removal<'a> {

@@ -293,6 +293,20 @@ impl RouterApi {
         }
     }
 
+    /// Lets each sink that has everything within this time rest, until there is more for it.
+    pub fn rest(&self, patience: Duration) {
+        for sink in &self.sinks {
+            let (router, name, lane) = (self.clone(), sink.name.clone(), sink.lane.clone());
+            tokio::spawn(async move {
+                if router.drain(Some(&name), patience).await
+                    && let Some(driver) = &mut lane.lock().await.driver
+                {
+                    driver.rest().await;
+                }
+            });
+        }
+    }
+
     /// Ends the router and closes its drivers; what hangs past the deadline is left behind.
     pub async fn close(&self, deadline: Duration) {
         self.link.stop();
