@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How much of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// Containers, each with a json-file log and two of the receivers.
+    /// Containers, each with a json-file or local log and two of the receivers.
     pub containers: usize,
     /// How long it goes on.
     pub lasts: Duration,
@@ -124,6 +124,9 @@ impl Chaos {
         let begin = Instant::now();
         while begin.elapsed() < self.lasts {
             self.step += 1;
+            if self.step.is_multiple_of(100) {
+                eprintln!("{:?}: {:?}", begin.elapsed(), self.counts);
+            }
             self.mend_what_is_due();
             let what = match self.random.below(20) {
                 0..=2 => self.kill_daemon(),
@@ -307,23 +310,27 @@ impl Chaos {
         assert!(peak < MEMORY, "{peak} KiB");
     }
 
-    /// How many lines of each run the json-file logs have, once they have all.
+    /// How many lines of each run are stored, once all are.
     #[track_caller]
     fn stored(&self) -> BTreeMap<String, Vec<u64>> {
         let deadline = Instant::now() + CATCHING_UP;
-        for name in &self.names {
+        for (n, name) in self.names.iter().enumerate() {
             let query = format!("/gantry/logs?container={name}");
             while Instant::now() < deadline {
                 let sinks = self.gantry.api("GET", &query, None).json();
                 let mut sinks = sinks.as_array().expect("a list").iter();
-                let stored = sinks.find(|s| s["Sink"] == "json-file").expect("each has one");
+                let stored = sinks.find(|s| s["Sink"] == store(n)).expect("each has one");
                 if stored["Lag"]["Lines"] == 0 {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
-        self.names.iter().map(|n| (n.clone(), self.ledger.check_json(&self.gantry, n))).collect()
+        let check = |(n, name): (usize, &String)| match store(n) {
+            "local" => (name.clone(), self.ledger.check_read_back(&self.gantry, name)),
+            _ => (name.clone(), self.ledger.check_json(&self.gantry, name)),
+        };
+        self.names.iter().enumerate().map(check).collect()
     }
 
     #[track_caller]
@@ -371,17 +378,20 @@ fn goes_to(n: usize) -> [&'static str; 2] {
     [KINDS[n % 3], KINDS[(n + 1) % 3]]
 }
 
+/// The driver that keeps the nth container's lines.
+fn store(n: usize) -> &'static str {
+    if n % 5 == 4 { "local" } else { "json-file" }
+}
+
 fn options(n: usize) -> Vec<String> {
-    let [one, two] = goes_to(n);
+    let ([one, two], store) = (goes_to(n), store(n));
     let mut options = vec![
         "--log-driver=fanout".to_owned(),
-        "--log-opt=json-file.max-size=100k".to_owned(),
-        "--log-opt=json-file.max-file=2000".to_owned(),
-        format!("--log-opt=drivers=json-file,{one},{two}"),
+        format!("--log-opt={store}.max-size=100k"),
+        format!("--log-opt={store}.max-file=2000"),
+        format!("--log-opt={store}.compress={}", n % 4 == 3),
+        format!("--log-opt=drivers={store},{one},{two}"),
     ];
-    if n % 4 == 3 {
-        options.push("--log-opt=json-file.compress=true".to_owned());
-    }
     for kind in [one, two] {
         options.extend(match kind {
             "fluentd" => vec![

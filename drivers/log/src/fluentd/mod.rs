@@ -6,6 +6,7 @@ mod options;
 use crate::attrs::{attributes, check_metadata, tag};
 use crate::dial::Connection;
 use crate::options::check_known;
+use crate::unconfirmed::Line;
 use async_trait::async_trait;
 use base64::Engine as _;
 use contract::PortError;
@@ -54,39 +55,59 @@ impl LogDriverKind for Fluentd {
             precision: if settings.sub_second { Precision::Nanosecond } else { Precision::Second },
             packing: settings.packing,
         };
-        Ok(Box::new(Sender { settings, head, open: None, failures: 0 }))
+        let way = match settings.acknowledged {
+            true => Way::Confirmed(None),
+            false => Way::Unconfirmed(Line::within(settings.target.clone(), settings.write_timeout)),
+        };
+        Ok(Box::new(Sender { settings, head, way, failures: 0 }))
     }
+}
+
+/// What is open, and since when.
+enum Way {
+    Confirmed(Option<(Connection, Instant)>),
+    Unconfirmed(Line),
 }
 
 struct Sender {
     settings: Settings,
     head: Head,
-    open: Option<(Connection, Instant)>,
+    way: Way,
     /// Tries in a row that failed.
     failures: u64,
 }
 
 impl Sender {
     async fn send(&mut self, batch: &Batch) -> io::Result<()> {
-        let chunk = if self.settings.acknowledged { Some(chunk()?) } else { None };
-        let message = self.head.message(&batch.lines, chunk.as_deref()).map_err(io::Error::other)?;
-        let (mut connection, since) = match self.open.take() {
+        let Settings { reconnect, target, write_timeout, read_timeout, .. } = &self.settings;
+        let message = |chunk: Option<&str>| self.head.message(&batch.lines, chunk).map_err(io::Error::other);
+        let open = match &mut self.way {
+            Way::Confirmed(open) => open,
+            Way::Unconfirmed(line) => {
+                let message = message(None)?;
+                if let Some(oldest) = reconnect {
+                    line.renew(*oldest).await?;
+                }
+                return line.write(message).await.map(drop);
+            }
+        };
+        let chunk = chunk()?;
+        let message = message(Some(&chunk))?;
+        let (mut connection, since) = match open.take() {
             Some((mut connection, since)) => {
-                let old = self.settings.reconnect.is_some_and(|most| since.elapsed() >= most);
+                let old = reconnect.is_some_and(|most| since.elapsed() >= most);
                 if !old && connection.alive().await {
                     (connection, since)
                 } else {
                     connection.close(CLOSE).await;
-                    (self.settings.target.connect().await?, Instant::now())
+                    (target.connect().await?, Instant::now())
                 }
             }
-            None => (self.settings.target.connect().await?, Instant::now()),
+            None => (target.connect().await?, Instant::now()),
         };
-        connection.write(&message, self.settings.write_timeout).await?;
-        if let Some(chunk) = chunk {
-            confirmed(&mut connection, &chunk, self.settings.read_timeout).await?;
-        }
-        self.open = Some((connection, since));
+        connection.write(&message, *write_timeout).await?;
+        confirmed(&mut connection, &chunk, *read_timeout).await?;
+        *open = Some((connection, since));
         Ok(())
     }
 }
@@ -135,9 +156,21 @@ impl LogDriver for Sender {
         Err(DeliverError::Retry { source: source.into(), after: Some(self.settings.retry_wait) })
     }
 
+    fn confirms(&self) -> bool {
+        self.settings.acknowledged
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let Way::Unconfirmed(line) = &mut self.way else { return Ok(false) };
+        let looked = line.look_after().await;
+        looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
-        if let Some((connection, _)) = self.open {
-            connection.close(CLOSE).await;
+        match self.way {
+            Way::Confirmed(Some((connection, _))) => connection.close(CLOSE).await,
+            Way::Confirmed(None) => {}
+            Way::Unconfirmed(line) => line.close().await,
         }
         Ok(())
     }
