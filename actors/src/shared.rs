@@ -9,7 +9,7 @@ use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
 use crate::log::held::HeldSpool;
-use crate::log::{Change, RouterApi, RouterSpec, SinkSpec, sinks_for};
+use crate::log::{Change, Feed, RouterApi, RouterSpec, SinkSpec, sinks_for};
 use crate::network::directory::Planned;
 use crate::network::zone::Zone;
 use crate::network::{self, NetworkBoard};
@@ -73,6 +73,8 @@ pub struct Logging {
     pub source: Arc<LogSource>,
     /// Its output.
     pub spool: Arc<HeldSpool>,
+    /// The same as lines, for readers, if there is a sink that gives lines back.
+    pub feed: Option<Arc<Feed>>,
 }
 
 /// One daemon's shared state.
@@ -313,7 +315,31 @@ impl Shared {
         if let Some(found) = map.get(&spec.id) {
             return Ok(found.clone());
         }
-        let sinks = sinks_for(&*self.ports.drivers, &spec.destinations()?, &spec.log_opts)?;
+        let directory = self.directory(&spec.id);
+        let spool = self.ports.spools.open(&ContainerId::new(spec.id.clone()), directory);
+        let made = self.route((spec, name), self.sinks(spec)?, HeldSpool::new(spool));
+        map.insert(spec.id.clone(), made.clone());
+        Ok(made)
+    }
+
+    /// Where a container's lines are to go.
+    pub fn sinks(&self, spec: &ContainerSpec) -> Result<Vec<SinkSpec>, PortError> {
+        sinks_for(&*self.ports.drivers, &spec.destinations()?, &spec.log_opts)
+    }
+
+    /// Puts a new router in the place of one that has ended, unless the container has gone.
+    pub fn route_anew(self: &Arc<Self>, of: (&ContainerSpec, &str), sinks: Vec<SinkSpec>) {
+        if let Some(logging) = lock(&self.logging).get_mut(&of.0.id) {
+            *logging = self.route(of, sinks, Arc::clone(&logging.spool));
+        }
+    }
+
+    fn route(
+        self: &Arc<Self>,
+        (spec, name): (&ContainerSpec, &str),
+        sinks: Vec<SinkSpec>,
+        spool: Arc<HeldSpool>,
+    ) -> Logging {
         let directory = self.directory(&spec.id);
         let source = Arc::new(LogSource {
             container_id: spec.id.clone(),
@@ -324,10 +350,8 @@ impl Shared {
             created_ns: spec.created_ns,
             env: spec.env.clone(),
             labels: spec.labels.clone(),
-            directory: directory.clone(),
+            directory,
         });
-        let spool = self.ports.spools.open(&ContainerId::new(spec.id.clone()), directory);
-        let spool = HeldSpool::new(spool);
         let (shared, of) = (Arc::downgrade(self), (spec.clone(), name.to_owned()));
         let told = move |sink: &str, change: Change| {
             if let Some(shared) = shared.upgrade() {
@@ -342,8 +366,8 @@ impl Shared {
             sinks: sinks.clone(),
         };
         let router = RouterApi::start(router, Some("logs"), &self.registry);
-        let made = Logging { router, sinks: Arc::new(sinks), source, spool };
-        map.insert(spec.id.clone(), made.clone());
-        Ok(made)
+        let readable = sinks.iter().find(|s| s.is_readable());
+        let feed = readable.map(|s| Feed::new(Arc::clone(&spool), s.batching(), &spec.id));
+        Logging { router, sinks: Arc::new(sinks), source, spool, feed }
     }
 }

@@ -1,7 +1,7 @@
 //! A container's output: stored, followed, attached to.
 
 use super::Engine;
-use crate::log::{FollowRequest, Origin, Purpose, Run, read_logs};
+use crate::log::{FollowRequest, Lines, Origin, Purpose, Run, read_logs};
 use crate::{Snapshot, Status};
 use contract::log::StoredLine;
 use contract::runtime::{Attachment, Output, Target};
@@ -28,27 +28,21 @@ pub struct AttachRequest {
 }
 
 impl Engine {
-    /// Stored lines, and those to come.
-    pub async fn logs(
-        &self,
-        id: &ContainerId,
-        mut request: LogsRequest,
-    ) -> Result<mpsc::Receiver<Result<StoredLine, PortError>>, PortError> {
+    /// All lines there are, and those to come.
+    pub async fn logs(&self, id: &ContainerId, mut request: LogsRequest) -> Result<Lines, PortError> {
         let snapshot = self.find(id.as_str())?;
         if matches!(snapshot.status, Status::Removing | Status::Dead) {
             let text = "can not get logs from container which is dead or marked for removal";
             return Err(PortError::new(Kind::Conflict, text));
         }
         let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
-        let readable = logging.sinks.iter().find(|s| s.is_readable());
-        if !snapshot.is_alive() {
-            request.follow = false;
-            if let Some(sink) = readable.filter(|_| snapshot.state.started) {
-                // What it wrote last is on its way; a sink that is stuck does not hold the reader up for long.
-                logging.router.drain(Some(&sink.name), DRAIN).await;
-            }
-        }
+        request.follow &= snapshot.is_alive();
+        let Some(feed) = logging.feed else {
+            let text = "configured logging driver does not support reading";
+            return Err(PortError::new(Kind::Unsupported, text));
+        };
         // A copy's lines have those that were chosen for the driver it stands beside.
+        let readable = logging.sinks.iter().find(|s| s.is_readable());
         let chosen = readable.filter(|s| s.purpose == Purpose::Asked).or(logging.sinks.first());
         let options = chosen.map(|s| s.options.clone()).unwrap_or_default();
         let attributes = (self.shared.ports.attributes)(&logging.source, &options)?;
@@ -56,7 +50,7 @@ impl Engine {
         let run = Run::new(self.shared.board.changed(), move || {
             board.get(own.as_str()).is_some_and(|s| s.is_alive() && s.state.attempt == attempt)
         });
-        let of = Origin { source: Arc::clone(&logging.source), spool: logging.spool, attributes, run };
+        let of = Origin { source: Arc::clone(&logging.source), feed, attributes, run };
         read_logs(of, &logging.sinks, request).await
     }
 
@@ -116,16 +110,18 @@ impl Engine {
         let mut stored = self.logs(&id, stored).await?;
         let (to, output) = mpsc::channel(1);
         tokio::spawn(async move {
-            while let Some(line) = stored.recv().await {
-                let line = match line {
-                    Ok(stored) => stored.line,
+            while let Some(lines) = stored.recv().await {
+                let lines = match lines {
+                    Ok(lines) => lines,
                     Err(error) => {
                         tracing::warn!(container = id.short(), "reading its log: {}", error.chain());
                         break;
                     }
                 };
-                if to.send((line.stream, line.data)).await.is_err() {
-                    return;
+                for StoredLine { line, .. } in lines.iter() {
+                    if to.send((line.stream, line.data.clone())).await.is_err() {
+                        return;
+                    }
                 }
             }
             while let Some(piece) = rest.recv().await {

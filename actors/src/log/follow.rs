@@ -1,16 +1,18 @@
-//! Reading back and following: the files first, then the spool from where the files end. Needs no router.
+//! Reading back and following: what is stored first, then the spool from where that ends. Needs no router, waits for no sink
+//! and is waited for by none.
 
-use super::framer::{Framer, READ, seed};
-use super::sink::SinkSpec;
-use contract::log::{Cursor, LogLine, LogSource, Position, ReadRequest, StoredLine, Stream};
-use contract::runtime::{Spool, SpoolRecord};
+use super::feed::{Asked, Attributes, Feed, Part, Seat};
+use super::sink::{Purpose, SinkSpec};
+use contract::log::{
+    Cursor, Hole, LogLine, LogSource, Piece, Place, Position, ReadRequest, Reading, StoredLine, Stream,
+};
 use contract::{Kind, PortError};
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-const CHANNEL: usize = 256;
+/// Batches of lines that wait for a slow client.
+const CHANNEL: usize = 2;
 
 /// Which lines are wanted.
 #[derive(Debug, Clone, Default)]
@@ -19,18 +21,18 @@ pub struct FollowRequest {
     pub stdout: bool,
     /// Standard error.
     pub stderr: bool,
-    /// Not before, ns since the epoch.
+    /// From the first line of this time or later on, ns since the epoch; what follows it comes whatever its time, as in Docker.
     pub since_ns: Option<i64>,
     /// Not after.
     pub until_ns: Option<i64>,
-    /// Only the last so many of what is stored.
+    /// Only the last so many of what was written, both streams counted.
     pub tail: Option<usize>,
-    /// Go on until the container ends.
+    /// Go on until the container ends, or the time of `until_ns` has come.
     pub follow: bool,
 }
 
 /// What is given out: `data` ends with LF unless the line goes on.
-pub type Lines = mpsc::Receiver<Result<StoredLine, PortError>>;
+pub type Lines = mpsc::Receiver<Result<Arc<Vec<StoredLine>>, PortError>>;
 
 /// Whether the run of the container that is followed goes on.
 #[derive(Clone)]
@@ -52,9 +54,9 @@ pub struct Origin {
     /// The container.
     pub source: Arc<LogSource>,
     /// What is not stored yet.
-    pub spool: Arc<dyn Spool>,
+    pub feed: Arc<Feed>,
     /// What lines from there are given.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: Attributes,
     /// How long to follow.
     pub run: Run,
 }
@@ -68,11 +70,35 @@ pub async fn read_logs(
     let sink = sinks.iter().find(|s| s.is_readable()).cloned().ok_or_else(|| {
         PortError::new(Kind::Unsupported, "configured logging driver does not support reading")
     })?;
+    let seat = origin.feed.join();
+    let first = ReadRequest {
+        since_ns: request.since_ns,
+        until_ns: request.until_ns,
+        tail: request.tail,
+        after: None,
+    };
+    let reading = open(&sink, &origin.source, first).await?;
+    let (mut surplus, mut unstored) = (0, None);
+    if let (Some(tail), Some(found)) = (request.tail, reading.found) {
+        let count = count(&origin, &reading.cursor).await?;
+        surplus = (found + count).saturating_sub(tail);
+        unstored = (!request.follow).then_some(count);
+    }
     let (to, lines) = mpsc::channel(CHANNEL);
-    let stored = open(&sink, &origin.source, &request, request.tail, request.since_ns).await?;
-    let mut follower = Follower { sink, origin, request, to, last: (i64::MIN, 0), skip: (i64::MIN, 0) };
+    let mut follower = Follower {
+        sink,
+        origin,
+        since: request.since_ns,
+        request,
+        to,
+        surplus,
+        unstored,
+        given: Given::default(),
+        again: Again::Nothing,
+        _seat: seat,
+    };
     tokio::spawn(async move {
-        if let Err(error) = follower.run(stored).await {
+        if let Err(error) = follower.run(reading).await {
             // Nobody may be listening any more.
             follower.to.send(Err(error)).await.ok();
         }
@@ -80,26 +106,71 @@ pub async fn read_logs(
     Ok(lines)
 }
 
-async fn open(
-    sink: &SinkSpec,
-    source: &LogSource,
-    request: &FollowRequest,
-    tail: Option<usize>,
-    since_ns: Option<i64>,
-) -> Result<(Lines, Cursor), PortError> {
+async fn open(sink: &SinkSpec, source: &LogSource, request: ReadRequest) -> Result<Reading, PortError> {
     let reader = sink.kind.reader().ok_or_else(|| PortError::new(Kind::Bug, "the driver has no reader"))?;
-    reader.read(source, &sink.options, ReadRequest { since_ns, until_ns: request.until_ns, tail }).await
+    reader.read(source, &sink.options, request).await
+}
+
+/// How many lines were written and are not stored.
+async fn count(origin: &Origin, from: &Cursor) -> Result<usize, PortError> {
+    let (mut cursor, mut count, mut stop) = (from.clone(), 0, Stop::default());
+    loop {
+        let part = origin.feed.next(&cursor, Asked::Now, &origin.attributes).await?;
+        count += part.lines.len();
+        if part.last || stop.is_reached(&origin.feed, &part.end).await? {
+            return Ok(count);
+        }
+        cursor = part.end;
+    }
+}
+
+/// Where reading ends without following, so that it ends however much is written meanwhile.
+#[derive(Default)]
+struct Stop(Option<Position>);
+
+impl Stop {
+    /// Asked only where one read did not reach the end: finding the end costs more than that.
+    async fn is_reached(&mut self, feed: &Feed, cursor: &Cursor) -> Result<bool, PortError> {
+        let stop = match self.0 {
+            Some(stop) => stop,
+            None => *self.0.insert(feed.end().await?),
+        };
+        Ok(cursor.floor() >= stop)
+    }
+}
+
+/// What was given out of the spool since the stored lines ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct Given {
+    lines: usize,
+    /// The latest time there was, and how many lines had it: one read of the shim gives all its lines one time.
+    latest: (i64, usize),
+}
+
+/// Lines that come again when the stored ones are opened anew.
+#[derive(Debug, Clone, Copy)]
+enum Again {
+    Nothing,
+    /// The next so many.
+    Lines(usize),
+    /// Those before this time, and so many that have it: where they began is no longer stored.
+    Until(i64, usize),
 }
 
 struct Follower {
     sink: SinkSpec,
     origin: Origin,
     request: FollowRequest,
-    to: mpsc::Sender<Result<StoredLine, PortError>>,
-    /// The latest time there was, and how many lines had it: one read of the shim gives all its lines one time.
-    last: (i64, usize),
-    /// Lines of such a time that were given out before the files were opened again.
-    skip: (i64, usize),
+    to: mpsc::Sender<Result<Arc<Vec<StoredLine>>, PortError>>,
+    /// Lines to leave out of a tail, for those that were not stored yet count too.
+    surplus: usize,
+    /// Without following, so many lines belong to a tail that were not stored when it was asked for.
+    unstored: Option<usize>,
+    /// No line of this time was seen yet.
+    since: Option<i64>,
+    given: Given,
+    again: Again,
+    _seat: Seat,
 }
 
 /// Whether the reading goes on.
@@ -109,120 +180,222 @@ enum Flow {
     Ends,
 }
 
+/// Why following the spool ended.
+enum Left {
+    /// There is no more.
+    Over,
+    /// From here on lines were let go of before they were read.
+    Behind(Cursor),
+}
+
+/// What becomes of a line.
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Given,
+    LeftOut,
+    /// It and all after it are not wanted.
+    Last,
+}
+
 impl Follower {
-    async fn run(&mut self, mut stored: (Lines, Cursor)) -> Result<(), PortError> {
+    async fn run(&mut self, reading: Reading) -> Result<(), PortError> {
+        let Some(mut end) = self.stored(reading).await? else { return Ok(()) };
         loop {
-            while let Some(line) = stored.0.recv().await {
-                if self.send(line?).await == Flow::Ends {
+            let behind = match self.spooled(end.1.clone()).await? {
+                Left::Over => return Ok(()),
+                Left::Behind(cursor) => cursor,
+            };
+            // What the spool no longer has, the files have by now.
+            let after =
+                ReadRequest { until_ns: self.request.until_ns, after: Some(end.0), ..ReadRequest::default() };
+            let reading = open(&self.sink, &self.origin.source, after).await?;
+            if reading.cursor.floor() <= behind.floor() {
+                // Nor have they: a sink that cannot store gave them up.
+                let part = self.origin.feed.next(&behind, Asked::Now, &self.origin.attributes).await?;
+                if self.tell("lines were dropped before they could be shown or stored").await == Flow::Ends
+                    || self.lines(part.lines).await == Flow::Ends
+                {
                     return Ok(());
                 }
+                end.1 = part.end;
+                continue;
             }
-            if !self.request.follow {
-                return Ok(());
-            }
-            match self.spooled(&stored.1).await {
-                // What the spool no longer has, the files have by now.
-                Err(error) if error.kind == Kind::NotFound => {
-                    let since = (self.last.1 > 0).then_some(self.last.0).or(self.request.since_ns);
-                    let again = open(&self.sink, &self.origin.source, &self.request, None, since).await?;
-                    if again.1 == stored.1 {
-                        return Err(error);
-                    }
-                    self.skip = self.last;
-                    self.last.1 = 0;
-                    stored = again;
-                }
-                other => return other,
+            self.again = Again::Lines(self.given.lines);
+            match self.stored(reading).await? {
+                Some(next) => end = next,
+                None => return Ok(()),
             }
         }
     }
 
-    async fn spooled(&mut self, cursor: &Cursor) -> Result<(), PortError> {
-        let bounds = self.sink.batching();
-        let mut framer = Framer::at(cursor, bounds.max_line, seed(&self.origin.source.container_id));
-        let (mut more, mut run) = (self.origin.spool.more(), self.origin.run.clone());
-        let mut at = cursor.floor();
+    /// Gives out what is stored; answers where that ended.
+    async fn stored(&mut self, mut reading: Reading) -> Result<Option<(Place, Cursor)>, PortError> {
+        let before = std::mem::take(&mut self.given);
+        while let Some(piece) = reading.pieces.recv().await {
+            let flow = match piece? {
+                Piece::Lines(mut lines) => {
+                    if self.sink.purpose == Purpose::Copy && !self.origin.attributes.is_empty() {
+                        // It is not stored with what was chosen for the driver it stands beside.
+                        lines.iter_mut().for_each(|l| l.attrs.clone_from(&self.origin.attributes));
+                    }
+                    self.lines(Arc::new(lines)).await
+                }
+                Piece::Hole(hole) => {
+                    if let (Hole::Rotated { .. }, Again::Lines(n)) = (&hole, self.again) {
+                        let (latest, count) = before.latest;
+                        self.again = if n > 0 { Again::Until(latest, count) } else { Again::Nothing };
+                    }
+                    let id = self.origin.source.container_id.get(..12).unwrap_or_default();
+                    tracing::warn!(container = id, "reading its log: {hole}");
+                    self.tell(&hole.to_string()).await
+                }
+            };
+            if flow == Flow::Ends {
+                return Ok(None);
+            }
+        }
+        self.again = Again::Nothing;
+        self.given.lines = 0;
+        Ok(Some((reading.end, reading.cursor)))
+    }
+
+    async fn spooled(&mut self, mut cursor: Cursor) -> Result<Left, PortError> {
+        let (mut more, mut run) = (self.origin.feed.more(), self.origin.run.clone());
+        let (mut stop, mut unstored) = (Stop::default(), self.unstored.take());
+        let hold = self.origin.feed.hold(&cursor);
         loop {
-            more.borrow_and_update();
+            let news = *more.borrow_and_update();
             run.changed.borrow_and_update();
             // Asked before reading: what is not there after the end will not come.
-            let goes_on = (run.goes_on)();
-            let (records, next) = self.origin.spool.read(at, READ).await?;
-            if self.trimmed(at, &records).await? {
-                return Err(PortError::new(Kind::NotFound, "the spool was trimmed while it was read"));
+            let goes_on = self.request.follow && (run.goes_on)() && !self.is_over();
+            let asked = if goes_on { Asked::After(news) } else { Asked::Now };
+            let Part { mut lines, end, last, whole } =
+                self.origin.feed.next(&cursor, asked, &self.origin.attributes).await?;
+            if !whole {
+                return Ok(Left::Behind(cursor));
             }
-            if !records.is_empty() {
-                at = next;
-                let mut lines = Vec::new();
-                for record in &records {
-                    framer.push(record, &mut lines, |_| false);
-                }
-                for line in lines {
-                    let stored = self.stored(line);
-                    if self.send(stored).await == Flow::Ends {
-                        return Ok(());
-                    }
+            cursor = end;
+            hold.advance(cursor.floor());
+            if let Some(left) = &mut unstored {
+                Arc::make_mut(&mut lines).truncate(*left);
+                *left -= lines.len();
+            }
+            if !lines.is_empty() && self.lines(lines).await == Flow::Ends {
+                return Ok(Left::Over);
+            }
+            if !last {
+                if !goes_on && stop.is_reached(&self.origin.feed, &cursor).await? {
+                    return Ok(Left::Over);
                 }
                 continue;
             }
             if !goes_on {
-                return Ok(());
+                return Ok(Left::Over);
             }
             tokio::select! {
-                changed = more.changed() => if changed.is_err() { return Ok(()) },
-                changed = run.changed.changed() => if changed.is_err() { return Ok(()) },
-                () = self.to.closed() => return Ok(()),
+                changed = more.changed() => if changed.is_err() { return Ok(Left::Over) },
+                changed = run.changed.changed() => if changed.is_err() { return Ok(Left::Over) },
+                () = self.to.closed() => return Ok(Left::Over),
+                () = until(self.request.until_ns) => {}
             }
         }
     }
 
-    /// Whether records after `at` may have gone before they were read: the segment was left and is no longer there.
-    async fn trimmed(&self, at: Position, read: &[SpoolRecord]) -> Result<bool, PortError> {
-        let segment = |record: &SpoolRecord| match record {
-            SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => {
-                at.segment
-            }
-        };
-        if at == Position::default() || read.first().is_none_or(|first| segment(first) == at.segment) {
-            return Ok(false);
-        }
-        let (before, _) = self.origin.spool.read(Position { offset: 0, ..at }, 1).await?;
-        Ok(before.first().is_none_or(|first| segment(first) != at.segment))
+    /// Nothing that is still to come is wanted.
+    fn is_over(&self) -> bool {
+        self.request.until_ns.is_some_and(|until| crate::now_ns() > until)
     }
 
-    fn stored(&self, mut line: LogLine) -> StoredLine {
-        if line.partial.as_ref().is_none_or(|p| p.last) {
-            let mut text = Vec::with_capacity(line.data.len() + 1);
-            text.extend_from_slice(&line.data);
-            text.push(b'\n');
-            line.data = text.into();
-        }
-        StoredLine { line, attrs: self.origin.attributes.clone() }
-    }
-
-    async fn send(&mut self, stored: StoredLine) -> Flow {
+    fn fate(&mut self, stored: &StoredLine) -> Fate {
         let time_ns = stored.line.time_ns;
-        if self.request.until_ns.is_some_and(|until| time_ns > until) {
-            return Flow::Ends;
+        self.given.lines += 1;
+        match &mut self.given.latest {
+            (latest, count) if *latest == time_ns => *count += 1,
+            latest if latest.0 < time_ns || latest.1 == 0 => *latest = (time_ns, 1),
+            _ => {}
         }
-        match time_ns.cmp(&self.last.0) {
-            Ordering::Greater => self.last = (time_ns, 1),
-            Ordering::Equal => self.last.1 += 1,
-            Ordering::Less => {}
+        match &mut self.again {
+            Again::Lines(left) if *left > 0 => {
+                *left -= 1;
+                return Fate::LeftOut;
+            }
+            Again::Until(latest, _) if time_ns < *latest => return Fate::LeftOut,
+            Again::Until(latest, left) if time_ns == *latest && *left > 0 => {
+                *left -= 1;
+                return Fate::LeftOut;
+            }
+            _ => {}
         }
-        if self.skip.1 > 0 && time_ns == self.skip.0 {
-            self.skip.1 -= 1;
-            return Flow::Goes;
+        if self.surplus > 0 {
+            self.surplus -= 1;
+            return Fate::LeftOut;
+        }
+        if self.since.is_some_and(|since| time_ns < since) {
+            return Fate::LeftOut;
+        }
+        self.since = None;
+        let late = self.request.until_ns.is_some_and(|until| time_ns > until);
+        if late {
+            return Fate::Last;
         }
         let wanted = match stored.line.stream {
             Stream::Stdout => self.request.stdout,
             Stream::Stderr => self.request.stderr,
         };
-        let early = self.request.since_ns.is_some_and(|since| time_ns < since);
-        let open = match wanted && !early {
-            true => self.to.send(Ok(stored)).await.is_ok(),
-            false => !self.to.is_closed(),
+        if wanted { Fate::Given } else { Fate::LeftOut }
+    }
+
+    async fn lines(&mut self, lines: Arc<Vec<StoredLine>>) -> Flow {
+        let mut flow = Flow::Goes;
+        // Only where something is left out, the others are copied.
+        let mut chosen: Option<Vec<StoredLine>> = None;
+        for (nth, line) in lines.iter().enumerate() {
+            let fate = self.fate(line);
+            if fate == Fate::Given {
+                if let Some(chosen) = &mut chosen {
+                    chosen.push(line.clone());
+                }
+                continue;
+            }
+            chosen.get_or_insert_with(|| lines.get(..nth).unwrap_or_default().to_vec());
+            if fate == Fate::Last {
+                flow = Flow::Ends;
+                break;
+            }
+        }
+        let lines = chosen.map_or(lines, Arc::new);
+        let open =
+            if lines.is_empty() { !self.to.is_closed() } else { self.to.send(Ok(lines)).await.is_ok() };
+        if open { flow } else { Flow::Ends }
+    }
+
+    /// Puts a line of gantry's own between the container's, where whoever reads them sees it.
+    async fn tell(&mut self, text: &str) -> Flow {
+        if !self.request.stderr {
+            return Flow::Goes;
+        }
+        let line = LogLine {
+            stream: Stream::Stderr,
+            time_ns: if self.given.latest.1 > 0 { self.given.latest.0 } else { crate::now_ns() },
+            data: format!("gantry: {text}\n").into(),
+            partial: None,
         };
-        if open { Flow::Goes } else { Flow::Ends }
+        let told = vec![StoredLine { line, attrs: Attributes::new() }];
+        if self.to.send(Ok(Arc::new(told))).await.is_ok() { Flow::Goes } else { Flow::Ends }
+    }
+}
+
+/// Waits for that time; for ever if there is none.
+async fn until(time_ns: Option<i64>) {
+    match time_ns {
+        None => std::future::pending().await,
+        Some(time_ns) => {
+            let left = u64::try_from(time_ns.saturating_sub(crate::now_ns())).unwrap_or(0);
+            // A little later, so that it has passed then; and not for longer than a timer takes.
+            tokio::time::sleep(
+                Duration::from_nanos(left).min(Duration::from_secs(86_400)) + Duration::from_millis(1),
+            )
+            .await;
+        }
     }
 }

@@ -63,15 +63,28 @@ impl Spool for FakeSpool {
     fn more(&self) -> watch::Receiver<u64> {
         self.more.subscribe()
     }
-    async fn trim(&self, before: Position) -> Result<(), PortError> {
-        *self.trimmed.lock().unwrap() = before;
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
+        *self.trimmed.lock().unwrap() = keep.iter().map(|k| k.from).min().unwrap();
         Ok(())
+    }
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
+        let mut all = BTreeMap::new();
+        for at in self.records.lock().unwrap().iter().map(place) {
+            all.insert(at.segment, at.offset + 1);
+        }
+        Ok(all.into_iter().collect())
     }
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
         Ok(self.cursors.lock().unwrap().get(sink).cloned())
     }
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
         self.cursors.lock().unwrap().insert(sink.into(), cursor.clone());
+        Ok(())
+    }
+    async fn load_losses(&self, _: &str) -> Result<Option<Losses>, PortError> {
+        Ok(None)
+    }
+    async fn store_losses(&self, _: &str, _: &Losses) -> Result<(), PortError> {
         Ok(())
     }
     async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
@@ -197,15 +210,16 @@ impl LogReader for FakeKind {
         _: &LogSource,
         _: &Options,
         _: ReadRequest,
-    ) -> Result<(mpsc::Receiver<Result<StoredLine, PortError>>, Cursor), PortError> {
+    ) -> Result<contract::log::Reading, PortError> {
         let cursor = self.cursor.lock().unwrap().clone();
-        let (to, lines) = mpsc::channel(1000);
+        let (to, pieces) = mpsc::channel(1000);
         for text in self.got.lock().unwrap().iter() {
             let data = Bytes::from(format!("{text}\n"));
             let line = LogLine { stream: Stream::Stdout, time_ns: 0, data, partial: None };
-            to.try_send(Ok(StoredLine { line, attrs: BTreeMap::new() })).unwrap();
+            let line = StoredLine { line, attrs: BTreeMap::new() };
+            to.try_send(Ok(Piece::Lines(vec![line]))).unwrap();
         }
-        Ok((lines, cursor))
+        Ok(contract::log::Reading { pieces, cursor, end: Place::default(), found: None })
     }
 }
 
@@ -228,11 +242,12 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
         assert_eq!(sinks[1].options["max-size"], "20m");
         *ALL[0].faults.lock().unwrap() = vec!["driver panic", "retry", "fatal"];
         let spool = FakeSpool::new();
+        let held = held::HeldSpool::new(spool.clone());
         let source = Arc::new(LogSource { container_id: "c".into(), ..Default::default() });
         let spec = RouterSpec {
             id: "c".into(),
             source: source.clone(),
-            spool: spool.clone(),
+            spool: held.clone(),
             sinks: sinks.clone(),
             told: Arc::new(|_, _| {}),
         };
@@ -241,7 +256,8 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
         let (running, changed) = watch::channel(0);
         let now = changed.clone();
         let run = Run::new(changed, move || *now.borrow() == 0);
-        let origin = Origin { source, spool: spool.clone(), attributes: BTreeMap::new(), run };
+        let feed = Feed::new(held.clone(), sinks[1].batching(), "c");
+        let origin = Origin { source, feed, attributes: BTreeMap::new(), run };
         let mut follow = read_logs(origin, &sinks, request).await.unwrap();
         for n in 0..60 {
             spool.write(Stream::Stdout, format!("{n}\n").as_bytes());
@@ -264,8 +280,9 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
         assert_eq!(*ALL[1].got.lock().unwrap(), all);
         assert!(spool.trimmed.lock().unwrap().segment >= 13);
         let mut followed = Vec::new();
-        while let Some(line) = follow.recv().await {
-            followed.push(String::from_utf8(line.unwrap().line.data.to_vec()).unwrap().trim().to_owned());
+        while let Some(lines) = follow.recv().await {
+            let text = |l: &StoredLine| String::from_utf8(l.line.data.to_vec()).unwrap().trim().to_owned();
+            followed.extend(lines.unwrap().iter().map(text));
         }
         assert_eq!(followed, all);
         // The next start of the container goes on in the same spool.

@@ -21,8 +21,9 @@ fn follow() -> LogsRequest {
 async fn read(d: &Daemon, id: &ContainerId, request: LogsRequest) -> Vec<String> {
     let mut lines = d.logs(id, request).await.unwrap();
     let mut out = Vec::new();
-    while let Some(line) = lines.recv().await {
-        out.push(String::from_utf8_lossy(&line.unwrap().line.data).trim_end().to_owned());
+    while let Some(lines) = lines.recv().await {
+        let lines = lines.unwrap();
+        out.extend(lines.iter().map(|l| String::from_utf8_lossy(&l.line.data).trim_end().to_owned()));
     }
     out
 }

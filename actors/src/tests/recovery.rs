@@ -82,7 +82,7 @@ fn an_end_while_the_daemon_was_away_is_recorded_and_its_address_given_back() {
         assert_eq!(d.wait(&plain, WaitCondition::NotRunning).await.unwrap().await.unwrap(), 9);
         let request = LogsRequest { stdout: true, stderr: true, follow: true, ..LogsRequest::default() };
         let mut lines = d.logs(&plain, request).await.unwrap();
-        assert_eq!(&lines.recv().await.unwrap().unwrap().line.data[..], b"last words\n");
+        assert_eq!(&lines.recv().await.unwrap().unwrap()[0].line.data[..], b"last words\n");
         assert!(lines.recv().await.is_none());
         until("one lease", || d.leases().len() == 1).await;
         for id in [plain, kept, made] {

@@ -10,16 +10,20 @@ pub enum Stream {
     Err,
 }
 
-/// One frame.
-pub fn frame(stream: Stream, data: &[u8]) -> Vec<u8> {
+/// What stands before so many bytes of payload.
+pub fn head(stream: Stream, length: usize) -> [u8; 8] {
     let kind = match stream {
         Stream::Out => 1,
         Stream::Err => 2,
     };
-    let length = u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    [kind, 0, 0, 0, a, b, c, d]
+}
+
+/// One frame.
+pub fn frame(stream: Stream, data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(8 + data.len());
-    out.extend_from_slice(&[kind, 0, 0, 0]);
-    out.extend_from_slice(&length);
+    out.extend_from_slice(&head(stream, data.len()));
     out.extend_from_slice(data);
     out
 }

@@ -3,12 +3,16 @@
 mod catalogue;
 mod delivery;
 mod destinations;
+mod losses;
+mod reading;
 mod records;
 mod size;
 
 pub use catalogue::Catalogue;
 pub use delivery::{Delivery, Overflow};
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
+pub use losses::{Dropped, Loss, Losses, Stretch};
+pub use reading::{Hole, LogReader, Piece, Place, ReadRequest, Reading, StoredLine};
 pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};
 pub use size::{binary_size, decimal_size};
 
@@ -246,39 +250,6 @@ pub trait LogDriver: Send {
     }
     /// Finishes what is open. Called once.
     async fn close(self: Box<Self>) -> Result<(), DeliverError>;
-}
-
-/// What to read back.
-#[derive(Debug, Clone)]
-pub struct ReadRequest {
-    /// Only lines at or after, ns since epoch.
-    pub since_ns: Option<i64>,
-    /// Only lines at or before, ns since epoch.
-    pub until_ns: Option<i64>,
-    /// Only the last so many.
-    pub tail: Option<usize>,
-}
-
-/// One stored line read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredLine {
-    /// The line; `data` ends with LF unless it was partial.
-    pub line: LogLine,
-    /// Extra attributes (`--details`).
-    pub attrs: BTreeMap<String, String>,
-}
-
-/// Reads stored lines of a container back, oldest first; a bounded channel so that a slow reader holds nothing up.
-#[async_trait]
-pub trait LogReader: Send + Sync {
-    /// Starts reading in the background. The returned cursor is the driver's committed one at the moment the end of
-    /// the files was fixed: following from it in the spool continues without hole or repetition.
-    async fn read(
-        &self,
-        source: &LogSource,
-        options: &Options,
-        request: ReadRequest,
-    ) -> Result<(tokio::sync::mpsc::Receiver<Result<StoredLine, PortError>>, Cursor), PortError>;
 }
 
 /// A kind of log driver, as the catalogue lists it.

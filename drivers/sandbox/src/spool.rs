@@ -8,8 +8,11 @@
 //! `magic u16 · kind u8 · stream u8 · length u32 · sequence u64 · time i64 (ns since epoch) · crc32 u32 · zero u32`,
 //! the checksum covering the first 24 bytes and the payload.
 
+use bytes::Bytes;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes of a record before its payload.
@@ -40,8 +43,8 @@ pub struct Record {
     pub sequence: u64,
     /// ns since the epoch.
     pub time_ns: i64,
-    /// The bytes.
-    pub payload: Vec<u8>,
+    /// The bytes, a slice of what was read with one call.
+    pub payload: Bytes,
 }
 
 /// A record boundary.
@@ -85,6 +88,32 @@ pub enum Appended {
     Full,
 }
 
+/// Room kept for a container's last records: what its two pipes and the shim may hold, and its end.
+const RESERVE: u64 = 320 << 10;
+
+/// A file whose blocks are taken before they are needed: the container may end while the disk is full, and then nobody is
+/// left who could wait for room.
+#[derive(Debug)]
+struct Reserve {
+    file: File,
+    path: PathBuf,
+}
+
+impl Reserve {
+    /// `None` where files cannot be given room in advance.
+    fn take(dir: &Path) -> io::Result<Option<Self>> {
+        let path = dir.join("reserve");
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVE) {
+            Ok(()) => Ok(Some(Self { file, path })),
+            Err(e) => {
+                std::fs::remove_file(&path)?;
+                if e == Errno::NOSPC || e == Errno::DQUOT { Err(e.into()) } else { Ok(None) }
+            }
+        }
+    }
+}
+
 /// Appends records to a container's spool.
 #[derive(Debug)]
 pub struct Writer {
@@ -98,17 +127,32 @@ pub struct Writer {
     /// Bytes after which a segment is closed. Readers let go of whole segments only, and an unfinished line holds its own
     /// and the one after it: three must fit, or a full budget is never free again.
     full: u64,
+    reserve: Option<Reserve>,
+    /// The process has ended: the rest may go where room was kept for it.
+    last: bool,
 }
 
 impl Writer {
-    /// Begins a new segment after whatever exists; `budget` bounds the bytes on disk.
+    /// Begins a new segment after whatever exists; `budget` bounds the bytes on disk. Fails where the disk has no room for
+    /// what a container may leave at its end.
     pub fn open(dir: &Path, budget: u64) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
+        let reserve = Reserve::take(dir)?;
         let segment = segments(dir)?.last().map_or(0, |last| last + 1);
         let file = create(dir, segment)?;
         let full = SEGMENT.min(budget / 4);
-        let mut writer =
-            Self { dir: dir.to_owned(), file, segment, length: 0, sequence: 0, older: 0, budget, full };
+        let mut writer = Self {
+            dir: dir.to_owned(),
+            file,
+            segment,
+            length: 0,
+            sequence: 0,
+            older: 0,
+            budget,
+            full,
+            reserve,
+            last: false,
+        };
         writer.older = writer.measure()?;
         Ok(writer)
     }
@@ -138,7 +182,7 @@ impl Writer {
                 return Ok(Appended::Full);
             }
         }
-        if self.length >= self.full {
+        if self.length >= self.full && !self.last {
             self.roll()?;
         }
         let header = header(kind, stream, self.sequence, time_ns, payload);
@@ -153,6 +197,9 @@ impl Writer {
                 // Half a record in the middle would hide everything after it in this segment.
                 self.file.set_len(self.length)?;
                 self.file.seek(SeekFrom::Start(self.length))?;
+                if self.last && self.use_reserve()? {
+                    return self.append(kind, stream, time_ns, payload);
+                }
                 match e.raw_os_error() {
                     Some(libc::ENOSPC | libc::EDQUOT) => Ok(Appended::Full),
                     _ => Err(e),
@@ -161,9 +208,28 @@ impl Writer {
         }
     }
 
-    /// Stops counting: what follows is written whatever the budget.
+    /// Stops counting: what follows is the last, and is written whatever the budget, and whatever room the disk has.
     pub fn lift_budget(&mut self) {
         self.budget = u64::MAX / 2;
+        self.last = true;
+    }
+
+    /// Goes on in the file for which room was kept, as the next segment.
+    fn use_reserve(&mut self) -> io::Result<bool> {
+        let Some(Reserve { file, path }) = self.reserve.take() else { return Ok(false) };
+        std::fs::rename(path, segment_path(&self.dir, self.segment + 1))?;
+        self.file = file;
+        self.began(self.segment + 1);
+        Ok(true)
+    }
+
+    /// Gives back what was kept and not needed. Nothing follows.
+    pub fn close(&mut self) -> io::Result<()> {
+        match self.reserve.take() {
+            Some(unused) => std::fs::remove_file(unused.path),
+            // Blocks beyond the end go.
+            None => self.file.set_len(self.length),
+        }
     }
 
     /// Whether the budget has room for at least a small record.
@@ -178,10 +244,14 @@ impl Writer {
 
     fn roll(&mut self) -> io::Result<()> {
         self.file = create(&self.dir, self.segment + 1)?;
-        self.segment += 1;
+        self.began(self.segment + 1);
+        Ok(())
+    }
+
+    fn began(&mut self, segment: u64) {
+        self.segment = segment;
         self.older += self.length;
         self.length = 0;
-        Ok(())
     }
 }
 
@@ -248,15 +318,12 @@ pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place
         }
         // Known before reading: what is torn below is torn for good.
         let newer = present.iter().any(|s| *s > segment);
-        let mut file = match File::open(segment_path(dir, segment)) {
+        let file = match File::open(segment_path(dir, segment)) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
-        file.seek(SeekFrom::Start(place.offset))?;
-        let mut buffer = Vec::new();
-        file.take(max_bytes.max(HEADER + (128 << 10)) as u64).read_to_end(&mut buffer)?;
-        let records = parse(&buffer, place);
+        let records = parse(&stretch(&file, place.offset, max_bytes.max(HEADER + (128 << 10)))?, place);
         match records.last() {
             Some((at, last)) => {
                 let next = Place { segment, offset: at.offset + (HEADER + last.payload.len()) as u64 };
@@ -268,28 +335,44 @@ pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place
     }
 }
 
+/// At most `most` bytes from `offset` on, as one piece of memory that all records in it share.
+fn stretch(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
+    let there = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+    let most = most.min(there);
+    let mut buffer = Vec::with_capacity(most);
+    while buffer.len() < most {
+        let at = offset + buffer.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), at) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(Bytes::from(buffer))
+}
+
 /// The whole records at the start of `buffer`, which begins at `start`.
-fn parse(mut buffer: &[u8], start: Place) -> Vec<(Place, Record)> {
+fn parse(buffer: &Bytes, start: Place) -> Vec<(Place, Record)> {
     let mut out = Vec::new();
-    let mut place = start;
-    while let Some(record) = parse_one(buffer) {
-        let size = HEADER + record.payload.len();
+    let mut used = 0;
+    while let Some(record) = parse_one(buffer, used) {
+        let place = Place { offset: start.offset + used as u64, ..start };
+        used += HEADER + record.payload.len();
         out.push((place, record));
-        place.offset += size as u64;
-        buffer = buffer.get(size..).unwrap_or_default();
     }
     out
 }
 
-fn parse_one(buffer: &[u8]) -> Option<Record> {
+fn parse_one(all: &Bytes, from: usize) -> Option<Record> {
+    let buffer = all.get(from..)?;
     let word = |at: usize| buffer.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     let long = |at: usize| buffer.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
     let length = word(4)? as usize;
     if buffer.get(..2)? != MAGIC.to_le_bytes() {
         return None;
     }
-    let payload = buffer.get(HEADER..HEADER.checked_add(length)?)?;
-    if checksum(buffer.get(..24)?, payload) != word(24)? {
+    let end = HEADER.checked_add(length)?;
+    if checksum(buffer.get(..24)?, buffer.get(HEADER..end)?) != word(24)? {
         return None;
     }
     let kind = match buffer.get(2)? {
@@ -299,18 +382,33 @@ fn parse_one(buffer: &[u8]) -> Option<Record> {
         _ => return None,
     };
     let time_ns = long(16)?.cast_signed();
-    Some(Record { kind, stream: *buffer.get(3)?, sequence: long(8)?, time_ns, payload: payload.to_vec() })
+    let payload = all.slice(from + HEADER..from + end);
+    Some(Record { kind, stream: *buffer.get(3)?, sequence: long(8)?, time_ns, payload })
 }
 
-/// Deletes the segments before `segment`.
-pub fn trim(dir: &Path, segment: u64) -> io::Result<()> {
-    for number in segments(dir)?.into_iter().filter(|n| *n < segment) {
+/// Deletes the segments that are not to be kept.
+pub fn trim(dir: &Path, keep: impl Fn(u64) -> bool) -> io::Result<()> {
+    for number in segments(dir)?.into_iter().filter(|n| !keep(*n)) {
         match std::fs::remove_file(segment_path(dir, number)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// The segments present, ascending, and the bytes in each.
+pub fn extent(dir: &Path) -> io::Result<Vec<(u64, u64)>> {
+    let mut out = Vec::new();
+    for number in segments(dir)? {
+        match std::fs::metadata(segment_path(dir, number)) {
+            Ok(found) => out.push((number, found.len())),
+            // Deleted since they were listed.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(out)
 }
 
 /// The place after the last whole record.

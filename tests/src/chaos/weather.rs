@@ -1,8 +1,8 @@
 //! What happens, when, and how it is made good again.
 
-use super::disk::Filler;
 use super::watch::{Follower, check_read};
 use crate::daemon::{Builder, Daemon};
+use crate::filler::Filler;
 use crate::ledger::{Ledger, Received};
 use crate::load::Random;
 use crate::outage::peak_memory;

@@ -51,13 +51,17 @@ impl Shape {
     }
 }
 
-/// One frame of Docker's multiplexed stream.
-pub fn frame(stream: Stream, data: &[u8]) -> Bytes {
-    let stream = match stream {
+/// A stream's name on the wire.
+pub fn stream(stream: Stream) -> stdcopy::Stream {
+    match stream {
         Stream::Stdout => stdcopy::Stream::Out,
         Stream::Stderr => stdcopy::Stream::Err,
-    };
-    Bytes::from(stdcopy::frame(stream, data))
+    }
+}
+
+/// One frame of Docker's multiplexed stream.
+pub fn frame(of: Stream, data: &[u8]) -> Bytes {
+    Bytes::from(stdcopy::frame(stream(of), data))
 }
 
 /// Answers with the session. A client that asked for an upgrade gets both directions; any other gets the output as

@@ -1,9 +1,13 @@
 //! Stored lines as `logs` sends them.
 
-use super::hijack::frame;
+use super::hijack::stream;
 use bytes::Bytes;
 use contract::log::StoredLine;
 use std::fmt::Write as _;
+use wire::stdcopy;
+
+/// What a line takes besides its text, mostly.
+const ROOM: usize = 48;
 
 /// What a client wants to see of each line.
 #[derive(Debug, Clone, Copy)]
@@ -16,26 +20,29 @@ pub struct Dress {
     pub details: bool,
 }
 
-/// One line on the wire: optional time, optional attributes, text.
-pub fn encode(stored: &StoredLine, dress: Dress) -> Bytes {
-    let line = &stored.line;
+/// Lines on the wire: each with optional time, optional attributes, text.
+pub fn encode(lines: &[StoredLine], dress: Dress) -> Bytes {
+    let mut out = Vec::with_capacity(lines.iter().map(|l| l.line.data.len() + ROOM).sum());
     let mut prefix = String::new();
-    if dress.timestamps {
-        prefix.push_str(&timestamp(line.time_ns));
-        prefix.push(' ');
+    for StoredLine { line, attrs } in lines {
+        prefix.clear();
+        if dress.timestamps {
+            prefix.push_str(&timestamp(line.time_ns));
+            prefix.push(' ');
+        }
+        if dress.details && !attrs.is_empty() {
+            let shown: Vec<String> =
+                attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
+            prefix.push_str(&shown.join(","));
+            prefix.push(' ');
+        }
+        if !dress.tty {
+            out.extend_from_slice(&stdcopy::head(stream(line.stream), prefix.len() + line.data.len()));
+        }
+        out.extend_from_slice(prefix.as_bytes());
+        out.extend_from_slice(&line.data);
     }
-    if dress.details && !stored.attrs.is_empty() {
-        let shown: Vec<String> =
-            stored.attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
-        prefix.push_str(&shown.join(","));
-        prefix.push(' ');
-    }
-    if prefix.is_empty() && dress.tty {
-        return line.data.clone();
-    }
-    let mut text = prefix.into_bytes();
-    text.extend_from_slice(&line.data);
-    if dress.tty { Bytes::from(text) } else { frame(line.stream, &text) }
+    out.into()
 }
 
 /// RFC 3339 with exactly nine digits of fraction, as Docker prints log times.
@@ -70,7 +77,7 @@ mod tests {
             partial: None,
         };
         let stored = StoredLine { line, attrs: BTreeMap::new() };
-        let sent = encode(&stored, Dress { tty: false, timestamps: true, details: false });
+        let sent = encode(&[stored], Dress { tty: false, timestamps: true, details: false });
         assert_eq!(&sent[..], b"\x02\0\0\0\0\0\0\x211970-01-01T00:00:01.500000000Z x\n");
     }
 }

@@ -2,7 +2,7 @@ use super::{Script, lock};
 use crate::error::PortError;
 use crate::log::{
     Batch, BatchPolicy, Catalogue, Cursor, DeliverError, LogDriver, LogDriverKind, LogReader, LogSource,
-    OptionSpec, Options, ReadRequest, StoredLine,
+    OptionSpec, Options, Piece, Place, ReadRequest, Reading, StoredLine,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
@@ -157,23 +157,28 @@ impl LogReader for FakeKind {
         source: &LogSource,
         _: &Options,
         request: ReadRequest,
-    ) -> Result<(mpsc::Receiver<Result<StoredLine, PortError>>, Cursor), PortError> {
+    ) -> Result<Reading, PortError> {
         let files = lock(&self.files);
         let (mut lines, cursor) =
             files.get(&source.container_id).map(|f| (f.lines.clone(), f.cursor.clone())).unwrap_or_default();
-        lines.retain(|l| {
-            request.since_ns.is_none_or(|t| l.line.time_ns >= t)
-                && request.until_ns.is_none_or(|t| l.line.time_ns <= t)
-        });
+        let end = Place { generation: 0, offset: lines.len() as u64 };
+        let before = request.after.map_or(0, |place| usize::try_from(place.offset).unwrap_or(usize::MAX));
+        lines.drain(..before.min(lines.len()));
         let first = request.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
-        let (to, from) = mpsc::channel(8);
+        lines.drain(..first);
+        let found = request.tail.map(|_| lines.len());
+        let early = |l: &StoredLine| request.since_ns.is_some_and(|t| l.line.time_ns < t);
+        let early = lines.iter().take_while(|l| early(l)).count();
+        lines.drain(..early);
+        lines.retain(|l| request.until_ns.is_none_or(|t| l.line.time_ns <= t));
+        let (to, pieces) = mpsc::channel(8);
         tokio::spawn(async move {
-            for line in lines.into_iter().skip(first) {
-                if to.send(Ok(line)).await.is_err() {
+            for line in lines {
+                if to.send(Ok(Piece::Lines(vec![line]))).await.is_err() {
                     return;
                 }
             }
         });
-        Ok((from, cursor))
+        Ok(Reading { pieces, cursor, end, found })
     }
 }

@@ -31,12 +31,25 @@ pub(crate) struct Commit {
     pub(crate) base_length: u64,
     /// Lines after `cursor` that already stand in the files, because a batch was parted by a rotation.
     pub(crate) ahead: u64,
+    /// The latest time of a line in any of the files, ns since the epoch.
+    pub(crate) latest_ns: i64,
+    /// By how much a line of the current file is earlier than one before it, at most,
+    pub(crate) disorder_ns: i64,
+    /// and a line of the older files.
+    pub(crate) older_disorder_ns: i64,
 }
 
 impl Commit {
     /// The same, with the current file put aside.
     pub(crate) fn rotated(&self) -> Self {
-        Self { rotating: false, generation: self.generation + 1, length: 0, ..self.clone() }
+        Self {
+            rotating: false,
+            generation: self.generation + 1,
+            length: 0,
+            disorder_ns: 0,
+            older_disorder_ns: self.older_disorder_ns.max(self.disorder_ns),
+            ..self.clone()
+        }
     }
 
     /// The same, with a batch finished.
@@ -159,6 +172,9 @@ mod tests {
             base_generation: max,
             base_length: max,
             ahead: max,
+            latest_ns: i64::MIN,
+            disorder_ns: i64::MAX,
+            older_disorder_ns: i64::MAX,
         };
         assert!(serde_json::to_vec(&commit).unwrap().len() + HEADER <= SLOT);
     }

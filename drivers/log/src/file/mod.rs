@@ -2,6 +2,7 @@
 //! exactly once across kills, and rotation.
 
 pub(crate) mod commit;
+mod pack;
 pub(crate) mod read;
 pub(crate) mod rotate;
 
@@ -23,20 +24,19 @@ pub(crate) trait RecordFormat: Send + Sync + 'static {
 
 /// One step through a file's bytes.
 pub(crate) enum Step {
-    /// A record of so many bytes; `None` when it is corrupt and passed over.
-    Record(usize, Option<Box<StoredLine>>),
+    /// A record of so many bytes.
+    Record(usize, StoredLine),
+    /// So many bytes, at least one, hold no record.
+    Damaged(usize),
     /// More bytes are needed.
     Need,
-    /// Nothing after this point can be told apart.
-    Broken,
 }
 
 /// How records are found again.
 pub(crate) trait RecordParser: Send + Sync + 'static {
-    /// Parses the record at the start of `bytes`.
-    fn next(bytes: &[u8]) -> Step;
-    /// Where the last `wanted` records before `end` begin, and how many there are.
-    fn tail(source: &read::Bytes, end: u64, wanted: usize) -> io::Result<(u64, usize)>;
+    /// What stands at the start of `bytes`; `last` when nothing follows them, then more is needed only if there are none.
+    /// A record is known by itself, so that it is found from any place before it.
+    fn next(bytes: &[u8], last: bool) -> Step;
 }
 
 /// The two files of a driver.
@@ -50,6 +50,24 @@ pub(crate) struct Places {
 struct Part {
     end: usize,
     lines: u64,
+}
+
+/// The order of lines' times.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    latest_ns: i64,
+    /// By how much a line is earlier than one before it, at most.
+    disorder_ns: i64,
+}
+
+impl Order {
+    fn of(lines: &[LogLine], before_ns: i64) -> Self {
+        let start = Self { latest_ns: before_ns, disorder_ns: 0 };
+        lines.iter().fold(start, |so_far, line| Self {
+            latest_ns: so_far.latest_ns.max(line.time_ns),
+            disorder_ns: so_far.disorder_ns.max(so_far.latest_ns.saturating_sub(line.time_ns)),
+        })
+    }
 }
 
 /// What is open.
@@ -136,7 +154,7 @@ impl Open {
             file.set_len(at.length)?;
         }
         if limits.compress {
-            rotate::compress_later(&places.log, &limits);
+            pack::later(&places.log, &limits);
         }
         Ok(Self { places, limits, file, commits, at })
     }
@@ -154,7 +172,7 @@ impl Open {
         self.file.set_len(self.at.length)
     }
 
-    fn write(&mut self, bytes: &[u8], parts: &[Part], end: &Cursor) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8], parts: &[Part], order: Order, end: &Cursor) -> io::Result<()> {
         let mut start = 0;
         for (index, part) in parts.iter().enumerate() {
             if part.lines > 0 && self.at.length >= self.limits.max_size.unwrap_or(u64::MAX) {
@@ -164,6 +182,8 @@ impl Open {
             let mut next = self.at.clone();
             next.length += piece.len() as u64;
             next.ahead += part.lines;
+            next.latest_ns = order.latest_ns;
+            next.disorder_ns = next.disorder_ns.max(order.disorder_ns);
             if index + 1 == parts.len() {
                 next = next.complete(end.clone());
             }
@@ -188,7 +208,7 @@ impl Open {
         self.commits.store(&mut after)?;
         self.at = after;
         if self.limits.compress {
-            rotate::compress_later(&self.places.log, &self.limits);
+            pack::later(&self.places.log, &self.limits);
         }
         Ok(())
     }
@@ -203,11 +223,13 @@ impl<F: RecordFormat> LogDriver for FileDriver<F> {
         let done = usize::try_from(open.at.ahead).unwrap_or(usize::MAX).min(batch.lines.len());
         self.buffer.clear();
         let limit = open.limits.max_size.unwrap_or(u64::MAX);
-        let parts = self.encode(batch.lines.get(done..).unwrap_or_default(), open.at.length, limit);
+        let lines = batch.lines.get(done..).unwrap_or_default();
+        let order = Order::of(lines, open.at.latest_ns);
+        let parts = self.encode(lines, open.at.length, limit);
         let buffer = std::mem::take(&mut self.buffer);
         let end = batch.end.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let result = open.write(&buffer, &parts, &end);
+            let result = open.write(&buffer, &parts, order, &end);
             (open, buffer, result)
         });
         let (open, buffer, result) = work.await.map_err(|e| DeliverError::Fatal { source: Box::new(e) })?;

@@ -13,11 +13,13 @@ use contract::PortError;
 use contract::log::{
     Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
 };
-use forward::{Ack, Head, Precision};
+use forward::{Ack, Encoder, Head, Precision};
 use options::{OPTIONS, Settings};
 use std::io;
 use std::time::{Duration, Instant};
 
+/// Lines of one message. The receiver works on one while the next is made, and confirms each by itself.
+const LINES: usize = 2048;
 /// How long the end of a connection may take.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -40,7 +42,7 @@ impl LogDriverKind for Fluentd {
     fn batching(&self, options: &Options) -> BatchPolicy {
         // What cannot be read was refused before.
         let max_bytes = Settings::parse(options).map_or(1 << 20, |s| s.max_bytes);
-        BatchPolicy { max_lines: 1024, max_bytes, ..BatchPolicy::default() }
+        BatchPolicy { max_bytes, ..BatchPolicy::default() }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let settings = Settings::parse(options)?;
@@ -59,7 +61,9 @@ impl LogDriverKind for Fluentd {
             true => Way::Confirmed(None),
             false => Way::Unconfirmed(Line::within(settings.target.clone(), settings.write_timeout)),
         };
-        Ok(Box::new(Sender { settings, head, way, failures: 0 }))
+        let encoder = Encoder::new(head)
+            .map_err(|e| PortError::caused(contract::Kind::Bug, "encode a container's attributes", e))?;
+        Ok(Box::new(Sender { settings, encoder, message: Vec::new(), way, failures: 0 }))
     }
 }
 
@@ -71,7 +75,8 @@ enum Way {
 
 struct Sender {
     settings: Settings,
-    head: Head,
+    encoder: Encoder,
+    message: Vec<u8>,
     way: Way,
     /// Tries in a row that failed.
     failures: u64,
@@ -79,20 +84,22 @@ struct Sender {
 
 impl Sender {
     async fn send(&mut self, batch: &Batch) -> io::Result<()> {
-        let Settings { reconnect, target, write_timeout, read_timeout, .. } = &self.settings;
-        let message = |chunk: Option<&str>| self.head.message(&batch.lines, chunk).map_err(io::Error::other);
-        let open = match &mut self.way {
+        let Self { settings, encoder, message, way, .. } = self;
+        let Settings { reconnect, target, write_timeout, read_timeout, .. } = settings;
+        let open = match way {
             Way::Confirmed(open) => open,
             Way::Unconfirmed(line) => {
-                let message = message(None)?;
                 if let Some(oldest) = reconnect {
                     line.renew(*oldest).await?;
                 }
-                return line.write(message).await.map(drop);
+                for lines in batch.lines.chunks(LINES) {
+                    message.clear();
+                    encoder.message(lines, None, message)?;
+                    *message = line.write(std::mem::take(message)).await?;
+                }
+                return Ok(());
             }
         };
-        let chunk = chunk()?;
-        let message = message(Some(&chunk))?;
         let (mut connection, since) = match open.take() {
             Some((mut connection, since)) => {
                 let old = reconnect.is_some_and(|most| since.elapsed() >= most);
@@ -105,8 +112,15 @@ impl Sender {
             }
             None => (target.connect().await?, Instant::now()),
         };
-        connection.write(&message, *write_timeout).await?;
-        confirmed(&mut connection, &chunk, *read_timeout).await?;
+        let mut unconfirmed = Vec::new();
+        for lines in batch.lines.chunks(LINES) {
+            let chunk = chunk()?;
+            message.clear();
+            encoder.message(lines, Some(&chunk), message)?;
+            connection.write(message, *write_timeout).await?;
+            unconfirmed.push(chunk);
+        }
+        confirmed(&mut connection, unconfirmed, *read_timeout).await?;
         *open = Some((connection, since));
         Ok(())
     }
@@ -119,20 +133,32 @@ fn chunk() -> io::Result<String> {
     Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
 }
 
-async fn confirmed(connection: &mut Connection, chunk: &str, limit: Duration) -> io::Result<()> {
+/// Longest confirmation of one chunk, bytes.
+const CONFIRMATION: usize = 1024;
+
+/// Waits until all these chunks are confirmed, in whichever order.
+async fn confirmed(connection: &mut Connection, mut chunks: Vec<String>, limit: Duration) -> io::Result<()> {
     let mut answer = Vec::with_capacity(128);
-    loop {
+    while !chunks.is_empty() {
         connection.read(&mut answer, limit).await?;
-        match rmp_serde::from_slice::<Ack>(&answer) {
-            Ok(Ack { ack }) if ack == chunk => return Ok(()),
-            Ok(Ack { ack }) => {
-                return Err(io::Error::other(format!("chunk {ack:?} was confirmed, not {chunk:?}")));
+        let mut rest = answer.as_slice();
+        while !rest.is_empty() {
+            let mut after = rest;
+            match rmp_serde::from_read::<_, Ack>(&mut after) {
+                Ok(Ack { ack }) => {
+                    let known = chunks.iter().position(|chunk| *chunk == ack);
+                    let text = || format!("chunk {ack:?} was confirmed, not {chunks:?}");
+                    chunks.swap_remove(known.ok_or_else(|| io::Error::other(text()))?);
+                    rest = after;
+                }
+                // Not whole yet.
+                Err(_) if rest.len() < CONFIRMATION => break,
+                Err(e) => return Err(io::Error::other(e)),
             }
-            // Not whole yet.
-            Err(_) if answer.len() < 1024 => {}
-            Err(e) => return Err(io::Error::other(e)),
         }
+        answer = rest.to_vec();
     }
+    Ok(())
 }
 
 #[async_trait]

@@ -6,15 +6,19 @@ mod write;
 use crate::attrs::{attributes, check_metadata};
 use crate::file::FileDriver;
 use crate::file::Places;
-use crate::file::read::{Lines, start};
+use crate::file::read::start;
 use crate::file::rotate::Limits;
 use crate::options::{METADATA, boolean, check_known, decimal_size, integer, invalid};
 use async_trait::async_trait;
 use contract::PortError;
 use contract::log::{
-    BatchPolicy, Cursor, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest,
+    BatchPolicy, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest, Reading,
 };
+#[cfg(test)]
+pub(crate) use read::JsonParser;
 use std::path::PathBuf;
+#[cfg(test)]
+pub(crate) use write::JsonLines;
 pub(crate) use write::escape;
 
 static OPTIONS: [OptionSpec; 8] = {
@@ -102,7 +106,7 @@ impl LogReader for JsonFile {
         source: &LogSource,
         _options: &Options,
         request: ReadRequest,
-    ) -> Result<(Lines, Cursor), PortError> {
+    ) -> Result<Reading, PortError> {
         start::<read::JsonParser>(places(source), request).await
     }
 }

@@ -5,14 +5,17 @@ mod proto;
 use crate::attrs::{attributes, check_metadata};
 use crate::file::FileDriver;
 use crate::file::Places;
-use crate::file::read::{Lines, start};
+use crate::file::read::start;
 use crate::file::rotate::Limits;
 use crate::options::{METADATA, binary_size, boolean, check_known, integer, invalid};
 use async_trait::async_trait;
 use contract::PortError;
 use contract::log::{
-    BatchPolicy, Cursor, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest,
+    BatchPolicy, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest, Reading,
 };
+
+#[cfg(test)]
+pub(crate) use proto::{Entries, EntryParser};
 
 static OPTIONS: [OptionSpec; 8] = {
     let [labels, labels_regex, env, env_regex, tag] = METADATA;
@@ -98,7 +101,7 @@ impl LogReader for Local {
         source: &LogSource,
         _options: &Options,
         request: ReadRequest,
-    ) -> Result<(Lines, Cursor), PortError> {
+    ) -> Result<Reading, PortError> {
         start::<proto::EntryParser>(places(source), request).await
     }
 }

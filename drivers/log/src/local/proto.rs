@@ -1,12 +1,14 @@
 //! The record: length, `LogEntry` message, length again. The message is small and frozen, so it is coded by hand.
 
-use crate::file::read::Bytes;
+use crate::file::read::scan::LONGEST;
 use crate::file::{RecordFormat, RecordParser, Step};
 use contract::log::{LogLine, Partial, StoredLine, Stream};
 use std::collections::BTreeMap;
-use std::io;
 
-const LONGEST: u32 = 1_000_000;
+/// How each entry begins: its first field is the source, `stdout` or `stderr`.
+const BEGIN: &[u8] = b"\x0a\x06std";
+/// Bytes of a length.
+const LENGTH: usize = 4;
 
 /// Writes entries.
 pub(crate) struct Entries {
@@ -152,34 +154,74 @@ fn entry(mut bytes: &[u8]) -> Option<StoredLine> {
 /// Parses entries.
 pub(crate) struct EntryParser;
 
+/// What stands at the start of some bytes.
+enum Start {
+    Entry(usize, StoredLine),
+    Unfinished,
+    Other,
+}
+
+fn look(bytes: &[u8]) -> Start {
+    let Some((head, rest)) = bytes.split_first_chunk::<LENGTH>() else { return Start::Unfinished };
+    let length = u32::from_be_bytes(*head) as usize;
+    let known = rest.len().min(BEGIN.len());
+    if !(BEGIN.len()..=LONGEST).contains(&length) || rest.get(..known) != BEGIN.get(..known) {
+        return Start::Other;
+    }
+    let (Some(body), Some(foot)) = (rest.get(..length), rest.get(length..length + LENGTH)) else {
+        return Start::Unfinished;
+    };
+    match entry(body).filter(|_| foot == head) {
+        Some(line) => Start::Entry(length + 2 * LENGTH, line),
+        None => Start::Other,
+    }
+}
+
 impl RecordParser for EntryParser {
-    fn next(bytes: &[u8]) -> Step {
-        let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Step::Need };
-        let length = u32::from_be_bytes(*head);
-        if length > LONGEST {
-            return Step::Broken;
+    fn next(bytes: &[u8], last: bool) -> Step {
+        match look(bytes) {
+            Start::Entry(used, line) => return Step::Record(used, line),
+            Start::Unfinished if !last || bytes.is_empty() => return Step::Need,
+            _ => {}
         }
-        let length = length as usize;
-        let Some(body) = rest.get(..length) else { return Step::Need };
-        match rest.get(length..length + 4) {
-            None => Step::Need,
-            Some(foot) if foot != head => Step::Broken,
-            Some(_) => Step::Record(length + 8, entry(body).map(Box::new)),
+        // A line's text holds no LF, so this stands nowhere but at an entry's beginning.
+        let place = bytes.get(LENGTH + 1..).and_then(|rest| memchr::memmem::find(rest, BEGIN));
+        match place {
+            Some(place) => Step::Damaged(place + 1),
+            None if last => Step::Damaged(bytes.len()),
+            // The next one may have begun.
+            None => match bytes.len().checked_sub(LENGTH + BEGIN.len() - 1).filter(|n| *n > 0) {
+                Some(passed) => Step::Damaged(passed),
+                None => Step::Need,
+            },
         }
     }
+}
 
-    fn tail(source: &Bytes, end: u64, wanted: usize) -> io::Result<(u64, usize)> {
-        let (mut at, mut found) = (end, 0);
-        while found < wanted && at >= 8 {
-            let mut foot = [0; 4];
-            source.read_at(&mut foot, at - 4)?;
-            let length = u64::from(u32::from_be_bytes(foot)) + 8;
-            if length > at {
-                break;
-            }
-            at -= length;
-            found += 1;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(text: &str) -> Vec<u8> {
+        let data = text.as_bytes().to_vec().into();
+        let line = LogLine { stream: Stream::Stderr, time_ns: 5, data, partial: None };
+        let mut out = Vec::new();
+        Entries { attrs: BTreeMap::new() }.encode(&line, &mut out);
+        out
+    }
+
+    #[test]
+    fn behind_a_wrong_length_the_next_entry_is_found() {
+        let mut bytes = record("first");
+        bytes[2] = 0x7f;
+        let damaged = bytes.len();
+        bytes.extend(record("second"));
+        let mut at = 0;
+        while let Step::Damaged(n) = EntryParser::next(&bytes[at..], true) {
+            at += n;
         }
-        Ok((at, found))
+        assert_eq!(at, damaged);
+        let Step::Record(used, line) = EntryParser::next(&bytes[at..], true) else { panic!() };
+        assert_eq!((&line.line.data[..], at + used), (&b"second\n"[..], bytes.len()));
     }
 }

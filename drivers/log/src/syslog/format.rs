@@ -28,7 +28,7 @@ pub(crate) enum Framing {
     Counted,
 }
 
-/// Makes messages.
+/// Makes messages. What stands before a line's text is the same for all of one stream and second, but for microseconds.
 pub(crate) struct Formatter {
     shape: Shape,
     framing: Framing,
@@ -38,8 +38,16 @@ pub(crate) struct Formatter {
     pid: u32,
     zone: TimeZone,
     second: i64,
+    stdout: Start,
+    stderr: Start,
+}
+
+/// What comes before the text of a line.
+#[derive(Default)]
+struct Start {
     head: String,
-    offset: String,
+    /// What follows the microseconds, where they are written.
+    rest: String,
 }
 
 impl Formatter {
@@ -53,8 +61,8 @@ impl Formatter {
             pid: std::process::id(),
             zone: TimeZone::system(),
             second: i64::MIN,
-            head: String::new(),
-            offset: String::new(),
+            stdout: Start::default(),
+            stderr: Start::default(),
         }
     }
 
@@ -64,37 +72,73 @@ impl Formatter {
         }
         self.second = second;
         let time = Timestamp::from_second(second).unwrap_or_default().to_zoned(self.zone.clone());
-        self.head = match self.shape {
-            Shape::Unix | Shape::Rfc3164 => time.strftime("%b %e %H:%M:%S").to_string(),
-            Shape::Rfc5424 { .. } => time.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+        let layout = match self.shape {
+            Shape::Unix | Shape::Rfc3164 => "%b %e %H:%M:%S",
+            Shape::Rfc5424 { .. } => "%Y-%m-%dT%H:%M:%S",
         };
-        self.offset =
-            if time.offset() == Offset::UTC { "Z".into() } else { time.strftime("%:z").to_string() };
+        let clock = time.strftime(layout).to_string();
+        let offset = if time.offset() == Offset::UTC { "Z".into() } else { time.strftime("%:z").to_string() };
+        self.stdout = self.start(6, &clock, &offset);
+        self.stderr = self.start(3, &clock, &offset);
+    }
+
+    fn start(&self, severity: u8, clock: &str, offset: &str) -> Start {
+        let Self { tag, pid, host, .. } = self;
+        let priority = self.facility * 8 + severity;
+        let head = match self.shape {
+            Shape::Unix => format!("<{priority}>{clock} {tag}[{pid}]: "),
+            Shape::Rfc3164 => format!("<{priority}>{clock} {host} {tag}[{pid}]: "),
+            Shape::Rfc5424 { micro: false } => {
+                format!("<{priority}>1 {clock}{offset} {host} {tag} {pid} {tag} - ")
+            }
+            Shape::Rfc5424 { micro: true } => format!("<{priority}>1 {clock}."),
+        };
+        let rest = match self.shape {
+            Shape::Rfc5424 { micro: true } => format!("{offset} {host} {tag} {pid} {tag} - "),
+            _ => String::new(),
+        };
+        Start { head, rest }
     }
 
     /// Appends the message for `line`, ended by LF as Docker ends it in either framing.
     pub(crate) fn append(&mut self, line: &LogLine, out: &mut Vec<u8>) {
-        let priority = self.facility * 8 + if line.stream == Stream::Stderr { 3 } else { 6 };
         self.at(line.time_ns.div_euclid(1_000_000_000));
-        let Self { tag, pid, head, host, offset, .. } = &*self;
-        let start = match self.shape {
-            Shape::Unix => format!("<{priority}>{head} {tag}[{pid}]: "),
-            Shape::Rfc3164 => format!("<{priority}>{head} {host} {tag}[{pid}]: "),
-            Shape::Rfc5424 { micro: false } => {
-                format!("<{priority}>1 {head}{offset} {host} {tag} {pid} {tag} - ")
-            }
-            Shape::Rfc5424 { micro: true } => {
-                let micros = line.time_ns.rem_euclid(1_000_000_000) / 1000;
-                format!("<{priority}>1 {head}.{micros:06}{offset} {host} {tag} {pid} {tag} - ")
-            }
-        };
+        let Start { head, rest } = if line.stream == Stream::Stderr { &self.stderr } else { &self.stdout };
+        let micros = if rest.is_empty() { 0 } else { MICROS };
+        let length = head.len() + micros + rest.len() + line.data.len() + 1;
+        out.reserve(length + MOST_DIGITS + 1);
         if self.framing == Framing::Counted {
-            out.extend_from_slice(format!("{} ", start.len() + line.data.len() + 1).as_bytes());
+            number(length as u64, 1, out);
+            out.push(b' ');
         }
-        out.extend_from_slice(start.as_bytes());
+        out.extend_from_slice(head.as_bytes());
+        if micros > 0 {
+            number(line.time_ns.rem_euclid(1_000_000_000) as u64 / 1000, MICROS, out);
+            out.extend_from_slice(rest.as_bytes());
+        }
         out.extend_from_slice(&line.data);
         out.push(b'\n');
     }
+}
+
+/// Digits of a fraction of a second in microseconds.
+const MICROS: usize = 6;
+/// Digits of the largest number.
+const MOST_DIGITS: usize = 20;
+
+/// Appends a number with at least so many digits.
+fn number(mut value: u64, least: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; MOST_DIGITS];
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        if value == 0 && used >= least {
+            break;
+        }
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+        used += 1;
+    }
+    out.extend_from_slice(digits.get(MOST_DIGITS - used..).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -127,5 +171,21 @@ mod tests {
             "<27>1 2024-01-02T03:04:05.000042Z host tag 7 tag - hello\n"
         );
         assert_eq!(message(Shape::Rfc3164, Framing::Counted), "39 <27>Jan  2 03:04:05 host tag[7]: hello\n");
+    }
+
+    #[test]
+    fn each_line_has_its_own_second_and_severity() {
+        let mut formatter = Formatter::new(Shape::Unix, 3, "t".into(), Framing::Line);
+        (formatter.pid, formatter.zone) = (7, TimeZone::UTC);
+        let mut out = Vec::new();
+        for (stream, second) in [(Stream::Stdout, 0), (Stream::Stderr, 0), (Stream::Stdout, 1)] {
+            let time_ns = second * 1_000_000_000;
+            formatter.append(&LogLine { stream, time_ns, data: "x".into(), partial: None }, &mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "<30>Jan  1 00:00:00 t[7]: x\n<27>Jan  1 00:00:00 t[7]: x\n<30>Jan  1 00:00:01 t[7]: x\n"
+        );
     }
 }

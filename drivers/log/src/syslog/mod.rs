@@ -91,8 +91,12 @@ impl LogDriverKind for Syslog {
         shape(options)?;
         check_metadata(options)
     }
-    fn batching(&self, _options: &Options) -> BatchPolicy {
-        BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() }
+    fn batching(&self, options: &Options) -> BatchPolicy {
+        match address(options) {
+            // Well below what a stream remembers.
+            Ok(Address::Stream(_)) => BatchPolicy { max_bytes: 512 * 1024, ..BatchPolicy::default() },
+            _ => BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() },
+        }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let address = address(options)?;

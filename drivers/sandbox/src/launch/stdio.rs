@@ -43,6 +43,16 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), LaunchError> {
     nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).step("make a pipe")
 }
 
+/// What a pipe of output holds, bytes. With the kernel's 64 KiB, whoever writes in large blocks waits at each of them.
+const OUTPUT: i32 = 256 * 1024;
+
+fn output_pipe() -> Result<(OwnedFd, OwnedFd), LaunchError> {
+    let pipe = pipe()?;
+    // One of the usual size serves, too.
+    let _as_it_is = nix::fcntl::fcntl(&pipe.0, nix::fcntl::FcntlArg::F_SETPIPE_SZ(OUTPUT));
+    Ok(pipe)
+}
+
 impl Wiring {
     /// Makes both sides.
     pub fn make(self) -> Result<(Stdio, Ends), LaunchError> {
@@ -57,9 +67,9 @@ impl Wiring {
             (ends.stdin, ours.stdin) = (Some(read), Some(write));
         }
         if self.output {
-            let (read, write) = pipe()?;
+            let (read, write) = output_pipe()?;
             (ours.stdout, ends.stdout) = (Some(read), Some(write));
-            let (read, write) = pipe()?;
+            let (read, write) = output_pipe()?;
             (ours.stderr, ends.stderr) = (Some(read), Some(write));
         }
         Ok((ours, ends))

@@ -43,7 +43,7 @@ pub async fn logs(
     };
     let lines = gateway.engine.logs(&ContainerId::new(snapshot.spec.id.clone()), request).await?;
     let body = tokio_stream(lines).map(move |item| match item {
-        Ok(stored) => Ok(lines::encode(&stored, dress)),
+        Ok(batch) => Ok(lines::encode(&batch, dress)),
         Err(error) => Err(std::io::Error::other(error.chain())),
     });
     let mut response = Response::new(Body::from_stream(body));
