@@ -88,8 +88,9 @@ pub enum Appended {
     Full,
 }
 
-/// Room kept for a container's last records: what its two pipes and the shim may hold, and its end.
-const RESERVE: u64 = 320 << 10;
+/// Room kept for a container's last records: two pipes of 256 KiB, what the shim may have read of either, their headers,
+/// its end.
+const RESERVE: u64 = 704 << 10;
 
 /// A file whose blocks are taken before they are needed: the container may end while the disk is full, and then nobody is
 /// left who could wait for room.

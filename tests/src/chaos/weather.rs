@@ -124,9 +124,6 @@ impl Chaos {
         let begin = Instant::now();
         while begin.elapsed() < self.lasts {
             self.step += 1;
-            if self.step.is_multiple_of(100) {
-                eprintln!("{:?}: {:?}", begin.elapsed(), self.counts);
-            }
             self.mend_what_is_due();
             let what = match self.random.below(20) {
                 0..=2 => self.kill_daemon(),
@@ -138,6 +135,7 @@ impl Chaos {
                 16..=17 => self.follow(),
                 _ => self.read(),
             };
+            eprintln!("{:8.2} {what}", begin.elapsed().as_secs_f64());
             *self.counts.entry(what).or_default() += 1;
             self.take_news();
             self.random.pause(300);
@@ -200,7 +198,11 @@ impl Chaos {
             _ => station.receiver.kill(),
         }
         (station.mood, station.until) = (Mood::Gone, self.step + steps);
-        "receiver killed"
+        match station.kind {
+            "syslog" => "syslog ended",
+            "gelf" => "gelf killed",
+            _ => "fluentd killed",
+        }
     }
 
     fn hang_receiver(&mut self) -> &'static str {
@@ -212,7 +214,11 @@ impl Chaos {
         }
         station.receiver.hang();
         (station.mood, station.until) = (Mood::Hangs, self.step + steps);
-        "receiver hung"
+        match station.kind {
+            "syslog" => "syslog hung",
+            "gelf" => "gelf hung",
+            _ => "fluentd hung",
+        }
     }
 
     fn fill_disk(&mut self) -> &'static str {
