@@ -9,6 +9,8 @@
 //! the checksum covering the first 24 bytes and the payload.
 
 use bytes::Bytes;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -86,6 +88,33 @@ pub enum Appended {
     Full,
 }
 
+/// Room kept for a container's last records: two pipes of 256 KiB, what the shim may have read of either, their headers,
+/// its end.
+const RESERVE: u64 = 704 << 10;
+
+/// A file whose blocks are taken before they are needed: the container may end while the disk is full, and then nobody is
+/// left who could wait for room.
+#[derive(Debug)]
+struct Reserve {
+    file: File,
+    path: PathBuf,
+}
+
+impl Reserve {
+    /// `None` where files cannot be given room in advance.
+    fn take(dir: &Path) -> io::Result<Option<Self>> {
+        let path = dir.join("reserve");
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVE) {
+            Ok(()) => Ok(Some(Self { file, path })),
+            Err(e) => {
+                std::fs::remove_file(&path)?;
+                if e == Errno::NOSPC || e == Errno::DQUOT { Err(e.into()) } else { Ok(None) }
+            }
+        }
+    }
+}
+
 /// Appends records to a container's spool.
 #[derive(Debug)]
 pub struct Writer {
@@ -99,17 +128,32 @@ pub struct Writer {
     /// Bytes after which a segment is closed. Readers let go of whole segments only, and an unfinished line holds its own
     /// and the one after it: three must fit, or a full budget is never free again.
     full: u64,
+    reserve: Option<Reserve>,
+    /// The process has ended: the rest may go where room was kept for it.
+    last: bool,
 }
 
 impl Writer {
-    /// Begins a new segment after whatever exists; `budget` bounds the bytes on disk.
+    /// Begins a new segment after whatever exists; `budget` bounds the bytes on disk. Fails where the disk has no room for
+    /// what a container may leave at its end.
     pub fn open(dir: &Path, budget: u64) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
+        let reserve = Reserve::take(dir)?;
         let segment = segments(dir)?.last().map_or(0, |last| last + 1);
         let file = create(dir, segment)?;
         let full = SEGMENT.min(budget / 4);
-        let mut writer =
-            Self { dir: dir.to_owned(), file, segment, length: 0, sequence: 0, older: 0, budget, full };
+        let mut writer = Self {
+            dir: dir.to_owned(),
+            file,
+            segment,
+            length: 0,
+            sequence: 0,
+            older: 0,
+            budget,
+            full,
+            reserve,
+            last: false,
+        };
         writer.older = writer.measure()?;
         Ok(writer)
     }
@@ -139,7 +183,7 @@ impl Writer {
                 return Ok(Appended::Full);
             }
         }
-        if self.length >= self.full {
+        if self.length >= self.full && !self.last {
             self.roll()?;
         }
         let header = header(kind, stream, self.sequence, time_ns, payload);
@@ -154,6 +198,9 @@ impl Writer {
                 // Half a record in the middle would hide everything after it in this segment.
                 self.file.set_len(self.length)?;
                 self.file.seek(SeekFrom::Start(self.length))?;
+                if self.last && self.use_reserve()? {
+                    return self.append(kind, stream, time_ns, payload);
+                }
                 match e.raw_os_error() {
                     Some(libc::ENOSPC | libc::EDQUOT) => Ok(Appended::Full),
                     _ => Err(e),
@@ -162,9 +209,28 @@ impl Writer {
         }
     }
 
-    /// Stops counting: what follows is written whatever the budget.
+    /// Stops counting: what follows is the last, and is written whatever the budget, and whatever room the disk has.
     pub fn lift_budget(&mut self) {
         self.budget = u64::MAX / 2;
+        self.last = true;
+    }
+
+    /// Goes on in the file for which room was kept, as the next segment.
+    fn use_reserve(&mut self) -> io::Result<bool> {
+        let Some(Reserve { file, path }) = self.reserve.take() else { return Ok(false) };
+        std::fs::rename(path, segment_path(&self.dir, self.segment + 1))?;
+        self.file = file;
+        self.began(self.segment + 1);
+        Ok(true)
+    }
+
+    /// Gives back what was kept and not needed. Nothing follows.
+    pub fn close(&mut self) -> io::Result<()> {
+        match self.reserve.take() {
+            Some(unused) => std::fs::remove_file(unused.path),
+            // Blocks beyond the end go.
+            None => self.file.set_len(self.length),
+        }
     }
 
     /// Whether the budget has room for at least a small record.
@@ -179,10 +245,14 @@ impl Writer {
 
     fn roll(&mut self) -> io::Result<()> {
         self.file = create(&self.dir, self.segment + 1)?;
-        self.segment += 1;
+        self.began(self.segment + 1);
+        Ok(())
+    }
+
+    fn began(&mut self, segment: u64) {
+        self.segment = segment;
         self.older += self.length;
         self.length = 0;
-        Ok(())
     }
 }
 
