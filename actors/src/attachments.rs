@@ -150,6 +150,7 @@ impl Reader {
 mod tests {
     use super::*;
     use contract::fake::FakeSpool;
+    use contract::log::Stretch;
 
     fn spool() -> (Arc<FakeSpool>, Arc<HeldSpool>) {
         let spool = Arc::new(FakeSpool::default());
@@ -204,7 +205,7 @@ mod tests {
         }
         process.end();
         let end = Spool::end(&*process).await.unwrap();
-        held.trim(end).await.unwrap();
+        held.trim(&[Stretch::from(end)]).await.unwrap();
         for n in 0..100 {
             assert_eq!(client.recv().await, Some((Stream::Stdout, n.to_string().into())));
         }

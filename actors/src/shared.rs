@@ -315,7 +315,31 @@ impl Shared {
         if let Some(found) = map.get(&spec.id) {
             return Ok(found.clone());
         }
-        let sinks = sinks_for(&*self.ports.drivers, &spec.destinations()?, &spec.log_opts)?;
+        let directory = self.directory(&spec.id);
+        let spool = self.ports.spools.open(&ContainerId::new(spec.id.clone()), directory);
+        let made = self.route((spec, name), self.sinks(spec)?, HeldSpool::new(spool));
+        map.insert(spec.id.clone(), made.clone());
+        Ok(made)
+    }
+
+    /// Where a container's lines are to go.
+    pub fn sinks(&self, spec: &ContainerSpec) -> Result<Vec<SinkSpec>, PortError> {
+        sinks_for(&*self.ports.drivers, &spec.destinations()?, &spec.log_opts)
+    }
+
+    /// Puts a new router in the place of one that has ended, unless the container has gone.
+    pub fn route_anew(self: &Arc<Self>, of: (&ContainerSpec, &str), sinks: Vec<SinkSpec>) {
+        if let Some(logging) = lock(&self.logging).get_mut(&of.0.id) {
+            *logging = self.route(of, sinks, Arc::clone(&logging.spool));
+        }
+    }
+
+    fn route(
+        self: &Arc<Self>,
+        (spec, name): (&ContainerSpec, &str),
+        sinks: Vec<SinkSpec>,
+        spool: Arc<HeldSpool>,
+    ) -> Logging {
         let directory = self.directory(&spec.id);
         let source = Arc::new(LogSource {
             container_id: spec.id.clone(),
@@ -326,10 +350,8 @@ impl Shared {
             created_ns: spec.created_ns,
             env: spec.env.clone(),
             labels: spec.labels.clone(),
-            directory: directory.clone(),
+            directory,
         });
-        let spool = self.ports.spools.open(&ContainerId::new(spec.id.clone()), directory);
-        let spool = HeldSpool::new(spool);
         let (shared, of) = (Arc::downgrade(self), (spec.clone(), name.to_owned()));
         let told = move |sink: &str, change: Change| {
             if let Some(shared) = shared.upgrade() {
@@ -346,8 +368,6 @@ impl Shared {
         let router = RouterApi::start(router, Some("logs"), &self.registry);
         let readable = sinks.iter().find(|s| s.is_readable());
         let feed = readable.map(|s| Feed::new(Arc::clone(&spool), s.batching(), &spec.id));
-        let made = Logging { router, sinks: Arc::new(sinks), source, spool, feed };
-        map.insert(spec.id.clone(), made.clone());
-        Ok(made)
+        Logging { router, sinks: Arc::new(sinks), source, spool, feed }
     }
 }

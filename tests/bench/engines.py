@@ -42,7 +42,7 @@ class Engine:
     def start(self):
         self.root.mkdir(parents=True, exist_ok=True)
         own = self.own_group()
-        own.mkdir()
+        own.mkdir(exist_ok=True)
         enter = ["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh", str(self.root / "cgroup"), str(own / "cgroup.procs")]
         # What a stray SIGINT at the terminal kills must be taken down in order: the daemon gets a session of its own.
         with open(self.log, "wb") as log:
@@ -107,6 +107,12 @@ class Engine:
                 except OSError as error:
                     print(f"{self.name}: {folder}: {error}")
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def end(self):
+        """Ends the daemon alone, to be started again."""
+        self.daemon.send_signal(signal.SIGTERM)
+        self.daemon.wait(30)
+        self.api.connection.close()
 
     def hierarchies(self):
         """Its group in each hierarchy; no walk through all groups, where those of others come and go."""

@@ -1,7 +1,8 @@
 //! Receivers that fail in every way: each line is there in the end, and nothing waits for them meanwhile.
 
 use gantry_tests::{
-    Cloud, Fluentd, Journald, Outage, Over, Place, Promise, Rsyslog, Sink, SyslogNg, Trial, make_certificates,
+    Builder, Cloud, Fluentd, Journald, Outage, Over, Place, Promise, Receiver, Rsyslog, Sink, SyslogNg,
+    Trial, eventually, make_certificates,
 };
 
 use Promise::{AllButOnTheWay, EveryLine};
@@ -128,4 +129,24 @@ fn journald_gets_every_line_in_the_end() {
     let namespace = format!("journald-namespace={}", journald.name());
     // What is in a datagram socket goes with its reader.
     Outage::new(&place, journald, 0, AllButOnTheWay, &[&namespace]).endures(&[Dies, Hangs]);
+}
+
+#[test]
+fn the_last_lines_of_a_container_come_again_when_their_receiver_died_without_having_read_them() {
+    let place = Place::new();
+    let mut sink = Sink::start(&place, "gelf");
+    let gantry = Builder::at(&place).start();
+    sink.hang();
+    let options = ["--log-driver=gelf", "--log-opt=gelf-address=tcp://127.0.0.1:8000"];
+    let run = ["run", "-d", "--name", "brief"].into_iter().chain(options);
+    gantry.docker(run.chain(["busybox", "echo", "last words"])).ok();
+    eventually("the kernel took the line", || {
+        let sinks = gantry.api("GET", "/gantry/logs?container=brief", None).json();
+        sinks.as_array().unwrap().iter().all(|s| s["Delivered"]["Lines"] == 1).then_some(())
+    });
+    gantry.until_exited("brief");
+    // Nothing is written any more that would notice.
+    sink.kill();
+    sink.start_again();
+    sink.wait_for("last words");
 }

@@ -1,10 +1,13 @@
 //! Changes of limits and restart policy: what may be changed to what, and the change as a whole or not at all.
 
 use super::actor::{Container, answer, deliver};
+use super::effects::{self, Relogging};
 use super::machine::Phase;
 use super::messages::{Update, Updated};
+use crate::log::swap;
 use crate::shared::Shared;
 use crate::supervise::{Answer, Ctx};
+use contract::log::Options;
 use contract::record::{ContainerSpec, Resources};
 use contract::runtime::TaskStatus;
 use contract::storage::Durability;
@@ -18,6 +21,8 @@ pub struct Changes {
     pub resources: Resources,
     /// Restart policy and maximum retry count.
     pub restart: Option<(String, i64)>,
+    /// Log driver and its options, all of them.
+    pub log: Option<(String, Options)>,
 }
 
 /// The wish with the changes in it; Docker's refusals (moby `UpdateContainer`).
@@ -74,16 +79,16 @@ fn apply(spec: &ContainerSpec, changes: &Changes) -> Result<ContainerSpec, &'sta
         }
         out.restart.clone_from(restart);
     }
+    if let Some((driver, options)) = &changes.log {
+        out.log_driver.clone_from(driver);
+        out.log_opts.clone_from(options);
+    }
     Ok(out)
 }
 
 /// Writes a change to the kernel and to the record; a failure leaves both as they were.
-async fn carry_out(
-    shared: &Shared,
-    before: &ContainerSpec,
-    after: &ContainerSpec,
-    alive: bool,
-) -> Result<(), PortError> {
+async fn carry_out(shared: &Arc<Shared>, change: Relogging<'_>) -> Result<(), PortError> {
+    let Relogging { before, after, alive, .. } = change;
     let id = ContainerId::new(after.id.clone());
     let runtime = &shared.ports.runtime;
     let limits = alive && before.resources != after.resources;
@@ -94,16 +99,32 @@ async fn carry_out(
             return Err(error);
         }
     }
-    let Err(error) = shared.ports.records.save_spec(&id, after, Durability::of(after)).await else {
-        return Ok(());
+    let outcome = match relogs(before, after) {
+        true => effects::swap(shared, change).await,
+        false => shared.ports.records.save_spec(&id, after, Durability::of(after)).await,
     };
+    let Err(error) = outcome else { return Ok(()) };
     if limits && let Err(error) = runtime.change_limits(&id, &after.resources, &before.resources).await {
         tracing::warn!(container = id.short(), "taking a change back: {}", error.chain());
     }
     Err(error)
 }
 
+fn relogs(before: &ContainerSpec, after: &ContainerSpec) -> bool {
+    (&before.log_driver, &before.log_opts) != (&after.log_driver, &after.log_opts)
+}
+
 impl Container {
+    /// The wish with the changes in it, and where lines are found that the changed log driver does not have.
+    fn changed(&self, changes: &Changes) -> Result<ContainerSpec, PortError> {
+        let mut after = apply(&self.spec, changes).map_err(|why| self.cannot_update(Kind::Conflict, why))?;
+        if relogs(&self.spec, &after) {
+            let (old, new) = (self.shared.sinks(&self.spec)?, self.shared.sinks(&after)?);
+            after.log_stores = swap::stores((&old, &self.spec.log_stores), &new);
+        }
+        Ok(after)
+    }
+
     fn cannot_update(&self, kind: Kind, why: &str) -> PortError {
         PortError::new(kind, format!("Cannot update container {}: {why}", self.id))
     }
@@ -116,16 +137,18 @@ impl Answer<Update> for Container {
                 let why = "container is marked for removal and cannot be \"update\"";
                 return answer(message.reply, Err(this.cannot_update(Kind::Exhausted, why)));
             }
-            let after = match apply(&this.spec, &message.changes) {
+            let after = match this.changed(&message.changes) {
                 Ok(after) => Arc::new(after),
-                Err(why) => return answer(message.reply, Err(this.cannot_update(Kind::Conflict, why))),
+                Err(error) => return answer(message.reply, Err(error)),
             };
             // In force at once, so that what is asked or started meanwhile goes by it.
             let before = std::mem::replace(&mut this.spec, Arc::clone(&after));
             let (attempt, alive, reply) =
                 (this.machine.attempt, this.machine.phase.is_alive(), message.reply);
+            let name = this.state.name.clone();
             this.in_lane(move |shared, me| async move {
-                let outcome = carry_out(&shared, &before, &after, alive).await;
+                let change = Relogging { before: &before, after: &after, name: &name, alive };
+                let outcome = carry_out(&shared, change).await;
                 deliver(&me, Updated { before, after, attempt, outcome, reply }).await;
             });
         });
@@ -139,6 +162,10 @@ impl Answer<Updated> for Container {
             Ok(()) => {
                 self.publish();
                 self.event("update", &[]);
+                if relogs(&before, &after) {
+                    let drivers = [("from", before.log_driver.clone()), ("driver", after.log_driver.clone())];
+                    self.event("log_driver_set", &drivers);
+                }
                 answer(reply, Ok(()));
             }
             Err(error) => {
@@ -148,8 +175,10 @@ impl Answer<Updated> for Container {
                 }
                 if attempt != self.machine.attempt {
                     // It was started with what is taken back now.
+                    let name = self.state.name.clone();
                     self.in_lane(move |shared, _| async move {
-                        if let Err(error) = carry_out(&shared, &after, &before, true).await {
+                        let change = Relogging { before: &after, after: &before, name: &name, alive: true };
+                        if let Err(error) = carry_out(&shared, change).await {
                             tracing::warn!("taking a change back: {}", error.chain());
                         }
                     });
@@ -169,7 +198,7 @@ mod tests {
     }
 
     fn change(has: Resources, wanted: Resources) -> Result<Resources, &'static str> {
-        let changes = Changes { resources: wanted, restart: None };
+        let changes = Changes { resources: wanted, ..Changes::default() };
         apply(&with(has), &changes).map(|spec| spec.resources)
     }
 

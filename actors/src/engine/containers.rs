@@ -215,8 +215,11 @@ impl Engine {
         .await
     }
 
-    /// Changes limits and restart policy. Goes on to its end when whoever asked leaves.
+    /// Changes limits, restart policy and log driver. Goes on to its end when whoever asked leaves.
     pub async fn update(&self, id: &ContainerId, changes: Changes) -> Result<(), PortError> {
+        if let Some((driver, options)) = &changes.log {
+            self.shared.ports.drivers.validate(driver, options).await?;
+        }
         self.call(id, |reply| Update { changes, reply }).await
     }
 

@@ -180,7 +180,7 @@ mod tests {
             self.spool.read(at, max).await
         }
         async fn end(&self) -> Result<Position, PortError> {
-            self.spool.end().await
+            Spool::end(&self.spool).await
         }
         fn more(&self) -> watch::Receiver<u64> {
             self.spool.more()

@@ -3,7 +3,7 @@
 use crate::shared::lock;
 use async_trait::async_trait;
 use contract::PortError;
-use contract::log::{Cursor, Position};
+use contract::log::{Cursor, Losses, Position, Stretch};
 use contract::runtime::{Spool, SpoolRecord};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,9 +24,9 @@ pub enum Grip {
 
 #[derive(Default)]
 struct Book {
-    /// Below this nothing is needed by the router.
-    wanted: Position,
-    /// Below this it was let go.
+    /// What the router needs; unknown until it has said so, and then everything.
+    wanted: Option<Vec<Stretch>>,
+    /// From here on nothing was let go.
     trimmed: Position,
     /// What each reader still needs.
     holds: BTreeMap<u64, (Position, Grip)>,
@@ -34,12 +34,29 @@ struct Book {
 }
 
 impl Book {
-    fn lowest(&self) -> Position {
-        let held = self.holds.values().filter(|(at, grip)| {
-            *grip == Grip::Firm || self.wanted.segment.saturating_sub(at.segment) <= TRAIL
-        });
-        held.map(|(at, _)| *at).chain([self.wanted]).min().unwrap_or_default()
+    /// What somebody needs; none = everything.
+    fn kept(&self) -> Option<Vec<Stretch>> {
+        let mut kept = self.wanted.clone()?;
+        let end = whole(&kept).unwrap_or_default().segment;
+        let held = self
+            .holds
+            .values()
+            .filter(|(at, grip)| *grip == Grip::Firm || end.saturating_sub(at.segment) <= TRAIL);
+        kept.extend(held.map(|(at, _)| *at).min().map(Stretch::from));
+        Some(kept)
     }
+
+    /// What is not kept is about to go.
+    fn note(&mut self, kept: Option<&[Stretch]>) {
+        if let Some(from) = kept.and_then(whole) {
+            self.trimmed = self.trimmed.max(from);
+        }
+    }
+}
+
+/// From where on all of it is kept.
+fn whole(kept: &[Stretch]) -> Option<Position> {
+    kept.iter().filter(|k| k.to.is_none()).map(|k| k.from).min()
 }
 
 /// One container's spool, shared by its router and its attached clients. As in Docker, a client that takes nothing holds
@@ -102,18 +119,16 @@ impl HeldSpool {
     fn release(self: &Arc<Self>, change: impl FnOnce(&mut Book)) {
         let (before, after) = {
             let mut book = lock(&self.book);
-            let before = book.lowest();
+            let before = book.kept();
             change(&mut book);
-            let after = book.lowest();
-            if after > before {
-                book.trimmed = book.trimmed.max(after);
-            }
+            let after = book.kept();
+            book.note(after.as_deref());
             (before, after)
         };
-        if after > before && after.segment > 0 {
+        if let Some(kept) = after.filter(|kept| before.as_ref() != Some(kept)) {
             let spool = Arc::clone(&self.spool);
             tokio::spawn(async move {
-                if let Err(error) = spool.trim(after).await {
+                if let Err(error) = spool.trim(&kept).await {
                     tracing::warn!(error = error.chain(), "spool not trimmed");
                 }
             });
@@ -160,18 +175,19 @@ impl Spool for HeldSpool {
         self.spool.more()
     }
 
-    async fn trim(&self, before: Position) -> Result<(), PortError> {
-        let lowest = {
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
+        let kept = {
             let mut book = lock(&self.book);
-            book.wanted = book.wanted.max(before);
-            let lowest = book.lowest();
-            book.trimmed = book.trimmed.max(lowest);
-            lowest
+            book.wanted = Some(keep.to_vec());
+            let kept = book.kept();
+            book.note(kept.as_deref());
+            kept
         };
-        if lowest == Position::default() {
-            return Ok(());
-        }
-        self.spool.trim(lowest).await
+        self.spool.trim(kept.as_deref().unwrap_or(keep)).await
+    }
+
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
+        self.spool.extent().await
     }
 
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
@@ -180,6 +196,14 @@ impl Spool for HeldSpool {
 
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
         self.spool.store_cursor(sink, cursor).await
+    }
+
+    async fn load_losses(&self, sink: &str) -> Result<Option<Losses>, PortError> {
+        self.spool.load_losses(sink).await
+    }
+
+    async fn store_losses(&self, sink: &str, losses: &Losses) -> Result<(), PortError> {
+        self.spool.store_losses(sink, losses).await
     }
 
     async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {

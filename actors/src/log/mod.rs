@@ -5,8 +5,10 @@ pub mod follow;
 pub mod framer;
 mod gauge;
 pub mod held;
+pub mod lane;
 pub mod router;
 pub mod sink;
+pub mod swap;
 
 pub use feed::Feed;
 pub use follow::{FollowRequest, Lines, Origin, Run, read_logs};

@@ -1,39 +1,17 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
 use super::gauge::Gauge;
+use super::lane::{Lane, look_after};
 use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::log::{
-    Batch, BatchPolicy, Catalogue, Cursor, DeliverError, Delivery, Destination, LogDriver, LogDriverKind,
-    LogSource, Options, Records, Streams,
+    Batch, BatchPolicy, Catalogue, Cursor, DeliverError, Delivery, Destination, LogDriverKind, LogSource,
+    Options, Records, Streams,
 };
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
 use std::sync::Arc;
-use tokio::sync::Mutex;
-
-/// The one open driver of a sink: whoever holds it delivers, so two deliveries never write one file. It is owned
-/// above the sink and its router and outlives both.
-pub type Lane = Arc<Mutex<Opened>>;
-
-/// What a lane holds.
-#[derive(Default)]
-pub struct Opened {
-    /// The driver, if it is open.
-    pub driver: Option<Box<dyn LogDriver>>,
-    /// The try that came here last: what was begun before it comes too late.
-    attempt: u64,
-}
-
-impl Opened {
-    /// False when something later was here before.
-    fn is_next(&mut self, attempt: u64) -> bool {
-        let next = attempt > self.attempt;
-        self.attempt = self.attempt.max(attempt);
-        next
-    }
-}
 
 /// One sink of a container.
 #[derive(Clone)]
@@ -73,6 +51,14 @@ impl SinkSpec {
         let (name, streams, delivery) = (kind.name().to_owned(), Streams::Both, Delivery::Blocking);
         let (records, lane, gauge) = Default::default();
         Self { name, kind, options, streams, records, delivery, purpose: Purpose::Asked, lane, gauge }
+    }
+
+    /// The same sink, to be hosted once more: nothing of it is open. It goes on counting where `before` ended, if that is
+    /// where its lines went already.
+    pub fn anew(self, before: &[SinkSpec]) -> Self {
+        let same = before.iter().find(|b| b.name == self.name && b.kind.name() == self.kind.name());
+        let gauge = same.map_or(self.gauge, |same| Arc::clone(&same.gauge));
+        Self { lane: Lane::default(), gauge, ..self }
     }
 
     /// How its batches are cut.
@@ -194,7 +180,13 @@ impl Answer<Open> for Sink {
                 return failed("a later try came first".into());
             }
             lane.driver = None;
-            let driver = match spec.kind.open(&source, &spec.options).await {
+            // What a driver that keeps a file has begun goes on when nobody waits for it.
+            let stays = spec.kind.reader().is_some();
+            let opened = tokio::select! {
+                opened = spec.kind.open(&source, &spec.options) => opened,
+                () = spec.lane.given_up(), if !stays => return failed("it was given up".into()),
+            };
+            let driver = match opened {
                 Ok(driver) => driver,
                 Err(error) => return failed(error.chain()),
             };
@@ -238,7 +230,12 @@ impl Answer<Deliver> for Sink {
             let Some(mut driver) = lane.driver.take() else {
                 return fail(Failure::Fatal("the driver is not open".into()));
             };
-            let refused = match driver.deliver(&batch).await {
+            let stays = driver.cursor().is_some();
+            let delivered = tokio::select! {
+                delivered = driver.deliver(&batch) => delivered,
+                () = spec.lane.given_up(), if !stays => return fail(Failure::Fatal("it was given up".into())),
+            };
+            let refused = match delivered {
                 Ok(()) => 0,
                 Err(DeliverError::Reject { lines, source }) => {
                     tracing::warn!(sink = spec.name, lines = lines.len(), error = %source, "log lines refused");
@@ -255,6 +252,9 @@ impl Answer<Deliver> for Sink {
             {
                 // Only repetition after a restart is at stake.
                 tracing::warn!(sink = spec.name, error, "cursor not stored");
+            }
+            if !driver.confirms() && !std::mem::replace(&mut lane.watched, true) {
+                look_after(spec.lane.clone(), spec.name.clone());
             }
             lane.driver = Some(driver);
             Report::Delivered { sink, attempt, refused }

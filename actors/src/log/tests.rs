@@ -63,15 +63,28 @@ impl Spool for FakeSpool {
     fn more(&self) -> watch::Receiver<u64> {
         self.more.subscribe()
     }
-    async fn trim(&self, before: Position) -> Result<(), PortError> {
-        *self.trimmed.lock().unwrap() = before;
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
+        *self.trimmed.lock().unwrap() = keep.iter().map(|k| k.from).min().unwrap();
         Ok(())
+    }
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
+        let mut all = BTreeMap::new();
+        for at in self.records.lock().unwrap().iter().map(place) {
+            all.insert(at.segment, at.offset + 1);
+        }
+        Ok(all.into_iter().collect())
     }
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
         Ok(self.cursors.lock().unwrap().get(sink).cloned())
     }
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
         self.cursors.lock().unwrap().insert(sink.into(), cursor.clone());
+        Ok(())
+    }
+    async fn load_losses(&self, _: &str) -> Result<Option<Losses>, PortError> {
+        Ok(None)
+    }
+    async fn store_losses(&self, _: &str, _: &Losses) -> Result<(), PortError> {
         Ok(())
     }
     async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
@@ -192,7 +205,12 @@ impl LogDriverKind for FakeKind {
 
 #[async_trait]
 impl LogReader for FakeKind {
-    async fn read(&self, _: &LogSource, _: &Options, _: ReadRequest) -> Result<Reading, PortError> {
+    async fn read(
+        &self,
+        _: &LogSource,
+        _: &Options,
+        _: ReadRequest,
+    ) -> Result<contract::log::Reading, PortError> {
         let cursor = self.cursor.lock().unwrap().clone();
         let (to, pieces) = mpsc::channel(1000);
         for text in self.got.lock().unwrap().iter() {
@@ -201,7 +219,7 @@ impl LogReader for FakeKind {
             let line = StoredLine { line, attrs: BTreeMap::new() };
             to.try_send(Ok(Piece::Lines(vec![line]))).unwrap();
         }
-        Ok(Reading { pieces, cursor, end: Place::default(), found: None })
+        Ok(contract::log::Reading { pieces, cursor, end: Place::default(), found: None })
     }
 }
 

@@ -11,7 +11,7 @@ fn limited() -> ContainerSpec {
 }
 
 fn shares(cpu_shares: i64) -> Changes {
-    Changes { resources: Resources { cpu_shares, ..Resources::default() }, restart: None }
+    Changes { resources: Resources { cpu_shares, ..Resources::default() }, ..Changes::default() }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod catalogue;
 mod delivery;
 mod destinations;
+mod losses;
 mod reading;
 mod records;
 mod size;
@@ -10,6 +11,7 @@ mod size;
 pub use catalogue::Catalogue;
 pub use delivery::{Delivery, Overflow};
 pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
+pub use losses::{Dropped, Loss, Losses, Stretch};
 pub use reading::{Hole, LogReader, Piece, Place, ReadRequest, Reading, StoredLine};
 pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};
 pub use size::{binary_size, decimal_size};
@@ -236,6 +238,15 @@ pub trait LogDriver: Send {
     /// cursor with its data and takes a container's lines over from another; others have none to set.
     async fn begin_at(&mut self, _cursor: &Cursor) -> Result<(), DeliverError> {
         Ok(())
+    }
+    /// False where the protocol confirms nothing: then what is delivered last is to be looked after.
+    fn confirms(&self) -> bool {
+        true
+    }
+    /// Sends again what the far side may not have read when its connection broke, though nothing new is to be delivered.
+    /// False once there is nothing to look after.
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        Ok(false)
     }
     /// Finishes what is open. Called once.
     async fn close(self: Box<Self>) -> Result<(), DeliverError>;

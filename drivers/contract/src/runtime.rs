@@ -2,7 +2,7 @@
 
 use crate::error::PortError;
 use crate::id::{ContainerId, ExecId};
-use crate::log::{Cursor, Position, Stream};
+use crate::log::{Cursor, Losses, Position, Stream, Stretch};
 use crate::record::{ContainerSpec, Resources};
 use crate::usage::{Shortage, Usage};
 use async_trait::async_trait;
@@ -251,6 +251,8 @@ pub enum SpoolRecord {
     Gap {
         /// This record's place.
         at: Position,
+        /// ns since the epoch at which there was room again.
+        time_ns: i64,
         /// Bytes lost.
         bytes: u64,
     },
@@ -271,12 +273,18 @@ pub trait Spool: Send + Sync {
     async fn end(&self) -> Result<Position, PortError>;
     /// Changes whenever there may be more.
     fn more(&self) -> watch::Receiver<u64>;
-    /// Segments before `before` may go.
-    async fn trim(&self, before: Position) -> Result<(), PortError>;
+    /// Segments with nothing of these stretches may go. One of them has no end, so what is written now stays.
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError>;
+    /// The segments there are, ascending, and the bytes in each.
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError>;
     /// The stored cursor of a sink.
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError>;
-    /// Stores it (temporary file and rename).
+    /// Stores it in one step; on a full disk, too, if it was stored before.
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError>;
+    /// What a sink was not given, as it was stored last.
+    async fn load_losses(&self, sink: &str) -> Result<Option<Losses>, PortError>;
+    /// Stores it likewise.
+    async fn store_losses(&self, sink: &str, losses: &Losses) -> Result<(), PortError>;
     /// Forgets the cursors of all sinks but these.
     async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError>;
 }

@@ -13,6 +13,9 @@ const UNREAD: usize = 1 << 20;
 /// After so long an answer to a write has come, if one comes at all.
 const ANSWERED: Duration = Duration::from_secs(10);
 
+/// A receiver that has not closed its connection for so long has read what came.
+const READ: Duration = Duration::from_secs(600);
+
 /// A connection that is made when it is needed.
 pub(crate) struct Line {
     target: Target,
@@ -29,20 +32,7 @@ impl Line {
 
     /// Writes `messages`; they are the connection's once the kernel has them. Gives an empty buffer for the next ones.
     pub(crate) async fn write(&mut self, messages: Vec<u8>) -> io::Result<Vec<u8>> {
-        let open = match self.open.take() {
-            Some(mut open) => match open.state().await {
-                State::Open => Some(open),
-                // What was written after the other end had closed was answered by a reset, or will be. One that read
-                // everything closes in order: a kernel resets a connection that has unread bytes.
-                State::Closed if self.written.is_none_or(|at| at.elapsed() >= ANSWERED) => {
-                    self.unread.clear();
-                    None
-                }
-                State::Closed | State::Broken => None,
-            },
-            None => None,
-        };
-        let mut connection = match open {
+        let mut connection = match self.still_open().await {
             Some(open) => open,
             None => self.connect().await?,
         };
@@ -50,6 +40,31 @@ impl Line {
         self.open = Some(connection);
         self.written = Some(Instant::now());
         Ok(self.keep(messages))
+    }
+
+    async fn still_open(&mut self) -> Option<Connection> {
+        let mut open = self.open.take()?;
+        match open.state().await {
+            State::Open => return Some(open),
+            // What was written after the other end had closed was answered by a reset, or will be. One that read
+            // everything closes in order: a kernel resets a connection that has unread bytes.
+            State::Closed if self.written.is_none_or(|at| at.elapsed() >= ANSWERED) => self.unread.clear(),
+            State::Closed | State::Broken => {}
+        }
+        None
+    }
+
+    /// Writes again what may be unread if the connection broke after the last write; false when nothing is left to be.
+    pub(crate) async fn look_after(&mut self) -> io::Result<bool> {
+        self.open = self.still_open().await;
+        if self.written.is_some_and(|at| at.elapsed() >= READ) && self.open.is_some() {
+            self.unread = VecDeque::new();
+        }
+        if self.open.is_none() && !self.unread.is_empty() {
+            self.open = Some(self.connect().await?);
+            self.written = Some(Instant::now());
+        }
+        Ok(!self.unread.is_empty())
     }
 
     fn keep(&mut self, messages: Vec<u8>) -> Vec<u8> {
@@ -110,6 +125,24 @@ mod tests {
         while line.write(b"three ".to_vec()).await.is_err() {}
         let (mut next, _) = listener.accept().await.unwrap();
         assert_eq!(read(&mut next, 14).await, b"one two three ");
+    }
+
+    #[tokio::test]
+    async fn what_was_unread_goes_to_the_next_receiver_though_nothing_more_is_written() {
+        let (listener, mut line) = line().await;
+        line.write(b"last words".to_vec()).await.unwrap();
+        let (first, _) = listener.accept().await.unwrap();
+        assert!(line.look_after().await.unwrap());
+        drop(first);
+        let accepted = tokio::spawn(async move { listener.accept().await.unwrap().0 });
+        while !accepted.is_finished() {
+            assert!(line.look_after().await.unwrap());
+            tokio::task::yield_now().await;
+        }
+        let mut next = accepted.await.unwrap();
+        assert_eq!(read(&mut next, 10).await, b"last words");
+        line.written = Instant::now().checked_sub(READ);
+        assert!(!line.look_after().await.unwrap());
     }
 
     #[tokio::test]

@@ -2,9 +2,8 @@
 
 use crate::oci::{self, Given, HostFacts, Policy};
 use crate::{RuntimeConfig, devices, files, link};
-use contract::log::{Delivery, Destination};
 use contract::record::ContainerSpec;
-use contract::runtime::SandboxSpec;
+use contract::runtime::{SandboxSpec, WhenFull};
 use contract::{Kind, PortError};
 use sandbox::cgroup::Cgroup;
 use sandbox::protocol::Handshake;
@@ -45,9 +44,7 @@ pub async fn shim(
     if let Some(count) = config.open_files {
         command.arg("--open-files").arg(count.to_string());
     }
-    // One destination for which the container is to wait is enough.
-    let waits = |d: &Destination| d.delivery == Delivery::Blocking;
-    if c.destinations().is_ok_and(|all| !all.iter().any(waits)) {
+    if c.when_full() == WhenFull::Drop {
         command.arg("--drop-when-full");
     }
     if c.open_stdin {

@@ -2,11 +2,15 @@
 
 use crate::{Signals, place, position};
 use async_trait::async_trait;
-use contract::log::{Cursor, Position, Stream};
+use contract::log::{Cursor, Losses, Position, Stream, Stretch};
 use contract::runtime::{Spool, SpoolRecord, Spools};
 use contract::{ContainerId, Kind, PortError};
 use sandbox::spool::{self, Kind as RecordKind, Place};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -36,6 +40,13 @@ struct FileSpool {
     more: watch::Receiver<u64>,
 }
 
+impl FileSpool {
+    /// A sink's file.
+    fn beside(&self, sink: &str, extension: &str) -> PathBuf {
+        self.cursors.join(format!("{}.{extension}", sink.replace('/', "_")))
+    }
+}
+
 /// Runs file work off the actors' threads.
 async fn blocking<T: Send + 'static>(
     what: &'static str,
@@ -60,7 +71,7 @@ async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>
             RecordKind::End => SpoolRecord::End { at },
             RecordKind::Gap => {
                 let count = record.payload.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
-                SpoolRecord::Gap { at, bytes: count }
+                SpoolRecord::Gap { at, time_ns: record.time_ns, bytes: count }
             }
             RecordKind::Data => SpoolRecord::Data {
                 at,
@@ -73,8 +84,56 @@ async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>
     Ok((records.collect(), next))
 }
 
-fn cursor_file(folder: &Path, sink: &str) -> PathBuf {
-    folder.join(format!("{}.json", sink.replace('/', "_")))
+async fn load<T: DeserializeOwned + Send + 'static>(
+    what: &'static str,
+    file: PathBuf,
+) -> Result<Option<T>, PortError> {
+    blocking(what, move || match std::fs::read(&file) {
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    })
+    .await
+}
+
+async fn store<T: Serialize + Sync>(what: &'static str, file: PathBuf, value: &T) -> Result<(), PortError> {
+    let text = serde_json::to_vec(value).map_err(|e| PortError::caused(Kind::Bug, what, e))?;
+    blocking(what, move || {
+        if let Some(folder) = file.parent() {
+            // Not what is above: a delivery that ends after its container was removed must not bring its folder back.
+            match std::fs::create_dir(folder) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
+        }
+        replace(&file, text)
+    })
+    .await
+}
+
+/// Replaces a file by one beside it. On a disk that is full it is written over instead: what it has is enough for that.
+fn replace(file: &Path, text: Vec<u8>) -> io::Result<()> {
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let written = std::fs::write(&temporary, &text).and_then(|()| std::fs::rename(&temporary, file));
+    let full = |e: &io::Error| matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    match written {
+        Err(error) if full(&error) => {
+            // It may not be there.
+            let _gone = std::fs::remove_file(&temporary);
+            overwrite(file, text).map_err(|_| error)
+        }
+        other => other,
+    }
+}
+
+/// In one write, so that a kill leaves the old or the new.
+fn overwrite(file: &Path, mut text: Vec<u8>) -> io::Result<()> {
+    let there = OpenOptions::new().write(true).open(file)?;
+    let length = usize::try_from(there.metadata()?.len()).unwrap_or(usize::MAX);
+    // White space at the end means nothing in JSON.
+    text.resize(text.len().max(length), b' ');
+    there.write_all_at(&text, 0)
 }
 
 #[async_trait]
@@ -97,49 +156,45 @@ impl Spool for FileSpool {
         self.more.clone()
     }
 
-    async fn trim(&self, before: Position) -> Result<(), PortError> {
-        let dir = self.segments.clone();
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
+        let (dir, mut keep) = (self.segments.clone(), keep.to_vec());
         blocking("trim the spool", move || {
-            // A position at a closed segment's end stands for the next one's beginning.
-            let (records, next) = spool::read(&dir, place(before), 1)?;
-            let first = records.first().map_or(next.segment, |(at, _)| at.segment);
-            spool::trim(&dir, first)
+            for stretch in &mut keep {
+                // A position at a closed segment's end stands for the next one's beginning.
+                let (records, next) = spool::read(&dir, place(stretch.from), 1)?;
+                let first = records.first().map_or(next.segment, |(at, _)| at.segment);
+                stretch.from.segment = first.min(stretch.to.map_or(first, |to| to.segment));
+            }
+            spool::trim(&dir, |segment| keep.iter().any(|k| k.has(segment)))
         })
         .await
+    }
+
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
+        let dir = self.segments.clone();
+        blocking("measure the spool", move || spool::extent(&dir)).await
     }
 
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
-        let file = cursor_file(&self.cursors, sink);
-        blocking("read a cursor", move || match std::fs::read(&file) {
-            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
-        })
-        .await
+        load("read a cursor", self.beside(sink, "json")).await
     }
 
     async fn store_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), PortError> {
-        let file = cursor_file(&self.cursors, sink);
-        let text =
-            serde_json::to_vec(cursor).map_err(|e| PortError::caused(Kind::Bug, "write a cursor", e))?;
-        blocking("write a cursor", move || {
-            let temporary = file.with_extension("tmp");
-            if let Some(folder) = file.parent() {
-                // Not what is above: a delivery that ends after its container was removed must not bring its folder back.
-                match std::fs::create_dir(folder) {
-                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-                    _ => {}
-                }
-            }
-            std::fs::write(&temporary, text)?;
-            std::fs::rename(&temporary, &file)
-        })
-        .await
+        store("write a cursor", self.beside(sink, "json"), cursor).await
+    }
+
+    async fn load_losses(&self, sink: &str) -> Result<Option<Losses>, PortError> {
+        load("read what a sink was not given", self.beside(sink, "losses")).await
+    }
+
+    async fn store_losses(&self, sink: &str, losses: &Losses) -> Result<(), PortError> {
+        store("write what a sink was not given", self.beside(sink, "losses"), losses).await
     }
 
     async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
         let folder = self.cursors.clone();
-        let kept: Vec<PathBuf> = sinks.iter().map(|sink| cursor_file(&folder, sink)).collect();
+        let files = |sink: &String| ["json", "losses"].map(|extension| self.beside(sink, extension));
+        let kept: Vec<PathBuf> = sinks.iter().flat_map(files).collect();
         blocking("forget cursors", move || {
             let entries = match std::fs::read_dir(&folder) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -176,5 +231,18 @@ mod tests {
         std::fs::remove_dir_all(&container).unwrap();
         assert!(store().is_err());
         assert!(!container.exists());
+    }
+
+    #[test]
+    fn a_shorter_text_over_a_longer_one_is_read_back_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gelf.json");
+        replace(&file, br#"{"stdout":{"skip":1000000}}"#.to_vec()).unwrap();
+        overwrite(&file, br#"{"stdout":{}}"#.to_vec()).unwrap();
+        let text = std::fs::read(&file).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap(),
+            serde_json::json!({"stdout": {}})
+        );
     }
 }

@@ -351,15 +351,29 @@ fn parse_one(all: &Bytes, from: usize) -> Option<Record> {
     Some(Record { kind, stream: *buffer.get(3)?, sequence: long(8)?, time_ns, payload })
 }
 
-/// Deletes the segments before `segment`.
-pub fn trim(dir: &Path, segment: u64) -> io::Result<()> {
-    for number in segments(dir)?.into_iter().filter(|n| *n < segment) {
+/// Deletes the segments that are not to be kept.
+pub fn trim(dir: &Path, keep: impl Fn(u64) -> bool) -> io::Result<()> {
+    for number in segments(dir)?.into_iter().filter(|n| !keep(*n)) {
         match std::fs::remove_file(segment_path(dir, number)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// The segments present, ascending, and the bytes in each.
+pub fn extent(dir: &Path) -> io::Result<Vec<(u64, u64)>> {
+    let mut out = Vec::new();
+    for number in segments(dir)? {
+        match std::fs::metadata(segment_path(dir, number)) {
+            Ok(found) => out.push((number, found.len())),
+            // Deleted since they were listed.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(out)
 }
 
 /// The place after the last whole record.

@@ -6,12 +6,14 @@ mod links;
 mod namespaces;
 mod network;
 mod probe;
+mod relogging;
 mod sharing;
 mod switching;
 mod volumes;
 
 pub use lending::lend;
 pub use probe::probe;
+pub use relogging::{Change as Relogging, swap};
 pub use switching::{abandon, connect, disconnect};
 
 use network::{detach, is_answered, join, lease, namespace};

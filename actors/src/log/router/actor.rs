@@ -5,7 +5,7 @@ use crate::log::framer::{Cut, cut, seed};
 use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
 use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, spawn};
-use contract::log::{Cursor, LogSource};
+use contract::log::{Cursor, LogSource, Stretch};
 use contract::runtime::Spool;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,7 +152,7 @@ impl Router {
             }
             Effect::Trim(before) => {
                 tokio::spawn(async move {
-                    if let Err(error) = spool.trim(before).await {
+                    if let Err(error) = spool.trim(&[Stretch::from(before)]).await {
                         tracing::warn!(error = error.chain(), "spool not trimmed");
                     }
                 });
@@ -229,8 +229,8 @@ impl Answer<Drain> for Router {
 /// A running router.
 #[derive(Clone)]
 pub struct RouterApi {
-    link: Link<Router>,
-    sinks: Vec<SinkSpec>,
+    pub(super) link: Link<Router>,
+    pub(super) sinks: Vec<SinkSpec>,
 }
 
 impl RouterApi {

@@ -1,7 +1,7 @@
 use super::lock;
 use crate::error::PortError;
 use crate::id::ContainerId;
-use crate::log::{Cursor, Position, Stream};
+use crate::log::{Cursor, Losses, Position, Stream, Stretch};
 use crate::runtime::{Spool, SpoolRecord, Spools};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,6 +24,7 @@ fn place(record: &SpoolRecord) -> Position {
 struct Contents {
     records: Vec<SpoolRecord>,
     cursors: BTreeMap<String, Cursor>,
+    losses: BTreeMap<String, Losses>,
     written: u64,
     clock: i64,
 }
@@ -56,6 +57,11 @@ impl FakeSpool {
     pub fn write(&self, stream: Stream, text: impl Into<Bytes>) {
         let data = text.into();
         self.push(|at, time_ns| SpoolRecord::Data { at, stream, time_ns, data });
+    }
+
+    /// The process wrote so many bytes when there was no room.
+    pub fn drop_bytes(&self, bytes: u64) {
+        self.push(|at, time_ns| SpoolRecord::Gap { at, time_ns, bytes });
     }
 
     /// The process ends.
@@ -117,9 +123,17 @@ impl Spool for FakeSpool {
         self.more.subscribe()
     }
 
-    async fn trim(&self, before: Position) -> Result<(), PortError> {
-        lock(&self.contents).records.retain(|r| place(r).segment >= before.segment);
+    async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
+        lock(&self.contents).records.retain(|r| keep.iter().any(|k| k.has(place(r).segment)));
         Ok(())
+    }
+
+    async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
+        let mut all = BTreeMap::new();
+        for at in lock(&self.contents).records.iter().map(place) {
+            all.insert(at.segment, after(at).offset);
+        }
+        Ok(all.into_iter().collect())
     }
 
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
@@ -131,8 +145,19 @@ impl Spool for FakeSpool {
         Ok(())
     }
 
+    async fn load_losses(&self, sink: &str) -> Result<Option<Losses>, PortError> {
+        Ok(lock(&self.contents).losses.get(sink).cloned())
+    }
+
+    async fn store_losses(&self, sink: &str, losses: &Losses) -> Result<(), PortError> {
+        lock(&self.contents).losses.insert(sink.to_owned(), losses.clone());
+        Ok(())
+    }
+
     async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
-        lock(&self.contents).cursors.retain(|sink, _| sinks.contains(sink));
+        let mut contents = lock(&self.contents);
+        contents.cursors.retain(|sink, _| sinks.contains(sink));
+        contents.losses.retain(|sink, _| sinks.contains(sink));
         Ok(())
     }
 }

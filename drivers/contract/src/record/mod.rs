@@ -3,6 +3,7 @@
 mod attachment;
 mod health;
 mod isolation;
+mod log_store;
 mod mounts;
 mod network;
 mod resources;
@@ -11,14 +12,16 @@ mod restart;
 pub use attachment::{Attachment, IFNAME, Link, SYSCTLS};
 pub use health::{Health, HealthState, Probe, Wellbeing};
 pub use isolation::{Device, Namespaces};
+pub use log_store::LogStore;
 pub use mounts::{Bind, VolumeUse};
 pub use network::{Configuration, NetworkSpec};
 pub use resources::{DeviceRate, DeviceWeight, Resources};
 pub use restart::Backoff;
 
 use crate::error::PortError;
-use crate::log::{Destination, Options, destinations};
+use crate::log::{Delivery, Destination, Options, destinations};
 use crate::network::PortSpec;
+use crate::runtime::WhenFull;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -146,6 +149,8 @@ pub struct ContainerSpec {
     pub log_opts: Options,
     /// Where its lines go besides, by the daemon's configuration when it was made.
     pub log_sinks: Vec<Destination>,
+    /// What holds its lines of before its log driver was changed, the latest first.
+    pub log_stores: Vec<LogStore>,
     /// The create request as received (Docker's JSON), for inspect.
     pub request: serde_json::Value,
 }
@@ -158,6 +163,16 @@ impl ContainerSpec {
             all.extend(self.log_sinks.iter().cloned());
         }
         Ok(all)
+    }
+
+    /// What becomes of output that finds its spool full.
+    pub fn when_full(&self) -> WhenFull {
+        // One destination for which the container is to wait is enough.
+        let waits = |d: &Destination| d.delivery == Delivery::Blocking;
+        match self.destinations() {
+            Ok(all) if !all.iter().any(waits) => WhenFull::Drop,
+            _ => WhenFull::Wait,
+        }
     }
 
     /// Its health check, if it has one that is run.

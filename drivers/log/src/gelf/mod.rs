@@ -138,6 +138,15 @@ impl LogDriver for Stream {
         }
     }
 
+    fn confirms(&self) -> bool {
+        false
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let looked = self.line.look_after().await;
+        looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
         self.line.close().await;
         Ok(())

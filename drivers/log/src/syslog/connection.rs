@@ -146,6 +146,18 @@ impl Way {
         }
     }
 
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.open, Some(Open::Stream(_)))
+    }
+
+    /// Sends again what a stream's receiver may not have read; false when there is nothing to look after.
+    pub(crate) async fn look_after(&mut self) -> io::Result<bool> {
+        match &mut self.open {
+            Some(Open::Stream(line)) => line.look_after().await,
+            _ => Ok(false),
+        }
+    }
+
     pub(crate) async fn close(self) {
         if let Some(Open::Stream(line)) = self.open {
             line.close().await;

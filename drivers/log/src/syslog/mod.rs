@@ -136,6 +136,15 @@ impl LogDriver for Sender {
         Err(DeliverError::Reject { lines: refused, source: "longer than a datagram".into() })
     }
 
+    fn confirms(&self) -> bool {
+        !self.way.is_stream()
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let looked = self.way.look_after().await;
+        looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
         self.way.close().await;
         Ok(())

@@ -13,6 +13,7 @@ use serde_json::{Value, json as object};
 pub async fn update(State(gateway): State<Shared>, Path(name): Path<String>, request: Request) -> Answer {
     let raw = body_json(request).await?;
     let restart = restart(&raw)?;
+    let log = log(&raw, &Defaults::new(&gateway)?)?;
     let (resources, warnings) = read(raw, &gateway.host.limits)?;
     gateway.engine.update(&id_of(&gateway, &name)?, Changes { resources, restart }).await?;
     Ok(json(&object!({ "Warnings": if warnings.is_empty() { Value::Null } else { object!(warnings) } })))

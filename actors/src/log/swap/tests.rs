@@ -1,0 +1,93 @@
+use super::*;
+use contract::fake::{FakeKind, Keeps, Script};
+use contract::log::{LogDriverKind, Options, Position, Streams};
+
+fn kind(name: &'static str) -> &'static dyn LogDriverKind {
+    let keeps = if matches!(name, "json-file" | "local") { Keeps::Cursor } else { Keeps::Nothing };
+    Box::leak(Box::new(FakeKind::new(name, ["open", "deliver"], keeps, &Script::default())))
+}
+
+fn sink(name: &str, driver: &'static str) -> SinkSpec {
+    SinkSpec { name: name.to_owned(), ..SinkSpec::new(kind(driver), Options::new()) }
+}
+
+fn at(stdout: u64, stderr: u64) -> Cursor {
+    let mark = |offset| Mark { at: Position { segment: 1, offset }, ..Mark::default() };
+    Cursor { stdout: mark(stdout), stderr: mark(stderr), ..Cursor::default() }
+}
+
+fn stood(sink: SinkSpec, place: u64) -> Stood {
+    Stood { sink, cursor: at(place, place) }
+}
+
+#[test]
+fn one_file_takes_over_where_the_other_ended() {
+    let old = [stood(sink("json-file", "json-file"), 70)];
+    assert_eq!(begins(&old, &[sink("local", "local")]), [Begin::At(at(70, 70))]);
+    assert_eq!(begins(&old, &[sink("json-file", "json-file")]), [Begin::WhereItEnded]);
+}
+
+#[test]
+fn a_receiver_takes_over_what_another_one_lacked_and_the_file_does_not_repeat_it() {
+    let old = [stood(sink("syslog", "syslog"), 20), stood(sink("json-file", "json-file"), 70)];
+    let new = [sink("fluentd", "fluentd"), sink("local", "local")];
+    assert_eq!(begins(&old, &new), [Begin::At(at(20, 20)), Begin::At(at(70, 70))]);
+    // The copy beside it stays: the new one begins where what went away stood all the same.
+    let new = [sink("fluentd", "fluentd"), sink("json-file", "json-file")];
+    assert_eq!(begins(&old, &new), [Begin::At(at(20, 20)), Begin::WhereItEnded]);
+}
+
+#[test]
+fn what_comes_beside_those_that_stay_begins_with_the_furthest_of_them() {
+    let old = [stood(sink("json-file", "json-file"), 70), stood(sink("a", "syslog"), 20)];
+    let new = [sink("json-file", "json-file"), sink("a", "syslog"), sink("gelf", "gelf")];
+    assert_eq!(begins(&old, &new), [Begin::WhereItEnded, Begin::At(at(20, 20)), Begin::At(at(70, 70))]);
+}
+
+#[test]
+fn a_sink_of_the_same_name_takes_the_place_of_the_other() {
+    let old = [stood(sink("a", "syslog"), 20), stood(sink("b", "syslog"), 50)];
+    let new = [sink("b", "fluentd"), sink("a", "fluentd"), sink("c", "gelf")];
+    let places = [50, 20, 20].map(|place| Begin::At(at(place, place)));
+    assert_eq!(begins(&old, &new), places);
+}
+
+#[test]
+fn each_stream_begins_where_the_slowest_had_got_with_it() {
+    let slow = |stdout, stderr, name| Stood { sink: sink(name, "syslog"), cursor: at(stdout, stderr) };
+    let old = [slow(10, 90, "out"), slow(80, 30, "err")];
+    assert_eq!(begins(&old, &[sink("gelf", "gelf")]), [Begin::At(at(10, 30))]);
+    assert_eq!(furthest(&at(10, 90), &at(80, 30)), at(80, 90));
+}
+
+fn store(driver: &str, shares: bool) -> LogStore {
+    LogStore { driver: driver.to_owned(), options: Options::new(), shares }
+}
+
+fn first(sinks: &[SinkSpec], stores: &[LogStore]) -> Option<&'static str> {
+    read_first(sinks, stores).map(|sink| sink.kind.name())
+}
+
+#[test]
+fn what_was_read_is_read_on_while_it_takes_lines() {
+    let (json, local) = (sink("json-file", "json-file"), sink("local", "local"));
+    let one = stores((std::slice::from_ref(&json), &[]), std::slice::from_ref(&local));
+    assert_eq!(one, [store("json-file", false)]);
+    assert_eq!(first(std::slice::from_ref(&local), &one), Some("local"));
+    // Both: local has everything since, json-file what was before.
+    let both = [json.clone(), local.clone()];
+    let two = stores((std::slice::from_ref(&local), &one), &both);
+    assert_eq!(two, [store("local", true), store("json-file", true)]);
+    assert_eq!(first(&both, &two), Some("local"));
+    let three = stores((&both, &two), std::slice::from_ref(&json));
+    assert_eq!(three, [store("local", true), store("json-file", true)]);
+    assert_eq!(first(std::slice::from_ref(&json), &three), Some("json-file"));
+}
+
+#[test]
+fn a_driver_without_all_lines_is_no_store() {
+    let errors = SinkSpec { streams: Streams::Stderr, ..sink("json-file", "json-file") };
+    let old = [sink("local", "local"), errors];
+    assert_eq!(stores((&old, &[]), &[sink("none", "none")]), [store("local", false)]);
+    assert_eq!(first(&[sink("none", "none")], &[store("local", false)]), None);
+}
