@@ -266,7 +266,7 @@ fn wrong_options_are_refused_and_drivers_are_listed() {
         ("loki", &["loki-url=http://h", "keep-file=true"], "loki: option keep-file is not supported"),
         ("otlp", &["otlp-endpoint=grpc://h"], "unsupported scheme: 'grpc'"),
         ("fluentd", &["fluentd-compress=zstd"], "invalid fluentd-compress"),
-        ("gcplogs", &[], "logger: no log driver named 'gcplogs' is registered"),
+        ("gcplogs", &[], "gantry does not support the log driver gcplogs: "),
     ] {
         let mut args = vec!["create", "--log-driver", driver];
         for option in options {

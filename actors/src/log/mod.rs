@@ -6,8 +6,11 @@ pub mod framer;
 mod gauge;
 pub mod held;
 pub mod lane;
+pub mod record;
 pub mod router;
+mod sieve;
 pub mod sink;
+mod survey;
 pub mod swap;
 
 pub use feed::Feed;
@@ -15,6 +18,7 @@ pub use follow::{FollowRequest, Lines, Origin, Run, read_logs};
 pub use gauge::{Change, Reading};
 pub use router::actor::{RouterApi, RouterSpec};
 pub use sink::{Purpose, SinkSpec, sinks_for};
+pub use survey::{Lag, Place, Survey};
 
 #[cfg(test)]
 mod tests;

@@ -144,7 +144,7 @@ async fn text(answer: Response) -> String {
 }
 
 /// The causes in one line, without the address, which may hold a password.
-fn reason(error: reqwest::Error) -> String {
+pub(crate) fn reason(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);

@@ -45,6 +45,11 @@ fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, PortError> {
 }
 
 impl Identity {
+    /// For where TLS is not spoken: the machine's authorities are not read.
+    pub(crate) fn nobody() -> Self {
+        Self { trust: Trust::Nobody, ..Self::default() }
+    }
+
     /// What a connection is opened with.
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, PortError> {
         let provider = Arc::new(ring::default_provider());

@@ -308,6 +308,20 @@ fn write_all(file: &mut File, header: &[u8], payload: &[u8]) -> io::Result<()> {
 /// Reads from `from`: about `max_bytes` of records with their places, and the place after them. An empty answer means
 /// that nothing more is there yet. Segments that were trimmed away are skipped.
 pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place, Record)>, Place)> {
+    read_how(dir, from, max_bytes, stretch)
+}
+
+/// The same of what the kernel has in memory, as all that was written lately; `WouldBlock` if something is not there.
+pub fn read_cached(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place, Record)>, Place)> {
+    read_how(dir, from, max_bytes, stretch_cached)
+}
+
+fn read_how(
+    dir: &Path,
+    from: Place,
+    max_bytes: usize,
+    stretch: fn(&File, u64, usize) -> io::Result<Bytes>,
+) -> io::Result<(Vec<(Place, Record)>, Place)> {
     let mut place = from;
     loop {
         let present = segments(dir)?;
@@ -324,7 +338,10 @@ pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
-        let records = parse(&stretch(&file, place.offset, max_bytes.max(HEADER + (128 << 10)))?, place);
+        let there =
+            usize::try_from(file.metadata()?.len().saturating_sub(place.offset)).unwrap_or(usize::MAX);
+        let most = max_bytes.max(HEADER + (128 << 10)).min(there);
+        let records = parse(&stretch(&file, place.offset, most)?, place);
         match records.last() {
             Some((at, last)) => {
                 let next = Place { segment, offset: at.offset + (HEADER + last.payload.len()) as u64 };
@@ -338,8 +355,6 @@ pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place
 
 /// At most `most` bytes from `offset` on, as one piece of memory that all records in it share.
 fn stretch(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
-    let there = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX);
-    let most = most.min(there);
     let mut buffer = Vec::with_capacity(most);
     while buffer.len() < most {
         let at = offset + buffer.len() as u64;
@@ -349,6 +364,25 @@ fn stretch(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
             Err(e) => return Err(e.into()),
         }
     }
+    Ok(Bytes::from(buffer))
+}
+
+fn stretch_cached(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    let mut buffer = vec![0; most];
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let mut slices = [io::IoSliceMut::new(rest)];
+        match preadv2(file, &mut slices, offset + filled as u64, ReadWriteFlags::NOWAIT) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(Errno::INTR) => {}
+            // Not every file system can tell.
+            Err(Errno::OPNOTSUPP) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    buffer.truncate(filled);
     Ok(Bytes::from(buffer))
 }
 

@@ -25,6 +25,21 @@ fn records_come_back_in_order_over_several_segments() {
 }
 
 #[test]
+fn what_was_just_written_is_read_without_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), u64::MAX / 2).unwrap();
+    for n in 0..10 {
+        writer.append(Kind::Data, 1, n, &[7; 1000]).unwrap();
+    }
+    let waiting = read(dir.path(), Place::default(), 1 << 20).unwrap();
+    assert_eq!(waiting.0.len(), 10);
+    match read_cached(dir.path(), Place::default(), 1 << 20) {
+        Ok(cached) => assert_eq!(cached, waiting),
+        Err(e) => assert_eq!(e.kind(), io::ErrorKind::WouldBlock, "this file system cannot tell"),
+    }
+}
+
+#[test]
 fn a_full_budget_is_free_again_after_a_trim() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = Writer::open(dir.path(), 1000).unwrap();
