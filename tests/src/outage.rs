@@ -81,8 +81,11 @@ impl Outage {
             // Where a driver has no option for it.
             builder = builder.env("SSL_CERT_FILE", &authority.to_string_lossy());
         }
+        if place.path("plugins").exists() {
+            builder = builder.args(crate::LogPlugin::flags(place));
+        }
         let driver = options[0].split_once('-').expect("options begin with their driver's name").0;
-        let names = ["syslog", "fluentd", "gelf", "splunk", "loki", "otlp", "awslogs", "journald"];
+        let names = ["syslog", "fluentd", "gelf", "splunk", "loki", "otlp", "awslogs", "journald", "outlet"];
         let mut outage = Self {
             receiver: Box::new(receiver),
             relay: None,

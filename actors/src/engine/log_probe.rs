@@ -35,14 +35,14 @@ pub struct Probed {
 
 impl Engine {
     /// The log drivers that can be asked for, by name.
-    pub fn log_drivers(&self) -> Vec<DriverInfo> {
+    pub async fn log_drivers(&self) -> Vec<DriverInfo> {
         let drivers = &self.shared.ports.drivers;
         let info = |name: String| {
             let kind = drivers.find(&name);
             let options = kind.map(|k| k.options().to_vec()).unwrap_or_default();
             DriverInfo { readable: kind.is_some_and(|k| k.reader().is_some()), options, name }
         };
-        drivers.names().into_iter().map(info).collect()
+        drivers.names().await.into_iter().map(info).collect()
     }
 
     /// Sends a line that says what it is to each destination, as a container's would be sent. File drivers write where

@@ -7,10 +7,13 @@ pub mod framer;
 mod gauge;
 pub mod held;
 pub mod lane;
+pub mod record;
 pub mod replay;
 pub mod router;
+mod sieve;
 pub mod sink;
 pub mod stores;
+mod survey;
 pub mod swap;
 
 pub use chain::chain;
@@ -20,6 +23,7 @@ pub use gauge::{Change, Reading};
 pub use router::actor::{RouterApi, RouterSpec};
 pub use sink::{Purpose, SinkSpec, sinks_for};
 pub use stores::{Stores, past};
+pub use survey::{Lag, Place, Survey};
 
 #[cfg(test)]
 mod tests;

@@ -219,7 +219,7 @@ impl LogReader for FakeKind {
             let line = StoredLine { line, attrs: BTreeMap::new() };
             to.try_send(Ok(Piece::Lines(vec![line]))).unwrap();
         }
-        Ok(contract::log::Reading { pieces, cursor, end: Place::default(), found: None })
+        Ok(contract::log::Reading { pieces, cursor, end: contract::log::Place::default(), found: None })
     }
 }
 
