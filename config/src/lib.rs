@@ -38,7 +38,7 @@ pub use proxies::{Proxies, mask};
 pub use registries::Registries;
 pub use runtimes::{OWN as OWN_RUNTIMES, Runtime};
 pub use size::bytes;
-pub use sockets::{Encryption, Group, Sockets, Tls};
+pub use sockets::{Encryption, Group, MetricsAddress, Sockets, Tls};
 pub use ulimit::Ulimit;
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ fn the_arrows_are_those_of_the_architecture() {
         ("config", &[][..]),
         ("drivers/contract", &[]),
         ("drivers/dockerfile", &[]),
-        ("drivers/log", &["drivers/contract"]),
+        ("drivers/log", &["drivers/contract", "drivers/template"]),
+        ("drivers/template", &[]),
         ("drivers/registry", &["drivers/contract"]),
         ("drivers/patterns", &[]),
         ("drivers/storage", &["drivers/contract", "drivers/dockerfile", "drivers/patterns"]),
@@ -67,7 +68,7 @@ fn the_arrows_are_those_of_the_architecture() {
         ("actors/build", &["actors", "drivers/contract", "drivers/dockerfile"]),
         ("bin/wire", &[]),
         ("bin/shim", &["drivers/sandbox"]),
-        ("bin/cli", &["bin/wire", "drivers/patterns"]),
+        ("bin/cli", &["bin/wire", "drivers/patterns", "drivers/template"]),
         ("tests", &["bin/wire"]),
     ]);
     for (folder, uses) in arrows() {

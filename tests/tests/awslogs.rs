@@ -38,6 +38,28 @@ fn groups_and_streams_are_made_and_lines_are_events_in_order() {
 }
 
 #[test]
+fn lines_that_belong_together_are_one_event_by_dockers_options() {
+    let place = Place::new();
+    let cloud = Cloud::start(&place);
+    let gantry = daemon(&place);
+    let create = ["awslogs-create-group=true", "awslogs-group=g", "awslogs-force-flush-interval-seconds=1"];
+    let script = "echo '[Nov 29, 2026 17:00:00] a'; echo ' b'; echo '[Nov 29, 2026 17:00:01] c'; echo ' d'; exec sleep 1000";
+    let dated = r"awslogs-datetime-format=\[%b %d, %Y %H:%M:%S\]";
+    run(&gantry, "dated", &[&create[..], &["awslogs-stream=dated", dated]].concat(), script);
+    let pattern = r"awslogs-multiline-pattern=^\S";
+    run(&gantry, "found", &[&create[..], &["awslogs-stream=found", pattern]].concat(), script);
+    for (stream, name) in [("dated", "dated"), ("found", "found")] {
+        // The last ends because nothing follows.
+        let texts = cloud.wait_for("g", stream, "[Nov 29, 2026 17:00:01] c\n d");
+        assert_eq!(texts, ["[Nov 29, 2026 17:00:00] a\n b", "[Nov 29, 2026 17:00:01] c\n d"]);
+        // What can be read here has the container's own lines.
+        let read = gantry.docker(["logs", "--tail", "1", name]).ok();
+        assert_eq!(read.trim(), "d");
+        gantry.docker(["rm", "-f", name]).ok();
+    }
+}
+
+#[test]
 fn a_service_that_is_away_hangs_or_lacks_the_group_gets_every_line_later() {
     let place = Place::new();
     let gantry = daemon(&place);
@@ -73,7 +95,7 @@ fn wrong_options_are_refused_in_dockers_words() {
     for (option, text) in [
         ("awslogs-region=x", "must specify a value for log opt 'awslogs-group'"),
         ("labels=x", "unknown log opt 'labels' for awslogs log driver"),
-        ("awslogs-multiline-pattern=x", "log opt 'awslogs-multiline-pattern' is not supported"),
+        ("awslogs-multiline-pattern=(", "must specify a value for log opt 'awslogs-group'"),
     ] {
         let refused = gantry.docker(["create", "--log-driver=awslogs", "--log-opt", option, "busybox"]);
         assert!(refused.code != 0 && refused.stderr.contains(text), "{}", refused.stderr);

@@ -12,6 +12,7 @@ use contract::log::{BatchPolicy, Cursor, LogLine, Position, StoredLine};
 use contract::runtime::Spool;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::{OnceCell, watch};
 
 /// Readings kept, and bytes of text in them.
@@ -30,6 +31,8 @@ pub struct Part {
     pub end: Cursor,
     /// Nothing more was there when it was asked for.
     pub last: bool,
+    /// By then there may be more all the same.
+    pub again: Option<Duration>,
     /// False when lines before these may have been let go of before they were read.
     pub whole: bool,
 }
@@ -138,7 +141,7 @@ impl Feed {
         // Asked after reading: what is still there now was there then.
         let whole = self.spool.still_has(from.floor()).await?;
         let lines = Arc::new(stored(&cut.batch.lines, attrs));
-        Ok(Part { lines, end: cut.batch.end.clone(), last: cut.last, whole })
+        Ok(Part { lines, end: cut.batch.end.clone(), last: cut.last, again: cut.again, whole })
     }
 }
 
@@ -162,7 +165,7 @@ mod tests {
     use super::*;
     use async_trait::async_trait;
     use contract::fake::FakeSpool;
-    use contract::log::Stream;
+    use contract::log::{Losses, Stream, Stretch};
     use contract::runtime::SpoolRecord;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -185,8 +188,17 @@ mod tests {
         fn more(&self) -> watch::Receiver<u64> {
             self.spool.more()
         }
-        async fn trim(&self, before: Position) -> Result<(), PortError> {
-            self.spool.trim(before).await
+        async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
+            self.spool.trim(keep).await
+        }
+        async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
+            self.spool.extent().await
+        }
+        async fn load_losses(&self, sink: &str) -> Result<Option<Losses>, PortError> {
+            self.spool.load_losses(sink).await
+        }
+        async fn store_losses(&self, sink: &str, losses: &Losses) -> Result<(), PortError> {
+            self.spool.store_losses(sink, losses).await
         }
         async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
             self.spool.load_cursor(sink).await
@@ -249,10 +261,10 @@ mod tests {
         }
         let hold = feed.hold(&Cursor::default());
         hold.advance(Position { segment: 1, offset: 0 });
-        let next = |segment| held.trim(Position { segment, offset: 0 });
-        next(2).await.unwrap();
+        let keep = |segment| [Stretch::from(Position { segment, offset: 0 })];
+        held.trim(&keep(2)).await.unwrap();
         assert_eq!(spool.segments(), 5, "the one before is still needed");
-        next(3).await.unwrap();
+        held.trim(&keep(3)).await.unwrap();
         assert_eq!(spool.segments(), 3, "it waits no longer");
         drop(hold);
     }
@@ -271,10 +283,10 @@ mod tests {
             spool.write(Stream::Stdout, format!("{n}\n"));
         }
         let floor = end.floor();
-        held.trim(floor).await.unwrap();
+        held.trim(&[Stretch::from(floor)]).await.unwrap();
         let same = feed.next(&end, Asked::Now, &Attributes::new()).await.unwrap();
         assert!(same.whole, "what follows is still there");
-        held.trim(Position { segment: floor.segment + 2, offset: 0 }).await.unwrap();
+        held.trim(&[Stretch::from(Position { segment: floor.segment + 2, offset: 0 })]).await.unwrap();
         assert!(!feed.next(&end, Asked::Now, &Attributes::new()).await.unwrap().whole);
     }
 }

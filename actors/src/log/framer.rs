@@ -1,13 +1,17 @@
 //! Spool records to lines, with a cursor from which exactly the following lines come again.
 
+use super::record::Builder;
 use bytes::{Bytes, BytesMut};
 use contract::PortError;
 use contract::log::{Batch, BatchPolicy, Cursor, LogLine, Mark, Partial, Position, Stream};
 use contract::runtime::{Spool, SpoolRecord};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes asked of the spool at once.
 pub const READ: usize = 256 * 1024;
+/// After so many readings a batch is done whatever it holds, where lines are suppressed.
+const READINGS: usize = 32;
 
 /// Whether a record was taken wholly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +120,39 @@ impl Framer {
     pub fn at(cursor: &Cursor, max_line: usize, seed: u64) -> Self {
         let (stdout, stderr) = (Lane::new(&cursor.stdout), Lane::new(&cursor.stderr));
         Self { stdout, stderr, max_line: max_line.max(1), seed }
+    }
+
+    fn lane(&self, stream: Stream) -> &Lane {
+        match stream {
+            Stream::Stdout => &self.stdout,
+            Stream::Stderr => &self.stderr,
+        }
+    }
+
+    /// Where the next line of a stream begins, once all that was pushed is taken.
+    pub(super) fn mark(&self, stream: Stream) -> &Mark {
+        &self.lane(stream).mark
+    }
+
+    /// Whether the record of a stream at that place was used up before.
+    pub(super) fn is_past(&self, stream: Stream, at: Position) -> bool {
+        at < self.lane(stream).next.0
+    }
+
+    /// Passes over the lines that end in a record of a stream that has none under way: how many they were.
+    pub(super) fn skip(&mut self, stream: Stream, at: Position, data: &[u8]) -> u64 {
+        let lane = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        if !lane.carry.is_empty() || lane.mark.partial.is_some() {
+            return 0;
+        }
+        let used = if at == lane.next.0 { (lane.next.1 as usize).min(data.len()) } else { 0 };
+        let rest = data.get(used..).unwrap_or_default();
+        let whole = memchr::memrchr(b'\n', rest).map_or(0, |last| last + 1);
+        lane.go_to(at, (used + whole) as u32);
+        memchr::memchr_iter(b'\n', rest).count() as u64
     }
 
     /// From here exactly the lines after those given out come again.
@@ -243,12 +280,14 @@ pub struct Cut {
     pub batch: Arc<Batch>,
     /// Nothing more was there.
     pub last: bool,
+    /// By then there may be more all the same.
+    pub again: Option<Duration>,
 }
 
 /// Reads one batch from `from` on.
 pub async fn cut(spool: &dyn Spool, from: &Cursor, policy: BatchPolicy, seed: u64) -> Result<Cut, PortError> {
-    let mut framer = Framer::at(from, policy.max_line, seed);
-    let (mut lines, mut at, mut last) = (Vec::new(), from.floor(), false);
+    let mut builder = Builder::at(from, &policy, seed);
+    let (mut lines, mut at, mut last, mut again) = (Vec::new(), from.floor(), false, None);
     // Lines already counted, and their bytes.
     let (mut seen, mut bytes) = (0, 0);
     let mut full = |lines: &[LogLine]| {
@@ -256,23 +295,27 @@ pub async fn cut(spool: &dyn Spool, from: &Cursor, policy: BatchPolicy, seed: u6
         seen = lines.len();
         lines.len() >= policy.max_lines || (!lines.is_empty() && bytes >= policy.max_bytes)
     };
+    let mut readings = 0;
     'read: loop {
         let (records, next) = spool.read(at, READ).await?;
         if records.is_empty() {
+            again = builder.dry(crate::now_ns(), &mut lines);
             last = true;
             break;
         }
         for record in &records {
-            let taken = framer.push(record, &mut lines, &mut full);
+            let taken = builder.push(record, &mut lines, &mut full);
             if taken == Taken::Full {
                 break 'read;
             }
         }
         at = next;
-        if full(&lines) {
+        readings += 1;
+        if full(&lines) || (readings >= READINGS && builder.suppressed() > 0) {
             break;
         }
     }
     lines.retain(|line| policy.streams.lets(line.stream));
-    Ok(Cut { batch: Arc::new(Batch { lines, end: framer.cursor(), suppressed: 0 }), last })
+    let batch = Batch { lines, end: builder.cursor(), suppressed: builder.suppressed() };
+    Ok(Cut { batch: Arc::new(batch), last, again })
 }

@@ -1,7 +1,8 @@
 //! What a command may end with.
 
-use crate::{client::ClientError, options::OptionError, session::SessionError, template::TemplateError};
+use crate::{client::ClientError, options::OptionError, session::SessionError};
 use crate::{terminal::TerminalError, units::UnitError};
+use template::TemplateError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

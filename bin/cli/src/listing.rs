@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use crate::output::align;
-use crate::template::{Methods, Template, TemplateError};
+use template::{Methods, Template, TemplateError};
 
 /// The columns a listing knows: the field's name in templates and its heading.
 pub type Headings = [(&'static str, &'static str)];

@@ -14,7 +14,6 @@ mod mistakes;
 mod options;
 mod output;
 mod session;
-mod template;
 mod terminal;
 mod units;
 

@@ -30,7 +30,7 @@ pub fn attributes(source: &LogSource, options: &Options) -> Result<BTreeMap<Stri
         }
     }
     if let Some(template) = options.get("tag").filter(|t| !t.is_empty()) {
-        out.insert("tag".to_owned(), render(template, source).map_err(invalid)?);
+        out.insert("tag".to_owned(), render(template, source, options).map_err(invalid)?);
     }
     Ok(out)
 }
@@ -38,7 +38,7 @@ pub fn attributes(source: &LogSource, options: &Options) -> Result<BTreeMap<Stri
 /// The tag of drivers that always have one.
 pub(crate) fn tag(source: &LogSource, options: &Options) -> Result<String, PortError> {
     let template = options.get("tag").filter(|t| !t.is_empty()).map_or("{{.ID}}", String::as_str);
-    render(template, source).map_err(invalid)
+    render(template, source, options).map_err(invalid)
 }
 
 /// Refuses what would fail only at a container's start.

@@ -1,9 +1,9 @@
 //! All drivers by name, and the checks before one is used.
 
 use crate::plugin::{Places, Plugins};
-use crate::{catalogue, find, options};
+use crate::{awslogs, catalogue, find, options};
 use async_trait::async_trait;
-use contract::log::{Catalogue, Destination, FANOUT, LogDriverKind, Options, Records, destinations};
+use contract::log::{Catalogue, Destination, FANOUT, LogDriverKind, Options, Records, both, destinations};
 use contract::{Kind, PortError};
 
 /// Docker's drivers that gantry has not, and why.
@@ -74,7 +74,12 @@ impl Drivers {
         };
         let own = options.iter().filter(|(k, _)| !options::is_common(k));
         kind.validate(&own.map(|(k, v)| (k.clone(), v.clone())).collect())?;
-        Records::parse(records).map(drop)
+        // One driver joins lines by options of its own.
+        let theirs = awslogs::JOINING.into_iter().find(|key| options.contains_key(*key));
+        match (Records::parse(records)?.join, theirs) {
+            (Some(_), Some(key)) => Err(both("multiline-pattern", key)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -152,6 +157,11 @@ mod tests {
         assert_eq!(
             text("local", &[("rate-limit-burst", "5")]),
             "log opt 'rate-limit-burst' needs 'rate-limit'"
+        );
+        let twice = [("awslogs-group", "g"), ("multiline-pattern", "x"), ("awslogs-datetime-format", "%Y")];
+        assert_eq!(
+            text("awslogs", &twice),
+            "you cannot configure log opt 'multiline-pattern' and 'awslogs-datetime-format' at the same time"
         );
         let several = [("drivers", "local,b:syslog"), ("b.max-line-size", "1")];
         assert_eq!(

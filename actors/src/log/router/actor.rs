@@ -37,6 +37,8 @@ pub struct Router {
     sinks: Vec<Link<Sink>>,
     draining: Vec<Drain>,
     seed: u64,
+    /// A look into the spool is due without news.
+    looks: bool,
 }
 
 /// What sinks and detached work tell the router.
@@ -95,6 +97,8 @@ pub enum Report {
     },
     /// There may be more to read.
     More,
+    /// What stands in the spool may be over by now.
+    Look,
 }
 
 /// Replies once the sinks (or the one of this place) have everything the spool holds.
@@ -110,7 +114,7 @@ impl Router {
         }
         let now_ns = crate::now_ns();
         for ((status, cursor), sink) in self.machine.status().zip(&self.spec.sinks) {
-            if let Some(change) = sink.gauge.note(status, cursor, now_ns) {
+            for change in sink.gauge.note(status, cursor, now_ns) {
                 (self.spec.told)(&sink.name, change);
             }
         }
@@ -124,7 +128,7 @@ impl Router {
         }
     }
 
-    fn perform(&self, effect: Effect) {
+    fn perform(&mut self, effect: Effect) {
         let (me, spool) = (self.me.clone(), self.spec.spool.clone());
         match effect {
             // A sink that is down reports when it is up again.
@@ -149,6 +153,12 @@ impl Router {
                     };
                     me.push(Report::Read { sink, from, asked, incarnation, result }).await.ok();
                 });
+            }
+            Effect::Look(pause) => {
+                // One at a time: what it finds not over yet is looked at again.
+                if !std::mem::replace(&mut self.looks, true) {
+                    drop(me.tell_after(pause, Report::Look));
+                }
             }
             Effect::Trim(before) => {
                 tokio::spawn(async move {
@@ -210,6 +220,10 @@ impl Answer<Report> for Router {
             Report::Read { incarnation, .. } if incarnation != self.me.incarnation() => return,
             Report::Read { sink, from, asked, result, .. } => Event::Read(sink, from, asked, result),
             Report::More => Event::More,
+            Report::Look => {
+                self.looks = false;
+                Event::More
+            }
         };
         self.step(event);
     }
@@ -251,6 +265,7 @@ impl RouterApi {
                 me,
                 sinks: Vec::new(),
                 draining: Vec::new(),
+                looks: false,
             }
         });
         child.parent = parent.map(str::to_owned);

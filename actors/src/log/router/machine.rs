@@ -49,6 +49,8 @@ pub enum Effect {
     Wait(usize, u64, Duration),
     /// The spool below is not needed.
     Trim(Position),
+    /// Look into the spool again later, also without news.
+    Look(Duration),
 }
 
 /// What a sink is doing.
@@ -84,6 +86,8 @@ pub struct SinkStatus {
     pub retries: u64,
     /// Lines refused for good.
     pub refused: u64,
+    /// Lines that its limit on the rate suppressed.
+    pub suppressed: u64,
     /// Why the last try failed.
     pub last_error: Option<String>,
 }
@@ -174,6 +178,7 @@ impl Machine {
                     w.status.lines += (batch.lines.len() - refused.min(batch.lines.len())) as u64;
                     w.status.bytes += batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
                     w.status.refused += refused as u64;
+                    w.status.suppressed += batch.suppressed;
                     w.status.state = SinkState::Idle;
                     w.failures = 0;
                     if std::mem::take(&mut w.unread) {
@@ -236,6 +241,9 @@ impl Machine {
         out: &mut Vec<Effect>,
     ) {
         let Some(policy) = self.sinks.get(asker).map(|w| w.policy.clone()) else { return };
+        if let Ok(Cut { again: Some(pause), .. }) = &result {
+            out.push(Effect::Look(*pause));
+        }
         for (sink, w) in self.sinks.iter_mut().enumerate() {
             // A read begun before the latest news proves nothing to who asked after it.
             let mine = |(at, when): &mut (Cursor, u64)| at == from && *when <= asked;
@@ -243,15 +251,17 @@ impl Machine {
                 continue;
             }
             match &result {
-                Ok(Cut { batch, last }) => {
+                Ok(Cut { batch, last, .. }) => {
                     // An empty batch is delivered only where it lets go of a segment.
                     let moved = batch.end.floor().segment > from.floor().segment;
-                    let passed = w.policy.streams != Streams::Both && batch.end != *from;
+                    let selects = w.policy.streams != Streams::Both || w.policy.records.rate.is_some();
+                    let passed = selects && batch.end != *from;
                     if moved || !batch.lines.is_empty() || (passed && w.flying.is_some()) {
                         w.ready = Some((from.clone(), batch.clone()));
                     } else if passed {
                         // What is not for this sink need not be read again.
                         w.cursor = Some(batch.end.clone());
+                        w.status.suppressed += batch.suppressed;
                     }
                     // Without news there is nothing to look for; what comes meanwhile makes one larger batch.
                     w.dry = *last && asked == self.more;

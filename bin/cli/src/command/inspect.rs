@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::client::{Client, ClientError, encode};
-use crate::{error::CommandError, output, template::Template};
+use crate::{error::CommandError, output};
+use template::Template;
 
 const EXAMPLES: &str = "\
 Examples:

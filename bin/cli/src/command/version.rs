@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::client::{API_VERSION, Client};
-use crate::template::Template;
 use crate::{error::CommandError, output};
+use template::Template;
 
 /// Shows both halves' versions.
 #[derive(Debug, Args)]

@@ -12,9 +12,12 @@ use async_trait::async_trait;
 use contract::PortError;
 use contract::log::{
     Batch, BatchPolicy, Cursor, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
+    Records,
 };
 use event::{Event, events, lines, puts};
-use options::{OPTIONS, Wanted, buffered, check_refused};
+pub(crate) use options::JOINING;
+use options::{OPTIONS, Wanted, buffered, join};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// `awslogs`.
@@ -29,7 +32,6 @@ impl LogDriverKind for AwsLogs {
         &OPTIONS
     }
     fn validate(&self, options: &Options) -> Result<(), PortError> {
-        check_refused(options)?;
         check_known(options, &OPTIONS, self.name())?;
         Wanted::parse(&LogSource::default(), options).map(drop)
     }
@@ -38,6 +40,8 @@ impl LogDriverKind for AwsLogs {
         BatchPolicy {
             max_lines: buffered(options).unwrap_or(1).min(10_000),
             max_line: event::TEXT,
+            max_record: event::TEXT,
+            records: Records { join: join(options).ok().flatten().map(Arc::new), ..Records::default() },
             ..BatchPolicy::default()
         }
     }

@@ -1,12 +1,14 @@
 //! The driver's options, checked in Docker's words.
 
+use super::event::TEXT;
 use crate::options::{boolean, invalid};
 use crate::template::render;
 use contract::PortError;
-use contract::log::{LogSource, OptionSpec, Options};
+use contract::log::{Join, LogSource, OptionSpec, Options, Pattern, both, datetime_pattern};
 use reqwest::Url;
+use std::time::Duration;
 
-pub(super) static OPTIONS: [OptionSpec; 11] = [
+pub(super) static OPTIONS: [OptionSpec; 13] = [
     OptionSpec { name: "awslogs-region", doc: "region; AWS_REGION, else that of the machine" },
     OptionSpec { name: "awslogs-endpoint", doc: "URL of the service; that of the region" },
     OptionSpec { name: "awslogs-group", doc: "log group, a template" },
@@ -14,17 +16,19 @@ pub(super) static OPTIONS: [OptionSpec; 11] = [
     OptionSpec { name: "awslogs-create-group", doc: "make the group if it is missing; false" },
     OptionSpec { name: "awslogs-create-stream", doc: "make the stream if it is missing; true" },
     OptionSpec { name: "awslogs-credentials-endpoint", doc: "path of a task's credentials" },
-    OptionSpec {
-        name: "awslogs-force-flush-interval-seconds",
-        doc: "most time an event waits for others, which gantry's do not",
-    },
+    OptionSpec { name: DATETIME, doc: "a line with such a date begins an event, in strftime's verbs" },
+    OptionSpec { name: PATTERN, doc: "a line that matches begins an event" },
+    OptionSpec { name: INTERVAL, doc: "seconds without a line after which an event of several ends; 5" },
     OptionSpec { name: "awslogs-max-buffered-events", doc: "most events taken from the spool at once; 4096" },
     OptionSpec { name: "awslogs-format", doc: "json/emf: events are embedded metrics" },
     OptionSpec { name: "tag", doc: "template of the stream's name; {{.FullID}}" },
 ];
 
-/// Docker's options that are refused.
-const REFUSED: [&str; 2] = ["awslogs-datetime-format", "awslogs-multiline-pattern"];
+const DATETIME: &str = "awslogs-datetime-format";
+const PATTERN: &str = "awslogs-multiline-pattern";
+/// Which line begins an event: one or the other.
+pub(crate) const JOINING: [&str; 2] = [DATETIME, PATTERN];
+const INTERVAL: &str = "awslogs-force-flush-interval-seconds";
 
 /// Docker's events in memory.
 const BUFFERED: usize = 4096;
@@ -62,19 +66,20 @@ pub(super) fn buffered(options: &Options) -> Result<usize, PortError> {
     Ok(positive(options, "awslogs-max-buffered-events")?.unwrap_or(BUFFERED))
 }
 
-/// Refuses what Docker has and this driver has not.
-pub(super) fn check_refused(options: &Options) -> Result<(), PortError> {
-    let [first, second] = REFUSED;
-    match (options.contains_key(first), options.contains_key(second)) {
-        (false, false) => Ok(()),
-        (true, true) => {
-            Err(invalid(format!("you cannot configure log opt '{first}' and '{second}' at the same time")))
-        }
-        (one, _) => {
-            let key = if one { first } else { second };
-            Err(invalid(format!("awslogs: log opt '{key}' is not supported: each line is an event")))
-        }
+/// Which lines are one event, of at most so many bytes.
+pub(super) fn join(options: &Options) -> Result<Option<Join>, PortError> {
+    if options.contains_key(DATETIME) && options.contains_key(PATTERN) {
+        return Err(both(DATETIME, PATTERN));
     }
+    let text = |key: &str| options.get(key).filter(|text| !text.is_empty());
+    let timeout = Duration::from_secs(positive(options, INTERVAL)?.unwrap_or(5) as u64);
+    let pattern = text(DATETIME).map(|format| datetime_pattern(format)).or_else(|| text(PATTERN).cloned());
+    let Some(pattern) = pattern else { return Ok(None) };
+    let begins = Pattern::compile(&pattern).map_err(|why| {
+        invalid(format!("awslogs could not parse multiline pattern key {pattern:?}: {why}"))
+    })?;
+    // Docker's bound is the service's, in bytes alone.
+    Ok(Some(Join { max_bytes: TEXT, max_lines: usize::MAX, timeout, ..Join::new(begins) }))
 }
 
 impl Wanted {
@@ -82,10 +87,15 @@ impl Wanted {
         let text = |key: &str| options.get(key).filter(|text| !text.is_empty()).cloned();
         let group = text("awslogs-group");
         let group = group.ok_or_else(|| invalid("must specify a value for log opt 'awslogs-group'"))?;
-        positive(options, "awslogs-force-flush-interval-seconds")?;
         buffered(options)?;
+        let joins = join(options)?.is_some();
         let metrics = match text("awslogs-format").as_deref() {
             None => false,
+            Some(format @ "json/emf") if joins => {
+                return Err(invalid(format!(
+                    "you cannot configure log opt '{DATETIME}' or '{PATTERN}' when log opt 'awslogs-format' is set to '{format}'"
+                )));
+            }
             Some("json/emf") => true,
             Some(other) => return Err(invalid(format!("unsupported log format '{other}'"))),
         };
@@ -98,12 +108,14 @@ impl Wanted {
         };
         let stream = match text("awslogs-stream") {
             Some(name) => name,
-            None => render(text("tag").as_deref().unwrap_or("{{.FullID}}"), source).map_err(invalid)?,
+            None => {
+                render(text("tag").as_deref().unwrap_or("{{.FullID}}"), source, options).map_err(invalid)?
+            }
         };
         Ok(Self {
             region: text("awslogs-region"),
             endpoint,
-            group: render(&group, source).map_err(invalid)?,
+            group: render(&group, source, options).map_err(invalid)?,
             stream,
             create_group: flag(options, "awslogs-create-group", false)?,
             create_stream: flag(options, "awslogs-create-stream", true)?,
@@ -124,7 +136,7 @@ mod tests {
             container_name: "web".into(),
             ..LogSource::default()
         };
-        check_refused(&options).and_then(|()| Wanted::parse(&source, &options)).map_err(|e| e.chain())
+        Wanted::parse(&source, &options).map_err(|e| e.chain())
     }
 
     #[test]
@@ -167,16 +179,35 @@ mod tests {
             ("awslogs-format", "xml", "unsupported log format 'xml'"),
             (
                 "awslogs-multiline-pattern",
-                "^x",
-                "awslogs: log opt 'awslogs-multiline-pattern' is not supported: each line is an event",
+                "(",
+                "awslogs could not parse multiline pattern key \"(\": unclosed group",
             ),
         ] {
             assert_eq!(parse(&[("awslogs-group", "g"), (key, value)]).unwrap_err(), text);
         }
-        let both = [("awslogs-datetime-format", "%Y"), ("awslogs-multiline-pattern", "x")];
+        let both = [("awslogs-group", "g"), (DATETIME, "%Y"), (PATTERN, "x")];
         assert_eq!(
             parse(&both).unwrap_err(),
             "you cannot configure log opt 'awslogs-datetime-format' and 'awslogs-multiline-pattern' at the same time"
+        );
+    }
+
+    #[test]
+    fn lines_of_one_event_are_found_by_a_pattern_or_a_date() {
+        let of = |pairs: &[(&str, &str)]| {
+            let options = pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+            join(&options).unwrap()
+        };
+        assert_eq!(of(&[(PATTERN, "")]), None);
+        let dated = of(&[(DATETIME, r"\[%b %d, %Y %H:%M:%S\]"), (INTERVAL, "7")]).unwrap();
+        assert_eq!((dated.max_bytes, dated.timeout), (TEXT, Duration::from_secs(7)));
+        assert!(dated.begins.is_in(b"[Nov 29, 2026 17:00:00] x") && !dated.begins.is_in(b"  at x"));
+        assert!(of(&[(PATTERN, r"^\d")]).unwrap().begins.is_in(b"1"));
+        let metrics = [("awslogs-group", "g"), ("awslogs-format", "json/emf"), (PATTERN, "x")];
+        assert_eq!(
+            parse(&metrics).unwrap_err(),
+            "you cannot configure log opt 'awslogs-datetime-format' or 'awslogs-multiline-pattern' when log opt \
+             'awslogs-format' is set to 'json/emf'"
         );
     }
 }

@@ -35,8 +35,13 @@ impl LogDriverKind for Gelf {
         Address::parse(options)?;
         check_metadata(options)
     }
-    fn batching(&self, _options: &Options) -> BatchPolicy {
-        BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() }
+    fn batching(&self, options: &Options) -> BatchPolicy {
+        let policy = BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() };
+        match Address::parse(options) {
+            Ok(Address::Tcp(..)) => policy,
+            // What does not fit the datagrams of a message would be refused.
+            _ => BatchPolicy { max_record: 96 * 1024, ..policy },
+        }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let mut attributes = attributes(source, options)?;

@@ -123,7 +123,10 @@ fn parse(mut bytes: &[u8]) -> Option<StoredLine> {
         match read_field(&mut bytes)? {
             (1, Field::Bytes(b"stderr")) => stream = Stream::Stderr,
             (2, Field::Number(n)) => time_ns = n as i64,
-            (3, Field::Bytes(b)) => data = b.to_vec(),
+            (3, Field::Bytes(b)) => {
+                data = Vec::with_capacity(b.len() + 1);
+                data.extend_from_slice(b);
+            }
             (4, Field::Number(n)) => unfinished = n != 0,
             (5, Field::Bytes(mut inner)) => {
                 let mut found = Partial { id: String::new(), ordinal: 0, last: false };

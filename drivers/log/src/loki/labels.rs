@@ -28,7 +28,7 @@ pub(super) fn labels(source: &LogSource, options: &Options) -> Result<BTreeMap<S
         if name.is_empty() || clean(name) != name {
             return Err(invalid(format!("loki: invalid external label name: {name}")));
         }
-        let value = render(template, source)
+        let value = render(template, source, options)
             .map_err(|e| invalid(format!("loki: could not expand label value: {template} err : {e}")))?;
         out.insert(name.to_owned(), value);
     }

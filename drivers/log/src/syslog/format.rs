@@ -116,8 +116,21 @@ impl Formatter {
             number(line.time_ns.rem_euclid(1_000_000_000) as u64 / 1000, MICROS, out);
             out.extend_from_slice(rest.as_bytes());
         }
-        out.extend_from_slice(&line.data);
+        match self.framing {
+            Framing::Line if memchr::memchr(b'\n', &line.data).is_some() => escaped(&line.data, out),
+            _ => out.extend_from_slice(&line.data),
+        }
         out.push(b'\n');
+    }
+}
+
+/// Where LF ends a message, one inside is written as receivers show it (rsyslog's `#012`).
+fn escaped(text: &[u8], out: &mut Vec<u8>) {
+    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b"#012");
+        }
+        out.extend_from_slice(line);
     }
 }
 
@@ -171,6 +184,18 @@ mod tests {
             "<27>1 2024-01-02T03:04:05.000042Z host tag 7 tag - hello\n"
         );
         assert_eq!(message(Shape::Rfc3164, Framing::Counted), "39 <27>Jan  2 03:04:05 host tag[7]: hello\n");
+    }
+
+    #[test]
+    fn joined_lines_are_one_message_in_either_framing() {
+        let line = LogLine { stream: Stream::Stdout, time_ns: 0, data: "a\n b\n".into(), partial: None };
+        let message = |framing| {
+            let mut out = Vec::new();
+            Formatter::new(Shape::Unix, 3, "t".into(), framing).append(&line, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert!(message(Framing::Line).ends_with(": a#012 b#012\n"));
+        assert!(message(Framing::Counted).ends_with(": a\n b\n\n"));
     }
 
     #[test]

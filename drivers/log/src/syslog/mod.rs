@@ -89,10 +89,12 @@ impl LogDriverKind for Syslog {
         check_metadata(options)
     }
     fn batching(&self, options: &Options) -> BatchPolicy {
+        let policy = BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() };
         match address(options) {
             // Well below what a stream remembers.
             Ok(Address::Stream(_)) => BatchPolicy { max_bytes: 512 * 1024, ..BatchPolicy::default() },
-            _ => BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() },
+            // What is longer than a datagram would be refused.
+            _ => BatchPolicy { max_record: 32 * 1024, ..policy },
         }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {

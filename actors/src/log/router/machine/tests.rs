@@ -38,6 +38,7 @@ impl World {
                     assert!(pause <= LONGEST);
                     self.waiting.push((sink, attempt));
                 }
+                Effect::Look(_) => {}
                 Effect::Trim(before) => self.trimmed = self.trimmed.max(before.segment),
             }
         }
@@ -53,7 +54,7 @@ impl World {
         };
         let lines = (first..end).map(line).filter(|l| policy.streams.lets(l.stream)).collect();
         let batch = Arc::new(Batch { lines, end: at(end), suppressed: 0 });
-        Cut { batch, last: end == self.written }
+        Cut { batch, last: end == self.written, again: None }
     }
 
     /// What comes to a sink's lane after something later is refused.

@@ -5,7 +5,8 @@ mod text;
 use clap::Args;
 
 use crate::client::{Client, query};
-use crate::{error::CommandError, output, template::Template};
+use crate::{error::CommandError, output};
+use template::Template;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::command::{container, image, volume};
 use crate::listing::{Headings, Listing, Row, list, number, text};
-use crate::template::Template;
 use crate::units::four_digits;
 use crate::{error::CommandError, output};
+use template::Template;
 
 /// Shows what takes up the disk.
 #[derive(Debug, Args)]

@@ -6,8 +6,8 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
 use crate::client::{Client, query};
-use crate::template::Template;
 use crate::{error::CommandError, listing, output, units};
+use template::Template;
 
 /// Shows what happens, as it happens.
 #[derive(Debug, Args)]

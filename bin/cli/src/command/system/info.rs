@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::Value;
 
-use crate::template::Template;
 use crate::{client::Client, error::CommandError, output, units};
+use template::Template;
 
 /// Describes the daemon and its machine.
 #[derive(Debug, Args)]

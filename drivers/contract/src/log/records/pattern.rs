@@ -14,17 +14,22 @@ const COMPILED: usize = 1 << 20;
 pub struct Pattern(Regex);
 
 impl Pattern {
-    /// Compiles what the option `key` says.
+    /// Compiles it.
     ///
     /// # Errors
-    /// Names the option and what is wrong: also what would take too much memory.
-    pub fn new(key: &str, text: &str) -> Result<Self, PortError> {
+    /// What is wrong: also what would take too much memory.
+    pub fn compile(text: &str) -> Result<Self, String> {
         if text.len() > TEXT {
-            let start: String = text.chars().take(60).collect();
-            return Err(wrong(key, &format!("{start}..."), &format!("it is longer than {TEXT} bytes")));
+            return Err(format!("it is longer than {TEXT} bytes"));
         }
         let built = RegexBuilder::new(text).size_limit(COMPILED).dfa_size_limit(COMPILED).build();
-        built.map(Self).map_err(|e| wrong(key, text, &told(&e)))
+        built.map(Self).map_err(|e| told(&e))
+    }
+
+    /// Compiles what the option `key` says, and names it where that is wrong.
+    pub(super) fn new(key: &str, text: &str) -> Result<Self, PortError> {
+        let start = || text.chars().take(200).collect::<String>();
+        Self::compile(text).map_err(|why| wrong(key, &start(), &why))
     }
 
     /// Whether it is found in the line.

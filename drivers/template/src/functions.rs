@@ -48,9 +48,17 @@ pub fn call(name: &str, arguments: &[Value]) -> Result<Value, TemplateError> {
         "upper" => Value::from(text(0)?.to_uppercase()),
         "lower" => Value::from(text(0)?.to_lowercase()),
         "title" => Value::from(title(&text(0)?)),
-        "print" | "println" => {
-            let joined = arguments.iter().map(show).collect::<Vec<_>>().join(" ");
-            Value::from(if name == "println" { joined + "\n" } else { joined })
+        "println" => Value::from(arguments.iter().map(show).collect::<Vec<_>>().join(" ") + "\n"),
+        "print" => {
+            let mut printed = show(first);
+            for (before, value) in arguments.iter().zip(arguments.iter().skip(1)) {
+                // As Go's Sprint does.
+                if !before.is_string() && !value.is_string() {
+                    printed.push(' ');
+                }
+                printed.push_str(&show(value));
+            }
+            Value::from(printed)
         }
         "len" => Value::from(match first {
             Value::Array(items) => items.len(),

@@ -1,4 +1,4 @@
-//! The part of Go templates people use with `--format`.
+//! The part of Go templates that people use with `--format` and for the tags of log lines.
 
 use serde_json::{Map, Value};
 

@@ -1,0 +1,240 @@
+//! Lines become records: joined where they belong together, held to a rate. What comes out depends on what stands in the
+//! spool and on the cursor alone, so that reading again gives the same; the clock decides only when an end that nothing
+//! followed is looked for.
+
+mod join;
+mod rate;
+
+#[cfg(test)]
+mod tests;
+
+use super::framer::{Framer, Taken};
+use contract::log::{BatchPolicy, Cursor, LogLine, Mark, Position, Stream, Streams};
+use contract::runtime::SpoolRecord;
+use join::Joiner;
+use rate::Limiter;
+use std::time::Duration;
+
+/// What is in the spool is seen here a little later.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// A line for a driver, and how many lines of the container it is.
+#[derive(Debug)]
+struct Record {
+    line: LogLine,
+    lines: u64,
+}
+
+impl Record {
+    /// A line that is joined with none. A piece counts as the line that it begins.
+    fn alone(line: LogLine) -> Self {
+        let lines = u64::from(line.partial.as_ref().is_none_or(|p| p.ordinal == 1));
+        Self { line, lines }
+    }
+}
+
+/// Builds one sink's records from the spool, as its policy says.
+#[derive(Debug)]
+pub struct Builder {
+    framer: Framer,
+    /// None where each line is a record.
+    rules: Option<Box<Rules>>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    streams: Streams,
+    join: Option<Joiner>,
+    rate: Option<Limiter>,
+    suppressed: u64,
+    // Emptied after each use.
+    cut: Vec<LogLine>,
+    built: Vec<Record>,
+}
+
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl Builder {
+    /// A builder that goes on at `cursor`; records of the spool are to be pushed from its floor on.
+    pub fn at(cursor: &Cursor, policy: &BatchPolicy, seed: u64) -> Self {
+        let records = &policy.records;
+        let bounded = |wanted: usize| wanted.min(policy.max_record);
+        let mut longest = records.reassemble.map_or(policy.max_line, bounded);
+        let join = records.join.clone().map(|join| {
+            let max_bytes = bounded(join.max_bytes);
+            longest = longest.max(max_bytes);
+            Joiner::new(join, max_bytes)
+        });
+        let rate = records.rate.clone().map(|rate| Limiter::at(rate, cursor.pace.clone()));
+        let rules = (join.is_some() || rate.is_some()).then(|| {
+            let (suppressed, cut, built) = Default::default();
+            Box::new(Rules { streams: policy.streams, join, rate, suppressed, cut, built })
+        });
+        Self { framer: Framer::at(cursor, longest, seed), rules }
+    }
+
+    /// From here exactly the records after those given out come again.
+    pub fn cursor(&self) -> Cursor {
+        let mut cursor = self.framer.cursor();
+        if let Some(rules) = &self.rules {
+            if let Some(join) = &rules.join {
+                let held = |stream, mark: &mut Mark| {
+                    if let Some(from) = join.from(stream) {
+                        mark.clone_from(from);
+                    }
+                };
+                held(Stream::Stdout, &mut cursor.stdout);
+                held(Stream::Stderr, &mut cursor.stderr);
+            }
+            cursor.pace = rules.rate.as_ref().and_then(Limiter::pace);
+        }
+        cursor
+    }
+
+    /// Lines suppressed so far.
+    pub fn suppressed(&self) -> u64 {
+        self.rules.as_ref().map_or(0, |rules| rules.suppressed)
+    }
+
+    /// Appends the records that are complete with this one of the spool, until `full` says that it is enough.
+    pub fn push(
+        &mut self,
+        record: &SpoolRecord,
+        out: &mut Vec<LogLine>,
+        mut full: impl FnMut(&[LogLine]) -> bool,
+    ) -> Taken {
+        let Some(rules) = &mut self.rules else { return self.framer.push(record, out, full) };
+        match record {
+            SpoolRecord::Data { at, stream, time_ns, data } => {
+                if self.framer.is_past(*stream, *at) {
+                    return Taken::Whole;
+                }
+                rules.tick(*at, *time_ns, out);
+                loop {
+                    if full(out) {
+                        return Taken::Full;
+                    }
+                    if rules.lets_none(*stream) {
+                        let lines = self.framer.skip(*stream, *at, data);
+                        rules.suppress(*stream, *time_ns, lines);
+                    }
+                    let from = self.framer.mark(*stream).clone();
+                    let taken = self.framer.push(record, &mut rules.cut, |cut| !cut.is_empty());
+                    rules.take(&from, *time_ns, out);
+                    if taken == Taken::Whole {
+                        return Taken::Whole;
+                    }
+                }
+            }
+            SpoolRecord::Gap { .. } => {
+                // Nobody knows whether what was lost belonged to them.
+                rules.end(out);
+                self.framer.push(record, out, full)
+            }
+            SpoolRecord::End { at } => {
+                rules.end(out);
+                out.extend(rules.rate.as_mut().and_then(|rate| rate.end(*at)));
+                let taken = self.framer.push(record, &mut rules.cut, |_| false);
+                rules.tails(out);
+                taken
+            }
+        }
+    }
+
+    /// At the end of what the spool holds now: appends what is over by the clock, and answers when to look again.
+    pub fn dry(&mut self, now_ns: i64, out: &mut Vec<LogLine>) -> Option<Duration> {
+        let rules = self.rules.as_mut()?;
+        let now_ns = now_ns.saturating_sub(nanoseconds(GRACE));
+        if let Some(join) = &mut rules.join {
+            join.quiet(now_ns, None, &mut rules.built);
+        }
+        rules.give(out);
+        let due = match rules.join.as_ref().and_then(Joiner::due) {
+            // What is still held may be suppressed, too, and then counts to the same.
+            Some(due) => due,
+            None => {
+                let rate = rules.rate.as_mut()?;
+                match rate.over(now_ns) {
+                    Some(told) => {
+                        out.push(told);
+                        return None;
+                    }
+                    None => rate.due()?,
+                }
+            }
+        };
+        Some(Duration::from_nanos(due.saturating_sub(now_ns).max(1_000_000).unsigned_abs()))
+    }
+}
+
+impl Rules {
+    /// Output was read at a time: what it shows to be over ends.
+    fn tick(&mut self, at: Position, time_ns: i64, out: &mut Vec<LogLine>) {
+        if let Some(join) = &mut self.join {
+            join.quiet(time_ns, Some(at), &mut self.built);
+            self.give(out);
+        }
+        if let Some(told) = self.rate.as_mut().and_then(|rate| rate.tick(at, time_ns)) {
+            out.push(told);
+        }
+    }
+
+    /// Takes what the framer cut; `from` is where that began.
+    fn take(&mut self, from: &Mark, time_ns: i64, out: &mut Vec<LogLine>) {
+        for line in self.cut.drain(..) {
+            match &mut self.join {
+                Some(join) => join.take(line, from, time_ns, &mut self.built),
+                None => self.built.push(Record::alone(line)),
+            }
+        }
+        self.give(out);
+    }
+
+    /// Whether lines of a stream would be counted, and no more, for now.
+    fn lets_none(&self, stream: Stream) -> bool {
+        self.join.is_none()
+            && self.streams.lets(stream)
+            && self.rate.as_ref().is_some_and(Limiter::is_used_up)
+    }
+
+    fn suppress(&mut self, stream: Stream, time_ns: i64, lines: u64) {
+        if let Some(rate) = self.rate.as_mut().filter(|_| lines > 0) {
+            rate.suppress(stream, time_ns, lines);
+            self.suppressed += lines;
+        }
+    }
+
+    /// What is held does not go on.
+    fn end(&mut self, out: &mut Vec<LogLine>) {
+        if let Some(join) = &mut self.join {
+            join.end(&mut self.built);
+        }
+        self.give(out);
+    }
+
+    /// The text without LF with which streams ended. It stands for itself, whatever the rate: no time tells when the end came,
+    /// so whether something was over before it depends on who looked.
+    fn tails(&mut self, out: &mut Vec<LogLine>) {
+        for line in self.cut.drain(..) {
+            let lets = self.rate.as_mut().is_none_or(|rate| rate.lets_tail(&line));
+            if lets && self.streams.lets(line.stream) {
+                out.push(line);
+            }
+        }
+    }
+
+    fn give(&mut self, out: &mut Vec<LogLine>) {
+        for Record { line, lines } in self.built.drain(..) {
+            if !self.streams.lets(line.stream) {
+                continue;
+            }
+            let lets = self.rate.as_mut().is_none_or(|rate| rate.lets(&line, lines));
+            match lets {
+                true => out.push(line),
+                false => self.suppressed += lines,
+            }
+        }
+    }
+}
