@@ -7,6 +7,7 @@
 //! ├─ networks ── network:<name>
 //! ├─ volumes
 //! ├─ logs ── router:<container> ── sink
+//! │       └─ replay:<number>
 //! └─ containers ── container:<id>
 //! ```
 //!
@@ -34,9 +35,13 @@ mod tests;
 pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
 pub use container::update::Changes;
-pub use engine::{AttachRequest, CommitRequest, Engine, LogsRequest, NetworkDefaults, PushNews, SinkReport};
+pub use engine::{
+    AttachRequest, CommitRequest, DriverInfo, Engine, LogsRequest, NetworkDefaults, Probed, PushNews,
+    SinkReport,
+};
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
+pub use log::replay::{News as ReplayNews, Progress as ReplayProgress};
 pub use log::{Lag, Purpose, Reading};
 pub use meters::{Counts, Timing};
 pub use network::default_spec as default_network;

@@ -9,7 +9,7 @@ use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
 use crate::log::held::HeldSpool;
-use crate::log::{Change, Feed, RouterApi, RouterSpec, SinkSpec, Survey, sinks_for};
+use crate::log::{Change, Feed, RouterApi, RouterSpec, SinkSpec, Stores, Survey, sinks_for};
 use crate::meters::Meters;
 use crate::network::directory::Planned;
 use crate::network::zone::Zone;
@@ -70,6 +70,8 @@ pub struct Logging {
     pub router: RouterApi,
     /// Its sinks.
     pub sinks: Arc<Vec<SinkSpec>>,
+    /// Where its lines can be read.
+    pub stores: Arc<Stores>,
     /// Who writes the lines.
     pub source: Arc<LogSource>,
     /// Its output.
@@ -378,8 +380,16 @@ impl Shared {
             sinks: sinks.clone(),
         };
         let router = RouterApi::start(router, Some("logs"), &self.registry);
-        let readable = sinks.iter().find(|s| s.is_readable());
-        let feed = readable.map(|s| Feed::new(Arc::clone(&spool), s.batching(), &spec.id));
-        Logging { router, sinks: Arc::new(sinks), source, spool, feed, survey: Arc::default() }
+        let stores = Stores::of(&*self.ports.drivers, &sinks, &spec.log_stores);
+        let feed = stores.main.as_ref().map(|s| Feed::new(Arc::clone(&spool), s.batching(), &spec.id));
+        Logging {
+            router,
+            sinks: Arc::new(sinks),
+            stores: Arc::new(stores),
+            source,
+            spool,
+            feed,
+            survey: Arc::default(),
+        }
     }
 }

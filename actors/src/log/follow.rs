@@ -3,11 +3,12 @@
 
 use super::feed::{Asked, Attributes, Feed, Part, Seat};
 use super::sieve::{Flow, Sieve};
-use super::sink::{Purpose, SinkSpec};
+use super::sink::Purpose;
+use super::stores::Stores;
+use contract::PortError;
 use contract::log::{
     Cursor, Hole, LogLine, LogSource, Piece, Place, Position, ReadRequest, Reading, StoredLine, Stream,
 };
-use contract::{Kind, PortError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -60,17 +61,13 @@ pub struct Origin {
     pub attributes: Attributes,
     /// How long to follow.
     pub run: Run,
+    /// Where what is stored lies now; that may change while it is followed.
+    pub stores: Arc<dyn Fn() -> Arc<Stores> + Send + Sync>,
 }
 
 /// Reads a container's lines.
-pub async fn read_logs(
-    origin: Origin,
-    sinks: &[SinkSpec],
-    request: FollowRequest,
-) -> Result<Lines, PortError> {
-    let sink = sinks.iter().find(|s| s.is_readable()).cloned().ok_or_else(|| {
-        PortError::new(Kind::Unsupported, "configured logging driver does not support reading")
-    })?;
+pub async fn read_logs(origin: Origin, request: FollowRequest) -> Result<Lines, PortError> {
+    let stores = (origin.stores)();
     let seat = origin.feed.join();
     let first = ReadRequest {
         since_ns: request.since_ns,
@@ -78,7 +75,7 @@ pub async fn read_logs(
         tail: request.tail,
         after: None,
     };
-    let reading = open(&sink, &origin.source, first).await?;
+    let reading = stores.read(&origin.source, first).await?;
     let (mut surplus, mut unstored) = (0, None);
     if let (Some(tail), Some(found)) = (request.tail, reading.found) {
         let count = count(&origin, &reading.cursor).await?;
@@ -87,7 +84,7 @@ pub async fn read_logs(
     }
     let (to, lines) = mpsc::channel(CHANNEL);
     let mut follower = Follower {
-        sink,
+        stores,
         origin,
         sieve: Sieve::new(&request, surplus),
         request,
@@ -103,11 +100,6 @@ pub async fn read_logs(
         }
     });
     Ok(lines)
-}
-
-async fn open(sink: &SinkSpec, source: &LogSource, request: ReadRequest) -> Result<Reading, PortError> {
-    let reader = sink.kind.reader().ok_or_else(|| PortError::new(Kind::Bug, "the driver has no reader"))?;
-    reader.read(source, &sink.options, request).await
 }
 
 /// How many lines were written and are not stored.
@@ -139,7 +131,7 @@ impl Stop {
 }
 
 struct Follower {
-    sink: SinkSpec,
+    stores: Arc<Stores>,
     origin: Origin,
     request: FollowRequest,
     to: mpsc::Sender<Result<Arc<Vec<StoredLine>>, PortError>>,
@@ -169,9 +161,8 @@ impl Follower {
                 Left::Behind(cursor) => cursor,
             };
             // What the spool no longer has, the files have by now.
-            let after =
-                ReadRequest { until_ns: self.request.until_ns, after: Some(end.0), ..ReadRequest::default() };
-            let reading = open(&self.sink, &self.origin.source, after).await?;
+            let (after, found_again) = self.afterwards(end.0);
+            let reading = self.stores.read(&self.origin.source, after).await?;
             if reading.cursor.floor() <= behind.floor() {
                 // Nor have they: a sink that cannot store gave them up.
                 let part = self.origin.feed.next(&behind, Asked::Now, &self.origin.attributes).await?;
@@ -183,7 +174,7 @@ impl Follower {
                 (end.1, self.anchored) = (part.end, false);
                 continue;
             }
-            match self.anchored {
+            match found_again && self.anchored {
                 true => self.sieve.repeat(),
                 false => self.sieve.repeat_to_latest(),
             }
@@ -194,12 +185,25 @@ impl Follower {
         }
     }
 
+    /// How stored lines are read once more, and whether they begin where they had ended, there.
+    fn afterwards(&mut self, end: Place) -> (ReadRequest, bool) {
+        let before = std::mem::replace(&mut self.stores, (self.origin.stores)());
+        let until_ns = self.request.until_ns;
+        if self.stores.same_main(&before) {
+            return (ReadRequest { until_ns, after: Some(end), ..ReadRequest::default() }, true);
+        }
+        // The log driver was changed meanwhile: a place in the one means nothing to the other.
+        let since_ns = self.sieve.latest().or(self.request.since_ns);
+        (ReadRequest { since_ns, until_ns, ..ReadRequest::default() }, false)
+    }
+
     /// Gives out what is stored; answers where that ended.
     async fn stored(&mut self, mut reading: Reading) -> Result<Option<(Place, Cursor)>, PortError> {
         while let Some(piece) = reading.pieces.recv().await {
             let flow = match piece? {
                 Piece::Lines(mut lines) => {
-                    if self.sink.purpose == Purpose::Copy && !self.origin.attributes.is_empty() {
+                    let copy = self.stores.main.as_ref().is_some_and(|m| m.purpose == Purpose::Copy);
+                    if copy && !self.origin.attributes.is_empty() {
                         // It is not stored with what was chosen for the driver it stands beside.
                         lines.iter_mut().for_each(|l| l.attrs.clone_from(&self.origin.attributes));
                     }

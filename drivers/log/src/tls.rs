@@ -1,8 +1,10 @@
 //! TLS towards receivers: which certificates are believed, and with which one this side shows itself.
 
+mod options;
 mod verify;
 
 use contract::{Kind, PortError};
+pub(crate) use options::Keys;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};

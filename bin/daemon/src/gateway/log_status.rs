@@ -39,7 +39,7 @@ fn one(sink: &SinkReport, budget: u64) -> Value {
         "CountingSince": time(Some(reading.since_ns)),
         "In": { "Lines": reading.offered.0, "Bytes": reading.offered.1 },
         "Delivered": { "Lines": status.lines, "Bytes": status.bytes, "Batches": status.batches },
-        "Retries": status.retries, "Refused": status.refused, "Suppressed": status.suppressed, "Dropped": dropped,
+        "Retries": status.retries, "Refused": status.refused, "Dropped": dropped,
         "Lag": sink.lag.map(|lag| object!({
             "Lines": lag.lines, "Bytes": lag.bytes, "Oldest": time(lag.oldest_ns),
         })),
