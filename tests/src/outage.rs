@@ -189,7 +189,8 @@ impl Outage {
         self.receiver.kill();
         self.got.extend(self.receiver.news());
         // What it kept so far; datagrams may overtake each other.
-        let kept = self.got.iter().map(|text| number(text)).max().unwrap_or(0);
+        let kept = |text: &String| text.strip_prefix("line ")?.strip_suffix('.')?.parse().ok();
+        let kept: u32 = self.got.iter().filter_map(kept).max().unwrap_or(0);
         self.forgiven.push(kept.saturating_sub(ORDER)..=self.last_number());
     }
 
