@@ -18,7 +18,7 @@ const SECONDS: u64 = 10;
 const MOST: u64 = 600;
 
 pub async fn drivers(State(gateway): State<Shared>) -> Answer {
-    Ok(json(&gateway.engine.log_drivers().iter().map(shown).collect::<Vec<_>>()))
+    Ok(json(&gateway.engine.log_drivers().await.iter().map(shown).collect::<Vec<_>>()))
 }
 
 fn shown(driver: &DriverInfo) -> Value {
