@@ -147,7 +147,7 @@ fn splunk_with_acknowledgment_delivers_what_is_indexed() {
     assert_eq!(delivered(), 0);
     sink.behave("ok");
     eventually("it counts as delivered", || (delivered() == 20).then_some(()));
-    assert_eq!(sink.texts().len(), 20);
+    assert_eq!(sink.received().len(), 20);
 }
 
 #[test]

@@ -118,9 +118,8 @@ fn without_a_terminal_it_shows_the_state_of_now_and_ends() {
         assert!(lines[2].starts_with("  json-file") && !shown.stdout.contains('\x1b'), "{shown}");
     }
     let told = gantry.gantry(["top", "--json"]).json();
-    assert_eq!((&told["Containers"][0]["Name"], &told["Sinks"][0]["Driver"]), {
-        (&"web".into(), &"json-file".into())
-    });
+    assert_eq!(told["Containers"][0]["Name"], "web");
+    assert_eq!(told["Sinks"][0]["Driver"], "json-file");
     assert!(told["Actors"].as_array().unwrap().iter().any(|a| a["kind"] == "router"));
     // With a container it lists processes, as Docker's does.
     assert!(gantry.gantry(["top", "web"]).ok().contains("sleep 1000"));

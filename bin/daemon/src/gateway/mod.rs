@@ -12,6 +12,8 @@ mod hijack;
 mod images;
 mod info;
 mod lines;
+mod log_drivers;
+mod log_replay;
 mod log_status;
 pub mod metrics;
 mod moment;
@@ -83,6 +85,9 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/logs", get(log_status::status))
+        .route("/gantry/logs/drivers", get(log_drivers::drivers))
+        .route("/gantry/logs/probe", post(log_drivers::probe))
+        .route("/gantry/logs/replay", post(log_replay::replay))
         .route("/gantry/top", get(top::top))
         .route("/gantry/networks/explain", get(networks::explain))
         .route("/gantry/fault", post(system::fault))
