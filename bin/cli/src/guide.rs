@@ -11,6 +11,7 @@ Examples:
   gantry logs -f web                    follow what it prints
   gantry exec -it web sh                look inside
   gantry stop web && gantry rm web
+  gantry top                            where lines go, live
   gantry actors                         what goes on inside the daemon
 
 'gantry COMMAND --help' explains a command.";
