@@ -3,6 +3,7 @@
 pub mod feed;
 pub mod follow;
 pub mod framer;
+pub mod gap;
 mod gauge;
 pub mod held;
 pub mod lane;
