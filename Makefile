@@ -17,6 +17,7 @@ GELF_VERSION := 2.0.0
 OTLP_VERSION := 1.44.0
 SNAPPY_VERSION := 2.14.0
 MOTO_VERSION := 5.2.5
+PROMETHEUS_VERSION := 0.26.0
 PREFIX := /usr/local
 BUILT := target/release
 .PHONY: setup shim fault build demo test chaos chaos-logs fuzz lint bench vm release install
@@ -31,6 +32,7 @@ setup:
 	@[ -d target/receivers/node_modules/@fluent-org/logger ] || npm install --silent --no-audit --no-fund --prefix target/receivers @fluent-org/logger@$(FLUENT_VERSION)
 	@[ -d target/receivers/node_modules/graygelf ] || npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/receivers graygelf@$(GELF_VERSION)
 	@[ -d target/receivers/python/cramjam ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/python opentelemetry-proto==$(OTLP_VERSION) cramjam==$(SNAPPY_VERSION)
+	@[ -d target/receivers/python/prometheus_client ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/python prometheus-client==$(PROMETHEUS_VERSION)
 	@[ -d target/receivers/moto/moto ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/moto 'moto[server]==$(MOTO_VERSION)'
 shim:
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile shim -p gantry-shim --target $(SHIM_TARGET)

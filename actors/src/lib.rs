@@ -7,6 +7,7 @@
 //! ├─ networks ── network:<name>
 //! ├─ volumes
 //! ├─ logs ── router:<container> ── sink
+//! │       └─ replay:<number>
 //! └─ containers ── container:<id>
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod exec;
 pub mod image;
 mod links;
 pub mod log;
+pub mod meters;
 pub mod network;
 mod shared;
 mod stats;
@@ -34,11 +36,14 @@ pub use container::messages::WaitCondition;
 pub use container::snapshot::{Snapshot, Status};
 pub use container::update::Changes;
 pub use engine::{
-    AttachRequest, CommitRequest, Engine, Lag, LogsRequest, NetworkDefaults, PushNews, SinkReport,
+    AttachRequest, CommitRequest, DriverInfo, Engine, LogsRequest, NetworkDefaults, Probed, PushNews,
+    SinkReport,
 };
 pub use events::{Event, Subscription};
 pub use exec::ExecInfo;
-pub use log::{Purpose, Reading};
+pub use log::replay::{News as ReplayNews, Progress as ReplayProgress};
+pub use log::{Lag, Purpose, Reading};
+pub use meters::{Counts, Timing};
 pub use network::default_spec as default_network;
 pub use network::plan::{Asked, Pool, Wanted};
 pub use shared::Ports;

@@ -9,7 +9,8 @@ use crate::departures::Departures;
 use crate::events::{Event, Events, Publish};
 use crate::exec::Execs;
 use crate::log::held::HeldSpool;
-use crate::log::{Change, Feed, RouterApi, RouterSpec, SinkSpec, sinks_for};
+use crate::log::{Change, Feed, RouterApi, RouterSpec, SinkSpec, Stores, Survey, sinks_for};
+use crate::meters::Meters;
 use crate::network::directory::Planned;
 use crate::network::zone::Zone;
 use crate::network::{self, NetworkBoard};
@@ -69,10 +70,14 @@ pub struct Logging {
     pub router: RouterApi,
     /// Its sinks.
     pub sinks: Arc<Vec<SinkSpec>>,
+    /// Where its lines can be read.
+    pub stores: Arc<Stores>,
     /// Who writes the lines.
     pub source: Arc<LogSource>,
     /// Its output.
     pub spool: Arc<HeldSpool>,
+    /// How much of it waits for whom.
+    pub survey: Arc<tokio::sync::Mutex<Survey>>,
     /// The same as lines, for readers, if there is a sink that gives lines back.
     pub feed: Option<Arc<Feed>>,
 }
@@ -111,6 +116,8 @@ pub struct Shared {
     pub live: broadcast::Sender<Event>,
     /// Read while a container is made of an image, written while an image is removed.
     pub images_in_use: tokio::sync::RwLock<()>,
+    /// What the engine counts of its own work.
+    pub meters: Meters,
     /// Containers that somebody looks at.
     pub samplers: Samplers,
     /// Read while a container is made with volumes, written while a volume is removed.
@@ -200,6 +207,7 @@ impl Shared {
             holds: Holds::default(),
             departures: Departures::default(),
             samplers: Samplers::default(),
+            meters: Meters::default(),
             links: Mutex::default(),
         }
     }
@@ -216,6 +224,7 @@ impl Shared {
 
     /// Publishes an event. While the events' actor is away it reaches only those who listen already.
     pub fn event(&self, event: Event) {
+        self.meters.event();
         let link = lock(&self.links).as_ref().map(|l| l.events.clone());
         if link.is_none_or(|l| l.tell(Publish(event.clone())).is_err()) {
             // Without subscribers there is nobody to tell.
@@ -236,18 +245,22 @@ impl Shared {
     fn sink_event(&self, (spec, name): (&ContainerSpec, &str), sink: &str, change: &Change) {
         let name = self.board.get(&spec.id).map_or_else(|| name.to_owned(), |s| s.state.name.clone());
         let (action, told) = match change {
-            Change::Down(error) => ("log_down", ("error", error.clone())),
-            Change::Up => ("log_up", ("sink", sink.to_owned())),
-            Change::Refused(lines) => ("log_refused", ("lines", lines.to_string())),
-        };
-        match change {
-            Change::Down(error) => tracing::warn!(container = spec.id, sink, error, "a log sink is away"),
-            Change::Up => tracing::info!(container = spec.id, sink, "a log sink is back"),
-            Change::Refused(lines) => {
-                tracing::warn!(container = spec.id, sink, lines, "a log sink refuses lines")
+            Change::Down(error) => {
+                tracing::warn!(container = spec.id, sink, error, "a log sink is away");
+                ("log_down", vec![("error", error.clone())])
             }
-        }
-        self.container_event(spec, &name, action, &[("sink", sink.to_owned()), told]);
+            Change::Up => {
+                tracing::info!(container = spec.id, sink, "a log sink is back");
+                ("log_up", vec![])
+            }
+            Change::Dropped { reason, lines } => {
+                tracing::warn!(container = spec.id, sink, reason, lines, "a log sink's lines are given up");
+                let action = if *reason == "refused" { "log_refused" } else { "log_dropped" };
+                (action, vec![("lines", lines.to_string()), ("reason", (*reason).to_owned())])
+            }
+        };
+        let told: Vec<(&str, String)> = [("sink", sink.to_owned())].into_iter().chain(told).collect();
+        self.container_event(spec, &name, action, &told);
     }
 
     /// The same, from what is published of it.
@@ -347,6 +360,7 @@ impl Shared {
             image_id: spec.image.clone(),
             image_name: spec.image_name.clone(),
             command: spec.args.join(" "),
+            args: spec.args.clone(),
             created_ns: spec.created_ns,
             env: spec.env.clone(),
             labels: spec.labels.clone(),
@@ -366,8 +380,16 @@ impl Shared {
             sinks: sinks.clone(),
         };
         let router = RouterApi::start(router, Some("logs"), &self.registry);
-        let readable = sinks.iter().find(|s| s.is_readable());
-        let feed = readable.map(|s| Feed::new(Arc::clone(&spool), s.batching(), &spec.id));
-        Logging { router, sinks: Arc::new(sinks), source, spool, feed }
+        let stores = Stores::of(&*self.ports.drivers, &sinks, &spec.log_stores);
+        let feed = stores.main.as_ref().map(|s| Feed::new(Arc::clone(&spool), s.batching(), &spec.id));
+        Logging {
+            router,
+            sinks: Arc::new(sinks),
+            stores: Arc::new(stores),
+            source,
+            spool,
+            feed,
+            survey: Arc::default(),
+        }
     }
 }

@@ -12,6 +12,7 @@ mod key;
 mod logging;
 mod network_options;
 mod places;
+mod plugins;
 mod pools;
 mod proxies;
 mod refused;
@@ -31,12 +32,13 @@ pub use host::Host;
 pub use logging::{Format, Logging};
 pub use network_options::NetworkOptions;
 pub use places::Daemon;
+pub use plugins::Plugins;
 pub use pools::Pool;
 pub use proxies::{Proxies, mask};
 pub use registries::Registries;
 pub use runtimes::{OWN as OWN_RUNTIMES, Runtime};
 pub use size::bytes;
-pub use sockets::{Encryption, Group, Sockets, Tls};
+pub use sockets::{Encryption, Group, MetricsAddress, Sockets, Tls};
 pub use ulimit::Ulimit;
 
 #[cfg(test)]
@@ -49,12 +51,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Every option, in the order of the help.
-const SECTIONS: [&Section; 7] = [
+const SECTIONS: [&Section; 8] = [
     &places::SECTION,
     &sockets::SECTION,
     &defaults::SECTION,
     &bridge::SECTION,
     &registries::SECTION,
+    &plugins::SECTION,
     &logging::SECTION,
     &refused::SECTION,
 ];
@@ -76,6 +79,8 @@ pub struct Config {
     pub bridge: Bridge,
     /// How images are fetched.
     pub registries: Registries,
+    /// Plugins for logs.
+    pub plugins: Plugins,
     /// The daemon's own log.
     pub logging: Logging,
     /// Where daemon.json lies, or would.
@@ -133,6 +138,7 @@ impl Config {
             defaults: Defaults::read(source)?,
             bridge: Bridge::read(source)?,
             registries: Registries::read(source, environment)?,
+            plugins: Plugins::read(source)?,
             logging: Logging::read(source)?,
             file: path.to_owned(),
             validate: false,

@@ -30,7 +30,6 @@ pub(crate) const SECTION: Section = Section {
         text("init-path"),
         text("default-init").flag(""),
         text("resolv-conf").flag(""),
-        text("metrics-addr"),
         list("authorization-plugins", "authorization-plugin"),
         text("containerd"),
         text("containerd-namespace"),
@@ -54,7 +53,7 @@ pub(crate) const SECTION: Section = Section {
 };
 
 /// Why each is refused. Those that stand elsewhere have a value that is fine.
-const REASONS: [(&str, &str); 27] = [
+const REASONS: [(&str, &str); 26] = [
     ("ip-forward-no-drop", "it never sets the policy of other tables' forward chains; leave it out"),
     ("allow-direct-routing", "containers' addresses are reached from the host alone"),
     ("userland-proxy-path", "published ports are rules of nftables, there is no proxy"),
@@ -63,7 +62,6 @@ const REASONS: [(&str, &str); 27] = [
     ("init-path", "its own init is part of gantry-shim"),
     ("default-init", "its own init is part of gantry-shim"),
     ("resolv-conf", "the host's /etc/resolv.conf is read: set dns, dns-opts and dns-search"),
-    ("metrics-addr", "it serves no metrics yet"),
     ("authorization-plugins", "it has no plugins: whoever reaches the socket may do everything"),
     ("containerd", "it has a runtime of its own"),
     ("containerd-namespace", "it has a runtime of its own"),

@@ -33,6 +33,12 @@ pub(crate) const SECTION: Section = Section {
         ),
         Key::new("tlscert", Kind::Text, "FILE", "TLS certificate [default: ~/.docker/cert.pem]"),
         Key::new("tlskey", Kind::Text, "FILE", "TLS key [default: ~/.docker/key.pem]"),
+        Key::new(
+            "metrics-addr",
+            Kind::Text,
+            "HOST:PORT",
+            "Serve metrics for Prometheus at http://HOST:PORT/metrics, to whoever reaches it [default: nowhere]",
+        ),
     ],
 };
 
@@ -67,6 +73,36 @@ pub struct Sockets {
     pub group: Group,
     /// Of TCP sockets.
     pub encryption: Encryption,
+    /// Where metrics are served, if anywhere.
+    pub metrics: Option<MetricsAddress>,
+}
+
+/// A TCP address for metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsAddress {
+    /// Name or address, without brackets; empty = every address of this machine.
+    pub host: String,
+    /// Never 0: nobody would find it.
+    pub port: u16,
+}
+
+impl std::str::FromStr for MetricsAddress {
+    type Err = String;
+
+    /// `host:port`, `:port` or `[address]:port`, as Go reads it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, port) = text.rsplit_once(':').ok_or("missing port in address")?;
+        let port = port.parse().ok().filter(|p| *p != 0).ok_or_else(|| format!("invalid port: {port}"))?;
+        let host = match host.strip_prefix('[') {
+            Some(inner) => inner.strip_suffix(']').ok_or("missing ']' in address")?,
+            None if host.contains(':') => return Err("too many colons in address".to_owned()),
+            None => host,
+        };
+        if host.contains(['/', '[', ']']) {
+            return Err("it must be host:port".to_owned());
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
 }
 
 /// The group of unix sockets.
@@ -100,7 +136,14 @@ impl Sockets {
             Some(name) if name.is_empty() => Group::Own,
             Some(name) => Group::Named(name),
         };
-        Ok(Self { hosts, group, encryption })
+        let metrics = match source.some_text("metrics-addr")? {
+            None => None,
+            Some(text) => {
+                let read = text.parse();
+                Some(read.map_err(|why: String| source.wrong("metrics-addr", format!("{text:?}: {why}")))?)
+            }
+        };
+        Ok(Self { hosts, group, encryption, metrics })
     }
 }
 
@@ -118,6 +161,33 @@ fn encryption(source: &Source, folder: &Path) -> Result<Encryption, ValueError> 
         (_, verify) => {
             let clients = verify.unwrap_or(true).then_some(authorities);
             Ok(Encryption::Tls(Tls { certificate, key, clients }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MetricsAddress;
+
+    #[test]
+    fn a_metrics_address_is_a_host_and_a_port() {
+        for (text, host, port) in [
+            ("127.0.0.1:9323", "127.0.0.1", 9323),
+            (":9323", "", 9323),
+            ("[::1]:9323", "::1", 9323),
+            ("localhost:1", "localhost", 1),
+        ] {
+            assert_eq!(text.parse(), Ok(MetricsAddress { host: host.to_owned(), port }), "{text}");
+        }
+        for (text, why) in [
+            ("localhost", "missing port in address"),
+            ("localhost:0", "invalid port: 0"),
+            ("localhost:http", "invalid port: http"),
+            ("::1:9323", "too many colons in address"),
+            ("[::1:9323", "missing ']' in address"),
+            ("http://a:1", "too many colons in address"),
+        ] {
+            assert_eq!(text.parse::<MetricsAddress>(), Err(why.to_owned()), "{text}");
         }
     }
 }

@@ -70,8 +70,18 @@ class Gelf(socketserver.BaseRequestHandler):
                     wrong(f"{error!r}: {message!r}")
 
 
+owed = {}
+
+
 def splunk(headers, url, body):
-    """https://docs.splunk.com: format events for the HTTP Event Collector."""
+    """https://docs.splunk.com: format events for the HTTP Event Collector, and about its indexer acknowledgment."""
+    channel = headers["X-Splunk-Request-Channel"]
+    if channel and url == f"/services/collector/ack?channel={channel}":
+        acks = json.loads(body)["acks"]
+        want(acks and all(a < owed[channel] for a in acks), "acknowledgment of what nobody sent")
+        with lock, open(path + ".asked", "a") as file:
+            file.write(f"{acks}\n")
+        return [], json.dumps({"acks": {str(a): behaviour() != "unindexed" for a in acks}}).encode()
     want(url == "/services/collector/event/1.0", f"path {url}")
     want(headers["Authorization"] == "Splunk secret", "token")
     text, at, out = body.decode(), 0, []
@@ -84,8 +94,12 @@ def splunk(headers, url, body):
         line = inner if isinstance(inner, str) else inner["line"]
         entry = {"text": line if isinstance(line, str) else json.dumps(line), "event": inner}
         out.append({**entry, "envelope": {k: v for k, v in event.items() if k != "event"},
-                    "channel": headers["X-Splunk-Request-Channel"]})
-    return out, b'{"text":"Success","code":0}'
+                    "channel": channel})
+    if not channel:
+        return out, b'{"text":"Success","code":0}'
+    with lock:
+        number = owed[channel] = owed.get(channel, 0) + 1
+    return out, json.dumps({"text": "Success", "code": 0, "ackId": number - 1}).encode()
 
 
 def loki_types():

@@ -70,28 +70,59 @@ impl Ledger {
     /// are of each run.
     #[track_caller]
     pub fn check_json(&self, gantry: &Daemon, name: &str) -> Vec<u64> {
-        let mut streams = [Sequence::new(0), Sequence::new(BLOCK)];
-        let (mut counts, taken) = (BTreeMap::<u32, u64>::new(), self.taken(name));
+        let mut account = Account::of(name);
         for file in files(&gantry.log_path(name)) {
             let what = file.display().to_string();
             for record in opened(&file).lines() {
                 let record = record.unwrap_or_else(|e| panic!("{what}: {e}"));
                 let (text, stderr) =
                     parted(&record).unwrap_or_else(|| panic!("{what}: not a record: {record}"));
-                let (of, at) = entry(text).unwrap_or_else(|| panic!("{what}: not a line of ours: {text:?}"));
-                assert_eq!(of, name, "{what}");
-                streams[usize::from(stderr)].next(at).unwrap_or_else(|e| panic!("{what}: {e}"));
-                *counts.entry(at.run).or_default() += 1;
+                account.take(&what, text, stderr);
             }
         }
-        let counts: Vec<u64> =
-            (0..taken.len() as u32).map(|run| counts.get(&run).copied().unwrap_or(0)).collect();
-        for (run, (found, taken)) in counts.iter().zip(&taken).enumerate() {
+        account.close(&self.taken(name))
+    }
+
+    /// The same of what `docker logs` gives.
+    #[track_caller]
+    pub fn check_read_back(&self, gantry: &Daemon, name: &str) -> Vec<u64> {
+        let read = gantry.docker(["logs", name]);
+        let mut account = Account::of(name);
+        read.lines().iter().for_each(|line| account.take("read back", line, false));
+        read.stderr.lines().for_each(|line| account.take("read back", line, true));
+        account.close(&self.taken(name))
+    }
+}
+
+/// What was found of one writer.
+struct Account<'a> {
+    name: &'a str,
+    streams: [Sequence; 2],
+    counts: BTreeMap<u32, u64>,
+}
+
+impl<'a> Account<'a> {
+    fn of(name: &'a str) -> Self {
+        Self { name, streams: Sequence::both(), counts: BTreeMap::new() }
+    }
+
+    #[track_caller]
+    fn take(&mut self, what: &str, text: &str, stderr: bool) {
+        let (of, at) = entry(text).unwrap_or_else(|| panic!("{what}: not a line of ours: {text:?}"));
+        assert_eq!(of, self.name, "{what}");
+        self.streams[usize::from(stderr)].next(at).unwrap_or_else(|e| panic!("{of}, {what}: {e}"));
+        *self.counts.entry(at.run).or_default() += 1;
+    }
+
+    #[track_caller]
+    fn close(self, taken: &[u64]) -> Vec<u64> {
+        let count = |run: usize| self.counts.get(&(run as u32)).copied().unwrap_or(0);
+        let counts: Vec<u64> = (0..taken.len()).map(count).collect();
+        assert_eq!(counts.iter().sum::<u64>(), self.counts.values().sum::<u64>(), "runs that never were");
+        for (run, (found, taken)) in counts.iter().zip(taken).enumerate() {
             // A writer that was killed may not have told of its last block.
-            assert!(
-                *found == *taken || *found == taken + BLOCK,
-                "{name}, run {run}: {found} lines of {taken}"
-            );
+            let whole = found == taken || *found == taken + BLOCK;
+            assert!(whole, "{}, run {run}: {found} lines of {taken}", self.name);
         }
         counts
     }

@@ -49,6 +49,11 @@ impl Pty {
         Self { child, terminal, pty, screen, seen: 0 }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Types this.
     #[track_caller]
     pub fn send(&mut self, keys: &str) {

@@ -114,7 +114,10 @@ fn what_several_drivers_cannot_be_is_refused_and_makes_nothing() {
     let gantry = Daemon::start();
     for (options, text) in [
         (vec![], "logger: fanout: log opt 'drivers' must name at least one driver"),
-        (vec!["drivers=json-file,nosuch"], "logger: no log driver named 'nosuch' is registered"),
+        (
+            vec!["drivers=json-file,nosuch"],
+            "error looking up logging plugin nosuch: plugin \"nosuch\" not found",
+        ),
         (vec!["drivers=json-file,b:json-file"], "logger: b: one container has one json-file log"),
         (vec!["drivers=syslog", "syslog.x=1"], "logger: syslog: unknown log opt 'x' for syslog log driver"),
         (vec!["drivers=syslog", "mode=x"], "logger: logging mode not supported: x"),

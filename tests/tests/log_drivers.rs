@@ -351,7 +351,7 @@ fn a_wrong_configuration_is_refused_in_dockers_words() {
     );
     refused(
         Builder::new().args(["--log-driver", "nosuch"]),
-        "logger: no log driver named 'nosuch' is registered",
+        "error looking up logging plugin nosuch: plugin \"nosuch\" not found",
     );
     refused(
         Builder::new().args(["--log-opt", "nosuch=1"]),
@@ -374,7 +374,10 @@ fn a_containers_wrong_driver_or_option_is_refused_in_dockers_words() {
             assert!(said.fails(125).contains(wanted), "{wanted:?}: {said}");
         }
     };
-    refused(&["--log-driver", "nosuch"], "logger: no log driver named 'nosuch' is registered");
+    refused(
+        &["--log-driver", "nosuch"],
+        "error looking up logging plugin nosuch: plugin \"nosuch\" not found",
+    );
     refused(&["--log-opt", "nosuch=1"], "unknown log opt 'nosuch' for json-file log driver");
     refused(
         &["--log-driver", "syslog", "--log-opt", "max-size=1m"],

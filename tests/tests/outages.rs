@@ -50,6 +50,14 @@ fn fluentd_over_tcp_gets_every_line_in_the_end() {
 }
 
 #[test]
+fn fluentd_without_confirmations_gets_every_line_in_the_end() {
+    let place = Place::new();
+    let fluentd = Fluentd::start(&place);
+    let options = ["fluentd-address=collector:24224"];
+    Outage::new(&place, fluentd, 24224, EveryLine, &options).endures(&ALL);
+}
+
+#[test]
 fn fluentd_over_tls_gets_every_line_in_the_end() {
     let place = Place::new();
     make_certificates(&place);

@@ -127,7 +127,7 @@ fn lines_above_the_rate_are_told_of_and_counted() {
     assert_eq!((&got[..100], got.len()), (&first[..], 101));
     let status: Value =
         serde_json::from_str(&gantry.gantry(["logs", "status", "web", "--json"]).ok()).unwrap();
-    assert_eq!(status[0]["Suppressed"], 4901);
+    assert_eq!(status[0]["Dropped"]["rate-limit"], 4901);
 }
 
 #[test]

@@ -124,6 +124,33 @@ fn splunk_events_are_dockers_in_each_format() {
 }
 
 #[test]
+fn splunk_with_acknowledgment_delivers_what_is_indexed() {
+    let place = Place::new();
+    let sink = Sink::start(&place, "splunk");
+    let gantry = daemon(&place);
+    sink.behave("unindexed");
+    let options = [
+        "splunk-url=http://collector:8000",
+        "splunk-token=secret",
+        "splunk-index-acknowledgment=true",
+        "splunk-gzip=true",
+    ];
+    run(&gantry, "splunk", &options, &[], "seq 1 20");
+    sink.wait_for("20");
+    let asked = || std::fs::read_to_string(place.path("splunk.received.asked")).unwrap_or_default();
+    eventually("it is asked again and again", || (asked().lines().count() > 2).then_some(()));
+    let delivered = || {
+        let answer = gantry.api("GET", "/gantry/logs?container=web", None).json();
+        let of = answer.as_array().unwrap().iter().find(|s| s["Sink"] == "splunk").unwrap().clone();
+        of["Delivered"]["Lines"].as_u64().unwrap()
+    };
+    assert_eq!(delivered(), 0);
+    sink.behave("ok");
+    eventually("it counts as delivered", || (delivered() == 20).then_some(()));
+    assert_eq!(sink.received().len(), 20);
+}
+
+#[test]
 fn loki_streams_have_grafanas_labels() {
     let place = Place::new();
     let sink = Sink::start(&place, "loki");
@@ -266,7 +293,7 @@ fn wrong_options_are_refused_and_drivers_are_listed() {
         ("loki", &["loki-url=http://h", "keep-file=true"], "loki: option keep-file is not supported"),
         ("otlp", &["otlp-endpoint=grpc://h"], "unsupported scheme: 'grpc'"),
         ("fluentd", &["fluentd-compress=zstd"], "invalid fluentd-compress"),
-        ("gcplogs", &[], "logger: no log driver named 'gcplogs' is registered"),
+        ("gcplogs", &[], "gantry does not support the log driver gcplogs: "),
     ] {
         let mut args = vec!["create", "--log-driver", driver];
         for option in options {

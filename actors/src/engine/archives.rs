@@ -83,9 +83,8 @@ impl Engine {
     /// What a container changed of its image, as Docker's JSON.
     pub async fn changes(&self, id: &ContainerId) -> Result<Stream, PortError> {
         let archives = &self.shared.ports.archives;
-        self.reach(id, Part::Layers, |of| async move { archives.changes(&of).await })
-            .await
-            .map(|(stream, _)| stream)
+        let reached = self.reach(id, Part::Layers, |of| async move { archives.changes(&of).await });
+        self.shared.meters.timed("changes", reached).await.map(|(stream, _)| stream)
     }
 
     /// Bytes of each of these containers' own layers.

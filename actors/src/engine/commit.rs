@@ -31,7 +31,8 @@ impl Engine {
         takeable(&snapshot, "commit")?;
         request.spec.container = id.to_string();
         let (this, id) = (self.clone(), id.clone());
-        whole(async move {
+        let shared = self.shared.clone();
+        let work = async move {
             let freezes = request.pause && snapshot.status == Status::Running;
             // In Docker too, one that cannot be paused is committed as it runs.
             let frozen = freezes && !matches!(this.pause(&id).await, Err(e) if e.kind == Kind::Conflict);
@@ -40,8 +41,8 @@ impl Engine {
                 this.thaw(&id).await;
             }
             made.unwrap_or_else(|_| Err(PortError::new(Kind::Bug, "a driver panicked")))
-        })
-        .await
+        };
+        whole(async move { shared.meters.timed("commit", work).await }).await
     }
 
     async fn commit_still(

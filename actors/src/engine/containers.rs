@@ -23,7 +23,7 @@ impl Engine {
     /// Records a new container. Goes on to its end when whoever asked leaves.
     pub async fn create(&self, name: Option<String>, spec: ContainerSpec) -> Result<ContainerId, PortError> {
         let this = self.clone();
-        whole(async move { this.create_whole(name, spec).await }).await
+        whole(async move { this.shared.meters.timed("create", this.create_whole(name, spec)).await }).await
     }
 
     async fn create_whole(

@@ -1,25 +1,15 @@
 //! How the sinks of running routers are.
 
 use super::Engine;
-use crate::log::{Purpose, Reading, SinkSpec};
+use crate::log::{Lag, Place, Purpose, Reading, SinkSpec};
 use crate::shared::{Logging, lock};
 use contract::PortError;
-use contract::log::{Cursor, Position, Streams};
-use contract::runtime::{Spool, SpoolRecord};
+use contract::log::Streams;
+use contract::runtime::Spool as _;
+use futures::StreamExt;
 
-/// Bytes asked of the spool at once.
-const READ: usize = 256 * 1024;
-
-/// What a sink has not delivered yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lag {
-    /// Bytes of output.
-    pub bytes: u64,
-    /// Ends of lines in them.
-    pub lines: u64,
-    /// When the first of them was read from the container, ns since the epoch.
-    pub oldest_ns: Option<i64>,
-}
+/// Containers looked at side by side.
+const ABREAST: usize = 8;
 
 /// A sink of a container.
 #[derive(Debug, Clone)]
@@ -38,8 +28,10 @@ pub struct SinkReport {
     pub purpose: Purpose,
     /// What its router knew last.
     pub reading: Reading,
-    /// What it has not delivered yet; none where its output could not be read.
+    /// What it has not delivered yet; none where its output could not be read, or it has not begun.
     pub lag: Option<Lag>,
+    /// Bytes that the container's undelivered output takes up on disk, for whichever of its sinks.
+    pub spool_bytes: Option<u64>,
 }
 
 impl Engine {
@@ -52,69 +44,40 @@ impl Engine {
             .filter(|(id, _)| only.as_ref().is_none_or(|wanted| wanted == *id))
             .map(|(id, logging)| (id.clone(), logging.clone()))
             .collect();
-        let mut out = Vec::new();
-        for (container, logging) in all {
-            let now = self.shared.board.get(&container);
-            let name = now.map_or_else(|| logging.source.container_name.clone(), |s| s.state.name.clone());
-            for sink in logging.sinks.iter() {
-                let SinkSpec { name: of, kind, streams, purpose, gauge, .. } = sink;
-                let reading = gauge.read();
-                let lag = match &reading.cursor {
-                    Some(cursor) => lag(&*logging.spool, cursor, *streams).await.ok(),
-                    None => None,
-                };
-                out.push(SinkReport {
-                    container: container.clone(),
-                    name: name.clone(),
-                    sink: of.clone(),
-                    driver: kind.name(),
-                    streams: *streams,
-                    purpose: *purpose,
-                    reading,
-                    lag,
-                });
-            }
-        }
+        let looks = all.into_iter().map(|(container, logging)| self.reports(container, logging));
+        let mut out: Vec<SinkReport> = futures::stream::iter(looks).buffer_unordered(ABREAST).concat().await;
         out.sort_by(|a, b| (&a.name, &a.sink).cmp(&(&b.name, &b.sink)));
         Ok(out)
     }
-}
 
-/// Counted anew whenever it is asked for: nobody pays for it who does not look.
-async fn lag(spool: &dyn Spool, cursor: &Cursor, streams: Streams) -> Result<Lag, PortError> {
-    let mut lag = Lag::default();
-    let mut from = cursor.floor();
-    loop {
-        let (records, next) = spool.read(from, READ).await?;
-        if records.is_empty() {
-            return Ok(lag);
-        }
-        for record in &records {
-            let SpoolRecord::Data { at, stream, time_ns, data } = record else { continue };
-            if !streams.lets(*stream) {
-                continue;
-            }
-            let mark = match stream {
-                contract::log::Stream::Stdout => &cursor.stdout,
-                contract::log::Stream::Stderr => &cursor.stderr,
-            };
-            let rest = undelivered(*at, mark.at, mark.skip, data);
-            if rest.is_empty() {
-                continue;
-            }
-            lag.bytes += rest.len() as u64;
-            lag.lines += memchr::memchr_iter(b'\n', rest).count() as u64;
-            lag.oldest_ns.get_or_insert(*time_ns);
-        }
-        from = next;
-    }
-}
-
-/// What of a record lies behind a mark.
-fn undelivered(at: Position, mark: Position, skip: u32, data: &[u8]) -> &[u8] {
-    match at.cmp(&mark) {
-        std::cmp::Ordering::Less => &[],
-        std::cmp::Ordering::Equal => data.get(skip as usize..).unwrap_or_default(),
-        std::cmp::Ordering::Greater => data,
+    async fn reports(&self, container: String, logging: Logging) -> Vec<SinkReport> {
+        let now = self.shared.board.get(&container);
+        let name = now.map_or_else(|| logging.source.container_name.clone(), |s| s.state.name.clone());
+        let place = |sink: &'_ SinkSpec| (sink.name.clone(), sink.gauge.read(), sink.streams);
+        let places: Vec<_> = logging.sinks.iter().map(place).collect();
+        let asked = places.iter().map(|(name, reading, streams)| Place {
+            name,
+            cursor: reading.cursor.clone(),
+            streams: *streams,
+            losses: Vec::new(),
+        });
+        let asked: Vec<Place<'_>> = asked.collect();
+        let lags = logging.survey.lock().await.lags(&*logging.spool, &asked).await;
+        // Its folder may just be going.
+        let lags = lags.unwrap_or_else(|_| vec![None; asked.len()]);
+        let extent = logging.spool.extent().await.ok();
+        let spool_bytes = extent.map(|segments| segments.iter().map(|(_, bytes)| bytes).sum());
+        let report = |(sink, lag): (&SinkSpec, Option<Lag>)| SinkReport {
+            container: container.clone(),
+            name: name.clone(),
+            sink: sink.name.clone(),
+            driver: sink.kind.name(),
+            streams: sink.streams,
+            purpose: sink.purpose,
+            reading: sink.gauge.read_with(lag.as_ref()),
+            lag,
+            spool_bytes,
+        };
+        logging.sinks.iter().zip(lags).map(report).collect()
     }
 }

@@ -1,7 +1,8 @@
 //! A container's output: stored, followed, attached to.
 
 use super::Engine;
-use crate::log::{FollowRequest, Lines, Origin, Purpose, Run, read_logs};
+use crate::log::{FollowRequest, Lines, Origin, Purpose, Run, past, read_logs};
+use crate::shared::lock;
 use crate::{Snapshot, Status};
 use contract::log::StoredLine;
 use contract::runtime::{Attachment, Output, Target};
@@ -37,12 +38,16 @@ impl Engine {
         }
         let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
         request.follow &= snapshot.is_alive();
+        let unreadable =
+            || PortError::new(Kind::Unsupported, "configured logging driver does not support reading");
         let Some(feed) = logging.feed else {
-            let text = "configured logging driver does not support reading";
-            return Err(PortError::new(Kind::Unsupported, text));
+            return match logging.stores.is_empty() || request.follow {
+                true => Err(unreadable()),
+                false => past(&logging.stores, &logging.source, request).await,
+            };
         };
         // A copy's lines have those that were chosen for the driver it stands beside.
-        let readable = logging.sinks.iter().find(|s| s.is_readable());
+        let readable = logging.stores.main.as_ref();
         let chosen = readable.filter(|s| s.purpose == Purpose::Asked).or(logging.sinks.first());
         let options = chosen.map(|s| s.options.clone()).unwrap_or_default();
         let attributes = (self.shared.ports.attributes)(&logging.source, &options)?;
@@ -50,8 +55,14 @@ impl Engine {
         let run = Run::new(self.shared.board.changed(), move || {
             board.get(own.as_str()).is_some_and(|s| s.is_alive() && s.state.attempt == attempt)
         });
-        let of = Origin { source: Arc::clone(&logging.source), feed, attributes, run };
-        read_logs(of, &logging.sinks, request).await
+        let (shared, own, first) = (Arc::downgrade(&self.shared), id.clone(), logging.stores);
+        let stores = move || {
+            let now =
+                shared.upgrade().and_then(|s| Some(Arc::clone(&lock(&s.logging).get(own.as_str())?.stores)));
+            now.filter(|now| now.main.is_some()).unwrap_or_else(|| Arc::clone(&first))
+        };
+        let source = Arc::clone(&logging.source);
+        read_logs(Origin { source, feed, attributes, run, stores: Arc::new(stores) }, request).await
     }
 
     /// Joins the main process's stdio; before a start it waits for it.
@@ -103,7 +114,7 @@ impl Engine {
     ) -> Result<Output, PortError> {
         let id = ContainerId::new(snapshot.spec.id.clone());
         let logging = self.shared.logging(&snapshot.spec, &snapshot.state.name)?;
-        if let Some(sink) = logging.sinks.iter().find(|s| s.is_readable()) {
+        if let Some(sink) = &logging.stores.main {
             logging.router.drain(Some(&sink.name), DRAIN).await;
         }
         let stored = LogsRequest { stdout: true, stderr: true, until_ns, ..LogsRequest::default() };

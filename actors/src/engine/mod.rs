@@ -8,17 +8,20 @@ mod exec;
 mod explain;
 mod images;
 mod links;
+mod log_probe;
 mod log_status;
 mod logs;
 mod networks;
 mod push;
+mod replay;
 mod segments;
 mod stats;
 mod steps;
 mod volumes;
 
 pub use commit::CommitRequest;
-pub use log_status::{Lag, SinkReport};
+pub use log_probe::{DriverInfo, Probed};
+pub use log_status::SinkReport;
 pub use logs::{AttachRequest, LogsRequest};
 pub use push::PushNews;
 pub use steps::Stillness;
@@ -29,6 +32,7 @@ use crate::container::Containers;
 use crate::container::actor::Container;
 use crate::events::{Event, Events, Subscribe, Subscription};
 use crate::image::{ImagesActor, Pulls};
+use crate::meters::Counts;
 use crate::network::actor::Reserve;
 use crate::network::default_spec;
 use crate::network::directory::{Networks, open};
@@ -262,6 +266,16 @@ impl Engine {
     /// The live supervision tree.
     pub fn actors(&self) -> Vec<ActorInfo> {
         self.shared.registry.snapshot()
+    }
+
+    /// How many actors of each kind were built anew after a panic since the daemon's start.
+    pub fn respawns(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.registry.respawns()
+    }
+
+    /// What was counted and timed since the daemon's start.
+    pub fn counts(&self) -> Counts {
+        self.shared.meters.counts()
     }
 
     /// Arms a panic in the actors of a name or kind, at their `nth` next message; answers how many. What answers `names` is no

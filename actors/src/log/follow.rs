@@ -2,11 +2,13 @@
 //! and is waited for by none.
 
 use super::feed::{Asked, Attributes, Feed, Part, Seat};
-use super::sink::{Purpose, SinkSpec};
+use super::sieve::{Flow, Sieve};
+use super::sink::Purpose;
+use super::stores::Stores;
+use contract::PortError;
 use contract::log::{
     Cursor, Hole, LogLine, LogSource, Piece, Place, Position, ReadRequest, Reading, StoredLine, Stream,
 };
-use contract::{Kind, PortError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -59,17 +61,13 @@ pub struct Origin {
     pub attributes: Attributes,
     /// How long to follow.
     pub run: Run,
+    /// Where what is stored lies now; that may change while it is followed.
+    pub stores: Arc<dyn Fn() -> Arc<Stores> + Send + Sync>,
 }
 
 /// Reads a container's lines.
-pub async fn read_logs(
-    origin: Origin,
-    sinks: &[SinkSpec],
-    request: FollowRequest,
-) -> Result<Lines, PortError> {
-    let sink = sinks.iter().find(|s| s.is_readable()).cloned().ok_or_else(|| {
-        PortError::new(Kind::Unsupported, "configured logging driver does not support reading")
-    })?;
+pub async fn read_logs(origin: Origin, request: FollowRequest) -> Result<Lines, PortError> {
+    let stores = (origin.stores)();
     let seat = origin.feed.join();
     let first = ReadRequest {
         since_ns: request.since_ns,
@@ -77,7 +75,7 @@ pub async fn read_logs(
         tail: request.tail,
         after: None,
     };
-    let reading = open(&sink, &origin.source, first).await?;
+    let reading = stores.read(&origin.source, first).await?;
     let (mut surplus, mut unstored) = (0, None);
     if let (Some(tail), Some(found)) = (request.tail, reading.found) {
         let count = count(&origin, &reading.cursor).await?;
@@ -86,15 +84,13 @@ pub async fn read_logs(
     }
     let (to, lines) = mpsc::channel(CHANNEL);
     let mut follower = Follower {
-        sink,
+        stores,
         origin,
-        since: request.since_ns,
+        sieve: Sieve::new(&request, surplus),
         request,
         to,
-        surplus,
         unstored,
-        given: Given::default(),
-        again: Again::Nothing,
+        anchored: true,
         _seat: seat,
     };
     tokio::spawn(async move {
@@ -104,11 +100,6 @@ pub async fn read_logs(
         }
     });
     Ok(lines)
-}
-
-async fn open(sink: &SinkSpec, source: &LogSource, request: ReadRequest) -> Result<Reading, PortError> {
-    let reader = sink.kind.reader().ok_or_else(|| PortError::new(Kind::Bug, "the driver has no reader"))?;
-    reader.read(source, &sink.options, request).await
 }
 
 /// How many lines were written and are not stored.
@@ -139,45 +130,18 @@ impl Stop {
     }
 }
 
-/// What was given out of the spool since the stored lines ended.
-#[derive(Debug, Clone, Copy, Default)]
-struct Given {
-    lines: usize,
-    /// The latest time there was, and how many lines had it: one read of the shim gives all its lines one time.
-    latest: (i64, usize),
-}
-
-/// Lines that come again when the stored ones are opened anew.
-#[derive(Debug, Clone, Copy)]
-enum Again {
-    Nothing,
-    /// The next so many.
-    Lines(usize),
-    /// Those before this time, and so many that have it: where they began is no longer stored.
-    Until(i64, usize),
-}
-
 struct Follower {
-    sink: SinkSpec,
+    stores: Arc<Stores>,
     origin: Origin,
     request: FollowRequest,
     to: mpsc::Sender<Result<Arc<Vec<StoredLine>>, PortError>>,
-    /// Lines to leave out of a tail, for those that were not stored yet count too.
-    surplus: usize,
+    /// What of the lines is given out.
+    sieve: Sieve,
     /// Without following, so many lines belong to a tail that were not stored when it was asked for.
     unstored: Option<usize>,
-    /// No line of this time was seen yet.
-    since: Option<i64>,
-    given: Given,
-    again: Again,
+    /// What came from the spool since the stored lines ended is exactly what is stored behind them.
+    anchored: bool,
     _seat: Seat,
-}
-
-/// Whether the reading goes on.
-#[derive(PartialEq, Eq)]
-enum Flow {
-    Goes,
-    Ends,
 }
 
 /// Why following the spool ended.
@@ -186,15 +150,6 @@ enum Left {
     Over,
     /// From here on lines were let go of before they were read.
     Behind(Cursor),
-}
-
-/// What becomes of a line.
-#[derive(PartialEq, Eq)]
-enum Fate {
-    Given,
-    LeftOut,
-    /// It and all after it are not wanted.
-    Last,
 }
 
 impl Follower {
@@ -206,9 +161,8 @@ impl Follower {
                 Left::Behind(cursor) => cursor,
             };
             // What the spool no longer has, the files have by now.
-            let after =
-                ReadRequest { until_ns: self.request.until_ns, after: Some(end.0), ..ReadRequest::default() };
-            let reading = open(&self.sink, &self.origin.source, after).await?;
+            let (after, found_again) = self.afterwards(end.0);
+            let reading = self.stores.read(&self.origin.source, after).await?;
             if reading.cursor.floor() <= behind.floor() {
                 // Nor have they: a sink that cannot store gave them up.
                 let part = self.origin.feed.next(&behind, Asked::Now, &self.origin.attributes).await?;
@@ -217,10 +171,13 @@ impl Follower {
                 {
                     return Ok(());
                 }
-                end.1 = part.end;
+                (end.1, self.anchored) = (part.end, false);
                 continue;
             }
-            self.again = Again::Lines(self.given.lines);
+            match found_again && self.anchored {
+                true => self.sieve.repeat(),
+                false => self.sieve.repeat_to_latest(),
+            }
             match self.stored(reading).await? {
                 Some(next) => end = next,
                 None => return Ok(()),
@@ -228,22 +185,33 @@ impl Follower {
         }
     }
 
+    /// How stored lines are read once more, and whether they begin where they had ended, there.
+    fn afterwards(&mut self, end: Place) -> (ReadRequest, bool) {
+        let before = std::mem::replace(&mut self.stores, (self.origin.stores)());
+        let until_ns = self.request.until_ns;
+        if self.stores.same_main(&before) {
+            return (ReadRequest { until_ns, after: Some(end), ..ReadRequest::default() }, true);
+        }
+        // The log driver was changed meanwhile: a place in the one means nothing to the other.
+        let since_ns = self.sieve.latest().or(self.request.since_ns);
+        (ReadRequest { since_ns, until_ns, ..ReadRequest::default() }, false)
+    }
+
     /// Gives out what is stored; answers where that ended.
     async fn stored(&mut self, mut reading: Reading) -> Result<Option<(Place, Cursor)>, PortError> {
-        let before = std::mem::take(&mut self.given);
         while let Some(piece) = reading.pieces.recv().await {
             let flow = match piece? {
                 Piece::Lines(mut lines) => {
-                    if self.sink.purpose == Purpose::Copy && !self.origin.attributes.is_empty() {
+                    let copy = self.stores.main.as_ref().is_some_and(|m| m.purpose == Purpose::Copy);
+                    if copy && !self.origin.attributes.is_empty() {
                         // It is not stored with what was chosen for the driver it stands beside.
                         lines.iter_mut().for_each(|l| l.attrs.clone_from(&self.origin.attributes));
                     }
                     self.lines(Arc::new(lines)).await
                 }
                 Piece::Hole(hole) => {
-                    if let (Hole::Rotated { .. }, Again::Lines(n)) = (&hole, self.again) {
-                        let (latest, count) = before.latest;
-                        self.again = if n > 0 { Again::Until(latest, count) } else { Again::Nothing };
+                    if matches!(hole, Hole::Rotated { .. }) {
+                        self.sieve.repeat_to_latest();
                     }
                     let id = self.origin.source.container_id.get(..12).unwrap_or_default();
                     tracing::warn!(container = id, "reading its log: {hole}");
@@ -254,8 +222,8 @@ impl Follower {
                 return Ok(None);
             }
         }
-        self.again = Again::Nothing;
-        self.given.lines = 0;
+        self.sieve.anchor();
+        self.anchored = true;
         Ok(Some((reading.end, reading.cursor)))
     }
 
@@ -309,64 +277,8 @@ impl Follower {
         self.request.until_ns.is_some_and(|until| crate::now_ns() > until)
     }
 
-    fn fate(&mut self, stored: &StoredLine) -> Fate {
-        let time_ns = stored.line.time_ns;
-        self.given.lines += 1;
-        match &mut self.given.latest {
-            (latest, count) if *latest == time_ns => *count += 1,
-            latest if latest.0 < time_ns || latest.1 == 0 => *latest = (time_ns, 1),
-            _ => {}
-        }
-        match &mut self.again {
-            Again::Lines(left) if *left > 0 => {
-                *left -= 1;
-                return Fate::LeftOut;
-            }
-            Again::Until(latest, _) if time_ns < *latest => return Fate::LeftOut,
-            Again::Until(latest, left) if time_ns == *latest && *left > 0 => {
-                *left -= 1;
-                return Fate::LeftOut;
-            }
-            _ => {}
-        }
-        if self.surplus > 0 {
-            self.surplus -= 1;
-            return Fate::LeftOut;
-        }
-        if self.since.is_some_and(|since| time_ns < since) {
-            return Fate::LeftOut;
-        }
-        self.since = None;
-        let late = self.request.until_ns.is_some_and(|until| time_ns > until);
-        if late {
-            return Fate::Last;
-        }
-        let wanted = match stored.line.stream {
-            Stream::Stdout => self.request.stdout,
-            Stream::Stderr => self.request.stderr,
-        };
-        if wanted { Fate::Given } else { Fate::LeftOut }
-    }
-
     async fn lines(&mut self, lines: Arc<Vec<StoredLine>>) -> Flow {
-        let mut flow = Flow::Goes;
-        // Only where something is left out, the others are copied.
-        let mut chosen: Option<Vec<StoredLine>> = None;
-        for (nth, line) in lines.iter().enumerate() {
-            let fate = self.fate(line);
-            if fate == Fate::Given {
-                if let Some(chosen) = &mut chosen {
-                    chosen.push(line.clone());
-                }
-                continue;
-            }
-            chosen.get_or_insert_with(|| lines.get(..nth).unwrap_or_default().to_vec());
-            if fate == Fate::Last {
-                flow = Flow::Ends;
-                break;
-            }
-        }
-        let lines = chosen.map_or(lines, Arc::new);
+        let (lines, flow) = self.sieve.choose(lines);
         let open =
             if lines.is_empty() { !self.to.is_closed() } else { self.to.send(Ok(lines)).await.is_ok() };
         if open { flow } else { Flow::Ends }
@@ -379,7 +291,7 @@ impl Follower {
         }
         let line = LogLine {
             stream: Stream::Stderr,
-            time_ns: if self.given.latest.1 > 0 { self.given.latest.0 } else { crate::now_ns() },
+            time_ns: self.sieve.latest().unwrap_or_else(crate::now_ns),
             data: format!("gantry: {text}\n").into(),
             partial: None,
         };

@@ -1,6 +1,7 @@
 //! What is known of a sink while it works, for whoever looks: written by its router, read without asking it.
 
 use super::router::machine::{SinkState, SinkStatus};
+use super::survey::Lag;
 use crate::shared::lock;
 use contract::log::Cursor;
 use std::sync::Mutex;
@@ -18,6 +19,10 @@ pub struct Reading {
     pub delivered_ns: Option<i64>,
     /// When the last try failed.
     pub failed_ns: Option<i64>,
+    /// Since when all this is counted.
+    pub since_ns: i64,
+    /// What was written for it, delivered or not: lines, and their bytes without their ends.
+    pub offered: (u64, u64),
 }
 
 /// A change worth telling.
@@ -27,13 +32,24 @@ pub enum Change {
     Down(String),
     /// They arrive again.
     Up,
-    /// The first lines were refused for good.
-    Refused(u64),
+    /// The first lines were given up for this reason; for others they may have been already.
+    Dropped {
+        /// One of [`SinkStatus::dropped`].
+        reason: &'static str,
+        /// How many at once.
+        lines: u64,
+    },
 }
 
 /// A sink's latest reading; outlives the router that writes it, whose successor goes on counting.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gauge(Mutex<Reading>);
+
+impl Default for Gauge {
+    fn default() -> Self {
+        Self(Mutex::new(Reading { since_ns: crate::now_ns(), ..Reading::default() }))
+    }
+}
 
 impl Gauge {
     /// The latest.
@@ -41,34 +57,52 @@ impl Gauge {
         lock(&self.0).clone()
     }
 
+    /// The latest, together with what is known to wait: by that, too, what was offered never goes back, though a line may
+    /// wait as one and arrive in pieces.
+    pub fn read_with(&self, lag: Option<&Lag>) -> Reading {
+        let mut last = lock(&self.0);
+        let status = &last.status;
+        let dropped: u64 = status.dropped().iter().map(|(_, lines)| lines).sum();
+        let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.bytes.saturating_sub(lag.lines)));
+        let now = (status.lines + dropped + waiting.0, status.bytes + waiting.1);
+        last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));
+        last.clone()
+    }
+
     /// Notes what the router knows now; answers what changed.
-    pub fn note(&self, status: &SinkStatus, cursor: Option<&Cursor>, now_ns: i64) -> Option<Change> {
+    pub fn note(&self, status: &SinkStatus, cursor: Option<&Cursor>, now_ns: i64) -> Vec<Change> {
         let mut last = lock(&self.0);
         let (arrived, failed) = (status.batches > last.status.batches, status.retries > last.status.retries);
-        let change = if failed {
+        let mut changes = Vec::new();
+        if failed {
             last.failed_ns = Some(now_ns);
-            let was_up = last.up_since_ns.take().is_some() || last.status.retries == 0;
-            was_up.then(|| Change::Down(status.last_error.clone().unwrap_or_default()))
+            if last.up_since_ns.take().is_some() || last.status.retries == 0 {
+                changes.push(Change::Down(status.last_error.clone().unwrap_or_default()));
+            }
         } else if arrived {
             last.delivered_ns = Some(now_ns);
-            let was_down = last.up_since_ns.is_none() && last.status.retries > 0;
-            last.up_since_ns.get_or_insert(now_ns);
-            let first = last.status.refused == 0 && status.refused > 0;
-            match (first, was_down) {
-                (true, _) => Some(Change::Refused(status.refused)),
-                (false, true) => Some(Change::Up),
-                (false, false) => None,
+            if last.up_since_ns.is_none() && last.status.retries > 0 {
+                changes.push(Change::Up);
             }
-        } else {
-            None
-        };
+            last.up_since_ns.get_or_insert(now_ns);
+        }
         if last.status != *status {
+            let first = last.status.dropped().into_iter().zip(status.dropped());
+            let first = first.filter(|((_, before), (_, now))| *before == 0 && *now > 0);
+            changes.extend(first.map(|(_, (reason, lines))| Change::Dropped { reason, lines }));
             last.status.clone_from(status);
         }
         if let Some(cursor) = cursor {
             last.cursor = Some(cursor.clone());
         }
-        change
+        changes
+    }
+}
+
+impl SinkStatus {
+    /// Lines that were given up, by the reason; every reason there is.
+    pub fn dropped(&self) -> Vec<(&'static str, u64)> {
+        vec![("refused", self.refused), ("rate-limit", self.suppressed)]
     }
 }
 
@@ -93,16 +127,21 @@ mod tests {
         SinkStatus { batches, retries, refused, last_error: Some("down".into()), ..SinkStatus::default() }
     }
 
+    fn down() -> Vec<Change> {
+        vec![Change::Down("down".into())]
+    }
+
     #[test]
     fn only_the_first_of_many_failures_and_deliveries_is_told() {
         let gauge = Gauge::default();
-        assert_eq!(gauge.note(&status(1, 0, 0), None, 10), None, "the first delivery is nothing special");
-        assert_eq!(gauge.note(&status(1, 1, 0), None, 20), Some(Change::Down("down".into())));
-        assert_eq!(gauge.note(&status(1, 2, 0), None, 30), None);
+        assert_eq!(gauge.note(&status(1, 0, 0), None, 10), [], "the first delivery is nothing special");
+        assert_eq!(gauge.note(&status(1, 1, 0), None, 20), down());
+        assert_eq!(gauge.note(&status(1, 2, 0), None, 30), []);
         assert_eq!(gauge.read().up_since_ns, None);
-        assert_eq!(gauge.note(&status(2, 2, 0), None, 40), Some(Change::Up));
-        assert_eq!(gauge.note(&status(3, 2, 5), None, 50), Some(Change::Refused(5)));
-        assert_eq!(gauge.note(&status(4, 2, 6), None, 60), None);
+        assert_eq!(gauge.note(&status(2, 2, 0), None, 40), [Change::Up]);
+        let refused = Change::Dropped { reason: "refused", lines: 5 };
+        assert_eq!(gauge.note(&status(3, 2, 5), None, 50), [refused]);
+        assert_eq!(gauge.note(&status(4, 2, 6), None, 60), []);
         let read = gauge.read();
         assert_eq!((read.up_since_ns, read.delivered_ns, read.failed_ns), (Some(40), Some(60), Some(30)));
     }
@@ -110,8 +149,28 @@ mod tests {
     #[test]
     fn a_sink_that_never_came_up_is_told_once() {
         let gauge = Gauge::default();
-        assert!(matches!(gauge.note(&status(0, 1, 0), None, 1), Some(Change::Down(_))));
-        assert_eq!(gauge.note(&status(0, 2, 0), None, 2), None);
-        assert_eq!(gauge.note(&status(1, 2, 0), None, 3), Some(Change::Up));
+        assert_eq!(gauge.note(&status(0, 1, 0), None, 1), down());
+        assert_eq!(gauge.note(&status(0, 2, 0), None, 2), []);
+        assert_eq!(gauge.note(&status(1, 2, 0), None, 3), [Change::Up]);
+    }
+
+    #[test]
+    fn a_sink_that_is_back_and_refuses_is_told_of_both() {
+        let gauge = Gauge::default();
+        gauge.note(&status(0, 1, 0), None, 1);
+        let refused = Change::Dropped { reason: "refused", lines: 2 };
+        assert_eq!(gauge.note(&status(1, 1, 2), None, 2), [Change::Up, refused]);
+    }
+
+    #[test]
+    fn what_was_offered_never_goes_back() {
+        let gauge = Gauge::default();
+        gauge.note(&SinkStatus { lines: 10, bytes: 100, refused: 1, ..SinkStatus::default() }, None, 1);
+        let lag = Lag { lines: 5, bytes: 55, oldest_ns: Some(1) };
+        assert_eq!(gauge.read_with(Some(&lag)).offered, (16, 150));
+        assert_eq!(gauge.read_with(None).offered, (16, 150), "nobody knows what waits");
+        gauge.note(&SinkStatus { lines: 16, bytes: 151, refused: 1, ..SinkStatus::default() }, None, 2);
+        assert_eq!(gauge.read_with(Some(&Lag::default())).offered, (17, 151));
+        assert!(gauge.read().since_ns > 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Logging: spool records become lines, a router per container brings them to its sinks, readers follow.
 
+mod chain;
 pub mod feed;
 pub mod follow;
 pub mod framer;
@@ -8,15 +9,22 @@ mod gauge;
 pub mod held;
 pub mod lane;
 pub mod record;
+pub mod replay;
 pub mod router;
+mod sieve;
 pub mod sink;
+pub mod stores;
+mod survey;
 pub mod swap;
 
+pub use chain::chain;
 pub use feed::Feed;
 pub use follow::{FollowRequest, Lines, Origin, Run, read_logs};
 pub use gauge::{Change, Reading};
 pub use router::actor::{RouterApi, RouterSpec};
 pub use sink::{Purpose, SinkSpec, sinks_for};
+pub use stores::{Stores, past};
+pub use survey::{Lag, Place, Survey};
 
 #[cfg(test)]
 mod tests;

@@ -219,7 +219,7 @@ impl LogReader for FakeKind {
             let line = StoredLine { line, attrs: BTreeMap::new() };
             to.try_send(Ok(Piece::Lines(vec![line]))).unwrap();
         }
-        Ok(contract::log::Reading { pieces, cursor, end: Place::default(), found: None })
+        Ok(contract::log::Reading { pieces, cursor, end: contract::log::Place::default(), found: None })
     }
 }
 
@@ -257,8 +257,10 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
         let now = changed.clone();
         let run = Run::new(changed, move || *now.borrow() == 0);
         let feed = Feed::new(held.clone(), sinks[1].batching(), "c");
-        let origin = Origin { source, feed, attributes: BTreeMap::new(), run };
-        let mut follow = read_logs(origin, &sinks, request).await.unwrap();
+        let stores = Arc::new(Stores::of(&catalogue, &sinks, &[]));
+        let stores = Arc::new(move || Arc::clone(&stores));
+        let origin = Origin { source, feed, attributes: BTreeMap::new(), run, stores };
+        let mut follow = read_logs(origin, request).await.unwrap();
         for n in 0..60 {
             spool.write(Stream::Stdout, format!("{n}\n").as_bytes());
             if n == 20 {

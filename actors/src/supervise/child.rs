@@ -240,6 +240,7 @@ impl<A: Member> Host<A> {
         if lock(&self.link.door).receiver.is_none() {
             self.open();
             lock(&vitals.pulse).respawns += 1;
+            self.registry.respawned(vitals.kind);
         }
         {
             let mut pulse = lock(&vitals.pulse);

@@ -168,17 +168,27 @@ impl Vitals {
 pub struct Registry {
     pub(super) arbiter: ArbiterHandle,
     actors: Arc<Mutex<BTreeMap<String, Arc<Vitals>>>>,
+    respawns: Arc<Mutex<BTreeMap<&'static str, u64>>>,
 }
 
 impl Registry {
     /// An empty tree whose actors live on `arbiter` unless their spec names another.
     pub fn new(arbiter: ArbiterHandle) -> Self {
-        Self { arbiter, actors: Arc::default() }
+        Self { arbiter, actors: Arc::default(), respawns: Arc::default() }
     }
 
     /// Every actor that runs, restarts, is parked or gave up; by name.
     pub fn snapshot(&self) -> Vec<ActorInfo> {
         self.all().iter().map(|v| v.info()).collect()
+    }
+
+    /// How many actors of each kind were built anew after a panic, those that are gone included.
+    pub fn respawns(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.respawns).clone()
+    }
+
+    pub(super) fn respawned(&self, kind: &'static str) {
+        *lock(&self.respawns).entry(kind).or_default() += 1;
     }
 
     /// Removes the row of an actor that gave up; a live one stays.

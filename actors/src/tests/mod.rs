@@ -12,6 +12,8 @@ mod networks;
 mod panics;
 mod pushes;
 mod recovery;
+mod relogging;
+mod replays;
 mod restart;
 mod stage;
 mod volumes;

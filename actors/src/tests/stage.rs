@@ -15,6 +15,10 @@ pub struct Stage {
     pub world: Arc<World>,
     pub file: &'static FakeKind,
     pub remote: &'static FakeKind,
+    /// Another file, called `local`.
+    pub other: &'static FakeKind,
+    /// Another receiver.
+    pub far: &'static FakeKind,
     drivers: Arc<FakeCatalogue>,
 }
 
@@ -40,8 +44,11 @@ impl Stage {
             |name, verbs, keeps| &*Box::leak(Box::new(FakeKind::new(name, verbs, keeps, &world.script)));
         let file = kind("json-file", ["open:file", "deliver:file"], Keeps::Cursor);
         let remote = kind("remote", ["open:remote", "deliver:remote"], Keeps::Nothing);
-        let drivers = Arc::new(FakeCatalogue(vec![file, remote]));
-        Self { world, file, remote, drivers }
+        let other = kind("local", ["open:other", "deliver:other"], Keeps::Cursor);
+        let far = kind("far", ["open:far", "deliver:far"], Keeps::Nothing);
+        let none = kind("none", ["open:none", "deliver:none"], Keeps::Nothing);
+        let drivers = Arc::new(FakeCatalogue(vec![file, remote, other, far, none]));
+        Self { world, file, remote, other, far, drivers }
     }
 
     fn ports(&self) -> Ports {

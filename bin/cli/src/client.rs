@@ -228,6 +228,13 @@ impl Client {
         Ok(Body::new(self.call(method, path, nothing()).await?.into_body()))
     }
 
+    /// Posts JSON and gives the answer as it comes.
+    pub async fn post_stream(&self, path: &str, body: &Value) -> Result<Body, ClientError> {
+        let payload = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {}).boxed_unsync();
+        let json = [("Content-Type", "application/json".to_owned())];
+        Ok(Body::new(self.call_with(Method::POST, path, &json, payload).await?.into_body()))
+    }
+
     /// Takes a connection over for raw bytes in both directions.
     pub async fn hijack(&self, path: &str, body: Option<&Value>) -> Result<Hijacked, ClientError> {
         let mut request = Request::post(Self::versioned(path))

@@ -55,6 +55,7 @@ pub mod network;
 pub mod prune;
 pub mod registry;
 pub mod system;
+pub mod top;
 pub mod version;
 pub mod volume;
 
@@ -97,8 +98,8 @@ commands! {
         Inspect(inspect::Inspect),
         /// Block until one or more containers stop, then print their exit codes
         Wait(container::wait::Wait),
-        /// Display the running processes of a container
-        Top(container::top::Top),
+        /// Watch where lines go, or display the running processes of a container
+        Top(top::Top),
         /// List port mappings or a specific mapping for the container
         Port(container::port::Port),
         /// Rename a container

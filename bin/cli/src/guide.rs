@@ -11,6 +11,7 @@ Examples:
   gantry logs -f web                    follow what it prints
   gantry exec -it web sh                look inside
   gantry stop web && gantry rm web
+  gantry top                            where lines go, live
   gantry actors                         what goes on inside the daemon
 
 'gantry COMMAND --help' explains a command.";
@@ -36,7 +37,7 @@ const SEE_ALSO: &[(&str, &str)] = &[
     ("attach", "exec, logs"),
     ("inspect", "ps, port, volume inspect, network inspect"),
     ("wait", "stop, events"),
-    ("top", "stats, exec"),
+    ("top", "stats, exec, logs status, actors"),
     ("port", "ps, inspect"),
     ("rename", "ps"),
     ("update", "run, stats"),
@@ -97,7 +98,8 @@ fn usage(command: &Command, path: &str) -> String {
                 match (second.as_str(), both) {
                     ("COMMAND", true) => line.push_str(&format!("{first} COMMAND [ARG...]")),
                     ("COMMAND", false) => line.push_str(&format!("{first} [COMMAND] [ARG...]")),
-                    _ => line.push_str(&format!("{first} [{second}]")),
+                    _ if arg.is_required_set() => line.push_str(&format!("{first} [{second}]")),
+                    _ => line.push_str(&format!("[{first} [{second}]]")),
                 }
             }
             _ => line.push_str(&placeholder(arg)),

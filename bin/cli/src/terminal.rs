@@ -11,6 +11,9 @@ pub enum TerminalError {
     /// The mode could not be changed.
     #[error("cannot set the terminal to raw mode: {0}")]
     RawMode(#[source] std::io::Error),
+    /// Nothing can be shown on it.
+    #[error("cannot draw on the terminal: {0}")]
+    Drawing(#[source] std::io::Error),
     /// `--detach-keys` cannot be read.
     #[error("invalid detach keys ({0}) provided")]
     Keys(String),

@@ -91,8 +91,12 @@ fn unique_local(id: &str) -> Pool {
 }
 
 /// The log drivers.
-pub fn drivers() -> Drivers {
-    Drivers::default()
+pub fn drivers(config: &Config) -> Drivers {
+    let own = &config.plugins;
+    // Several daemons may share the folder of fifos.
+    let root = Sha256::digest(config.daemon.data_root.as_os_str().as_encoded_bytes());
+    let mark = root.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    Drivers::new(log_drivers::Places { folders: own.folders.clone(), fifos: own.fifos.clone(), mark })
 }
 
 /// Every driver.
@@ -112,6 +116,8 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
             "Storage option overlay2.size not supported. Filesystem does not support Project Quota"
         );
     }
+    let drivers = drivers(config);
+    drivers.sweep();
     let signals = Signals::default();
     let runtime = RuntimeConfig {
         containers: root.join("containers"),
@@ -134,7 +140,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
         network_records: Arc::new(FileNetworkRecords::new(root)),
         volumes: Arc::new(LocalVolumes::new(root)),
         networks: Arc::new(Bridges::start(&config.bridge.name).context("open netlink sockets")?),
-        drivers: Arc::new(drivers()),
+        drivers: Arc::new(drivers),
         attributes: log_drivers::attributes,
     })
 }

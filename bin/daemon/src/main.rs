@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 
 /// What can be wrong with a configuration beyond its form.
 fn check(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
-    compose::drivers()
+    compose::drivers(config)
         .check(&config.defaults.log_driver, &config.defaults.log_opts)
         .map_err(|e| anyhow::anyhow!("failed to set log opts: {}", e.chain()))?;
     gateway::log_sinks(config).map_err(|e| anyhow::anyhow!("{}", e.chain()))?;

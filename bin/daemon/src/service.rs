@@ -1,6 +1,6 @@
 //! The daemon's life: what it takes hold of, what it serves, how it ends.
 
-use crate::gateway::serve::Traffic;
+use crate::gateway::serve::{Listener, Traffic};
 use crate::gateway::specify::Specifier;
 use crate::gateway::{self, Gateway};
 use crate::host::Host;
@@ -47,6 +47,10 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     }
     let mut sockets =
         listen::open(&config.sockets, tls.as_ref()).await.context("failed to load listeners")?;
+    let metrics = match &config.sockets.metrics {
+        Some(address) => listen::metrics(address).await.context("failed to start metrics server")?,
+        None => Vec::new(),
+    };
     let id = identity::read(&daemon.data_root)?;
     let networks = compose::networks(&config, &id);
     let bridge = networks.segment.clone();
@@ -70,7 +74,7 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
     let specifications = Arc::new(specifier.clone());
     let builds = Builds::new(place, build::Ports { engine: engine.clone(), contexts, specifications });
     let name = host.name.clone();
-    let router = gateway::router(Gateway {
+    let gateway = Arc::new(Gateway {
         downloads: Arc::clone(&registry) as _,
         engine: engine.clone(),
         builds,
@@ -82,10 +86,16 @@ pub async fn run(config: Config, tls: Option<TlsAcceptor>, level: Level) -> anyh
         segment: bridge,
         drivers,
     });
+    let router = gateway::router(Arc::clone(&gateway));
     let traffic = Traffic::default();
     for (host, listener) in sockets.listeners.drain(..) {
         tokio::spawn(traffic.clone().serve(listener, router.clone()));
         tracing::info!("API listen on {host}");
+    }
+    let measures = gateway::metrics::router(gateway);
+    for listener in metrics {
+        tracing::info!("metrics at http://{}/metrics", listener.local_addr().context("find its address")?);
+        tokio::spawn(traffic.clone().serve(Listener::Tcp(listener, None), measures.clone()));
     }
     tracing::info!(containers = engine.list().len(), "Daemon has completed initialization");
     notify::ready();

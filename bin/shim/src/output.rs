@@ -103,7 +103,8 @@ impl Output {
         if self.dropped > 0 {
             self.write_gap(time);
         }
-        self.spool.append(Kind::End, 0, time, &[]).map(drop)
+        self.spool.append(Kind::End, 0, time, &[])?;
+        self.spool.close()
     }
 }
 

@@ -185,6 +185,8 @@ pub struct LogSource {
     pub image_name: String,
     /// Command and arguments, joined by spaces.
     pub command: String,
+    /// The same, apart.
+    pub args: Vec<String>,
     /// Creation, nanoseconds since the Unix epoch.
     pub created_ns: i64,
     /// `K=V` environment.
@@ -248,6 +250,9 @@ pub trait LogDriver: Send {
     async fn look_after(&mut self) -> Result<bool, DeliverError> {
         Ok(false)
     }
+    /// The container has ended, and what it wrote is delivered: what only waits for more may go. What comes later is
+    /// delivered as before.
+    async fn rest(&mut self) {}
     /// Finishes what is open. Called once.
     async fn close(self: Box<Self>) -> Result<(), DeliverError>;
 }

@@ -1,15 +1,37 @@
 //! All drivers by name, and the checks before one is used.
 
+use crate::plugin::{Places, Plugins};
 use crate::{awslogs, catalogue, find, options};
 use async_trait::async_trait;
 use contract::log::{Catalogue, Destination, FANOUT, LogDriverKind, Options, Records, both, destinations};
 use contract::{Kind, PortError};
 
-/// The drivers of one daemon.
-#[derive(Debug, Clone, Default)]
-pub struct Drivers {}
+/// Docker's drivers that gantry has not, and why.
+const KNOWN: [(&str, &str); 2] = [
+    (
+        "gcplogs",
+        "the client libraries of Google Cloud Logging bring gRPC along; its agents read journald, json-file or fluentd",
+    ),
+    ("etwlogs", "Event Tracing is there on Windows alone"),
+];
+
+/// The drivers of one daemon: the built-in ones, and its plugins.
+#[derive(Default)]
+pub struct Drivers {
+    plugins: Plugins,
+}
 
 impl Drivers {
+    /// With plugins found there.
+    pub fn new(plugins: Places) -> Self {
+        Self { plugins: Plugins::new(plugins) }
+    }
+
+    /// Removes what an earlier daemon has left that was killed.
+    pub fn sweep(&self) {
+        self.plugins.sweep();
+    }
+
     /// Checks a driver's name and all its options, as far as it goes without asking a plugin.
     pub fn check(&self, driver: &str, options: &Options) -> Result<(), PortError> {
         if driver == "none" {
@@ -42,9 +64,14 @@ impl Drivers {
 
     fn check_one(&self, one: &Destination) -> Result<(), PortError> {
         let Destination { driver, options, records, .. } = one;
-        let kind = find(driver).ok_or_else(|| {
-            PortError::new(Kind::Invalid, format!("logger: no log driver named '{driver}' is registered"))
-        })?;
+        if let Some((_, why)) = KNOWN.iter().find(|(name, _)| name == driver) {
+            let text = format!("gantry does not support the log driver {driver}: {why}");
+            return Err(PortError::new(Kind::Unsupported, text));
+        }
+        let Some(kind) = find(driver) else {
+            self.plugins.check(driver)?;
+            return Records::parse(records).map(drop);
+        };
         let own = options.iter().filter(|(k, _)| !options::is_common(k));
         kind.validate(&own.map(|(k, v)| (k.clone(), v.clone())).collect())?;
         // One driver joins lines by options of its own.
@@ -59,18 +86,27 @@ impl Drivers {
 #[async_trait]
 impl Catalogue for Drivers {
     fn find(&self, name: &str) -> Option<&'static dyn LogDriverKind> {
-        find(name)
+        find(name).or_else(|| self.plugins.kind(name))
     }
 
-    fn names(&self) -> Vec<String> {
+    async fn names(&self) -> Vec<String> {
         let mut names: Vec<_> =
             catalogue().iter().map(|d| d.name()).chain([FANOUT]).map(str::to_owned).collect();
+        names.extend(self.plugins.names().await);
         names.sort_unstable();
+        names.dedup();
         names
     }
 
     async fn validate(&self, driver: &str, options: &Options) -> Result<(), PortError> {
-        self.check(driver, options)
+        self.check(driver, options)?;
+        if driver == "none" {
+            return Ok(());
+        }
+        for one in destinations(driver, options)?.iter().filter(|one| find(&one.driver).is_none()) {
+            self.plugins.ask(&one.driver).await?;
+        }
+        Ok(())
     }
 }
 
@@ -100,7 +136,8 @@ mod tests {
             "logger: logging mode not supported: x"
         );
         assert_eq!(text("nope", &[("cache-disabled", "q")]), "invalid value for option cache-disabled: q");
-        assert_eq!(text("nope", &[]), "logger: no log driver named 'nope' is registered");
+        assert_eq!(text("nope", &[]), "error looking up logging plugin nope: plugin \"nope\" not found");
+        assert!(text("gcplogs", &[]).starts_with("gantry does not support the log driver gcplogs: "));
         assert_eq!(text("json-file", &[("x", "1")]), "unknown log opt 'x' for json-file log driver");
         assert_eq!(text("syslog", &[("x", "1")]), "unknown log opt 'x' for syslog log driver");
         assert_eq!(

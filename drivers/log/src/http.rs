@@ -114,6 +114,13 @@ impl Endpoint {
         }
     }
 
+    /// Sends a body to another place of the same receiver; its answer, whatever it is.
+    pub(crate) async fn post_to(&self, url: Url, body: Vec<u8>) -> Result<(StatusCode, Bytes), DeliverError> {
+        let failed = |e| later(reason(e), None);
+        let answer = self.client.post(url).body(body).send().await.map_err(failed)?;
+        Ok((answer.status(), whole(answer).await.map_err(failed)?))
+    }
+
     async fn ask(&self, method: Method, body: Vec<u8>) -> Result<Response, DeliverError> {
         let mut request = self.client.request(method, self.settings.url.clone());
         if !body.is_empty() {
@@ -144,7 +151,7 @@ async fn text(answer: Response) -> String {
 }
 
 /// The causes in one line, without the address, which may hold a password.
-fn reason(error: reqwest::Error) -> String {
+pub(crate) fn reason(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);

@@ -19,6 +19,7 @@ mod loki;
 mod none;
 mod options;
 mod otlp;
+mod plugin;
 mod span;
 mod splunk;
 mod syslog;
@@ -29,6 +30,7 @@ mod unconfirmed;
 
 pub use attrs::attributes;
 pub use drivers::Drivers;
+pub use plugin::Places;
 
 use contract::log::LogDriverKind;
 

@@ -1,8 +1,10 @@
 //! TLS towards receivers: which certificates are believed, and with which one this side shows itself.
 
+mod options;
 mod verify;
 
 use contract::{Kind, PortError};
+pub(crate) use options::Keys;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -45,6 +47,11 @@ fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, PortError> {
 }
 
 impl Identity {
+    /// For where TLS is not spoken: the machine's authorities are not read.
+    pub(crate) fn nobody() -> Self {
+        Self { trust: Trust::Nobody, ..Self::default() }
+    }
+
     /// What a connection is opened with.
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, PortError> {
         let provider = Arc::new(ring::default_provider());

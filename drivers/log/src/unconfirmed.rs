@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
+/// How long a write may take unless told otherwise.
 const WRITE: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(1);
 /// Bytes that are remembered: about what two kernels keep for a receiver that does not read.
@@ -19,7 +20,11 @@ const READ: Duration = Duration::from_secs(600);
 /// A connection that is made when it is needed.
 pub(crate) struct Line {
     target: Target,
+    /// How long a write may take.
+    limit: Duration,
     open: Option<Connection>,
+    /// Since when the connection stands.
+    since: Instant,
     /// Writes that succeeded, the last ones.
     unread: VecDeque<Vec<u8>>,
     written: Option<Instant>,
@@ -27,7 +32,23 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(target: Target) -> Self {
-        Self { target, open: None, unread: VecDeque::new(), written: None }
+        Self::within(target, WRITE)
+    }
+
+    /// One whose writes may take so long.
+    pub(crate) fn within(target: Target, limit: Duration) -> Self {
+        Self { target, limit, open: None, since: Instant::now(), unread: VecDeque::new(), written: None }
+    }
+
+    /// Closes a connection that is older than that, in order: what was written to it will be read from it.
+    pub(crate) async fn renew(&mut self, oldest: Duration) -> io::Result<()> {
+        if self.since.elapsed() >= oldest
+            && let Some(open) = self.still_open().await
+        {
+            open.close(CLOSE).await;
+            (self.open, self.since) = (Some(self.target.connect().await?), Instant::now());
+        }
+        Ok(())
     }
 
     /// Writes `messages`; they are the connection's once the kernel has them. Gives an empty buffer for the next ones.
@@ -36,7 +57,7 @@ impl Line {
             Some(open) => open,
             None => self.connect().await?,
         };
-        connection.write(&messages, WRITE).await?;
+        connection.write(&messages, self.limit).await?;
         self.open = Some(connection);
         self.written = Some(Instant::now());
         Ok(self.keep(messages))
@@ -80,10 +101,11 @@ impl Line {
         free
     }
 
-    async fn connect(&self) -> io::Result<Connection> {
+    async fn connect(&mut self) -> io::Result<Connection> {
         let mut connection = self.target.connect().await?;
+        self.since = Instant::now();
         for messages in &self.unread {
-            connection.write(messages, WRITE).await?;
+            connection.write(messages, self.limit).await?;
         }
         Ok(connection)
     }

@@ -60,7 +60,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>, Place), PortError> {
-    let (records, next) = blocking("read the spool", move || spool::read(&dir, from, max)).await?;
+    // What is in memory is read at once: a hand-over to another thread and back takes longer than that.
+    let (records, next) = match spool::read_cached(&dir, from, max) {
+        Ok(read) => read,
+        Err(_) => blocking("read the spool", move || spool::read(&dir, from, max)).await?,
+    };
     let records = records.into_iter().map(|(at, record)| {
         let at = position(at);
         match record.kind {

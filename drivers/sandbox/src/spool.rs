@@ -9,6 +9,8 @@
 //! the checksum covering the first 24 bytes and the payload.
 
 use bytes::Bytes;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -86,6 +88,33 @@ pub enum Appended {
     Full,
 }
 
+/// Room kept for a container's last records: two pipes of 256 KiB, what the shim may have read of either, their headers,
+/// its end.
+const RESERVE: u64 = 704 << 10;
+
+/// A file whose blocks are taken before they are needed: the container may end while the disk is full, and then nobody is
+/// left who could wait for room.
+#[derive(Debug)]
+struct Reserve {
+    file: File,
+    path: PathBuf,
+}
+
+impl Reserve {
+    /// `None` where files cannot be given room in advance.
+    fn take(dir: &Path) -> io::Result<Option<Self>> {
+        let path = dir.join("reserve");
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVE) {
+            Ok(()) => Ok(Some(Self { file, path })),
+            Err(e) => {
+                std::fs::remove_file(&path)?;
+                if e == Errno::NOSPC || e == Errno::DQUOT { Err(e.into()) } else { Ok(None) }
+            }
+        }
+    }
+}
+
 /// Appends records to a container's spool.
 #[derive(Debug)]
 pub struct Writer {
@@ -99,17 +128,32 @@ pub struct Writer {
     /// Bytes after which a segment is closed. Readers let go of whole segments only, and an unfinished line holds its own
     /// and the one after it: three must fit, or a full budget is never free again.
     full: u64,
+    reserve: Option<Reserve>,
+    /// The process has ended: the rest may go where room was kept for it.
+    last: bool,
 }
 
 impl Writer {
-    /// Begins a new segment after whatever exists; `budget` bounds the bytes on disk.
+    /// Begins a new segment after whatever exists; `budget` bounds the bytes on disk. Fails where the disk has no room for
+    /// what a container may leave at its end.
     pub fn open(dir: &Path, budget: u64) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
+        let reserve = Reserve::take(dir)?;
         let segment = segments(dir)?.last().map_or(0, |last| last + 1);
         let file = create(dir, segment)?;
         let full = SEGMENT.min(budget / 4);
-        let mut writer =
-            Self { dir: dir.to_owned(), file, segment, length: 0, sequence: 0, older: 0, budget, full };
+        let mut writer = Self {
+            dir: dir.to_owned(),
+            file,
+            segment,
+            length: 0,
+            sequence: 0,
+            older: 0,
+            budget,
+            full,
+            reserve,
+            last: false,
+        };
         writer.older = writer.measure()?;
         Ok(writer)
     }
@@ -139,7 +183,7 @@ impl Writer {
                 return Ok(Appended::Full);
             }
         }
-        if self.length >= self.full {
+        if self.length >= self.full && !self.last {
             self.roll()?;
         }
         let header = header(kind, stream, self.sequence, time_ns, payload);
@@ -154,6 +198,9 @@ impl Writer {
                 // Half a record in the middle would hide everything after it in this segment.
                 self.file.set_len(self.length)?;
                 self.file.seek(SeekFrom::Start(self.length))?;
+                if self.last && self.use_reserve()? {
+                    return self.append(kind, stream, time_ns, payload);
+                }
                 match e.raw_os_error() {
                     Some(libc::ENOSPC | libc::EDQUOT) => Ok(Appended::Full),
                     _ => Err(e),
@@ -162,9 +209,28 @@ impl Writer {
         }
     }
 
-    /// Stops counting: what follows is written whatever the budget.
+    /// Stops counting: what follows is the last, and is written whatever the budget, and whatever room the disk has.
     pub fn lift_budget(&mut self) {
         self.budget = u64::MAX / 2;
+        self.last = true;
+    }
+
+    /// Goes on in the file for which room was kept, as the next segment.
+    fn use_reserve(&mut self) -> io::Result<bool> {
+        let Some(Reserve { file, path }) = self.reserve.take() else { return Ok(false) };
+        std::fs::rename(path, segment_path(&self.dir, self.segment + 1))?;
+        self.file = file;
+        self.began(self.segment + 1);
+        Ok(true)
+    }
+
+    /// Gives back what was kept and not needed. Nothing follows.
+    pub fn close(&mut self) -> io::Result<()> {
+        match self.reserve.take() {
+            Some(unused) => std::fs::remove_file(unused.path),
+            // Blocks beyond the end go.
+            None => self.file.set_len(self.length),
+        }
     }
 
     /// Whether the budget has room for at least a small record.
@@ -179,10 +245,14 @@ impl Writer {
 
     fn roll(&mut self) -> io::Result<()> {
         self.file = create(&self.dir, self.segment + 1)?;
-        self.segment += 1;
+        self.began(self.segment + 1);
+        Ok(())
+    }
+
+    fn began(&mut self, segment: u64) {
+        self.segment = segment;
         self.older += self.length;
         self.length = 0;
-        Ok(())
     }
 }
 
@@ -238,6 +308,20 @@ fn write_all(file: &mut File, header: &[u8], payload: &[u8]) -> io::Result<()> {
 /// Reads from `from`: about `max_bytes` of records with their places, and the place after them. An empty answer means
 /// that nothing more is there yet. Segments that were trimmed away are skipped.
 pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place, Record)>, Place)> {
+    read_how(dir, from, max_bytes, stretch)
+}
+
+/// The same of what the kernel has in memory, as all that was written lately; `WouldBlock` if something is not there.
+pub fn read_cached(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place, Record)>, Place)> {
+    read_how(dir, from, max_bytes, stretch_cached)
+}
+
+fn read_how(
+    dir: &Path,
+    from: Place,
+    max_bytes: usize,
+    stretch: fn(&File, u64, usize) -> io::Result<Bytes>,
+) -> io::Result<(Vec<(Place, Record)>, Place)> {
     let mut place = from;
     loop {
         let present = segments(dir)?;
@@ -254,7 +338,10 @@ pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
-        let records = parse(&stretch(&file, place.offset, max_bytes.max(HEADER + (128 << 10)))?, place);
+        let there =
+            usize::try_from(file.metadata()?.len().saturating_sub(place.offset)).unwrap_or(usize::MAX);
+        let most = max_bytes.max(HEADER + (128 << 10)).min(there);
+        let records = parse(&stretch(&file, place.offset, most)?, place);
         match records.last() {
             Some((at, last)) => {
                 let next = Place { segment, offset: at.offset + (HEADER + last.payload.len()) as u64 };
@@ -268,8 +355,6 @@ pub fn read(dir: &Path, from: Place, max_bytes: usize) -> io::Result<(Vec<(Place
 
 /// At most `most` bytes from `offset` on, as one piece of memory that all records in it share.
 fn stretch(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
-    let there = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX);
-    let most = most.min(there);
     let mut buffer = Vec::with_capacity(most);
     while buffer.len() < most {
         let at = offset + buffer.len() as u64;
@@ -279,6 +364,25 @@ fn stretch(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
             Err(e) => return Err(e.into()),
         }
     }
+    Ok(Bytes::from(buffer))
+}
+
+fn stretch_cached(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    let mut buffer = vec![0; most];
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let mut slices = [io::IoSliceMut::new(rest)];
+        match preadv2(file, &mut slices, offset + filled as u64, ReadWriteFlags::NOWAIT) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(Errno::INTR) => {}
+            // Not every file system can tell.
+            Err(Errno::OPNOTSUPP) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    buffer.truncate(filled);
     Ok(Bytes::from(buffer))
 }
 

@@ -1,6 +1,5 @@
 //! Containers whose lines go to several receivers, while everything that can fail does, at random.
 
-mod disk;
 mod watch;
 mod weather;
 

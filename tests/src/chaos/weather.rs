@@ -1,8 +1,8 @@
 //! What happens, when, and how it is made good again.
 
-use super::disk::Filler;
 use super::watch::{Follower, check_read};
 use crate::daemon::{Builder, Daemon};
+use crate::filler::Filler;
 use crate::ledger::{Ledger, Received};
 use crate::load::Random;
 use crate::outage::peak_memory;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How much of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// Containers, each with a json-file log and two of the receivers.
+    /// Containers, each with a json-file or local log and two of the receivers.
     pub containers: usize,
     /// How long it goes on.
     pub lasts: Duration,
@@ -135,6 +135,7 @@ impl Chaos {
                 16..=17 => self.follow(),
                 _ => self.read(),
             };
+            eprintln!("{:8.2} {what}", begin.elapsed().as_secs_f64());
             *self.counts.entry(what).or_default() += 1;
             self.take_news();
             self.random.pause(300);
@@ -197,7 +198,11 @@ impl Chaos {
             _ => station.receiver.kill(),
         }
         (station.mood, station.until) = (Mood::Gone, self.step + steps);
-        "receiver killed"
+        match station.kind {
+            "syslog" => "syslog ended",
+            "gelf" => "gelf killed",
+            _ => "fluentd killed",
+        }
     }
 
     fn hang_receiver(&mut self) -> &'static str {
@@ -209,7 +214,11 @@ impl Chaos {
         }
         station.receiver.hang();
         (station.mood, station.until) = (Mood::Hangs, self.step + steps);
-        "receiver hung"
+        match station.kind {
+            "syslog" => "syslog hung",
+            "gelf" => "gelf hung",
+            _ => "fluentd hung",
+        }
     }
 
     fn fill_disk(&mut self) -> &'static str {
@@ -307,23 +316,27 @@ impl Chaos {
         assert!(peak < MEMORY, "{peak} KiB");
     }
 
-    /// How many lines of each run the json-file logs have, once they have all.
+    /// How many lines of each run are stored, once all are.
     #[track_caller]
     fn stored(&self) -> BTreeMap<String, Vec<u64>> {
         let deadline = Instant::now() + CATCHING_UP;
-        for name in &self.names {
+        for (n, name) in self.names.iter().enumerate() {
             let query = format!("/gantry/logs?container={name}");
             while Instant::now() < deadline {
                 let sinks = self.gantry.api("GET", &query, None).json();
                 let mut sinks = sinks.as_array().expect("a list").iter();
-                let stored = sinks.find(|s| s["Sink"] == "json-file").expect("each has one");
+                let stored = sinks.find(|s| s["Sink"] == store(n)).expect("each has one");
                 if stored["Lag"]["Lines"] == 0 {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
-        self.names.iter().map(|n| (n.clone(), self.ledger.check_json(&self.gantry, n))).collect()
+        let check = |(n, name): (usize, &String)| match store(n) {
+            "local" => (name.clone(), self.ledger.check_read_back(&self.gantry, name)),
+            _ => (name.clone(), self.ledger.check_json(&self.gantry, name)),
+        };
+        self.names.iter().enumerate().map(check).collect()
     }
 
     #[track_caller]
@@ -371,17 +384,20 @@ fn goes_to(n: usize) -> [&'static str; 2] {
     [KINDS[n % 3], KINDS[(n + 1) % 3]]
 }
 
+/// The driver that keeps the nth container's lines.
+fn store(n: usize) -> &'static str {
+    if n % 5 == 4 { "local" } else { "json-file" }
+}
+
 fn options(n: usize) -> Vec<String> {
-    let [one, two] = goes_to(n);
+    let ([one, two], store) = (goes_to(n), store(n));
     let mut options = vec![
         "--log-driver=fanout".to_owned(),
-        "--log-opt=json-file.max-size=100k".to_owned(),
-        "--log-opt=json-file.max-file=2000".to_owned(),
-        format!("--log-opt=drivers=json-file,{one},{two}"),
+        format!("--log-opt={store}.max-size=100k"),
+        format!("--log-opt={store}.max-file=2000"),
+        format!("--log-opt={store}.compress={}", n % 4 == 3),
+        format!("--log-opt=drivers={store},{one},{two}"),
     ];
-    if n % 4 == 3 {
-        options.push("--log-opt=json-file.compress=true".to_owned());
-    }
     for kind in [one, two] {
         options.extend(match kind {
             "fluentd" => vec![

@@ -68,9 +68,10 @@ pub async fn start(
         ..before.clone()
     };
     // A driver that panics must not leave those who wait for the start without an answer.
-    let steps = AssertUnwindSafe(steps(shared, &id, spec, &mut state)).catch_unwind().await;
-    let steps = steps.unwrap_or_else(|_| Err(PortError::new(Kind::Bug, "a driver panicked").into()));
-    let failure = match steps {
+    let steps = AssertUnwindSafe(steps(shared, &id, spec, &mut state)).catch_unwind();
+    let whole =
+        async { steps.await.unwrap_or_else(|_| Err(PortError::new(Kind::Bug, "a driver panicked").into())) };
+    let failure = match shared.meters.timed("start", whole).await {
         Ok(pid) => return (Ok(pid), state),
         Err(failure) => failure,
     };
@@ -209,8 +210,14 @@ pub async fn settle(shared: &Arc<Shared>, spec: &ContainerSpec, endpoints: &[End
     let mut errors = detach(shared, spec, endpoints).await;
     errors.extend(shared.ports.runtime.remove(&id).await.err());
     errors.extend(volumes::release(shared, spec).await);
+    if let Some(logging) = lock(&shared.logging).get(&spec.id).cloned() {
+        logging.router.rest(REST);
+    }
     warn(spec, errors);
 }
+
+/// So long a sink that is behind may take before its driver stays as it is.
+const REST: Duration = Duration::from_secs(60);
 
 /// How a container is removed.
 pub struct Removal<'a> {
@@ -233,6 +240,10 @@ pub async fn readopt(shared: &Shared, pid: i32, record: &ContainerRecord) {
 /// Removes all of a stopped container; goes on past errors and reports them together. Its record goes last and only
 /// when nothing else is left of it: without it nobody could try again.
 pub async fn remove(shared: &Arc<Shared>, spec: &ContainerSpec, how: Removal<'_>) -> Result<(), PortError> {
+    shared.meters.timed("delete", remove_all(shared, spec, how)).await
+}
+
+async fn remove_all(shared: &Arc<Shared>, spec: &ContainerSpec, how: Removal<'_>) -> Result<(), PortError> {
     let id = ContainerId::new(spec.id.clone());
     let Removal { endpoints, patience, along } = how;
     let steps = async {

@@ -22,6 +22,7 @@ pub async fn probe(shared: &Arc<Shared>, id: &ContainerId, health: &Health, time
             (-1, error.chain())
         }
     };
+    shared.meters.checked(exit_code);
     Probe { start_ns, end_ns: crate::now_ns(), exit_code, output }
 }
 

@@ -149,7 +149,7 @@ impl Router {
         }
         let now_ns = crate::now_ns();
         for ((status, cursor), sink) in self.machine.status().zip(&self.spec.sinks) {
-            if let Some(change) = sink.gauge.note(status, cursor, now_ns) {
+            for change in sink.gauge.note(status, cursor, now_ns) {
                 (self.spec.told)(&sink.name, change);
             }
         }
@@ -364,20 +364,32 @@ impl RouterApi {
         }
     }
 
-    /// Ends the router and closes its drivers; what hangs past the deadline is left behind.
+    /// Lets each sink that has everything within this time rest, until there is more for it.
+    pub fn rest(&self, patience: Duration) {
+        for sink in &self.sinks {
+            let (router, name, lane) = (self.clone(), sink.name.clone(), sink.lane.clone());
+            tokio::spawn(async move {
+                if router.drain(Some(&name), patience).await
+                    && let Some(driver) = &mut lane.lock().await.driver
+                {
+                    driver.rest().await;
+                }
+            });
+        }
+    }
+
+    /// Ends the router and closes its drivers, in about this time; a delivery that hangs is dropped with its driver.
     pub async fn close(&self, deadline: Duration) {
         self.link.stop();
         self.link.ended().await;
-        let all = async {
-            for sink in &self.sinks {
-                if let Some(driver) = sink.lane.lock().await.driver.take()
-                    && let Err(error) = driver.close().await
-                {
-                    tracing::warn!(%error, "closing a log driver failed");
-                }
+        let share = deadline / 2;
+        let close = async |sink: &SinkSpec| {
+            // Undelivered lines stay in the spool.
+            let Some(Some(driver)) = sink.lane.end(share).await else { return };
+            if let Ok(Err(error)) = tokio::time::timeout(share, driver.close()).await {
+                tracing::warn!(%error, "closing a log driver failed");
             }
         };
-        // Undelivered lines stay in the spool.
-        tokio::time::timeout(deadline, all).await.ok();
+        futures::future::join_all(self.sinks.iter().map(close)).await;
     }
 }

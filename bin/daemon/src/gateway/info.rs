@@ -19,11 +19,12 @@ pub async fn info(State(gateway): State<Shared>) -> Answer {
     let (daemon, proxies) = (&config.daemon, &config.registries.proxies);
     let metrics = tokio::runtime::Handle::current().metrics();
     let unknown = object!({ "ID": "N/A" });
+    let drivers = gateway.drivers.names().await;
     Ok(json(&object!({
         "ID": gateway.id, "Containers": containers.len(), "ContainersRunning": running, "ContainersPaused": paused,
         "ContainersStopped": containers.len() - running - paused, "Images": images, "Driver": "overlay2",
         "DriverStatus": driver(&daemon.data_root),
-        "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": gateway.drivers.names() },
+        "Plugins": { "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null, "Log": drivers },
         "MemoryLimit": limits.memory, "SwapLimit": limits.swap, "CpuCfsPeriod": limits.quota,
         "CpuCfsQuota": limits.quota, "CPUShares": limits.shares, "CPUSet": limits.cpuset, "PidsLimit": limits.pids,
         "IPv4Forwarding": host::forwards(), "Debug": config.logging.debug, "NFd": host::open_files(),

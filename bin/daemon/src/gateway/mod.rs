@@ -12,7 +12,10 @@ mod hijack;
 mod images;
 mod info;
 mod lines;
+mod log_drivers;
+mod log_replay;
 mod log_status;
+pub mod metrics;
 mod moment;
 mod networks;
 mod query;
@@ -21,6 +24,7 @@ pub mod serve;
 pub mod specify;
 mod status;
 mod system;
+mod top;
 mod unbuilt;
 mod usage;
 mod version;
@@ -71,7 +75,7 @@ pub struct Gateway {
 type Shared = Arc<Gateway>;
 
 /// All routes.
-pub fn router(gateway: Gateway) -> Router {
+pub fn router(gateway: Arc<Gateway>) -> Router {
     let experimental = if gateway.live.get().daemon.experimental { "true" } else { "false" };
     Router::new()
         .route("/_ping", get(system::ping).merge(head(system::ping)))
@@ -81,6 +85,10 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/auth", post(system::auth))
         .route("/gantry/actors", get(system::actors))
         .route("/gantry/logs", get(log_status::status))
+        .route("/gantry/logs/drivers", get(log_drivers::drivers))
+        .route("/gantry/logs/probe", post(log_drivers::probe))
+        .route("/gantry/logs/replay", post(log_replay::replay))
+        .route("/gantry/top", get(top::top))
         .route("/gantry/networks/explain", get(networks::explain))
         .route("/gantry/fault", post(system::fault))
         .route("/system/df", get(usage::df))
@@ -139,7 +147,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/volumes/{name}", get(volumes::inspect).delete(volumes::remove))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
-        .with_state(Arc::new(gateway))
+        .with_state(gateway)
         .layer(axum::middleware::map_response(move |response| stamp(response, experimental)))
 }
 

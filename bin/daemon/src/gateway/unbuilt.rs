@@ -3,7 +3,11 @@
 use axum::http::{Method, StatusCode};
 
 /// Docker's routes that gantry knows by name but has not built, by their first part.
-const FIRST: [&str; 3] = ["plugins", "swarm", "session"];
+const FIRST: [&str; 2] = ["swarm", "session"];
+
+/// What is said of plugins that Docker would install.
+const PLUGINS: &str = "gantry does not support managed plugins (docker plugin): a log plugin runs on the host, and is found by its \
+                       socket or by a .spec or .json file in the folders for plugins";
 
 /// Docker's operations on one container that are not built, by their last part.
 const OF_CONTAINER: [&str; 2] = ["checkpoints", "ws"];
@@ -21,6 +25,9 @@ pub fn answer(method: &Method, path: &str) -> (StatusCode, String) {
     }
     if let Some(text) = no_swarm(method, path) {
         return (StatusCode::SERVICE_UNAVAILABLE, text.into());
+    }
+    if path == "/plugins" || path.starts_with("/plugins/") {
+        return (StatusCode::NOT_IMPLEMENTED, PLUGINS.into());
     }
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let unbuilt = match parts.as_slice() {

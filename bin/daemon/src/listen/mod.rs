@@ -5,7 +5,7 @@ mod unix;
 
 use crate::gateway::serve::Listener;
 use anyhow::{Context as _, bail};
-use config::{Encryption, Host, Sockets};
+use config::{Encryption, Host, MetricsAddress, Sockets};
 use listenfd::ListenFd;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -80,6 +80,29 @@ async fn tcp(name: &str, port: u16, encryption: &Encryption) -> anyhow::Result<V
              who has access to your network. host={host}"
         ),
     }
+    bind(addresses).await
+}
+
+/// Where metrics are served: they give nobody power over anything, so that any address will do.
+pub async fn metrics(address: &MetricsAddress) -> anyhow::Result<Vec<tokio::net::TcpListener>> {
+    let MetricsAddress { host, port } = address;
+    if host.is_empty() {
+        let both = bind(vec![(std::net::Ipv6Addr::UNSPECIFIED, *port).into()]).await;
+        return match both {
+            Err(e) if without_ipv6(&e) => bind(vec![(std::net::Ipv4Addr::UNSPECIFIED, *port).into()]).await,
+            bound => bound,
+        };
+    }
+    let found = tokio::net::lookup_host((host.as_str(), *port)).await;
+    bind(found.with_context(|| format!("listen tcp {host}:{port}: look the name up"))?.collect()).await
+}
+
+fn without_ipv6(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    matches!(code, Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
+}
+
+async fn bind(addresses: Vec<SocketAddr>) -> anyhow::Result<Vec<tokio::net::TcpListener>> {
     let mut out = Vec::new();
     for address in addresses {
         match tokio::net::TcpListener::bind(address).await {

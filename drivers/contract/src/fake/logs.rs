@@ -18,7 +18,7 @@ impl Catalogue for FakeCatalogue {
         self.0.iter().copied().find(|kind| kind.name() == name)
     }
 
-    fn names(&self) -> Vec<String> {
+    async fn names(&self) -> Vec<String> {
         self.0.iter().map(|kind| kind.name().to_owned()).collect()
     }
 

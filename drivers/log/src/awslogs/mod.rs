@@ -11,12 +11,14 @@ use api::{Api, Failure};
 use async_trait::async_trait;
 use contract::PortError;
 use contract::log::{
-    Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options, Records,
+    Batch, BatchPolicy, Cursor, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
+    Records,
 };
 use event::{Event, events, lines, puts};
 pub(crate) use options::JOINING;
 use options::{OPTIONS, Wanted, buffered, join};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// `awslogs`.
 pub(crate) struct AwsLogs;
@@ -45,7 +47,7 @@ impl LogDriverKind for AwsLogs {
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let wanted = Wanted::parse(source, options)?;
-        Ok(Box::new(Sender { wanted, api: None, ready: false }))
+        Ok(Box::new(Sender { wanted, api: None, ready: false, under_way: None }))
     }
 }
 
@@ -54,12 +56,36 @@ struct Sender {
     api: Option<Api>,
     /// Group and stream are there, as far as is known.
     ready: bool,
+    /// What of the batch that is tried again is put already.
+    under_way: Option<Progress>,
 }
+
+/// How far a batch of several puts has got.
+struct Progress {
+    /// Which batch.
+    end: Cursor,
+    puts: usize,
+    refused: Vec<usize>,
+    cause: String,
+}
+
+/// Exceptions of a service that is asked too much: another try at once would be one more request.
+const TOO_MUCH: [&str; 4] = [
+    "ThrottlingException",
+    "LimitExceededException",
+    "OperationAbortedException",
+    "ServiceUnavailableException",
+];
+/// How long it is left alone then, at least.
+const REST: Duration = Duration::from_secs(1);
 
 /// An exception as the reason for another try.
 fn again(operation: &str, failure: Failure) -> DeliverError {
     match failure {
-        Failure::Named(name, text) => later(format!("{operation}: {name}: {text}"), None),
+        Failure::Named(name, text) => {
+            let after = TOO_MUCH.contains(&name.as_str()).then_some(REST);
+            later(format!("{operation}: {name}: {text}"), after)
+        }
         Failure::Other(error) => error,
     }
 }
@@ -98,18 +124,30 @@ impl Sender {
         }
     }
 
-    async fn send(&mut self, api: &Api, events: &[Event]) -> Result<(), DeliverError> {
+    async fn send(&mut self, api: &Api, events: &[Event], end: &Cursor) -> Result<(), DeliverError> {
         if !self.ready {
             self.prepare(api).await?;
             self.ready = true;
         }
-        let (mut refused, mut cause) = (Vec::new(), String::new());
-        for range in puts(events) {
-            if let Some((lines, why)) = self.put(api, events.get(range).unwrap_or_default()).await? {
-                refused.extend(lines);
-                cause = why;
+        let fresh = || Progress { end: end.clone(), puts: 0, refused: Vec::new(), cause: String::new() };
+        let mut progress = self.under_way.take().filter(|p| p.end == *end).unwrap_or_else(fresh);
+        for range in puts(events).into_iter().skip(progress.puts) {
+            match self.put(api, events.get(range).unwrap_or_default()).await {
+                Ok(None) => {}
+                Ok(Some((lines, why))) => {
+                    progress.refused.extend(lines);
+                    progress.cause = why;
+                }
+                Err(error) => {
+                    self.under_way = Some(progress);
+                    return Err(error);
+                }
             }
+            progress.puts += 1;
         }
+        let Progress { mut refused, cause, .. } = progress;
+        refused.sort_unstable();
+        refused.dedup();
         if refused.is_empty() {
             return Ok(());
         }
@@ -128,7 +166,7 @@ impl LogDriver for Sender {
             Some(api) => api,
             None => Api::open(&self.wanted).await?,
         };
-        let outcome = self.send(&api, &events).await;
+        let outcome = self.send(&api, &events, &batch.end).await;
         self.api = Some(api);
         outcome
     }

@@ -6,6 +6,7 @@ mod options;
 use crate::attrs::{attributes, check_metadata, tag};
 use crate::dial::Connection;
 use crate::options::check_known;
+use crate::unconfirmed::Line;
 use async_trait::async_trait;
 use base64::Engine as _;
 use contract::PortError;
@@ -56,45 +57,71 @@ impl LogDriverKind for Fluentd {
             precision: if settings.sub_second { Precision::Nanosecond } else { Precision::Second },
             packing: settings.packing,
         };
+        let way = match settings.acknowledged {
+            true => Way::Confirmed(None),
+            false => Way::Unconfirmed(Line::within(settings.target.clone(), settings.write_timeout)),
+        };
         let encoder = Encoder::new(head)
             .map_err(|e| PortError::caused(contract::Kind::Bug, "encode a container's attributes", e))?;
-        Ok(Box::new(Sender { settings, encoder, message: Vec::new(), open: None, failures: 0 }))
+        Ok(Box::new(Sender { settings, encoder, message: Vec::new(), way, failures: 0 }))
     }
+}
+
+/// What is open, and since when.
+enum Way {
+    Confirmed(Option<(Connection, Instant)>),
+    Unconfirmed(Line),
 }
 
 struct Sender {
     settings: Settings,
     encoder: Encoder,
     message: Vec<u8>,
-    open: Option<(Connection, Instant)>,
+    way: Way,
     /// Tries in a row that failed.
     failures: u64,
 }
 
 impl Sender {
     async fn send(&mut self, batch: &Batch) -> io::Result<()> {
-        let (mut connection, since) = match self.open.take() {
+        let Self { settings, encoder, message, way, .. } = self;
+        let Settings { reconnect, target, write_timeout, read_timeout, .. } = settings;
+        let open = match way {
+            Way::Confirmed(open) => open,
+            Way::Unconfirmed(line) => {
+                if let Some(oldest) = reconnect {
+                    line.renew(*oldest).await?;
+                }
+                for lines in batch.lines.chunks(LINES) {
+                    message.clear();
+                    encoder.message(lines, None, message)?;
+                    *message = line.write(std::mem::take(message)).await?;
+                }
+                return Ok(());
+            }
+        };
+        let (mut connection, since) = match open.take() {
             Some((mut connection, since)) => {
-                let old = self.settings.reconnect.is_some_and(|most| since.elapsed() >= most);
+                let old = reconnect.is_some_and(|most| since.elapsed() >= most);
                 if !old && connection.alive().await {
                     (connection, since)
                 } else {
                     connection.close(CLOSE).await;
-                    (self.settings.target.connect().await?, Instant::now())
+                    (target.connect().await?, Instant::now())
                 }
             }
-            None => (self.settings.target.connect().await?, Instant::now()),
+            None => (target.connect().await?, Instant::now()),
         };
         let mut unconfirmed = Vec::new();
         for lines in batch.lines.chunks(LINES) {
-            let chunk = if self.settings.acknowledged { Some(chunk()?) } else { None };
-            self.message.clear();
-            self.encoder.message(lines, chunk.as_deref(), &mut self.message)?;
-            connection.write(&self.message, self.settings.write_timeout).await?;
-            unconfirmed.extend(chunk);
+            let chunk = chunk()?;
+            message.clear();
+            encoder.message(lines, Some(&chunk), message)?;
+            connection.write(message, *write_timeout).await?;
+            unconfirmed.push(chunk);
         }
-        confirmed(&mut connection, unconfirmed, self.settings.read_timeout).await?;
-        self.open = Some((connection, since));
+        confirmed(&mut connection, unconfirmed, *read_timeout).await?;
+        *open = Some((connection, since));
         Ok(())
     }
 }
@@ -155,9 +182,21 @@ impl LogDriver for Sender {
         Err(DeliverError::Retry { source: source.into(), after: Some(self.settings.retry_wait) })
     }
 
+    fn confirms(&self) -> bool {
+        self.settings.acknowledged
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let Way::Unconfirmed(line) = &mut self.way else { return Ok(false) };
+        let looked = line.look_after().await;
+        looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
-        if let Some((connection, _)) = self.open {
-            connection.close(CLOSE).await;
+        match self.way {
+            Way::Confirmed(Some((connection, _))) => connection.close(CLOSE).await,
+            Way::Confirmed(None) => {}
+            Way::Unconfirmed(line) => line.close().await,
         }
         Ok(())
     }

@@ -68,15 +68,22 @@ impl Settings {
         flag("fluentd-async")?;
         let limit = |key: &str| match get(key) {
             None => Ok(HANGING),
-            Some(text) => match span(text) {
-                Some(time) if time.is_zero() => Ok(HANGING),
-                Some(time) => Ok(time),
-                None => Err(invalid(format!("invalid value for {key}: time: invalid duration {text:?}"))),
+            Some(text) => match (span(text), text.strip_prefix('-').and_then(span)) {
+                (Some(time), _) if time.is_zero() => Ok(HANGING),
+                (Some(time), _) => Ok(time),
+                (None, Some(_)) => Err(invalid(format!(
+                    "invalid value for {key}: value must be a duration that is non-negative"
+                ))),
+                (None, None) => Err(invalid(format!(
+                    "invalid value for {key}: value must be a duration: time: invalid duration {text:?}"
+                ))),
             },
         };
+        let given = get("fluentd-address").unwrap_or_default();
         Ok(Self {
-            target: address(get("fluentd-address").unwrap_or_default())
-                .map_err(|e| PortError::new(e.kind, format!("invalid fluentd-address: {}", e.chain())))?,
+            target: address(given).map_err(|e| {
+                PortError::new(e.kind, format!("invalid fluentd-address ({given}): {}", e.chain()))
+            })?,
             acknowledged: flag("fluentd-request-ack")?,
             sub_second: flag("fluentd-sub-second-precision")?,
             packing: match get("fluentd-compress") {
@@ -182,7 +189,8 @@ mod tests {
             ("unix://", "path is empty"),
             ("host:70000", "invalid port: 70000"),
         ] {
-            assert_eq!(refusal("fluentd-address", wrong), format!("invalid fluentd-address: {text}"));
+            let told = format!("invalid fluentd-address ({wrong}): {text}");
+            assert_eq!(refusal("fluentd-address", wrong), told);
         }
     }
 
@@ -202,8 +210,13 @@ mod tests {
         assert!(
             refusal("fluentd-async-reconnect-interval", "11s").ends_with("must be between 100ms and 10s")
         );
-        assert!(
-            refusal("fluentd-write-timeout", "-1s").starts_with("invalid value for fluentd-write-timeout:")
+        assert_eq!(
+            refusal("fluentd-write-timeout", "-1s"),
+            "invalid value for fluentd-write-timeout: value must be a duration that is non-negative"
+        );
+        assert_eq!(
+            refusal("fluentd-write-timeout", "x"),
+            "invalid value for fluentd-write-timeout: value must be a duration: time: invalid duration \"x\""
         );
         assert_eq!(refusal("fluentd-read-timeout", "250ms"), "");
     }

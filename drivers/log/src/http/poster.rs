@@ -3,16 +3,22 @@
 use super::{Answer, Endpoint};
 use crate::tries::Tries;
 use async_trait::async_trait;
+use bytes::Bytes;
 use contract::log::{Batch, DeliverError, LogDriver, LogLine};
 use std::io;
 use std::ops::Range;
 
 /// How one kind of receiver is spoken to.
-pub(crate) trait Protocol: Send {
+#[async_trait]
+pub(crate) trait Protocol: Send + Sync {
     /// The body that carries `lines`; `None` when nothing of them is sent.
     fn body(&mut self, lines: &[LogLine]) -> io::Result<Option<Vec<u8>>>;
     /// What `answer` means for them. Never called with [`Answer::TooLarge`].
     fn verdict(&mut self, lines: &[LogLine], answer: Answer) -> Result<Verdict, DeliverError>;
+    /// Waits for what a receiver that has taken a post has yet to do with it.
+    async fn settled(&self, _endpoint: &Endpoint, _taken: &Bytes) -> Result<(), DeliverError> {
+        Ok(())
+    }
 }
 
 /// What became of the lines of one post.
@@ -53,6 +59,9 @@ impl<P: Protocol> Poster<P> {
                     cause = why;
                 }
                 answer => {
+                    if let Answer::Taken(taken) = &answer {
+                        self.protocol.settled(&self.endpoint, taken).await?;
+                    }
                     let verdict = self.protocol.verdict(lines, answer)?;
                     refused.extend(verdict.refused.map(|at| part.start + at));
                     if !verdict.why.is_empty() {

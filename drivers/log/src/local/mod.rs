@@ -1,6 +1,6 @@
 //! `local`: Docker's compact protobuf format.
 
-mod proto;
+pub(crate) mod proto;
 
 use crate::attrs::{attributes, check_metadata};
 use crate::file::FileDriver;

@@ -36,23 +36,29 @@ fn number(field: u8, value: u64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a line's `LogEntry`, without attributes. Docker marks pieces as partial in two ways: all of them where plugins
+/// read, all but the last in files.
+pub(crate) fn entry(line: &LogLine, partial: bool, out: &mut Vec<u8>) {
+    field(1, if line.stream == Stream::Stdout { b"stdout" } else { b"stderr" }, out);
+    number(2, line.time_ns as u64, out);
+    if !line.data.is_empty() {
+        field(3, &line.data, out);
+    }
+    number(4, u64::from(partial), out);
+    if let Some(partial) = &line.partial {
+        let mut inner = Vec::with_capacity(80);
+        number(1, u64::from(partial.last), &mut inner);
+        field(2, partial.id.as_bytes(), &mut inner);
+        number(3, u64::from(partial.ordinal), &mut inner);
+        field(5, &inner, out);
+    }
+}
+
 impl RecordFormat for Entries {
     fn encode(&mut self, line: &LogLine, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
-        field(1, if line.stream == Stream::Stdout { b"stdout" } else { b"stderr" }, out);
-        number(2, line.time_ns as u64, out);
-        if !line.data.is_empty() {
-            field(3, &line.data, out);
-        }
-        if let Some(partial) = &line.partial {
-            number(4, u64::from(!partial.last), out);
-            let mut inner = Vec::with_capacity(80);
-            number(1, u64::from(partial.last), &mut inner);
-            field(2, partial.id.as_bytes(), &mut inner);
-            number(3, u64::from(partial.ordinal), &mut inner);
-            field(5, &inner, out);
-        }
+        entry(line, line.partial.as_ref().is_some_and(|partial| !partial.last), out);
         for (key, value) in &self.attrs {
             let mut inner = Vec::with_capacity(key.len() + value.len() + 8);
             field(1, key.as_bytes(), &mut inner);
@@ -109,7 +115,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn entry(mut bytes: &[u8]) -> Option<StoredLine> {
+fn parse(mut bytes: &[u8]) -> Option<StoredLine> {
     let mut stream = Stream::Stdout;
     let (mut time_ns, mut data, mut partial, mut unfinished) = (0, Vec::new(), None, false);
     let mut attrs = BTreeMap::new();
@@ -117,7 +123,10 @@ fn entry(mut bytes: &[u8]) -> Option<StoredLine> {
         match read_field(&mut bytes)? {
             (1, Field::Bytes(b"stderr")) => stream = Stream::Stderr,
             (2, Field::Number(n)) => time_ns = n as i64,
-            (3, Field::Bytes(b)) => data = b.to_vec(),
+            (3, Field::Bytes(b)) => {
+                data = Vec::with_capacity(b.len() + 1);
+                data.extend_from_slice(b);
+            }
             (4, Field::Number(n)) => unfinished = n != 0,
             (5, Field::Bytes(mut inner)) => {
                 let mut found = Partial { id: String::new(), ordinal: 0, last: false };
@@ -171,7 +180,7 @@ fn look(bytes: &[u8]) -> Start {
     let (Some(body), Some(foot)) = (rest.get(..length), rest.get(length..length + LENGTH)) else {
         return Start::Unfinished;
     };
-    match entry(body).filter(|_| foot == head) {
+    match parse(body).filter(|_| foot == head) {
         Some(line) => Start::Entry(length + 2 * LENGTH, line),
         None => Start::Other,
     }

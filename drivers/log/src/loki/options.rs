@@ -1,9 +1,9 @@
 //! The options of Grafana's Docker driver, with its names and texts where it has them.
 
 use crate::http::{Greeting, Settings};
-use crate::options::{METADATA, boolean, invalid};
+use crate::options::{METADATA, invalid};
 use crate::span::span;
-use crate::tls::{Identity, Trust};
+use crate::tls::Keys;
 use crate::tries::Tries;
 use contract::PortError;
 use contract::log::{OptionSpec, Options};
@@ -36,6 +36,13 @@ pub(super) static OPTIONS: [OptionSpec; 18] = {
         env,
         env_regex,
     ]
+};
+
+const TLS: Keys = Keys {
+    ca: "loki-tls-ca-file",
+    pair: Some(["loki-tls-cert-file", "loki-tls-key-file"]),
+    name: Some("loki-tls-server-name"),
+    skip: "loki-tls-insecure-skip-verify",
 };
 
 /// Options of Grafana's driver that are refused, and why.
@@ -103,22 +110,10 @@ pub(super) fn settings(options: &Options) -> Result<Settings, PortError> {
             value.map_err(|_| invalid(format!("loki: option loki-tenant-id is invalid: {tenant:?}")))?;
         headers.insert(HeaderName::from_static("x-scope-orgid"), value);
     }
-    let text = |key: &str| options.get(key).filter(|v| !v.is_empty()).cloned();
-    let pair = match (text("loki-tls-cert-file"), text("loki-tls-key-file")) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        _ => {
-            return Err(invalid(
-                "loki-tls-cert-file and loki-tls-key-file belong together: one of them is missing",
-            ));
-        }
-    };
-    let skip = options.get("loki-tls-insecure-skip-verify").map_or(Ok(false), |t| boolean(t));
-    let trust = if skip.map_err(invalid)? { Trust::Anybody } else { Trust::Authorities };
     Ok(Settings {
         url: url_given,
         headers,
-        identity: Identity { ca: text("loki-tls-ca-file"), pair, trust, name: text("loki-tls-server-name") },
+        identity: TLS.read(options)?,
         timeout: duration(options, "loki-timeout")?
             .filter(|t| !t.is_zero())
             .unwrap_or(Duration::from_secs(10)),

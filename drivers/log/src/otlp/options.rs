@@ -1,9 +1,9 @@
 //! The driver's options: those of OpenTelemetry's exporters (`OTEL_EXPORTER_OTLP_LOGS_…`), as log options.
 
 use crate::http::{Greeting, Settings};
-use crate::options::{METADATA, boolean, invalid};
+use crate::options::{METADATA, invalid};
 use crate::span::span;
-use crate::tls::{Identity, Trust};
+use crate::tls::Keys;
 use contract::PortError;
 use contract::log::{OptionSpec, Options};
 use percent_encoding::percent_decode_str;
@@ -30,6 +30,13 @@ pub(super) static OPTIONS: [OptionSpec; 14] = {
         env_regex,
         tag,
     ]
+};
+
+const TLS: Keys = Keys {
+    ca: "otlp-certificate",
+    pair: Some(["otlp-client-certificate", "otlp-client-key"]),
+    name: None,
+    skip: "otlp-insecure-skip-verify",
 };
 
 /// Whether exports are compressed.
@@ -91,25 +98,20 @@ pub(super) fn settings(options: &Options) -> Result<Settings, PortError> {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     let text = |key: &str| options.get(key).filter(|v| !v.is_empty()).cloned();
-    let pair = match (text("otlp-client-certificate"), text("otlp-client-key")) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        _ => {
-            return Err(invalid(
-                "otlp-client-certificate and otlp-client-key belong together: one of them is missing",
-            ));
-        }
-    };
-    let skip = options.get("otlp-insecure-skip-verify").map_or(Ok(false), |text| boolean(text));
-    let trust = if skip.map_err(invalid)? { Trust::Anybody } else { Trust::Authorities };
     let timeout = match text("otlp-timeout") {
         None => Duration::from_secs(10),
         Some(text) => span(&text)
             .filter(|time| !time.is_zero())
             .ok_or_else(|| invalid(format!("otlp: invalid otlp-timeout: time: invalid duration {text:?}")))?,
     };
-    let identity = Identity { ca: text("otlp-certificate"), pair, trust, name: None };
-    Ok(Settings { url: url(options)?, headers, identity, timeout, proxy: None, greeting: Greeting::Nothing })
+    Ok(Settings {
+        url: url(options)?,
+        headers,
+        identity: TLS.read(options)?,
+        timeout,
+        proxy: None,
+        greeting: Greeting::Nothing,
+    })
 }
 
 #[cfg(test)]

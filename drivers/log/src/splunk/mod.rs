@@ -1,21 +1,24 @@
 //! `splunk`: the HTTP Event Collector.
 
+mod ack;
 mod event;
 mod options;
 
 use crate::attrs::{attributes, check_metadata, tag};
 use crate::gzip::gzip;
-use crate::http::{Answer, Poster, Protocol, Verdict, later};
+use crate::http::{Answer, Endpoint, Poster, Protocol, Verdict, later};
 use crate::options::check_known;
 use crate::tries::Tries;
+use ack::Acks;
 use async_trait::async_trait;
+use bytes::Bytes;
 use contract::PortError;
 use contract::log::{
     BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogLine, LogSource, OptionSpec, Options,
 };
 use event::{Labels, Writer};
 use flate2::Compression;
-use options::{OPTIONS, compression, format, settings};
+use options::{OPTIONS, acknowledged, compression, format, settings};
 use serde::Deserialize;
 use std::io;
 
@@ -36,9 +39,11 @@ impl LogDriverKind for Splunk {
         format(options)?;
         check_metadata(options)
     }
-    fn batching(&self, _options: &Options) -> BatchPolicy {
-        // Docker's batch, and the longest piece of a line that its driver asks for.
-        BatchPolicy { max_lines: 1000, max_line: 80 * 1024, ..BatchPolicy::default() }
+    fn batching(&self, options: &Options) -> BatchPolicy {
+        // Docker's batch; a larger one where each waits for the index. And the longest piece of a line that Docker's driver
+        // asks for.
+        let max_lines = if acknowledged(options).unwrap_or(false) { 10_000 } else { 1000 };
+        BatchPolicy { max_lines, max_line: 80 * 1024, ..BatchPolicy::default() }
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let mut attributes = attributes(source, options)?;
@@ -53,15 +58,20 @@ impl LogDriverKind for Splunk {
             tag: if none { String::new() } else { tag(source, options)? },
             attributes,
         };
-        let protocol =
-            Events { writer: Writer::new(format(options)?, &labels), compression: compression(options)? };
-        Ok(Box::new(Poster { endpoint: settings(options)?.open()?, protocol, tries: Tries::default() }))
+        let (settings, compression) = (settings(options)?, compression(options)?);
+        let protocol = Events {
+            writer: Writer::new(format(options)?, &labels),
+            compression,
+            acks: Acks::of(&settings, compression),
+        };
+        Ok(Box::new(Poster { endpoint: settings.open()?, protocol, tries: Tries::default() }))
     }
 }
 
 struct Events {
     writer: Writer,
     compression: Option<Compression>,
+    acks: Option<Acks>,
 }
 
 /// What a collector answers.
@@ -77,6 +87,7 @@ struct Said {
 /// the collector is set up, such as an index that it lacks.
 const ABOUT_EVENTS: [u32; 4] = [5, 6, 12, 13];
 
+#[async_trait]
 impl Protocol for Events {
     fn body(&mut self, lines: &[LogLine]) -> io::Result<Option<Vec<u8>>> {
         let mut out = Vec::new();
@@ -102,6 +113,13 @@ impl Protocol for Events {
             None => Verdict { refused: 0..lines.len(), why, resume: None },
         })
     }
+
+    async fn settled(&self, endpoint: &Endpoint, taken: &Bytes) -> Result<(), DeliverError> {
+        match &self.acks {
+            Some(acks) => acks.wait(endpoint, taken).await,
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +130,7 @@ mod tests {
     #[test]
     fn one_wrong_event_costs_only_itself() {
         let writer = Writer::new(options::Format::Raw, &Labels::default());
-        let mut events = Events { writer, compression: None };
+        let mut events = Events { writer, compression: None, acks: None };
         let line = |data: &'static str| LogLine {
             stream: Stream::Stdout,
             time_ns: 0,

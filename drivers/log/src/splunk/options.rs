@@ -1,9 +1,10 @@
 //! The driver's options, checked in Docker's words.
 
+use super::ack::CHANNEL;
 use crate::gzip;
 use crate::http::{Greeting, Settings};
 use crate::options::{METADATA, boolean, invalid};
-use crate::tls::{Identity, Trust};
+use crate::tls::Keys;
 use contract::log::{OptionSpec, Options};
 use contract::{Kind, PortError};
 use flate2::Compression;
@@ -31,7 +32,7 @@ pub(super) static OPTIONS: [OptionSpec; 18] = {
         OptionSpec { name: "splunk-gzip-level", doc: "-1 to 9; -1" },
         OptionSpec {
             name: "splunk-index-acknowledgment",
-            doc: "name a channel, which collectors with acknowledgment want",
+            doc: "name a channel, and wait until the events are indexed",
         },
         labels,
         labels_regex,
@@ -40,6 +41,9 @@ pub(super) static OPTIONS: [OptionSpec; 18] = {
         tag,
     ]
 };
+
+const TLS: Keys =
+    Keys { ca: "splunk-capath", pair: None, name: Some("splunk-caname"), skip: "splunk-insecureskipverify" };
 
 /// Docker's most time for a post.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -107,6 +111,11 @@ fn url(options: &Options) -> Result<Url, PortError> {
     Ok(url)
 }
 
+/// Whether events are to be indexed before they count as delivered.
+pub(super) fn acknowledged(options: &Options) -> Result<bool, PortError> {
+    flag(options, "splunk-index-acknowledgment", false)
+}
+
 /// Where events go.
 pub(super) fn settings(options: &Options) -> Result<Settings, PortError> {
     let url = url(options)?;
@@ -119,19 +128,12 @@ pub(super) fn settings(options: &Options) -> Result<Settings, PortError> {
     if compression(options)?.is_some() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    if flag(options, "splunk-index-acknowledgment", false)? {
-        headers.insert(HeaderName::from_static("x-splunk-request-channel"), channel()?);
+    if acknowledged(options)? {
+        headers.insert(HeaderName::from_static(CHANNEL), channel()?);
     }
-    let skip = flag(options, "splunk-insecureskipverify", false)?;
-    let identity = Identity {
-        ca: options.get("splunk-capath").cloned(),
-        pair: None,
-        trust: if skip { Trust::Anybody } else { Trust::Authorities },
-        name: options.get("splunk-caname").filter(|name| !name.is_empty()).cloned(),
-    };
     let verify = flag(options, "splunk-verify-connection", true)?;
     let greeting = if verify { Greeting::Options } else { Greeting::Nothing };
-    Ok(Settings { url, headers, identity, timeout: TIMEOUT, proxy: None, greeting })
+    Ok(Settings { url, headers, identity: TLS.read(options)?, timeout: TIMEOUT, proxy: None, greeting })
 }
 
 /// A random UUID, version 4.

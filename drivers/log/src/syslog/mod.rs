@@ -6,7 +6,7 @@ mod format;
 use crate::attrs::{check_metadata, tag};
 use crate::dial::Target;
 use crate::options::{METADATA, check_known, invalid};
-use crate::tls::{Identity, Trust};
+use crate::tls::{Identity, Keys, Trust};
 use async_trait::async_trait;
 use connection::{Address, Way};
 use contract::PortError;
@@ -31,6 +31,13 @@ static OPTIONS: [OptionSpec; 12] = {
         env_regex,
         tag,
     ]
+};
+
+const TLS: Keys = Keys {
+    ca: "syslog-tls-ca-cert",
+    pair: Some(["syslog-tls-cert", "syslog-tls-key"]),
+    name: None,
+    skip: "",
 };
 
 const FACILITIES: [&str; 24] = [
@@ -59,20 +66,10 @@ fn shape(options: &Options) -> Result<Shape, PortError> {
 }
 
 fn address(options: &Options) -> Result<Address, PortError> {
-    let text = |key: &str| options.get(key).filter(|v| !v.is_empty()).cloned();
-    let pair = match (text("syslog-tls-cert"), text("syslog-tls-key")) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        _ => {
-            return Err(invalid(
-                "syslog-tls-cert and syslog-tls-key belong together: one of them is missing",
-            ));
-        }
-    };
+    let own = TLS.read(options)?;
     // Its presence alone means yes, as in Docker.
     let skip = options.contains_key("syslog-tls-skip-verify");
-    let trust = if skip { Trust::Anybody } else { Trust::Authorities };
-    let identity = Identity { ca: text("syslog-tls-ca-cert"), pair, trust, name: None };
+    let identity = Identity { trust: if skip { Trust::Anybody } else { own.trust }, ..own };
     Address::parse(options.get("syslog-address").map_or("", String::as_str), &identity)
 }
 

@@ -25,6 +25,21 @@ fn records_come_back_in_order_over_several_segments() {
 }
 
 #[test]
+fn what_was_just_written_is_read_without_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), u64::MAX / 2).unwrap();
+    for n in 0..10 {
+        writer.append(Kind::Data, 1, n, &[7; 1000]).unwrap();
+    }
+    let waiting = read(dir.path(), Place::default(), 1 << 20).unwrap();
+    assert_eq!(waiting.0.len(), 10);
+    match read_cached(dir.path(), Place::default(), 1 << 20) {
+        Ok(cached) => assert_eq!(cached, waiting),
+        Err(e) => assert_eq!(e.kind(), io::ErrorKind::WouldBlock, "this file system cannot tell"),
+    }
+}
+
+#[test]
 fn a_full_budget_is_free_again_after_a_trim() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = Writer::open(dir.path(), 1000).unwrap();
@@ -95,4 +110,50 @@ proptest! {
         let meaningless = whole.iter().any(|(p, _)| (28..32).contains(&(at.wrapping_sub(p.offset as usize))));
         prop_assert_eq!(records.len(), if meaningless { whole.len() } else { before });
     }
+}
+
+#[test]
+fn what_a_container_leaves_at_its_end_finds_room_on_a_full_disk() {
+    // It waited for room in a process that ended: the last lines were lost.
+    use nix::mount::{MsFlags, mount};
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_owned();
+    let on_small_disk = std::thread::spawn(move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        mount(Some("small"), &dir, Some("tmpfs"), MsFlags::empty(), Some("size=1m")).unwrap();
+        let mut writer = Writer::open(&dir, 64 << 20).unwrap();
+        assert_eq!(writer.append(Kind::Data, 1, 0, b"early").unwrap(), Appended::Written);
+        let filler = File::create(dir.join("filler")).unwrap();
+        while (&filler).write(&[1; 4096]).is_ok() {}
+        let late = vec![7; 60_000];
+        assert_eq!(writer.append(Kind::Data, 1, 1, &late).unwrap(), Appended::Full);
+        assert!(Writer::open(&dir.join("other"), 64 << 20).is_err(), "there is no room for another's end");
+        writer.lift_budget();
+        for time in 1..5 {
+            assert_eq!(writer.append(Kind::Data, 2, time, &late).unwrap(), Appended::Written);
+        }
+        assert_eq!(writer.append(Kind::End, 0, 5, &[]).unwrap(), Appended::Written);
+        writer.close().unwrap();
+        let (mut place, mut times) = (Place::default(), Vec::new());
+        while let (records, next) = read(&dir, place, 1 << 20).unwrap()
+            && !records.is_empty()
+        {
+            times.extend(records.iter().map(|(_, record)| record.time_ns));
+            place = next;
+        }
+        assert_eq!(times, [0, 1, 2, 3, 4, 5]);
+    });
+    on_small_disk.join().unwrap();
+}
+
+#[test]
+fn room_that_was_kept_and_not_needed_is_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), 64 << 20).unwrap();
+    assert!(dir.path().join("reserve").exists());
+    writer.append(Kind::End, 0, 0, &[]).unwrap();
+    writer.close().unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }

@@ -1,5 +1,7 @@
 //! `gantry logs`
 
+mod driver;
+mod replay;
 mod status;
 
 use clap::{Args, Subcommand};
@@ -15,6 +17,8 @@ Examples:
   gantry logs --tail 100 -f web
   gantry logs --since 10m -t web
   gantry logs --since 2026-01-02T15:00:00Z --until 2026-01-02T16:00:00Z web
+  gantry logs driver set web --log-driver local
+  gantry logs replay web --log-driver syslog --log-opt syslog-address=tcp://siem:514
   gantry logs status       where lines go, and what has not arrived there
   gantry logs -- status    of a container with that name";
 
@@ -49,14 +53,19 @@ pub struct Logs {
 /// What of containers' logs besides reading them.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Driver(driver::Driver),
+    Replay(replay::Replay),
     Status(status::Status),
 }
 
 impl Logs {
     /// Runs the command.
     pub async fn execute(self, client: &Client) -> Result<u8, CommandError> {
-        if let Some(Command::Status(status)) = self.command {
-            return status.execute(client).await;
+        match self.command {
+            Some(Command::Driver(driver)) => return driver.execute(client).await,
+            Some(Command::Replay(replay)) => return replay.execute(client).await,
+            Some(Command::Status(status)) => return status.execute(client).await,
+            None => {}
         }
         let container = self.container.unwrap_or_default();
         let now = Timestamp::now();

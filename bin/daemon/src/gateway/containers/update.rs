@@ -1,27 +1,31 @@
 //! `POST /containers/{id}/update`.
 
 use super::{body_json, id_of};
-use crate::gateway::create::{Purpose, resources};
+use crate::gateway::create::{Defaults, Purpose, logging, resources};
 use crate::gateway::status::Answer;
 use crate::gateway::{Shared, json};
 use actors::Changes;
 use axum::extract::{Path, Request, State};
-use bollard_stubs::models::HostConfig;
+use bollard_stubs::models::{HostConfig, HostConfigLogConfig};
+use contract::log::Options;
 use contract::{Kind, PortError};
 use serde_json::{Value, json as object};
 
 pub async fn update(State(gateway): State<Shared>, Path(name): Path<String>, request: Request) -> Answer {
     let raw = body_json(request).await?;
     let restart = restart(&raw)?;
-    let log = log(&raw, &Defaults::new(&gateway)?)?;
+    let log = log(&raw, &Defaults::of(&gateway.live.get(), &gateway.host))?;
     let (resources, warnings) = read(raw, &gateway.host.limits)?;
-    gateway.engine.update(&id_of(&gateway, &name)?, Changes { resources, restart }).await?;
+    gateway.engine.update(&id_of(&gateway, &name)?, Changes { resources, restart, log }).await?;
     Ok(json(&object!({ "Warnings": if warnings.is_empty() { Value::Null } else { object!(warnings) } })))
 }
 
 fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
 }
+
+/// What is no limit.
+const OWN: [&str; 2] = ["RestartPolicy", "LogConfig"];
 
 /// Limits have the same names here as in a create. Those of single devices cannot be changed before API 1.55 and are not
 /// looked at, as in Docker.
@@ -34,7 +38,7 @@ fn read(mut raw: Value, can: &crate::host::Limits) -> Result<crate::gateway::cre
         "BlkioDeviceWriteIOps",
     ];
     if let Some(map) = raw.as_object_mut() {
-        map.retain(|key, _| !devices.contains(&key.as_str()) && key != "RestartPolicy");
+        map.retain(|key, _| !devices.contains(&key.as_str()) && !OWN.contains(&key.as_str()));
     }
     let host: HostConfig =
         serde_json::from_value(raw.clone()).map_err(|e| invalid(format!("invalid JSON: {e}")))?;
@@ -69,6 +73,19 @@ fn restart(raw: &Value) -> Result<Option<(String, i64)>, PortError> {
         }
     }
     Ok(Some((name.to_owned(), count)))
+}
+
+/// The log driver and its options, if others are asked for. Docker's clients never do: this is gantry's own. What is left open
+/// is filled as in a create.
+fn log(raw: &Value, defaults: &Defaults) -> Result<Option<(String, Options)>, PortError> {
+    let given = raw.get("LogConfig").cloned().unwrap_or_default();
+    let given: Option<HostConfigLogConfig> =
+        serde_json::from_value(given).map_err(|e| invalid(format!("invalid JSON: {e}")))?;
+    let says = |c: &HostConfigLogConfig| {
+        c.typ.as_ref().is_some_and(|t| !t.is_empty()) || c.config.as_ref().is_some_and(|c| !c.is_empty())
+    };
+    let host = HostConfig { log_config: given.filter(says), ..HostConfig::default() };
+    Ok(host.log_config.is_some().then(|| logging(&host, defaults)))
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
         let one = Destination::new(&format!("daemon-{name}"), &sink.driver, streams, &options);
         out.push(Destination { delivery, ..one });
     }
-    compose::drivers()
+    compose::drivers(config)
         .check_all(&out)
         .map_err(|e| PortError::new(e.kind, format!("log-sinks: {}", e.chain())))?;
     Ok(out)

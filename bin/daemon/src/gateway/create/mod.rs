@@ -182,7 +182,7 @@ fn non_empty(text: Option<String>) -> Option<String> {
 
 /// The container's driver and options; the daemon's options apply only to the daemon's own driver, except
 /// `cache-*`, which apply to every driver (Docker's rule).
-fn logging(host: &HostConfig, defaults: &Defaults) -> (String, BTreeMap<String, String>) {
+pub fn logging(host: &HostConfig, defaults: &Defaults) -> (String, BTreeMap<String, String>) {
     let given = host.log_config.clone().unwrap_or_default();
     let driver = non_empty(given.typ).unwrap_or_else(|| defaults.log_driver.clone());
     let mut options: BTreeMap<String, String> = given.config.unwrap_or_default().into_iter().collect();

@@ -6,22 +6,25 @@ use std::path::PathBuf;
 
 /// A file that takes all room there is.
 #[derive(Debug)]
-pub(super) struct Filler {
+pub struct Filler {
     path: PathBuf,
     full: bool,
 }
 
 impl Filler {
-    pub(super) fn on(data: PathBuf) -> Self {
+    /// On the disk of this folder, which has room.
+    pub fn on(data: PathBuf) -> Self {
         Self { path: data.join("filler"), full: false }
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    /// Between [`Filler::fill`] and [`Filler::free`].
+    pub fn is_full(&self) -> bool {
         self.full
     }
 
+    /// To the last byte.
     #[track_caller]
-    pub(super) fn fill(&mut self) {
+    pub fn fill(&mut self) {
         let file = File::create(&self.path).expect("make the file that fills the disk");
         let mut length = 0;
         for piece in [64 << 20, 1 << 20, 4096] {
@@ -33,8 +36,9 @@ impl Filler {
         self.full = true;
     }
 
+    /// All that was taken.
     #[track_caller]
-    pub(super) fn free(&mut self) {
+    pub fn free(&mut self) {
         std::fs::remove_file(&self.path).expect("free the disk");
         self.full = false;
     }

@@ -1,0 +1,116 @@
+//! Log drivers tried out without a container.
+
+use super::Engine;
+use crate::log::chain;
+use crate::random_id;
+use contract::log::{
+    Batch, Catalogue, Cursor, DeliverError, Destination, LogDriverKind, LogLine, LogSource, OptionSpec,
+    Options, Stream, destinations,
+};
+use contract::{ContainerId, PortError};
+use futures::future::join_all;
+use std::time::{Duration, Instant};
+
+/// A log driver there is.
+#[derive(Debug, Clone)]
+pub struct DriverInfo {
+    /// Its name.
+    pub name: String,
+    /// Its own options.
+    pub options: Vec<OptionSpec>,
+    /// Lines can be read back.
+    pub readable: bool,
+}
+
+/// What became of a probe.
+#[derive(Debug, Clone)]
+pub struct Probed {
+    /// The destination's name among those asked for.
+    pub sink: String,
+    /// Its driver.
+    pub driver: String,
+    /// How long it took, or why it failed: the error and what caused it, the outermost first.
+    pub outcome: Result<Duration, Vec<String>>,
+}
+
+impl Engine {
+    /// The log drivers that can be asked for, by name.
+    pub async fn log_drivers(&self) -> Vec<DriverInfo> {
+        let drivers = &self.shared.ports.drivers;
+        let info = |name: String| {
+            let kind = drivers.find(&name);
+            let options = kind.map(|k| k.options().to_vec()).unwrap_or_default();
+            DriverInfo { readable: kind.is_some_and(|k| k.reader().is_some()), options, name }
+        };
+        drivers.names().await.into_iter().map(info).collect()
+    }
+
+    /// Sends a line that says what it is to each destination, as a container's would be sent. File drivers write where
+    /// nothing stays. What is wrong with the options themselves is an error.
+    pub async fn probe_log(
+        &self,
+        driver: &str,
+        options: &Options,
+        deadline: Duration,
+    ) -> Result<Vec<Probed>, PortError> {
+        let drivers = &self.shared.ports.drivers;
+        drivers.validate(driver, options).await?;
+        let all = destinations(driver, options)?;
+        // A folder as a container's, which the next start clears away if this daemon does not come to it.
+        let id = ContainerId::new(random_id()?);
+        let source = LogSource {
+            container_id: id.to_string(),
+            container_name: "gantry-probe".into(),
+            image_id: "gantry-probe".into(),
+            image_name: "gantry-probe".into(),
+            command: "probe".into(),
+            created_ns: crate::now_ns(),
+            directory: self.shared.directory(id.as_str()),
+            ..LogSource::default()
+        };
+        let out = join_all(all.into_iter().map(|one| probe(&**drivers, one, source.clone(), deadline))).await;
+        self.shared.ports.records.remove(&id).await?;
+        Ok(out)
+    }
+}
+
+async fn probe(
+    drivers: &dyn Catalogue,
+    Destination { name, driver, options, .. }: Destination,
+    source: LogSource,
+    deadline: Duration,
+) -> Probed {
+    let outcome = match drivers.find(&driver) {
+        Some(kind) => {
+            let work = tokio::spawn(async move {
+                let begun = Instant::now();
+                send(kind, &source, &options).await.map(|()| begun.elapsed())
+            });
+            let stop = work.abort_handle();
+            match tokio::time::timeout(deadline, work).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(panic)) => Err(vec!["the driver panicked".into(), panic.to_string()]),
+                Err(_) => {
+                    stop.abort();
+                    Err(vec![format!("no answer within {} s", deadline.as_secs_f64())])
+                }
+            }
+        }
+        None => Err(vec![format!("logger: no log driver named '{driver}' is registered")]),
+    };
+    Probed { sink: name, driver, outcome }
+}
+
+async fn send(kind: &dyn LogDriverKind, source: &LogSource, options: &Options) -> Result<(), Vec<String>> {
+    let mut driver = kind.open(source, options).await.map_err(|e| chain(&e))?;
+    let text = format!("gantry probe of log driver {}: nothing is wrong", kind.name());
+    let line = LogLine { stream: Stream::Stdout, time_ns: crate::now_ns(), data: text.into(), partial: None };
+    let batch = Batch { lines: vec![line], end: Cursor::default(), ..Batch::default() };
+    let told = |error: DeliverError| match error {
+        DeliverError::Retry { source, .. }
+        | DeliverError::Reject { source, .. }
+        | DeliverError::Fatal { source } => chain(&*source),
+    };
+    driver.deliver(&batch).await.map_err(told)?;
+    driver.close().await.map_err(told)
+}

@@ -1,0 +1,191 @@
+//! A container's stored lines as one: those of its log driver of now, and of others that it had before.
+
+mod merge;
+
+use super::follow::{FollowRequest, Lines};
+use super::sink::SinkSpec;
+use super::swap::read_first;
+use contract::log::{Catalogue, LogSource, Piece, ReadRequest, Reading, StoredLine, Stream};
+use contract::record::LogStore;
+use contract::{Kind, PortError};
+use merge::{Merge, Role, Source};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Pieces that wait for a slow reader.
+const CHANNEL: usize = 2;
+/// Lines in one of them.
+const LINES: usize = 512;
+
+/// Another place where lines are.
+#[derive(Clone)]
+pub struct Store {
+    /// Its driver.
+    pub sink: SinkSpec,
+    /// Some of its lines are in others too.
+    pub shares: bool,
+    /// It takes lines, beside the one that is read first.
+    pub active: bool,
+}
+
+/// Where a container's lines can be read.
+#[derive(Clone, Default)]
+pub struct Stores {
+    /// What has every line that was written since it was the one.
+    pub main: Option<SinkSpec>,
+    /// What has those of before.
+    pub others: Vec<Store>,
+}
+
+impl Stores {
+    /// Those of a container with these sinks, which had others before.
+    pub fn of(drivers: &dyn Catalogue, sinks: &[SinkSpec], known: &[LogStore]) -> Self {
+        let main = read_first(sinks, known).cloned();
+        let is_main = |driver: &str| main.as_ref().is_some_and(|m| m.kind.name() == driver);
+        let other = |store: &LogStore| {
+            let kind = drivers.find(&store.driver).filter(|kind| kind.reader().is_some())?;
+            let active = sinks.iter().any(|s| s.is_readable() && s.kind.name() == store.driver);
+            let sink = SinkSpec::new(kind, store.options.clone());
+            Some(Store { sink, shares: store.shares, active })
+        };
+        let others = known.iter().filter(|s| !is_main(&s.driver)).filter_map(other).collect();
+        Self { main, others }
+    }
+
+    /// Nothing can be read.
+    pub fn is_empty(&self) -> bool {
+        self.main.is_none() && self.others.is_empty()
+    }
+
+    /// Whether both read the same first.
+    pub fn same_main(&self, other: &Self) -> bool {
+        let name = |stores: &Self| stores.main.as_ref().map(|m| m.kind.name());
+        name(self) == name(other)
+    }
+
+    /// Reads what is stored, as one reader would. A place belongs to what is read first, and so does what follows it.
+    pub async fn read(&self, source: &LogSource, request: ReadRequest) -> Result<Reading, PortError> {
+        if let Some(main) = &self.main
+            && (self.others.is_empty() || request.after.is_some())
+        {
+            return open(main, source, request).await;
+        }
+        let tail = request.tail;
+        // Of a tail nobody knows yet which lines are in it, and times are looked at afterwards.
+        let each = match tail {
+            Some(_) => ReadRequest { tail, ..ReadRequest::default() },
+            None => request,
+        };
+        // Its end is fixed first: what comes later it has alone.
+        let main = match &self.main {
+            Some(main) => Some(open(main, source, each.clone()).await?),
+            None => None,
+        };
+        let mut sources = Vec::with_capacity(self.others.len() + 1);
+        for store in self.others.iter().rev() {
+            let role = if store.active { Role::Beside } else { Role::Former };
+            let reading = open(&store.sink, source, each.clone()).await?;
+            sources.push(Source::new(reading.pieces, role, store.shares));
+        }
+        let (cursor, end) = main.as_ref().map(|m| (m.cursor.clone(), m.end)).unwrap_or_default();
+        sources.extend(main.map(|reading| Source::new(reading.pieces, Role::Main, false)));
+        let mut pieces = merged(sources);
+        let mut found = None;
+        if let Some(tail) = tail {
+            let (holes, last) = end_of(&mut pieces, tail).await?;
+            found = Some(last.len());
+            pieces = given(holes, last);
+        }
+        Ok(Reading { pieces, cursor, end, found })
+    }
+}
+
+/// Lines of a container whose driver of now cannot be read: what those before it have.
+pub async fn past(stores: &Stores, source: &LogSource, request: FollowRequest) -> Result<Lines, PortError> {
+    let FollowRequest { stdout, stderr, since_ns, until_ns, tail, .. } = request;
+    let of = ReadRequest { since_ns, until_ns, tail, ..ReadRequest::default() };
+    let mut reading = stores.read(source, of).await?;
+    let (to, given) = mpsc::channel(CHANNEL);
+    tokio::spawn(async move {
+        while let Some(piece) = reading.pieces.recv().await {
+            let lines = match piece {
+                Ok(Piece::Lines(lines)) => Ok(Arc::new(
+                    lines
+                        .into_iter()
+                        .filter(|l| {
+                            let time = l.line.time_ns;
+                            let timely =
+                                since_ns.is_none_or(|t| time >= t) && until_ns.is_none_or(|t| time <= t);
+                            timely && if l.line.stream == Stream::Stdout { stdout } else { stderr }
+                        })
+                        .collect(),
+                )),
+                Ok(Piece::Hole(hole)) => {
+                    tracing::warn!("reading a log: {hole}");
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            if to.send(lines).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(given)
+}
+
+async fn open(sink: &SinkSpec, source: &LogSource, request: ReadRequest) -> Result<Reading, PortError> {
+    let reader = sink.kind.reader().ok_or_else(|| PortError::new(Kind::Bug, "the driver has no reader"))?;
+    reader.read(source, &sink.options, request).await
+}
+
+type Pieces = mpsc::Receiver<Result<Piece, PortError>>;
+
+fn merged(sources: Vec<Source>) -> Pieces {
+    let (to, pieces) = mpsc::channel(CHANNEL);
+    tokio::spawn(async move {
+        let mut merge = Merge::new(sources);
+        while let Some(piece) = merge.next(LINES).await {
+            let fails = piece.is_err();
+            if to.send(piece).await.is_err() || fails {
+                return;
+            }
+        }
+    });
+    pieces
+}
+
+/// What could not be read, and the last so many lines.
+async fn end_of(pieces: &mut Pieces, tail: usize) -> Result<(Vec<Piece>, VecDeque<StoredLine>), PortError> {
+    let (mut holes, mut last) = (Vec::new(), VecDeque::new());
+    while let Some(piece) = pieces.recv().await {
+        match piece? {
+            Piece::Lines(lines) => {
+                last.extend(lines);
+                let surplus = last.len().saturating_sub(tail);
+                last.drain(..surplus);
+            }
+            hole @ Piece::Hole(_) => holes.push(hole),
+        }
+    }
+    Ok((holes, last))
+}
+
+fn given(holes: Vec<Piece>, mut lines: VecDeque<StoredLine>) -> Pieces {
+    let (to, pieces) = mpsc::channel(CHANNEL);
+    tokio::spawn(async move {
+        for hole in holes {
+            if to.send(Ok(hole)).await.is_err() {
+                return;
+            }
+        }
+        while !lines.is_empty() {
+            let some: Vec<StoredLine> = lines.drain(..lines.len().min(LINES)).collect();
+            if to.send(Ok(Piece::Lines(some))).await.is_err() {
+                return;
+            }
+        }
+    });
+    pieces
+}

@@ -1,0 +1,138 @@
+//! The calls to a plugin: JSON by POST, where an answer's `Err` says what went wrong.
+
+use super::places::Address;
+use crate::http::reason;
+use crate::options::invalid;
+use contract::PortError;
+use contract::log::LogSource;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// What plugins are asked for, and in which version of their protocol.
+const VERSION: &str = "application/vnd.docker.plugins.v1.2+json";
+/// The host that requests over a socket name.
+const LOCAL: &str = "http://plugin.moby.localhost";
+/// What a plugin for logs says it is.
+const KIND: &str = "LogDriver";
+
+/// Somebody to call.
+pub(super) struct Plugin {
+    name: String,
+    client: Client,
+    base: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Said {
+    err: String,
+    implements: Vec<String>,
+}
+
+/// Why a call did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    /// Nobody answered in time, or nothing that could be read.
+    #[error("plugin {plugin}: {method}: {text}")]
+    Away { plugin: String, method: &'static str, text: String },
+    /// It answered that it could not.
+    #[error("plugin {plugin}: {method}: {text}")]
+    Told { plugin: String, method: &'static str, text: String },
+    /// It is a plugin for something else.
+    #[error(
+        "Plugin does not implement the requested driver: plugin=\"{plugin}\", requested implementation=\"{KIND}\""
+    )]
+    Other { plugin: String },
+}
+
+impl Plugin {
+    /// Connects with the first call; each may take so long.
+    pub(super) fn new(name: &str, address: &Address, patience: Duration) -> Result<Self, PortError> {
+        let accept: HeaderMap = [(ACCEPT, HeaderValue::from_static(VERSION))].into_iter().collect();
+        let builder = Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .timeout(patience)
+            .default_headers(accept);
+        let (base, identity, builder) = match address {
+            Address::Unix(path) => {
+                (LOCAL, crate::tls::Identity::nobody(), builder.unix_socket(path.as_path()))
+            }
+            Address::Web(url, identity) if url.starts_with("https:") => {
+                (url.as_str(), identity.clone(), builder)
+            }
+            Address::Web(url, _) => (url.as_str(), crate::tls::Identity::nobody(), builder),
+        };
+        let tls = identity.client()?;
+        let client = builder.tls_backend_preconfigured((*tls).clone()).build();
+        let client = client.map_err(|e| invalid(format!("plugin {name}: {}", reason(e))))?;
+        Ok(Self { name: name.to_owned(), client, base: base.to_owned() })
+    }
+
+    async fn call(&self, method: &'static str, body: Option<&Value>) -> Result<Said, CallError> {
+        let plugin = || self.name.clone();
+        let away = |e: reqwest::Error| CallError::Away { plugin: plugin(), method, text: reason(e) };
+        let mut request = self.client.post(format!("{}/{method}", self.base));
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let answer = request.send().await.map_err(away)?;
+        let status = answer.status();
+        let text = answer.bytes().await.map_err(away)?;
+        let said = serde_json::from_slice::<Said>(&text);
+        let told = |text: String| CallError::Told { plugin: plugin(), method, text };
+        match said {
+            Ok(said) if !said.err.is_empty() => Err(told(said.err)),
+            Ok(said) if status == StatusCode::OK => Ok(said),
+            _ if status != StatusCode::OK => {
+                Err(told(format!("{status} - {}", String::from_utf8_lossy(&text).trim())))
+            }
+            Ok(_) => Err(told(status.to_string())),
+            Err(e) => Err(CallError::Away { plugin: plugin(), method, text: e.to_string() }),
+        }
+    }
+
+    /// Asks whether it takes logs.
+    pub(super) async fn activate(&self) -> Result<(), CallError> {
+        let said = self.call("Plugin.Activate", None).await?;
+        let takes = said.implements.iter().any(|kind| kind == KIND);
+        takes.then_some(()).ok_or_else(|| CallError::Other { plugin: self.name.clone() })
+    }
+
+    /// Has it read the fifo at that path.
+    pub(super) async fn start(&self, file: &str, info: &Value) -> Result<(), CallError> {
+        let body = json!({ "File": file, "Info": info });
+        self.call("LogDriver.StartLogging", Some(&body)).await.map(drop)
+    }
+
+    /// Tells it that nothing more comes there.
+    pub(super) async fn stop(&self, file: &str) -> Result<(), CallError> {
+        self.call("LogDriver.StopLogging", Some(&json!({ "File": file }))).await.map(drop)
+    }
+}
+
+/// Docker's `Info` of a container.
+pub(super) fn info(source: &LogSource, options: &Map<String, Value>) -> Value {
+    let created = jiff::Timestamp::from_nanosecond(i128::from(source.created_ns)).unwrap_or_default();
+    let (entrypoint, args) = source.args.split_first().map_or(("", &[][..]), |(f, r)| (f.as_str(), r));
+    json!({
+        "Config": options,
+        "ContainerID": source.container_id,
+        "ContainerName": format!("/{}", source.container_name),
+        "ContainerEntrypoint": entrypoint,
+        "ContainerArgs": args,
+        "ContainerImageID": source.image_id,
+        "ContainerImageName": source.image_name,
+        "ContainerCreated": created.to_string(),
+        "ContainerEnv": source.env,
+        "ContainerLabels": source.labels,
+        "LogPath": "",
+        "DaemonName": "docker",
+    })
+}

@@ -1,0 +1,202 @@
+//! Lines on their way into a plugin's fifo.
+
+use super::Places;
+use super::client::Plugin;
+use super::fifo::{Fifo, Trouble};
+use crate::local::proto::entry;
+use async_trait::async_trait;
+use contract::log::{Batch, Cursor, DeliverError, LogDriver};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Most time a call may take.
+const CALL: Duration = Duration::from_secs(10);
+/// Bytes that are written again when a plugin has ended: it may have read them and done nothing with them yet.
+const KEPT: usize = 64 * 1024;
+/// A plugin that has lived on for so long after it read something has done with it.
+const DONE: Duration = Duration::from_secs(600);
+
+/// One container's lines for one plugin.
+pub(super) struct Forwarder {
+    name: &'static str,
+    places: Arc<Places>,
+    container: String,
+    info: Value,
+    open: Option<Session>,
+    /// Frames that were read last, and when.
+    read: Vec<u8>,
+    at: Instant,
+}
+
+/// A plugin that was told to read.
+struct Session {
+    plugin: Plugin,
+    file: String,
+    fifo: Fifo,
+    /// What is being written, and which batch ends it. So many bytes at its beginning were read before.
+    frames: Vec<u8>,
+    again: usize,
+    written: usize,
+    end: Option<Cursor>,
+}
+
+fn retry(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DeliverError {
+    DeliverError::Retry { source: source.into(), after: None }
+}
+
+impl Forwarder {
+    pub(super) fn new(name: &'static str, places: Arc<Places>, container: String, info: Value) -> Self {
+        Self { name, places, container, info, open: None, read: Vec::new(), at: Instant::now() }
+    }
+
+    async fn start(&self) -> Result<Session, DeliverError> {
+        let plugin = self.places.plugin(self.name, CALL).map_err(|e| retry(e.chain()))?;
+        plugin.activate().await.map_err(retry)?;
+        // A new name each time: a plugin that hears of an older one too late finds nothing there.
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|e| retry(e.to_string()))?;
+        let name = format!("{}-{}-{:016x}", self.places.mark, self.container, u64::from_be_bytes(random));
+        let fifo = Fifo::make(&self.places.fifos, &name).map_err(retry)?;
+        let file = fifo.path().display().to_string();
+        plugin.start(&file, &self.info).await.map_err(retry)?;
+        // Those that an ended plugin may have lost come first.
+        let (frames, again) = (self.read.clone(), self.read.len());
+        Ok(Session { plugin, file, fifo, frames, again, written: 0, end: None })
+    }
+
+    /// Has a session's frames read.
+    async fn push(&mut self, mut session: Session) -> Result<(), DeliverError> {
+        match session.fifo.push(&session.frames, &mut session.written).await {
+            Ok(()) => {
+                keep(&mut self.read, session.frames.get(session.again..).unwrap_or_default());
+                self.at = Instant::now();
+                session.frames.clear();
+                (session.again, session.written, session.end) = (0, 0, None);
+                self.open = Some(session);
+                Ok(())
+            }
+            Err(trouble @ Trouble::Stalled) => {
+                self.open = Some(session);
+                Err(retry(trouble))
+            }
+            Err(trouble) => {
+                // It may be there and have closed this fifo alone; then it need not keep the file in mind.
+                session.plugin.stop(&session.file).await.ok();
+                Err(retry(trouble))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl LogDriver for Forwarder {
+    async fn deliver(&mut self, batch: &Batch) -> Result<(), DeliverError> {
+        if batch.lines.is_empty() {
+            return Ok(());
+        }
+        let mut session = match self.open.take() {
+            Some(open) => open,
+            None => self.start().await?,
+        };
+        // One that comes again goes on where it stands.
+        if session.end.as_ref() != Some(&batch.end) {
+            batch.lines.iter().for_each(|line| frame(line, &mut session.frames));
+            session.end = Some(batch.end.clone());
+        }
+        self.push(session).await
+    }
+
+    fn confirms(&self) -> bool {
+        false
+    }
+
+    async fn look_after(&mut self) -> Result<bool, DeliverError> {
+        let gone = self.open.take_if(|open| open.frames.is_empty() && open.fifo.check().is_err());
+        if let Some(session) = gone {
+            session.plugin.stop(&session.file).await.ok();
+        }
+        if self.open.is_some() {
+            if self.at.elapsed() > DONE {
+                self.read = Vec::new();
+            }
+        } else if !self.read.is_empty() {
+            let session = self.start().await?;
+            self.push(session).await?;
+        }
+        Ok(!self.read.is_empty())
+    }
+
+    async fn rest(&mut self) {
+        // One that hears of the end does with everything what it has to.
+        if let Some(session) = self.open.take()
+            && session.plugin.stop(&session.file).await.is_ok()
+        {
+            self.read = Vec::new();
+        }
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+        match self.open {
+            Some(session) => session.plugin.stop(&session.file).await.map_err(retry),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Appends a line as Docker writes it into fifos: its length, big-endian, and its `LogEntry`.
+fn frame(line: &contract::log::LogLine, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    entry(line, line.partial.is_some(), out);
+    let length = ((out.len() - start - 4) as u32).to_be_bytes();
+    if let Some(head) = out.get_mut(start..start + 4) {
+        head.copy_from_slice(&length);
+    }
+}
+
+/// Remembers the last frames, whole ones, of at most [`KEPT`] bytes.
+fn keep(read: &mut Vec<u8>, frames: &[u8]) {
+    read.extend_from_slice(frames);
+    let mut from = 0;
+    while read.len() - from > KEPT {
+        let length = read.get(from..).and_then(|rest| rest.first_chunk::<4>());
+        from += length.map_or(read.len() - from, |head| 4 + u32::from_be_bytes(*head) as usize);
+        from = from.min(read.len());
+    }
+    read.drain(..from);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::log::{LogLine, Partial, Stream};
+
+    #[test]
+    fn a_frame_is_dockers_log_entry_behind_its_length() {
+        let mut line = LogLine { stream: Stream::Stderr, time_ns: 300, data: "hi".into(), partial: None };
+        let mut out = Vec::new();
+        frame(&line, &mut out);
+        assert_eq!(out, b"\0\0\0\x0f\x0a\x06stderr\x10\xac\x02\x1a\x02hi");
+        // Docker marks the last piece as partial, too.
+        line.partial = Some(Partial { id: "x".into(), ordinal: 2, last: true });
+        let mut out = Vec::new();
+        frame(&line, &mut out);
+        assert_eq!(
+            out,
+            b"\0\0\0\x1a\x0a\x06stderr\x10\xac\x02\x1a\x02hi\x20\x01\x2a\x07\x08\x01\x12\x01x\x18\x02"
+        );
+    }
+
+    #[test]
+    fn the_last_whole_frames_are_kept() {
+        let sized = |n: usize| [&(n as u32).to_be_bytes()[..], &vec![b'x'; n]].concat();
+        let mut read = Vec::new();
+        keep(&mut read, &[sized(1), sized(2)].concat());
+        assert_eq!(read, [sized(1), sized(2)].concat());
+        keep(&mut read, &sized(KEPT - 10));
+        assert_eq!(read, [sized(2), sized(KEPT - 10)].concat());
+        keep(&mut read, &sized(2 * KEPT));
+        assert_eq!(read, b"");
+    }
+}

@@ -1,0 +1,159 @@
+//! Log drivers that are plugins: Docker's protocol, and what becomes of lines while a plugin is not as it should be.
+
+use gantry_tests::{Builder, Daemon, LogPlugin, Outage, Place, Promise, Receiver, Trial, eventually};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+fn daemon(place: &Arc<Place>) -> Daemon {
+    Builder::at(place).args(LogPlugin::flags(place)).start()
+}
+
+fn run(gantry: &Daemon, name: &str, options: &[&str], text: &str) {
+    let mut args = vec!["run", "-d", "--name", name, "--label", "app=web", "-e", "MODE=a"];
+    args.push("--log-driver=outlet");
+    for option in options {
+        args.extend(["--log-opt", option]);
+    }
+    args.extend(["busybox", "sh", "-c", text]);
+    gantry.docker(args).ok();
+}
+
+#[track_caller]
+fn has(plugin: &LogPlugin, text: &str) {
+    eventually(&format!("the plugin has {text:?}"), || {
+        plugin.texts().iter().any(|t| t == text).then_some(())
+    });
+}
+
+#[test]
+fn a_plugin_gets_what_docker_would_tell_it_and_each_line_as_an_entry() {
+    let place = Place::new();
+    let plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    assert!(gantry.docker(["info", "-f", "{{.Plugins.Log}}"]).ok().contains(" outlet "));
+    let options =
+        ["colour=red", "labels=app", "mode=non-blocking", "max-buffer-size=1m", "cache-max-size=2m"];
+    let script = "echo one; echo two >&2; head -c 40000 /dev/zero | tr '\\0' x; echo; echo end";
+    run(&gantry, "web", &options, script);
+    has(&plugin, "end");
+    let entries = plugin.entries();
+    assert_eq!((&entries[0]["text"], &entries[0]["source"]), (&"one".into(), &"stdout".into()));
+    assert!(entries.iter().any(|e| e["text"] == "two" && e["source"] == "stderr"));
+    let pieces: Vec<_> = entries.iter().filter(|e| !e["piece"].is_null()).collect();
+    let told: Vec<_> = pieces.iter().map(|e| (e["piece"][1].clone(), e["piece"][2].clone())).collect();
+    assert_eq!(told, [(1.into(), false.into()), (2.into(), false.into()), (3.into(), true.into())]);
+    assert_eq!(pieces.iter().map(|e| e["text"].as_str().unwrap().len()).sum::<usize>(), 40_000);
+    // What the container is, and the options that are not gantry's own, unchecked.
+    let starts = plugin.calls("LogDriver.StartLogging");
+    let info = &starts[0]["Info"];
+    assert_eq!(info["Config"], serde_json::json!({ "colour": "red", "labels": "app" }));
+    assert_eq!(info["ContainerID"], gantry.inspect("web", "{{.Id}}"));
+    assert_eq!((&info["ContainerName"], &info["ContainerImageName"]), (&"/web".into(), &"busybox".into()));
+    assert_eq!((&info["ContainerEntrypoint"], &info["DaemonName"]), (&"sh".into(), &"docker".into()));
+    assert_eq!(info["ContainerArgs"], serde_json::json!(["-c", script]));
+    assert_eq!(info["ContainerLabels"]["app"], "web");
+    assert!(info["ContainerEnv"].as_array().unwrap().contains(&"MODE=a".into()));
+    assert!(info["ContainerCreated"].as_str().unwrap().ends_with('Z'));
+    // It hears of the container's end, its fifo goes, and the lines can be read here, too.
+    eventually("it is told to stop", || {
+        let stops = plugin.calls("LogDriver.StopLogging");
+        stops.iter().any(|s| s["File"] == starts[0]["File"]).then_some(())
+    });
+    eventually("the fifo goes", || plugin.fifos().is_empty().then_some(()));
+    assert!(gantry.docker(["logs", "web"]).ok().ends_with("\nend"));
+    assert!(plugin.calls("torn").is_empty());
+    // Another start is another beginning, without a line that was there before.
+    gantry.docker(["start", "web"]).ok();
+    eventually("all is there again", || (plugin.entries().len() == 2 * entries.len()).then_some(()));
+    assert_eq!(plugin.calls("LogDriver.StartLogging").len(), 2);
+}
+
+#[test]
+fn plugins_are_found_by_files_that_name_their_addresses() {
+    let place = Place::new();
+    let plugin = LogPlugin::at_port(&place, "outlet", 8100);
+    let gantry = daemon(&place);
+    let create = ["create", "--log-driver=outlet", "busybox"];
+    let refused = gantry.docker(create);
+    let text = "error looking up logging plugin outlet: plugin \"outlet\" not found";
+    assert!(refused.code != 0 && refused.stderr.contains(text), "{refused}");
+    for (file, content) in
+        [("outlet.spec", "tcp://127.0.0.1:8100"), ("outlet.json", "{\"Addr\": \"http://127.0.0.1:8100\"}")]
+    {
+        let path = place.path("plugins").join(file);
+        std::fs::write(&path, content).unwrap();
+        run(&gantry, file, &[], &format!("echo by {file}"));
+        has(&plugin, &format!("by {file}"));
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn what_is_no_plugin_for_logs_is_refused_in_dockers_words() {
+    let place = Place::new();
+    let plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    plugin.behave("volumes");
+    assert!(!gantry.docker(["info", "-f", "{{.Plugins.Log}}"]).ok().contains("outlet"));
+    for (args, text) in [
+        (
+            &["create", "--log-driver=outlet", "busybox"][..],
+            "Plugin does not implement the requested driver: plugin=\"outlet\", requested implementation=\"LogDriver\"",
+        ),
+        (
+            &["create", "--log-driver=nosuch", "busybox"],
+            "error looking up logging plugin nosuch: plugin \"nosuch\" not found",
+        ),
+        (&["create", "--log-driver=../outlet", "busybox"], "error looking up logging plugin ../outlet: "),
+        (&["plugin", "install", "grafana/loki-docker-driver"], "gantry does not support managed plugins"),
+    ] {
+        let refused = gantry.docker(args);
+        assert!(refused.code != 0 && refused.stderr.contains(text), "{refused}");
+    }
+}
+
+#[test]
+fn a_plugin_that_refuses_or_hangs_holds_up_no_container_and_gets_the_lines_later() {
+    let place = Place::new();
+    let mut plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    plugin.behave("refuse");
+    run(&gantry, "early", &[], "seq 1 500");
+    gantry.until_exited("early");
+    eventually("it was asked", || (!plugin.calls("LogDriver.StartLogging").is_empty()).then_some(()));
+    eventually("no fifo stays", || plugin.fifos().is_empty().then_some(()));
+    plugin.behave("ok");
+    has(&plugin, "500");
+    run(&gantry, "late", &[], "seq 501 600; exec sleep 1000");
+    has(&plugin, "600");
+    plugin.hang();
+    gantry.docker(["exec", "late", "sh", "-c", "seq 601 700 > /proc/1/fd/1"]).ok();
+    gantry.docker(["rm", "-f", "early", "late"]).ok();
+    eventually("no fifo stays", || plugin.fifos().is_empty().then_some(()));
+    plugin.go_on();
+    let numbers: BTreeSet<u32> = plugin.texts().iter().map(|t| t.parse().unwrap()).collect();
+    assert!((1..=600).all(|n| numbers.contains(&n)));
+}
+
+#[test]
+fn a_daemon_that_is_killed_leaves_no_fifo_to_the_next_and_every_line_arrives() {
+    let place = Place::new();
+    let plugin = LogPlugin::start(&place, "outlet");
+    let mut gantry = daemon(&place);
+    run(&gantry, "on", &[], "for n in $(seq 1 300); do echo $n; sleep 0.01; done");
+    has(&plugin, "20");
+    gantry.crash();
+    has(&plugin, "300");
+    let numbers: BTreeSet<u32> = plugin.texts().iter().map(|t| t.parse().unwrap()).collect();
+    assert_eq!(numbers, (1..=300).collect());
+    gantry.docker(["rm", "-f", "on"]).ok();
+    eventually("no fifo stays", || plugin.fifos().is_empty().then_some(()));
+}
+
+#[test]
+fn a_plugin_gets_every_line_in_the_end() {
+    let place = Place::new();
+    let plugin = LogPlugin::start(&place, "outlet");
+    let trials = [Trial::Dies, Trial::Hangs, Trial::HangsAndDies];
+    Outage::new(&place, plugin, 0, Promise::EveryLine, &["outlet-colour=red"]).endures(&trials);
+}
