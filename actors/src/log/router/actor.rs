@@ -383,13 +383,13 @@ impl RouterApi {
         self.link.stop();
         self.link.ended().await;
         let share = deadline / 2;
-        let close = async |sink: &SinkSpec| {
+        let closes = self.sinks.iter().map(|sink| sink.lane.clone()).map(|lane| async move {
             // Undelivered lines stay in the spool.
-            let Some(Some(driver)) = sink.lane.end(share).await else { return };
+            let Some(Some(driver)) = lane.end(share).await else { return };
             if let Ok(Err(error)) = tokio::time::timeout(share, driver.close()).await {
                 tracing::warn!(%error, "closing a log driver failed");
             }
-        };
-        futures::future::join_all(self.sinks.iter().map(close)).await;
+        });
+        futures::future::join_all(closes).await;
     }
 }
