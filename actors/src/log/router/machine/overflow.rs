@@ -32,7 +32,10 @@ impl Machine {
         for sink in 0..self.sinks.len() {
             if let Some(w) = self.sinks.get_mut(sink) {
                 w.room.note(w.status.bytes);
-                w.records.failed = false;
+                if std::mem::take(&mut w.records.failed) {
+                    // What could not be written is written now, perhaps.
+                    w.records.tried = w.status.losses.version.wrapping_sub(1);
+                }
             }
             self.enforce(sink, out);
         }
