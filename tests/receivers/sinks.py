@@ -228,6 +228,7 @@ class Http(http.server.BaseHTTPRequestHandler):
 if kind == "loki":
     loki.request = loki_types()
 socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer.request_queue_size = 128
 socketserver.ThreadingTCPServer.daemon_threads = True
 server = socketserver.ThreadingTCPServer(("0.0.0.0", port), Gelf if kind == "gelf" else Http)
 if len(sys.argv) > 4:

@@ -45,7 +45,7 @@ fn a_stack_trace_arrives_whole_in_every_driver() {
     ];
     let mut args = vec!["run", "-d", "--name", "web", "--log-driver=fanout"];
     args.extend(options.iter().flat_map(|o| ["--log-opt", o]));
-    let script = format!("echo INFO before; {0}; echo INFO between; {0} >&2; echo INFO last", trace());
+    let script = format!("echo INFO before; {0}; echo INFO between; {{ {0}; }} >&2; echo INFO last", trace());
     args.extend(["busybox", "sh", "-c", &script]);
     gantry.docker(args).ok();
     gantry.until_exited("web");

@@ -44,8 +44,11 @@ impl Container {
                 TaskStatus::Absent | TaskStatus::Exited(_) => {}
             }
             // Output may wait in the spool whatever the process does.
-            if let Err(error) = shared.logging(&record.spec, &record.state.name) {
-                tracing::error!(container = id.short(), "opening its log: {}", error.chain());
+            match shared.logging(&record.spec, &record.state.name) {
+                Ok(logging) => {
+                    effects::settle_logging(&shared, &record.spec, &logging, alive.is_some()).await
+                }
+                Err(error) => tracing::error!(container = id.short(), "opening its log: {}", error.chain()),
             }
             deliver(&me, Adopted { record, status }).await;
         });

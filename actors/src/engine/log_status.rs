@@ -59,7 +59,7 @@ impl Engine {
             name,
             cursor: reading.cursor.clone(),
             streams: *streams,
-            losses: Vec::new(),
+            losses: reading.status.losses.ahead.clone(),
         });
         let asked: Vec<Place<'_>> = asked.collect();
         let lags = logging.survey.lock().await.lags(&*logging.spool, &asked).await;

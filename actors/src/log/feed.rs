@@ -4,6 +4,7 @@
 //! it read. Who fell behind finds what it needs among what was kept, or reads the spool itself.
 
 use super::framer::{cut, seed};
+use super::gap::Ahead;
 use super::held::{HeldSpool, Hold};
 use crate::shared::lock;
 use bytes::{BufMut, BytesMut};
@@ -137,7 +138,7 @@ impl Feed {
     }
 
     async fn read(&self, from: &Cursor, attrs: &Attributes) -> Result<Part, PortError> {
-        let cut = cut(&*self.spool, from, self.policy.clone(), self.seed).await?;
+        let cut = cut(&*self.spool, (from, &Ahead::default()), &self.policy, self.seed).await?;
         // Asked after reading: what is still there now was there then.
         let whole = self.spool.still_has(from.floor()).await?;
         let lines = Arc::new(stored(&cut.batch.lines, attrs));

@@ -1,9 +1,9 @@
 //! Spool records to lines, with a cursor from which exactly the following lines come again.
 
-use super::record::Builder;
+use super::gap::{self, Ahead, Gaps, Passed, Way, marker};
 use bytes::{Bytes, BytesMut};
 use contract::PortError;
-use contract::log::{Batch, BatchPolicy, Cursor, LogLine, Mark, Partial, Position, Stream};
+use contract::log::{Batch, BatchPolicy, Cursor, LogLine, Mark, Partial, Position, Stream, Streams};
 use contract::runtime::{Spool, SpoolRecord};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ struct Lane {
     next: (Position, u32),
     carry: BytesMut,
     carry_time: i64,
+    /// No line that begins here or later is given out.
+    limit: Option<(Position, u32)>,
 }
 
 impl Lane {
@@ -38,9 +40,13 @@ impl Lane {
     }
 
     fn go_to(&mut self, at: Position, skip: u32) {
-        self.next = (at, skip);
-        self.mark.at = at;
-        self.mark.skip = skip;
+        self.next = self.limit.map_or((at, skip), |limit| limit.min((at, skip)));
+        (self.mark.at, self.mark.skip) = self.next;
+    }
+
+    /// Whether what follows is not to be given out.
+    fn is_done(&self) -> bool {
+        self.limit.is_some_and(|limit| self.mark.place() >= limit)
     }
 
     /// A stream that waits for nothing holds no part of the spool.
@@ -90,6 +96,8 @@ pub struct Framer {
     stderr: Lane,
     max_line: usize,
     seed: u64,
+    streams: Streams,
+    gaps: Gaps,
 }
 
 fn mix(mut x: u64) -> u64 {
@@ -119,7 +127,56 @@ impl Framer {
     /// A framer that goes on at `cursor`; records are to be pushed from its floor on.
     pub fn at(cursor: &Cursor, max_line: usize, seed: u64) -> Self {
         let (stdout, stderr) = (Lane::new(&cursor.stdout), Lane::new(&cursor.stderr));
-        Self { stdout, stderr, max_line: max_line.max(1), seed }
+        let (streams, gaps) = (Streams::Both, Gaps::default());
+        Self { stdout, stderr, max_line: max_line.max(1), seed, streams, gaps }
+    }
+
+    /// What it tells of lines that are not there is for who gets these streams.
+    pub fn telling(self, streams: Streams) -> Self {
+        Self { streams, ..self }
+    }
+
+    /// Ends where `limit` goes on.
+    pub fn until(mut self, limit: Option<&Cursor>) -> Self {
+        self.stdout.limit = limit.map(|cursor| cursor.stdout.place());
+        self.stderr.limit = limit.map(|cursor| cursor.stderr.place());
+        self
+    }
+
+    /// Whether it has come to its limit, if it has one.
+    pub fn is_done(&self) -> bool {
+        self.stdout.is_done() && self.stderr.is_done()
+    }
+
+    /// Whether nothing of a record lies before the limit.
+    pub fn is_beyond(&self, at: Position) -> bool {
+        let beyond = |lane: &Lane| lane.limit.is_some_and(|(limit, _)| limit < at);
+        beyond(&self.stdout) && beyond(&self.stderr)
+    }
+
+    /// What was told of lines that are not there.
+    pub fn gaps(&self) -> Gaps {
+        self.gaps
+    }
+
+    /// Tells that output is missing before a place, whosever it was: lines under way end there.
+    pub fn gap(&mut self, at: Position, time_ns: i64, text: String, out: &mut Vec<LogLine>) {
+        for (lane, stream) in [(&mut self.stdout, Stream::Stdout), (&mut self.stderr, Stream::Stderr)] {
+            if !lane.carry.is_empty() || lane.mark.partial.is_some() {
+                let identity = |m: &Mark| identity(self.seed, stream, m);
+                out.push(lane.emit(Bytes::new(), time_ns, true, identity, stream));
+            }
+            lane.go_to(at, 1);
+        }
+        let told = marker(text, time_ns, self.streams);
+        self.gaps.mark(&told);
+        out.push(told);
+    }
+
+    /// A part of the spool is missing before a place.
+    pub fn lose(&mut self, at: Position, time_ns: i64, out: &mut Vec<LogLine>) {
+        self.gaps.lost += 1;
+        self.gap(at, time_ns, gap::lost(), out);
     }
 
     fn lane(&self, stream: Stream) -> &Lane {
@@ -149,7 +206,12 @@ impl Framer {
             return 0;
         }
         let used = if at == lane.next.0 { (lane.next.1 as usize).min(data.len()) } else { 0 };
-        let rest = data.get(used..).unwrap_or_default();
+        let end = match lane.limit {
+            Some((limit, skip)) if limit == at => (skip as usize).min(data.len()),
+            Some((limit, _)) if limit < at => 0,
+            _ => data.len(),
+        };
+        let rest = data.get(used..end).unwrap_or_default();
         let whole = memchr::memrchr(b'\n', rest).map_or(0, |last| last + 1);
         lane.go_to(at, (used + whole) as u32);
         memchr::memchr_iter(b'\n', rest).count() as u64
@@ -165,7 +227,7 @@ impl Framer {
         &mut self,
         record: &SpoolRecord,
         out: &mut Vec<LogLine>,
-        full: impl FnMut(&[LogLine]) -> bool,
+        mut full: impl FnMut(&[LogLine]) -> bool,
     ) -> Taken {
         match record {
             SpoolRecord::Data { at, stream, time_ns, data } => {
@@ -178,9 +240,16 @@ impl Framer {
                 let (max_line, seed) = (self.max_line, self.seed);
                 take(own, *at, *stream, *time_ns, data, max_line, seed, out, full)
             }
-            SpoolRecord::Gap { at, .. } => {
-                self.stdout.idle_at(*at);
-                self.stderr.idle_at(*at);
+            SpoolRecord::Gap { at, time_ns, bytes } => {
+                let past = |lane: &Lane| lane.next > (*at, 0) || lane.limit.is_some_and(|l| l < (*at, 1));
+                if past(&self.stdout) && past(&self.stderr) {
+                    return Taken::Whole;
+                }
+                if full(out) {
+                    return Taken::Full;
+                }
+                self.gaps.unspooled += bytes;
+                self.gap(*at, *time_ns, gap::unspooled(*bytes), out);
                 Taken::Whole
             }
             SpoolRecord::End { at } => {
@@ -237,6 +306,9 @@ fn take(
     loop {
         if lane.carry.is_empty() {
             lane.go_to(at, used as u32);
+            if lane.is_done() {
+                return Taken::Whole;
+            }
         }
         let rest = data.get(used..).unwrap_or_default();
         if rest.is_empty() {
@@ -278,6 +350,8 @@ fn take(
 pub struct Cut {
     /// The lines.
     pub batch: Arc<Batch>,
+    /// What of them tells of others that are not there.
+    pub gaps: Gaps,
     /// Nothing more was there.
     pub last: bool,
     /// By then there may be more all the same.
@@ -285,8 +359,13 @@ pub struct Cut {
 }
 
 /// Reads one batch from `from` on.
-pub async fn cut(spool: &dyn Spool, from: &Cursor, policy: BatchPolicy, seed: u64) -> Result<Cut, PortError> {
-    let mut builder = Builder::at(from, &policy, seed);
+pub async fn cut(
+    spool: &dyn Spool,
+    (from, ahead): (&Cursor, &Ahead),
+    policy: &BatchPolicy,
+    seed: u64,
+) -> Result<Cut, PortError> {
+    let mut way = Way::new(from, ahead, policy, seed);
     let (mut lines, mut at, mut last, mut again) = (Vec::new(), from.floor(), false, None);
     // Lines already counted, and their bytes.
     let (mut seen, mut bytes) = (0, 0);
@@ -295,27 +374,65 @@ pub async fn cut(spool: &dyn Spool, from: &Cursor, policy: BatchPolicy, seed: u6
         seen = lines.len();
         lines.len() >= policy.max_lines || (!lines.is_empty() && bytes >= policy.max_bytes)
     };
-    let mut readings = 0;
+    let (mut readings, mut over) = (0, false);
     'read: loop {
-        let (records, next) = spool.read(at, READ).await?;
-        if records.is_empty() {
-            again = builder.dry(crate::now_ns(), &mut lines);
-            last = true;
-            break;
-        }
-        for record in &records {
-            let taken = builder.push(record, &mut lines, &mut full);
-            if taken == Taken::Full {
-                break 'read;
+        match way.pass(over, &mut lines) {
+            Passed::On(floor) => (at, over) = (floor, false),
+            Passed::End => break,
+            Passed::Nothing => {
+                let (records, next) = spool.read(at, READ).await?;
+                let builder = way.builder();
+                let first = records.first().map(place);
+                over = first.is_none_or(|first| builder.is_beyond(first));
+                if let Some((place, time_ns)) = lost(at, &records).filter(|_| !over) {
+                    builder.lose(place, time_ns, &mut lines);
+                }
+                for record in &records {
+                    over = builder.is_beyond(place(record));
+                    if over {
+                        break;
+                    }
+                    let taken = builder.push(record, &mut lines, &mut full);
+                    if taken == Taken::Full {
+                        break 'read;
+                    }
+                }
+                if records.is_empty() && !way.is_limited() {
+                    again = way.builder().dry(crate::now_ns(), &mut lines);
+                    last = true;
+                    break;
+                }
+                at = next;
+                readings += 1;
             }
         }
-        at = next;
-        readings += 1;
-        if full(&lines) || (readings >= READINGS && builder.suppressed() > 0) {
+        if full(&lines) || (readings >= READINGS && way.suppressed() > 0) {
             break;
         }
     }
     lines.retain(|line| policy.streams.lets(line.stream));
-    let batch = Batch { lines, end: builder.cursor(), suppressed: builder.suppressed() };
-    Ok(Cut { batch: Arc::new(batch), last, again })
+    let (gaps, suppressed) = (way.gaps(), way.suppressed());
+    let batch = Batch { lines, end: way.cursor(), suppressed };
+    Ok(Cut { batch: Arc::new(batch), gaps, last, again })
+}
+
+/// Where a record stands.
+pub fn place(record: &SpoolRecord) -> Position {
+    match record {
+        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
+    }
+}
+
+/// The last place of what is missing between one and the records that were found there, and a time for it. Segments are
+/// numbered without gaps; who has read nothing yet begins where there is something.
+fn lost(from: Position, records: &[SpoolRecord]) -> Option<(Position, i64)> {
+    let first = place(records.first()?).segment;
+    let time = |record: &SpoolRecord| match record {
+        SpoolRecord::Data { time_ns, .. } | SpoolRecord::Gap { time_ns, .. } => Some(*time_ns),
+        SpoolRecord::End { .. } => None,
+    };
+    (from != Position::default() && first > from.segment + 1).then(|| {
+        let time_ns = records.iter().find_map(time).unwrap_or_else(crate::now_ns);
+        (Position { segment: first - 1, offset: 0 }, time_ns)
+    })
 }

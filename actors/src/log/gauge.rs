@@ -23,7 +23,12 @@ pub struct Reading {
     pub since_ns: i64,
     /// What was written for it, delivered or not: lines, and their bytes without their ends.
     pub offered: (u64, u64),
+    /// When it was last seen that there was no room for lines.
+    pub full_ns: Option<i64>,
 }
+
+/// A buffer that had room for so long is told to be full again.
+const QUIET_NS: i64 = 10_000_000_000;
 
 /// A change worth telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +37,8 @@ pub enum Change {
     Down(String),
     /// They arrive again.
     Up,
-    /// The first lines were given up for this reason; for others they may have been already.
+    /// The first lines were given up for this reason, or the first since it had long been otherwise; for other reasons they may
+    /// have been already.
     Dropped {
         /// One of [`SinkStatus::dropped`].
         reason: &'static str,
@@ -90,6 +96,17 @@ impl Gauge {
             let first = last.status.dropped().into_iter().zip(status.dropped());
             let first = first.filter(|((_, before), (_, now))| *before == 0 && *now > 0);
             changes.extend(first.map(|(_, (reason, lines))| Change::Dropped { reason, lines }));
+            let full = |status: &SinkStatus| status.losses.dropped;
+            let (before, now) = (full(&last.status), full(status));
+            if now.unspooled > 0 && before.unspooled == 0 {
+                changes.push(Change::Dropped { reason: "spool-full", lines: 0 });
+            }
+            if now.lines > before.lines {
+                let again = last.full_ns.replace(now_ns).is_some_and(|then| now_ns - then > QUIET_NS);
+                if again && before.lines > 0 {
+                    changes.push(Change::Dropped { reason: "buffer-full", lines: now.lines - before.lines });
+                }
+            }
             last.status.clone_from(status);
         }
         if let Some(cursor) = cursor {
@@ -102,7 +119,14 @@ impl Gauge {
 impl SinkStatus {
     /// Lines that were given up, by the reason; every reason there is.
     pub fn dropped(&self) -> Vec<(&'static str, u64)> {
-        vec![("refused", self.refused), ("rate-limit", self.suppressed)]
+        let full = self.losses.dropped.lines;
+        vec![("refused", self.refused), ("rate-limit", self.suppressed), ("buffer-full", full)]
+    }
+
+    /// Bytes that were given up where it is not known in how many lines, or how many bytes of lines; by the reason.
+    pub fn dropped_bytes(&self) -> [(&'static str, u64); 2] {
+        let dropped = &self.losses.dropped;
+        [("buffer-full", dropped.bytes), ("spool-full", dropped.unspooled)]
     }
 }
 
@@ -144,6 +168,20 @@ mod tests {
         assert_eq!(gauge.note(&status(4, 2, 6), None, 60), []);
         let read = gauge.read();
         assert_eq!((read.up_since_ns, read.delivered_ns, read.failed_ns), (Some(40), Some(60), Some(30)));
+    }
+
+    #[test]
+    fn a_buffer_that_is_full_again_after_a_while_is_told_again() {
+        let gauge = Gauge::default();
+        let note = |lines, now_ns| {
+            let mut status = status(1, 0, 0);
+            status.losses.dropped.lines = lines;
+            gauge.note(&status, None, now_ns)
+        };
+        let told = |lines| vec![Change::Dropped { reason: "buffer-full", lines }];
+        assert_eq!(note(5, 10), told(5));
+        assert_eq!(note(9, 10 + QUIET_NS), []);
+        assert_eq!(note(12, 12 + 2 * QUIET_NS), told(3));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod chain;
 pub mod feed;
 pub mod follow;
 pub mod framer;
+pub mod gap;
 mod gauge;
 pub mod held;
 pub mod lane;

@@ -4,14 +4,16 @@ use super::gauge::Gauge;
 use super::lane::{Lane, look_after};
 use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
+use super::swap::furthest;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::log::{
     Batch, BatchPolicy, Catalogue, Cursor, DeliverError, Delivery, Destination, LogDriverKind, LogSource,
-    Options, Records, Streams,
+    Losses, Options, Records, Streams,
 };
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// One sink of a container.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct SinkSpec {
     pub lane: Lane,
     /// Made with the spec.
     pub gauge: Arc<Gauge>,
+    /// Made with the spec: which version of its losses is on disk.
+    pub stored: Arc<Mutex<u64>>,
 }
 
 /// Why a container has a sink.
@@ -45,26 +49,52 @@ pub enum Purpose {
     Copy,
 }
 
+/// A batch has at least so many bytes of lines, however small the buffer,
+const LEAST_BYTES: usize = 16 << 10;
+/// and so many lines.
+const LEAST_LINES: usize = 64;
+
 impl SinkSpec {
     /// A sink named after its driver.
     pub fn new(kind: &'static dyn LogDriverKind, options: Options) -> Self {
         let (name, streams, delivery) = (kind.name().to_owned(), Streams::Both, Delivery::Blocking);
-        let (records, lane, gauge) = Default::default();
-        Self { name, kind, options, streams, records, delivery, purpose: Purpose::Asked, lane, gauge }
+        let (records, lane, gauge, stored) = Default::default();
+        Self { name, kind, options, streams, records, delivery, purpose: Purpose::Asked, lane, gauge, stored }
     }
 
     /// The same sink, to be hosted once more: nothing of it is open. It goes on counting where `before` ended, if that is
     /// where its lines went already.
     pub fn anew(self, before: &[SinkSpec]) -> Self {
         let same = before.iter().find(|b| b.name == self.name && b.kind.name() == self.kind.name());
-        let gauge = same.map_or(self.gauge, |same| Arc::clone(&same.gauge));
-        Self { lane: Lane::default(), gauge, ..self }
+        let (gauge, stored) = match same {
+            Some(same) => (Arc::clone(&same.gauge), Arc::clone(&same.stored)),
+            None => (self.gauge, self.stored),
+        };
+        Self { lane: Lane::default(), gauge, stored, ..self }
+    }
+
+    /// Stores what it is not given, unless something later is there.
+    pub async fn store(&self, spool: &dyn Spool, losses: &Losses) -> Result<(), PortError> {
+        let mut stored = self.stored.lock().await;
+        if losses.version > *stored {
+            spool.store_losses(&self.name, losses).await?;
+            *stored = losses.version;
+        }
+        Ok(())
     }
 
     /// How its batches are cut.
     pub fn batching(&self) -> BatchPolicy {
         let own = self.kind.batching(&self.options);
-        BatchPolicy { streams: self.streams, records: self.records.or(&own.records), ..own }
+        let policy = BatchPolicy { streams: self.streams, records: self.records.or(&own.records), ..own };
+        let Delivery::NonBlocking { buffer, .. } = self.delivery else { return policy };
+        // What is on its way and what was read ahead are in the buffer, too.
+        let most = |part: u64, least: usize| usize::try_from(buffer / part).unwrap_or(usize::MAX).max(least);
+        BatchPolicy {
+            max_bytes: policy.max_bytes.min(most(4, LEAST_BYTES)),
+            max_lines: policy.max_lines.min(most(256, LEAST_LINES)),
+            ..policy
+        }
     }
 
     /// Whether it gives back all that the container wrote.
@@ -174,7 +204,13 @@ impl Answer<Open> for Sink {
         let (spec, source, spool, sink) =
             (self.spec.clone(), self.source.clone(), self.spool.clone(), self.index);
         let failed = move |text: String| Report::Failed { sink, attempt, failure: Failure::Fatal(text) };
+        let router = self.router.clone();
         let work = async move {
+            // Known before its turn comes: what hangs there must not hold the spool.
+            match found(&spec, &*spool).await {
+                Ok((cursor, losses)) => router.push(Report::Found { sink, cursor, losses }).await.ok(),
+                Err(error) => return failed(error.chain()),
+            };
             let mut lane = spec.lane.lock().await;
             if !lane.is_next(attempt) {
                 return failed("a later try came first".into());
@@ -192,8 +228,8 @@ impl Answer<Open> for Sink {
             };
             let cursor = match driver.cursor() {
                 Some(cursor) => cursor,
-                None => match spool.load_cursor(&spec.name).await {
-                    Ok(found) => found.unwrap_or_default(),
+                None => match standing(&spec, &*spool).await {
+                    Ok(cursor) => cursor,
                     Err(error) => return failed(error.chain()),
                 },
             };
@@ -261,6 +297,21 @@ impl Answer<Deliver> for Sink {
         };
         self.report(work, fail(Failure::Fatal("the driver panicked".into())));
     }
+}
+
+/// What is on disk about a sink: where it stands, unless it keeps that with its data, and what it was not given.
+async fn found(spec: &SinkSpec, spool: &dyn Spool) -> Result<(Option<Cursor>, Losses), PortError> {
+    let losses = spool.load_losses(&spec.name).await?.unwrap_or_default();
+    let own = spec.kind.reader().is_some();
+    let cursor = if own { None } else { Some(standing(spec, spool).await?) };
+    Ok((cursor, losses))
+}
+
+/// Where a sink stands that does not keep its cursor. On a full disk that may be known here alone.
+async fn standing(spec: &SinkSpec, spool: &dyn Spool) -> Result<Cursor, PortError> {
+    let stored = spool.load_cursor(&spec.name).await?.unwrap_or_default();
+    let told = spec.gauge.read().cursor;
+    Ok(told.map_or(stored.clone(), |told| furthest(&told, &stored)))
 }
 
 async fn store(spool: &dyn Spool, name: &str, cursor: &Cursor) -> Result<(), String> {

@@ -95,6 +95,6 @@ fn a_probe_tells_what_became_of_it_and_leaves_nothing() {
         assert_eq!(probe("far").await.outcome.unwrap_err()[0], "the driver panicked");
         let _held = d.world().script.hold("deliver:far");
         assert_eq!(probe("far").await.outcome.unwrap_err(), ["no answer within 0.3 s"]);
-        assert!(d.log_drivers().iter().any(|one| one.name == "far" && !one.readable));
+        assert!(d.log_drivers().await.iter().any(|one| one.name == "far" && !one.readable));
     });
 }

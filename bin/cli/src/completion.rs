@@ -55,6 +55,12 @@ fn networks(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(typed, found.as_array().into_iter().flatten().map(|network| text(network, "Name")))
 }
 
+fn log_drivers(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let found = ask("/info").unwrap_or_default();
+    let names = found.pointer("/Plugins/Log").and_then(Value::as_array).cloned().unwrap_or_default();
+    candidates(typed, names.iter().filter_map(Value::as_str).map(str::to_owned))
+}
+
 /// Gives `arg` the completions its placeholder asks for.
 pub fn with_names(arg: Arg) -> Arg {
     let placeholder = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
@@ -64,6 +70,7 @@ pub fn with_names(arg: Arg) -> Arg {
         "IMAGE" | "SOURCE_IMAGE" => images,
         "NETWORK" if arg.is_positional() || arg.get_long() == Some("network") => networks,
         "VOLUME" if arg.is_positional() => volumes,
+        "DRIVER" if arg.get_long() == Some("log-driver") => log_drivers,
         _ => return arg,
     };
     arg.add(ArgValueCompleter::new(names))

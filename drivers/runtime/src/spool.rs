@@ -99,6 +99,10 @@ async fn load<T: DeserializeOwned + Send + 'static>(
 async fn store<T: Serialize + Sync>(what: &'static str, file: PathBuf, value: &T) -> Result<(), PortError> {
     let text = serde_json::to_vec(value).map_err(|e| PortError::caused(Kind::Bug, what, e))?;
     blocking(what, move || {
+        // Cursors are stored many times a second: a new file each time would each time go to the disk.
+        if overwrite(&file, text.clone()).is_ok() {
+            return Ok(());
+        }
         if let Some(folder) = file.parent() {
             // Not what is above: a delivery that ends after its container was removed must not bring its folder back.
             match std::fs::create_dir(folder) {
@@ -106,33 +110,35 @@ async fn store<T: Serialize + Sync>(what: &'static str, file: PathBuf, value: &T
                 _ => {}
             }
         }
-        replace(&file, text)
+        replace(&file, &text)
     })
     .await
 }
 
-/// Replaces a file by one beside it. On a disk that is full it is written over instead: what it has is enough for that.
-fn replace(file: &Path, text: Vec<u8>) -> io::Result<()> {
+/// Replaces a file by one beside it.
+fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
     let mut temporary = file.as_os_str().to_owned();
     temporary.push(".tmp");
-    let written = std::fs::write(&temporary, &text).and_then(|()| std::fs::rename(&temporary, file));
-    let full = |e: &io::Error| matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    match written {
-        Err(error) if full(&error) => {
-            // It may not be there.
-            let _gone = std::fs::remove_file(&temporary);
-            overwrite(file, text).map_err(|_| error)
-        }
-        other => other,
+    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, file));
+    if written.is_err() {
+        // It may not be there.
+        let _gone = std::fs::remove_file(&temporary);
     }
+    written
 }
 
-/// In one write, so that a kill leaves the old or the new.
+/// Bytes that the kernel writes wholly or not at all when the writer is killed.
+const AT_ONCE: usize = 4096;
+
+/// In one write, so that a kill leaves the old or the new. On a disk that is full, what the file has is enough for that.
 fn overwrite(file: &Path, mut text: Vec<u8>) -> io::Result<()> {
     let there = OpenOptions::new().write(true).open(file)?;
-    let length = usize::try_from(there.metadata()?.len()).unwrap_or(usize::MAX);
+    let length = usize::try_from(there.metadata()?.len()).unwrap_or(usize::MAX).max(text.len());
+    if length > AT_ONCE {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     // White space at the end means nothing in JSON.
-    text.resize(text.len().max(length), b' ');
+    text.resize(length, b' ');
     there.write_all_at(&text, 0)
 }
 
@@ -237,7 +243,7 @@ mod tests {
     fn a_shorter_text_over_a_longer_one_is_read_back_alone() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gelf.json");
-        replace(&file, br#"{"stdout":{"skip":1000000}}"#.to_vec()).unwrap();
+        replace(&file, br#"{"stdout":{"skip":1000000}}"#).unwrap();
         overwrite(&file, br#"{"stdout":{}}"#.to_vec()).unwrap();
         let text = std::fs::read(&file).unwrap();
         assert_eq!(

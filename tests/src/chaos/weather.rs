@@ -10,6 +10,8 @@ use crate::place::Place;
 use crate::process::{Running, eventually};
 use crate::receiver::Receiver;
 use crate::{Fluentd, Rsyslog, Sink};
+use jiff::Timestamp;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,6 +67,10 @@ pub struct Chaos {
     restarts: BTreeMap<String, Running>,
     disk: Filler,
     full_until: u32,
+    /// Silent receivers that died, and when they were back: until their lines were sent again, the daemon alone knows of them.
+    owed: BTreeMap<&'static str, Option<Timestamp>>,
+    /// Panics that were told to come, and have not.
+    armed: usize,
     names: Vec<String>,
     ledger: Ledger,
     counts: BTreeMap<&'static str, u32>,
@@ -108,6 +114,8 @@ impl Chaos {
             restarts: BTreeMap::new(),
             disk: Filler::on(gantry.data()),
             full_until: 0,
+            owed: BTreeMap::new(),
+            armed: 0,
             names,
             ledger,
             counts: BTreeMap::new(),
@@ -149,12 +157,52 @@ impl Chaos {
         for station in &mut self.stations {
             if self.step >= station.until {
                 station.mend();
+                if let Some(back) = self.owed.get_mut(station.kind) {
+                    back.get_or_insert_with(Timestamp::now);
+                }
             }
         }
     }
 
+    /// False while lines that a silent receiver died with are remembered by the daemon alone: no protocol and no file tells
+    /// another one of them. Waits for those that come again.
+    fn may_strike(&mut self) -> bool {
+        if self.owed.values().any(Option::is_none) {
+            return false;
+        }
+        if self.owed.is_empty() {
+            return true;
+        }
+        // New lines show that a connection stands again, over which the old ones went first.
+        if self.disk.is_full() {
+            self.disk.free();
+        }
+        self.end_restarts();
+        let deadline = Instant::now() + CATCHING_UP;
+        for (kind, back) in std::mem::take(&mut self.owed) {
+            let delivered = |s: &Value| s["LastDelivery"].as_str()?.parse::<Timestamp>().ok();
+            while Instant::now() < deadline {
+                let sinks = self.gantry.api("GET", "/gantry/logs", None).json();
+                let mut sinks = sinks.as_array().expect("a list").iter().filter(|s| s["Driver"] == kind);
+                if sinks.all(|s| delivered(s) > back) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        true
+    }
+
+    fn panics(&self) -> usize {
+        self.gantry.log().matches("injected fault").count()
+    }
+
     fn kill_daemon(&mut self) -> &'static str {
+        if !self.may_strike() {
+            return "daemon spared";
+        }
         self.gantry.kill();
+        self.armed = 0;
         let longest = *self.random.of(&[0, 800]);
         self.random.pause(longest);
         self.gantry.start_again();
@@ -163,7 +211,7 @@ impl Chaos {
 
     fn panic_an_actor(&mut self) -> &'static str {
         let actors = self.gantry.api("GET", "/gantry/actors", None).json();
-        let name = |a: &serde_json::Value| a["name"].as_str().unwrap_or_default().to_owned();
+        let name = |a: &Value| a["name"].as_str().unwrap_or_default().to_owned();
         let those = actors.as_array().expect("a list").iter().map(name);
         let those: Vec<String> =
             those.filter(|n| n.starts_with("router:") || n.starts_with("sink:")).collect();
@@ -172,8 +220,19 @@ impl Chaos {
         }
         let target = self.random.of(&those).clone();
         let nth = 1 + self.random.below(3);
+        if !self.may_strike() {
+            return "actor spared";
+        }
+        let before = self.panics();
         // It may be gone by now.
-        self.gantry.api("POST", &format!("/gantry/fault?target={target}&nth={nth}"), None);
+        let told = self.gantry.api("POST", &format!("/gantry/fault?target={target}&nth={nth}"), None);
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while self.panics() == before && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if told.json()["Armed"] == 1 && self.panics() == before {
+            self.armed += 1;
+        }
         "actor panicked"
     }
 
@@ -181,16 +240,22 @@ impl Chaos {
         let at = self.random.below(self.stations.len() as u64) as usize;
         let steps = 1 + self.random.below(6) as u32;
         let place = Arc::clone(self.gantry.place());
+        let armed = self.armed;
         let station = &mut self.stations[at];
         if station.mood != Mood::Well {
             return "receiver broken already";
         }
         if station.word == Word::Silent {
+            if armed > 0 {
+                // Whoever remembers what it has not read may be about to panic.
+                return "receiver spared";
+            }
             // What nobody remembers, because the daemon that wrote it is gone, the receiver may still read.
             eventually("nothing unread is left of connections that ended", || {
                 (left_unread(&place, station.port) == 0).then_some(())
             });
             std::thread::sleep(Duration::from_millis(300));
+            self.owed.insert(station.kind, None);
         }
         match station.kind {
             // It keeps what it has read in memory for a while.
@@ -411,11 +476,16 @@ fn options(n: usize) -> Vec<String> {
     options
 }
 
-/// Bytes that a listener's process has not read yet of connections whose other end is gone.
-fn left_unread(place: &Place, port: u16) -> u64 {
+/// Connections to a listener whose other end is gone and which its process has not read to their end: at its own side
+/// (CLOSE_WAIT), and those that its kernel has not taken in yet (FIN_WAIT1).
+fn left_unread(place: &Place, port: u16) -> usize {
     let sockets = place.run("cat", ["/proc/net/tcp", "/proc/net/tcp6"]).stdout;
-    let sockets = sockets.lines().map(|l| l.split_whitespace().collect::<Vec<_>>());
-    let closing = sockets.filter(|s| s.len() > 4 && s[1].ends_with(&format!(":{port:04X}")) && s[3] == "08");
-    let unread = closing.filter_map(|s| u64::from_str_radix(s[4].split(':').nth(1)?, 16).ok());
-    unread.sum()
+    let port = format!(":{port:04X}");
+    let unread = |line: &&str| {
+        let socket: Vec<&str> = line.split_whitespace().collect();
+        let [_, own, other, state, queues, ..] = socket.as_slice() else { return false };
+        (own.ends_with(&port) && *state == "08" && !queues.ends_with(":00000000"))
+            || (other.ends_with(&port) && *state == "04")
+    };
+    sockets.lines().filter(unread).count()
 }

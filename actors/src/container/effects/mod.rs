@@ -13,7 +13,7 @@ mod volumes;
 
 pub use lending::lend;
 pub use probe::probe;
-pub use relogging::{Change as Relogging, swap};
+pub use relogging::{Change as Relogging, settle as settle_logging, swap};
 pub use switching::{abandon, connect, disconnect};
 
 use network::{detach, is_answered, join, lease, namespace};

@@ -67,6 +67,20 @@ pub async fn swap(shared: &Arc<Shared>, change: Change<'_>) -> Result<(), PortEr
     }
 }
 
+/// Takes away what a change left that a daemon's end broke off: the shim was told of it, cursors were written, and the wish on
+/// disk is another.
+pub async fn settle(shared: &Shared, spec: &ContainerSpec, logging: &Logging, alive: bool) {
+    let id = ContainerId::new(spec.id.clone());
+    let names: Vec<String> = logging.sinks.iter().map(|s| s.name.clone()).collect();
+    if let Err(error) = logging.spool.keep_cursors(&names).await {
+        tracing::warn!(container = id.short(), error = error.chain(), "old cursors remain");
+    }
+    if alive && let Err(error) = shared.ports.runtime.set_when_full(&id, spec.when_full()).await {
+        // That of an older gantry was never told anything else.
+        tracing::debug!(container = id.short(), error = error.chain(), "its shim was not told its mode");
+    }
+}
+
 async fn set_when_full(shared: &Shared, id: &ContainerId, to: WhenFull) -> Result<(), PortError> {
     let Err(error) = shared.ports.runtime.set_when_full(id, to).await else { return Ok(()) };
     // One that has just ended has it with its next start.

@@ -1,6 +1,6 @@
 //! Which lines are one record.
 
-use super::{Record, nanoseconds};
+use super::{GRACE, Record, nanoseconds};
 use bytes::Bytes;
 use contract::log::{Join, LogLine, Mark, Position, Stream};
 use std::sync::Arc;
@@ -113,8 +113,9 @@ impl Joiner {
         let over = |held: &mut Held| {
             let silence = now_ns.saturating_sub(held.last_ns);
             let far = at.is_some_and(|at| held.from.at.segment + 1 < at.segment);
-            // Without a place it is the clock that says it: when it was put back, nobody knows.
-            silence > timeout || far || (at.is_none() && silence < -timeout)
+            // Without a place it is the clock that says it: where it was put back, nobody knows.
+            let back = at.is_none() && silence < -timeout - nanoseconds(GRACE);
+            silence > timeout || far || back
         };
         give([self.stdout.take_if(over), self.stderr.take_if(over)], out);
     }

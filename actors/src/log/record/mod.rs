@@ -9,6 +9,7 @@ mod rate;
 mod tests;
 
 use super::framer::{Framer, Taken};
+use super::gap::Gaps;
 use contract::log::{BatchPolicy, Cursor, LogLine, Mark, Position, Stream, Streams};
 use contract::runtime::SpoolRecord;
 use join::Joiner;
@@ -72,7 +73,41 @@ impl Builder {
             let (suppressed, cut, built) = Default::default();
             Box::new(Rules { streams: policy.streams, join, rate, suppressed, cut, built })
         });
-        Self { framer: Framer::at(cursor, longest, seed), rules }
+        Self { framer: Framer::at(cursor, longest, seed).telling(policy.streams), rules }
+    }
+
+    /// Ends where `limit` goes on.
+    pub fn until(mut self, limit: Option<&Cursor>) -> Self {
+        self.framer = self.framer.until(limit);
+        self
+    }
+
+    /// Whether it has come to its limit, if it has one.
+    pub fn is_done(&self) -> bool {
+        self.framer.is_done()
+    }
+
+    /// Whether nothing of a record of the spool lies before the limit.
+    pub fn is_beyond(&self, at: Position) -> bool {
+        self.framer.is_beyond(at)
+    }
+
+    /// What was told of lines that are not there.
+    pub fn gaps(&self) -> Gaps {
+        self.framer.gaps()
+    }
+
+    /// A part of the spool is missing before a place.
+    pub fn lose(&mut self, at: Position, time_ns: i64, out: &mut Vec<LogLine>) {
+        self.end(out);
+        self.framer.lose(at, time_ns, out);
+    }
+
+    /// What is held does not go on.
+    pub fn end(&mut self, out: &mut Vec<LogLine>) {
+        if let Some(rules) = &mut self.rules {
+            rules.end(out);
+        }
     }
 
     /// From here exactly the records after those given out come again.

@@ -105,6 +105,11 @@ fn what_is_over_by_the_clock_ends_and_what_is_not_is_looked_at_again() {
     assert_eq!(builder.dry(1_201_000_000, &mut out), None);
     assert_eq!(out.iter().map(text).collect::<Vec<_>>(), ["a\n b"]);
     assert_eq!(builder.cursor().stdout.skip, 5);
+    let mut short = Builder::at(&Cursor::default(), &policy(&[TRACES[0], ("multiline-timeout", "10ms")]), 1);
+    for record in &Script::default().out(1000, "a\n").0 {
+        short.push(record, &mut out, |_| false);
+    }
+    assert!(short.dry(1_000_000_000, &mut out).is_some(), "it came just now");
 }
 
 #[test]

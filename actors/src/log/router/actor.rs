@@ -1,11 +1,14 @@
 //! The router's shell.
 
-use super::machine::{Effect, Event, Failure, Machine, SinkStatus};
+use super::machine::{Asked, Effect, Event, Extent, Failure, Machine, Seat, SinkStatus};
+use super::pass::pass_over;
 use crate::log::framer::{Cut, cut, seed};
+use crate::log::gap::Gaps;
 use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
 use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, spawn};
-use contract::log::{Cursor, LogSource, Stretch};
+use contract::PortError;
+use contract::log::{Cursor, LogSource, Loss, Losses};
 use contract::runtime::Spool;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,18 +85,50 @@ pub enum Report {
         /// The try that waited.
         attempt: u64,
     },
+    /// What is on disk about a sink was read.
+    Found {
+        /// Which.
+        sink: usize,
+        /// Where it stands, unless it keeps that itself.
+        cursor: Option<Cursor>,
+        /// What it was not given.
+        losses: Losses,
+    },
     /// A batch was read.
     Read {
         /// Who asked.
         sink: usize,
-        /// From where.
-        from: Cursor,
-        /// What the spool was known to hold then.
-        asked: u64,
+        /// What was asked for.
+        asked: Asked,
         /// The incarnation that asked.
         incarnation: u32,
         /// The batch.
         result: Result<Cut, String>,
+    },
+    /// Lines were passed over.
+    Passed {
+        /// Whose.
+        sink: usize,
+        /// The effect's number.
+        number: u64,
+        /// Which, and what stood among them.
+        result: Result<(Loss, Gaps), String>,
+    },
+    /// What a sink was not given is on disk.
+    Stored {
+        /// Which.
+        sink: usize,
+        /// Its version.
+        version: u64,
+        /// It is really there.
+        done: bool,
+        /// The incarnation that asked.
+        incarnation: u32,
+    },
+    /// The spool was measured.
+    Measured {
+        /// What was found.
+        result: Result<Extent, String>,
     },
     /// There may be more to read.
     More,
@@ -141,17 +176,27 @@ impl Router {
             Effect::Wait(sink, attempt, pause) => {
                 drop(me.tell_after(pause, Report::Waited { sink, attempt }))
             }
-            Effect::Read(sink, from, policy, asked) => {
-                let (seed, incarnation) = (self.seed, me.incarnation());
-                let start = from.clone();
-                let work = tokio::spawn(async move { cut(&*spool, &start, policy, seed).await });
-                tokio::spawn(async move {
-                    let result = match work.await {
-                        Ok(Ok(cut)) => Ok(cut),
-                        Ok(Err(error)) => Err(error.chain()),
-                        Err(panic) => Err(panic.to_string()),
-                    };
-                    me.push(Report::Read { sink, from, asked, incarnation, result }).await.ok();
+            Effect::Read(sink, asked, policy) => {
+                let (seed, incarnation, wanted) = (self.seed, me.incarnation(), asked.clone());
+                let work = async move { cut(&*spool, (&wanted.from, &wanted.ahead), &policy, seed).await };
+                report(me, work, move |result| Report::Read { sink, asked, incarnation, result });
+            }
+            Effect::Pass(sink, number, pass, policy) => {
+                let seed = self.seed;
+                let work = async move { pass_over(&*spool, &pass, &policy, seed).await };
+                report(me, work, move |result| Report::Passed { sink, number, result });
+            }
+            Effect::Measure => {
+                let work = async move { spool.extent().await.map(Extent::new) };
+                report(me, work, |result| Report::Measured { result });
+            }
+            Effect::Store(sink, losses) => {
+                let Some(spec) = self.spec.sinks.get(sink).cloned() else { return };
+                let (version, incarnation) = (losses.version, me.incarnation());
+                let work = async move { spec.store(&*spool, &losses).await };
+                report(me, work, move |result| {
+                    let done = result.inspect_err(|error| tracing::warn!(error, "losses not stored")).is_ok();
+                    Report::Stored { sink, version, done, incarnation }
                 });
             }
             Effect::Look(pause) => {
@@ -160,15 +205,32 @@ impl Router {
                     drop(me.tell_after(pause, Report::Look));
                 }
             }
-            Effect::Trim(before) => {
+            Effect::Trim(kept) => {
                 tokio::spawn(async move {
-                    if let Err(error) = spool.trim(&[Stretch::from(before)]).await {
+                    if let Err(error) = spool.trim(&kept).await {
                         tracing::warn!(error = error.chain(), "spool not trimmed");
                     }
                 });
             }
         }
     }
+}
+
+/// Reports what came of detached work.
+fn report<T: Send + 'static>(
+    to: Link<Router>,
+    work: impl Future<Output = Result<T, PortError>> + Send + 'static,
+    told: impl FnOnce(Result<T, String>) -> Report + Send + 'static,
+) {
+    let work = tokio::spawn(work);
+    tokio::spawn(async move {
+        let result = match work.await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(error.chain()),
+            Err(panic) => Err(panic.to_string()),
+        };
+        to.push(told(result)).await.ok();
+    });
 }
 
 impl Member for Router {
@@ -217,8 +279,16 @@ impl Answer<Report> for Router {
                 Event::Failed(sink, attempt, failure)
             }
             Report::Waited { sink, attempt } => Event::Waited(sink, attempt),
-            Report::Read { incarnation, .. } if incarnation != self.me.incarnation() => return,
-            Report::Read { sink, from, asked, result, .. } => Event::Read(sink, from, asked, result),
+            Report::Read { incarnation, .. } | Report::Stored { incarnation, .. }
+                if incarnation != self.me.incarnation() =>
+            {
+                return;
+            }
+            Report::Read { sink, asked, result, .. } => Event::Read(sink, asked, result),
+            Report::Found { sink, cursor, losses } => Event::Found(sink, cursor, losses),
+            Report::Passed { sink, number, result } => Event::Passed(sink, number, result),
+            Report::Stored { sink, version, done, .. } => Event::Stored(sink, version, done),
+            Report::Measured { result } => Event::Measured(result),
             Report::More => Event::More,
             Report::Look => {
                 self.looks = false;
@@ -253,12 +323,13 @@ impl RouterApi {
         let sinks = spec.sinks.clone();
         let below = registry.clone();
         let mut child = ChildSpec::new(format!("router:{}", spec.id), "router", move |me: Link<Router>| {
-            let bounds = spec.sinks.iter().map(|s| {
-                let status = SinkStatus { name: s.name.clone(), ..s.gauge.read().status };
-                (status, s.batching())
+            let seats = spec.sinks.iter().map(|s| {
+                let known = s.gauge.read();
+                let status = SinkStatus { name: s.name.clone(), ..known.status };
+                Seat { status, cursor: known.cursor, policy: s.batching(), delivery: s.delivery }
             });
             Router {
-                machine: Machine::new(bounds, u64::from(me.incarnation()) << 32),
+                machine: Machine::new(seats, u64::from(me.incarnation()) << 32),
                 seed: seed(&spec.id),
                 spec: spec.clone(),
                 registry: below.clone(),
@@ -312,13 +383,13 @@ impl RouterApi {
         self.link.stop();
         self.link.ended().await;
         let share = deadline / 2;
-        let close = async |sink: &SinkSpec| {
+        let closes = self.sinks.iter().map(|sink| sink.lane.clone()).map(|lane| async move {
             // Undelivered lines stay in the spool.
-            let Some(Some(driver)) = sink.lane.end(share).await else { return };
+            let Some(Some(driver)) = lane.end(share).await else { return };
             if let Ok(Err(error)) = tokio::time::timeout(share, driver.close()).await {
                 tracing::warn!(%error, "closing a log driver failed");
             }
-        };
-        futures::future::join_all(self.sinks.iter().map(close)).await;
+        });
+        futures::future::join_all(closes).await;
     }
 }

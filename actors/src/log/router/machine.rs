@@ -1,9 +1,17 @@
 //! What the router decides: which sink reads, delivers, waits or is opened next, and what of the spool may go.
 
+mod extent;
+mod overflow;
+mod reading;
+mod window;
+
 use crate::log::framer::Cut;
-use contract::log::{Batch, BatchPolicy, Cursor, Position, Streams};
+use crate::log::gap::{Ahead, Gaps};
+use contract::log::{Batch, BatchPolicy, Cursor, Delivery, Loss, Losses, Position, Stretch};
+pub use extent::Extent;
 use std::sync::Arc;
 use std::time::Duration;
+use window::Window;
 
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(60);
@@ -17,11 +25,46 @@ pub enum Failure {
     Fatal(String),
 }
 
+/// What is to be read, and on what occasion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// From where.
+    pub from: Cursor,
+    /// What is passed over on the way.
+    pub ahead: Ahead,
+    /// How much news there had been of the spool.
+    pub news: u64,
+}
+
+/// A batch, and what it tells of lines that are not in it.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// The lines.
+    pub batch: Arc<Batch>,
+    /// What of them are not the container's.
+    pub gaps: Gaps,
+}
+
+/// Lines that are to be passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// From here,
+    pub from: Cursor,
+    /// but for those up to this place,
+    pub keep: Option<Position>,
+    /// to this place at least; none = to the end.
+    pub to: Option<Position>,
+    /// No further than this.
+    pub until: Option<Cursor>,
+}
+
 /// What happened.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The sink's actor has (re)started and holds nothing.
     Up(usize),
+    /// What is on disk about a sink: where it stands, unless it keeps that itself, and what it was not given.
+    Found(usize, Option<Cursor>, Losses),
     /// Its driver is open and stands at the cursor.
     Opened(usize, u64, Cursor),
     /// The batch in flight arrived, but for so many refused lines.
@@ -30,8 +73,14 @@ pub enum Event {
     Failed(usize, u64, Failure),
     /// The pause is over.
     Waited(usize, u64),
-    /// A batch was read from the cursor under the policy of the sink; the number comes from the effect.
-    Read(usize, Cursor, u64, Result<Cut, String>),
+    /// A batch was read under the policy of the sink.
+    Read(usize, Asked, Result<Cut, String>),
+    /// Lines were passed over, under the number of the effect.
+    Passed(usize, u64, Result<(Loss, Gaps), String>),
+    /// The losses of that version are on disk, or are not.
+    Stored(usize, u64, bool),
+    /// The spool was measured.
+    Measured(Result<Extent, String>),
     /// There may be more in the spool.
     More,
 }
@@ -42,13 +91,19 @@ pub enum Effect {
     /// Open the sink's driver.
     Open(usize, u64),
     /// Read a batch.
-    Read(usize, Cursor, BatchPolicy, u64),
+    Read(usize, Asked, BatchPolicy),
     /// Deliver it.
     Deliver(usize, u64, Arc<Batch>),
     /// Let a sink rest.
     Wait(usize, u64, Duration),
-    /// The spool below is not needed.
-    Trim(Position),
+    /// Read what a sink is not given, and count it.
+    Pass(usize, u64, Pass, BatchPolicy),
+    /// Store what a sink is not given.
+    Store(usize, Losses),
+    /// Measure the spool.
+    Measure,
+    /// Nothing else is needed of the spool.
+    Trim(Vec<Stretch>),
     /// Look into the spool again later, also without news.
     Look(Duration),
 }
@@ -90,28 +145,23 @@ pub struct SinkStatus {
     pub suppressed: u64,
     /// Why the last try failed.
     pub last_error: Option<String>,
+    /// What it is not given.
+    pub losses: Losses,
+    /// Up to here lines were sent, and perhaps delivered.
+    pub sent: Option<Cursor>,
 }
 
+/// What a sink begins with.
 #[derive(Debug)]
-struct Window {
-    status: SinkStatus,
-    policy: BatchPolicy,
-    attempt: u64,
-    cursor: Option<Cursor>,
-    flying: Option<Arc<Batch>>,
-    ready: Option<(Cursor, Arc<Batch>)>,
-    reading: Option<(Cursor, u64)>,
-    /// Nothing more was in the spool.
-    dry: bool,
-    /// Reading failed while a batch was in flight.
-    unread: bool,
-    failures: u32,
-}
-
-impl Window {
-    fn head(&self) -> Option<Cursor> {
-        self.flying.as_ref().map(|p| p.end.clone()).or_else(|| self.cursor.clone())
-    }
+pub struct Seat {
+    /// What was known of it before.
+    pub status: SinkStatus,
+    /// Where it stood then.
+    pub cursor: Option<Cursor>,
+    /// How its batches are cut.
+    pub policy: BatchPolicy,
+    /// Who waits for it.
+    pub delivery: Delivery,
 }
 
 /// The router's decisions.
@@ -119,26 +169,25 @@ impl Window {
 pub struct Machine {
     sinks: Vec<Window>,
     more: u64,
-    trimmed: u64,
+    extent: Extent,
+    /// What news there was when the measurement that goes on was asked for.
+    measuring: Option<u64>,
+    passes: u64,
+    kept: Vec<(u64, Option<u64>)>,
 }
 
 impl Machine {
-    /// A router for sinks of these bounds, which goes on counting where its predecessor ended; attempts are numbered from
-    /// `first_attempt`, which must be new in each incarnation.
-    pub fn new(sinks: impl IntoIterator<Item = (SinkStatus, BatchPolicy)>, first_attempt: u64) -> Self {
-        let window = |(status, policy)| Window {
-            status: SinkStatus { state: SinkState::default(), ..status },
-            policy,
-            attempt: first_attempt,
-            cursor: None,
-            flying: None,
-            ready: None,
-            reading: None,
-            dry: false,
-            unread: false,
-            failures: 0,
-        };
-        Self { sinks: sinks.into_iter().map(window).collect(), more: 0, trimmed: 0 }
+    /// A router for sinks that go on where its predecessor's ended; attempts are numbered from `first_attempt`, which must
+    /// be new in each incarnation.
+    pub fn new(sinks: impl IntoIterator<Item = Seat>, first_attempt: u64) -> Self {
+        Self {
+            sinks: sinks.into_iter().map(|seat| Window::new(seat, first_attempt)).collect(),
+            more: 0,
+            extent: Extent::default(),
+            measuring: None,
+            passes: first_attempt,
+            kept: vec![(0, None)],
+        }
     }
 
     /// All sinks, and where each stands.
@@ -161,30 +210,25 @@ impl Machine {
             Event::More => {
                 self.more += 1;
                 self.sinks.iter_mut().for_each(|w| w.dry = false);
+                self.measure(&mut out);
             }
-            Event::Read(sink, from, asked, result) => self.read(sink, &from, asked, result, &mut out),
+            Event::Read(sink, asked, result) => self.read(sink, &asked, result, &mut out),
             Event::Up(sink) => self.reopen(sink, &mut out),
+            Event::Found(sink, cursor, losses) => self.found(sink, cursor, losses, &mut out),
             Event::Opened(sink, attempt, cursor) => {
                 if let Some(w) = self.current(sink, attempt) {
                     w.cursor = Some(cursor);
                     w.status.state = SinkState::Idle;
+                    w.prune();
+                    self.measure(&mut out);
                 }
             }
             Event::Delivered(sink, attempt, refused) => {
                 if let Some(w) = self.current(sink, attempt)
-                    && let Some(batch) = w.flying.take()
+                    && let Some(load) = w.flying.take()
                 {
-                    w.status.batches += 1;
-                    w.status.lines += (batch.lines.len() - refused.min(batch.lines.len())) as u64;
-                    w.status.bytes += batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
-                    w.status.refused += refused as u64;
-                    w.status.suppressed += batch.suppressed;
-                    w.status.state = SinkState::Idle;
-                    w.failures = 0;
-                    if std::mem::take(&mut w.unread) {
-                        w.dry = false;
-                    }
-                    w.cursor = Some(batch.end.clone());
+                    arrived(w, &load, refused);
+                    self.enforce(sink, &mut out);
                     self.trim(&mut out);
                 }
             }
@@ -198,8 +242,12 @@ impl Machine {
                 Some(SinkState::BackingOff) => self.send(sink, &mut out),
                 _ => {}
             },
+            Event::Passed(sink, number, result) => self.passed(sink, number, result, &mut out),
+            Event::Stored(sink, version, done) => self.stored(sink, version, done, &mut out),
+            Event::Measured(result) => self.measured(result, &mut out),
         }
         for sink in 0..self.sinks.len() {
+            self.store(sink, &mut out);
             self.advance(sink, &mut out);
         }
         out
@@ -213,7 +261,7 @@ impl Machine {
         if let Some(w) = self.sinks.get_mut(sink) {
             w.attempt += 1;
             w.status.state = SinkState::Opening;
-            (w.cursor, w.flying, w.ready, w.reading, w.dry) = (None, None, None, None, false);
+            (w.flying, w.ready, w.reading, w.dry) = (None, None, None, false);
             out.push(Effect::Open(sink, w.attempt));
         }
     }
@@ -222,103 +270,40 @@ impl Machine {
         if let Some(w) = self.sinks.get_mut(sink) {
             w.attempt += 1;
             match &w.flying {
-                Some(batch) => {
+                Some(load) => {
                     w.status.state = SinkState::Delivering;
-                    out.push(Effect::Deliver(sink, w.attempt, batch.clone()));
+                    if !w.status.sent.as_ref().is_some_and(|sent| sent.is_past(&load.batch.end)) {
+                        w.status.sent = Some(load.batch.end.clone());
+                    }
+                    out.push(Effect::Deliver(sink, w.attempt, load.batch.clone()));
                 }
                 // It was reading that failed.
                 None => w.status.state = SinkState::Idle,
             }
         }
     }
+}
 
-    fn read(
-        &mut self,
-        asker: usize,
-        from: &Cursor,
-        asked: u64,
-        result: Result<Cut, String>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(policy) = self.sinks.get(asker).map(|w| w.policy.clone()) else { return };
-        if let Ok(Cut { again: Some(pause), .. }) = &result {
-            out.push(Effect::Look(*pause));
-        }
-        for (sink, w) in self.sinks.iter_mut().enumerate() {
-            // A read begun before the latest news proves nothing to who asked after it.
-            let mine = |(at, when): &mut (Cursor, u64)| at == from && *when <= asked;
-            if w.policy != policy || w.reading.take_if(mine).is_none() {
-                continue;
-            }
-            match &result {
-                Ok(Cut { batch, last, .. }) => {
-                    // An empty batch is delivered only where it lets go of a segment.
-                    let moved = batch.end.floor().segment > from.floor().segment;
-                    let selects = w.policy.streams != Streams::Both || w.policy.records.rate.is_some();
-                    let passed = selects && batch.end != *from;
-                    if moved || !batch.lines.is_empty() || (passed && w.flying.is_some()) {
-                        w.ready = Some((from.clone(), batch.clone()));
-                    } else if passed {
-                        // What is not for this sink need not be read again.
-                        w.cursor = Some(batch.end.clone());
-                        w.status.suppressed += batch.suppressed;
-                    }
-                    // Without news there is nothing to look for; what comes meanwhile makes one larger batch.
-                    w.dry = *last && asked == self.more;
-                }
-                Err(text) if w.status.state == SinkState::Idle => {
-                    fail(w, sink, Failure::Retry(text.clone(), None), out);
-                }
-                // It is read again once the batch in flight has arrived.
-                Err(_) => (w.dry, w.unread) = (true, true),
-            }
-        }
+fn arrived(w: &mut Window, load: &Load, refused: usize) {
+    let Load { batch, gaps } = load;
+    let refused = refused.min(batch.lines.len()) as u64;
+    w.status.batches += 1;
+    w.status.lines += (batch.lines.len() as u64).saturating_sub(refused + gaps.markers);
+    let bytes = batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
+    w.status.bytes += bytes.saturating_sub(gaps.bytes);
+    w.status.refused += refused;
+    w.status.suppressed += batch.suppressed;
+    w.status.state = SinkState::Idle;
+    w.failures = 0;
+    if std::mem::take(&mut w.unread) {
+        w.dry = false;
     }
-
-    fn advance(&mut self, sink: usize, out: &mut Vec<Effect>) {
-        let Some(w) = self.sinks.get_mut(sink) else { return };
-        if w.status.state == SinkState::Idle
-            && let Some((_, batch)) = w.ready.take()
-        {
-            w.flying = Some(batch);
-            self.send(sink, out);
-        }
-        let Some(w) = self.sinks.get(sink) else { return };
-        let open = matches!(w.status.state, SinkState::Idle | SinkState::Delivering);
-        if !open || w.ready.is_some() || w.reading.is_some() || w.dry {
-            return;
-        }
-        let (Some(from), policy, more) = (w.head(), w.policy.clone(), self.more) else { return };
-        let mut others = self.sinks.iter().filter(|o| o.policy == policy);
-        // Another sink's batch from the same place is the same batch.
-        if let Some(batch) = others.clone().find_map(|o| o.ready.as_ref().filter(|(at, _)| *at == from)) {
-            let batch = batch.clone();
-            if let Some(w) = self.sinks.get_mut(sink) {
-                w.ready = Some(batch);
-            }
-            return self.advance(sink, out);
-        }
-        let asked =
-            others.any(|o| o.reading.as_ref().is_some_and(|(at, asked)| *at == from && *asked == more));
-        if let Some(w) = self.sinks.get_mut(sink) {
-            w.reading = Some((from.clone(), more));
-        }
-        if !asked {
-            out.push(Effect::Read(sink, from, policy, more));
-        }
-    }
-
-    fn trim(&mut self, out: &mut Vec<Effect>) {
-        let floors = self.sinks.iter().map(|w| w.cursor.as_ref().map(Cursor::floor));
-        // A sink whose place is unknown holds everything.
-        let Some(lowest) = floors.collect::<Option<Vec<_>>>().and_then(|f| f.into_iter().min()) else {
-            return;
-        };
-        if lowest.segment > self.trimmed {
-            self.trimmed = lowest.segment;
-            out.push(Effect::Trim(lowest));
-        }
-    }
+    w.cursor = Some(batch.end.clone());
+    let dropped = &mut w.status.losses.dropped;
+    dropped.unspooled += gaps.unspooled;
+    dropped.lost += gaps.lost;
+    w.status.losses.version += u64::from(gaps.unspooled + gaps.lost > 0);
+    w.prune();
 }
 
 fn fail(w: &mut Window, sink: usize, failure: Failure, out: &mut Vec<Effect>) {

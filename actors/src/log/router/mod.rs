@@ -2,4 +2,5 @@
 
 pub mod actor;
 pub mod machine;
+mod pass;
 mod retire;

@@ -26,6 +26,8 @@ fn one(sink: &SinkReport, budget: u64) -> Value {
     let time = |ns: Option<i64>| ns.map(render::time);
     let dropped: Map<String, Value> =
         status.dropped().into_iter().map(|(reason, lines)| (reason.to_owned(), lines.into())).collect();
+    let bytes: Map<String, Value> =
+        status.dropped_bytes().into_iter().map(|(reason, bytes)| (reason.to_owned(), bytes.into())).collect();
     object!({
         "Container": sink.container, "Name": sink.name, "Sink": sink.sink, "Driver": sink.driver,
         "Streams": match sink.streams {
@@ -39,7 +41,7 @@ fn one(sink: &SinkReport, budget: u64) -> Value {
         "CountingSince": time(Some(reading.since_ns)),
         "In": { "Lines": reading.offered.0, "Bytes": reading.offered.1 },
         "Delivered": { "Lines": status.lines, "Bytes": status.bytes, "Batches": status.batches },
-        "Retries": status.retries, "Refused": status.refused, "Dropped": dropped,
+        "Retries": status.retries, "Refused": status.refused, "Dropped": dropped, "DroppedBytes": bytes,
         "Lag": sink.lag.map(|lag| object!({
             "Lines": lag.lines, "Bytes": lag.bytes, "Oldest": time(lag.oldest_ns),
         })),

@@ -1,0 +1,236 @@
+//! What is done about sinks whose room is used up: which lines they are not given, and how that is kept.
+
+use super::extent::{needs, runs};
+use super::window::Window;
+use super::{Effect, Extent, Machine, Pass, SinkState};
+use crate::log::gap::Gaps;
+use contract::log::{Cursor, Delivery, Loss, Losses, Overflow, Position};
+
+/// What a sink's room asks for.
+enum Need {
+    Nothing,
+    /// There is room again.
+    Room,
+    Pass(Pass),
+}
+
+impl Machine {
+    /// Whoever has limited room has to know how much is used.
+    pub(super) fn measure(&mut self, out: &mut Vec<Effect>) {
+        let limited = |w: &Window| w.delivery != Delivery::Blocking || w.records.failed;
+        if self.measuring.is_none() && self.sinks.iter().any(limited) {
+            self.measuring = Some(self.more);
+            out.push(Effect::Measure);
+        }
+    }
+
+    pub(super) fn measured(&mut self, result: Result<Extent, String>, out: &mut Vec<Effect>) {
+        let asked = self.measuring.take();
+        // Without a measurement nothing is given up: there will be another one.
+        let Ok(extent) = result else { return };
+        self.extent = extent;
+        for sink in 0..self.sinks.len() {
+            if let Some(w) = self.sinks.get_mut(sink) {
+                w.room.note(w.status.bytes);
+                w.records.failed = false;
+            }
+            self.enforce(sink, out);
+        }
+        if asked.is_some_and(|asked| asked < self.more) {
+            self.measure(out);
+        }
+    }
+
+    /// Keeps a sink within its room.
+    pub(super) fn enforce(&mut self, sink: usize, out: &mut Vec<Effect>) {
+        let Some(w) = self.sinks.get_mut(sink) else { return };
+        match need(w, &self.extent) {
+            Need::Nothing => {}
+            Need::Room => w.room.dropping = false,
+            Need::Pass(pass) => {
+                self.passes += 1;
+                w.room.passing = Some(self.passes);
+                if w.drops_oldest() {
+                    // It would be read in vain.
+                    (w.ready, w.reading, w.dry) = (None, None, false);
+                }
+                out.push(Effect::Pass(sink, self.passes, pass, w.policy.clone()));
+            }
+        }
+    }
+
+    pub(super) fn passed(
+        &mut self,
+        sink: usize,
+        number: u64,
+        result: Result<(Loss, Gaps), String>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(w) = self.sinks.get_mut(sink) else { return };
+        if w.room.passing.take_if(|own| *own == number).is_none() {
+            return;
+        }
+        // What could not be read is looked at again when the spool is measured.
+        if let Ok((loss, gaps)) = result
+            && w.committed().is_some_and(|committed| loss.from.is_past(&committed))
+            && !loss.to.is_at(&loss.from)
+        {
+            record(w, loss, gaps);
+            self.enforce(sink, out);
+        }
+    }
+
+    /// What was found on disk counts where nothing newer is known.
+    pub(super) fn found(
+        &mut self,
+        sink: usize,
+        cursor: Option<Cursor>,
+        losses: Losses,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(w) = self.sinks.get_mut(sink) else { return };
+        if losses.version > w.status.losses.version {
+            w.records.tried = losses.version;
+            w.records.safe.clone_from(&losses.ahead);
+            w.status.losses = losses;
+        }
+        if w.cursor.is_none() {
+            w.cursor = cursor;
+        }
+        w.prune();
+        self.measure(out);
+        self.trim(out);
+    }
+
+    /// Has changes of what a sink is not given written down, one at a time.
+    pub(super) fn store(&mut self, sink: usize, out: &mut Vec<Effect>) {
+        let Some(w) = self.sinks.get_mut(sink) else { return };
+        let losses = &w.status.losses;
+        if w.records.storing.is_none() && w.records.tried != losses.version {
+            w.records.storing = Some((losses.version, losses.ahead.clone()));
+            out.push(Effect::Store(sink, losses.clone()));
+        }
+    }
+
+    pub(super) fn stored(&mut self, sink: usize, version: u64, done: bool, out: &mut Vec<Effect>) {
+        let Some(w) = self.sinks.get_mut(sink) else { return };
+        let Some((_, ahead)) = w.records.storing.take_if(|(own, _)| *own == version) else { return };
+        w.records.tried = version;
+        if done {
+            w.records.safe = ahead;
+            self.trim(out);
+        } else {
+            w.records.failed = true;
+        }
+    }
+
+    /// Lets go of what no sink needs.
+    pub(super) fn trim(&mut self, out: &mut Vec<Effect>) {
+        let mut kept = Vec::new();
+        for w in &self.sinks {
+            // A sink whose place is unknown holds everything.
+            let Some(cursor) = &w.cursor else { return };
+            let safe = Losses { ahead: w.records.safe.clone(), ..Losses::default() };
+            kept.extend(needs(cursor, &safe));
+        }
+        let runs = runs(&kept);
+        if !kept.is_empty() && runs != self.kept {
+            self.kept = runs;
+            out.push(Effect::Trim(kept));
+        }
+    }
+}
+
+/// What a sink's room asks for, the spool being of that extent.
+fn need(w: &Window, extent: &Extent) -> Need {
+    let Delivery::NonBlocking { buffer, overflow } = w.delivery else { return Need::Nothing };
+    let (Some(cursor), Some(committed)) = (&w.cursor, w.committed()) else { return Need::Nothing };
+    if w.room.passing.is_some() {
+        return Need::Nothing;
+    }
+    let losses = &w.status.losses;
+    let held = |to: Position| extent.held(cursor, losses, to);
+    let all = held(extent.end());
+    // Who keeps up with a burst is not to lose lines to it.
+    let keeps_up = w.is_open() && w.failures == 0 && w.room.soon(all);
+    let limit = if keeps_up { buffer + extent.longest() } else { buffer };
+    match overflow {
+        Overflow::DropNewest if w.room.dropping => match losses.ahead.last() {
+            Some(loss) if held(loss.from.top()) > buffer / 2 => {
+                if extent.end() <= loss.to.top() {
+                    return Need::Nothing;
+                }
+                Need::Pass(Pass { from: loss.to.clone(), keep: None, to: None, until: None })
+            }
+            _ => Need::Room,
+        },
+        _ if all <= limit => Need::Nothing,
+        Overflow::DropNewest => {
+            let last = losses.ahead.last().map(|loss| &loss.to).filter(|to| to.is_past(&committed));
+            let from = last.cloned().unwrap_or(committed);
+            let keep = extent.after(from.top(), limit.saturating_sub(held(from.top())));
+            Need::Pass(Pass { from, keep: Some(keep), to: None, until: None })
+        }
+        Overflow::DropOldest => oldest(w, extent, &committed, limit),
+    }
+}
+
+fn oldest(w: &Window, extent: &Extent, committed: &Cursor, limit: u64) -> Need {
+    let losses = &w.status.losses;
+    let first = losses.ahead.iter().position(|loss| loss.from.is_past(committed));
+    let takes = w.status.state == SinkState::Idle;
+    if takes && (w.reading.is_some() || w.ready.is_some() || first.is_some()) {
+        // It is about to be given something: dropping that for what comes would go on for ever.
+        return Need::Nothing;
+    }
+    // What goes begins where something went already, so there is one gap, and what was sent before is told once.
+    let from = first.and_then(|i| losses.ahead.get(i)).map_or(committed, |loss| &loss.to).clone();
+    let until = losses.ahead.get(first.map_or(0, |i| i + 1)).map(|loss| loss.from.clone());
+    let Some(cursor) = &w.cursor else { return Need::Nothing };
+    let before = extent.held(cursor, losses, from.top());
+    let to = extent.before_end(limit.saturating_sub(before));
+    if to <= from.top() {
+        return Need::Nothing;
+    }
+    // What the daemon before this one had sent is not known: it is in the first half of the buffer.
+    let unknown = first.is_none() && w.status.batches == 0 && w.status.sent.is_none();
+    let keep = unknown.then(|| extent.after(from.top(), limit / 2));
+    Need::Pass(Pass { from, keep, to: Some(to), until })
+}
+
+/// Notes that lines were passed over.
+fn record(w: &mut Window, loss: Loss, gaps: Gaps) {
+    let committed = w.committed();
+    let losses = &mut w.status.losses;
+    losses.version += 1;
+    losses.dropped.lines += loss.lines;
+    losses.dropped.bytes += loss.bytes.saturating_sub(gaps.unspooled);
+    losses.dropped.unspooled += gaps.unspooled;
+    losses.dropped.lost += gaps.lost;
+    w.room.dropping = !w.drops_oldest();
+    let losses = &mut w.status.losses;
+    let index = losses.ahead.iter().take_while(|known| loss.from.is_past(&known.to)).count();
+    let end = loss.to.clone();
+    losses.ahead.insert(index, loss);
+    losses.ahead.dedup_by(|next, known| {
+        // One that was told of already stays apart.
+        let told = committed.as_ref().is_some_and(|committed| !known.from.is_past(committed));
+        let one = known.to.is_at(&next.from) && !told;
+        if one {
+            known.to = next.to.clone();
+            known.lines += next.lines;
+            known.bytes += next.bytes;
+        }
+        one
+    });
+    let begins = losses.ahead.iter().find(|loss| loss.to.is_past(&end)).map(|loss| loss.from.clone());
+    // What was read beyond is not to be delivered.
+    if w.ready.take_if(|(_, load)| begins.is_some_and(|at| !at.is_past(&load.batch.end))).is_some() {
+        w.dry = false;
+    }
+    if let Some(asked) = w.reading.take()
+        && w.ahead(&asked.from).as_ref() == Some(&asked.ahead)
+    {
+        w.reading = Some(asked);
+    }
+}

@@ -1,0 +1,149 @@
+//! One sink as the router sees it.
+
+use super::{Asked, Load, Seat, SinkState, SinkStatus};
+use crate::log::gap::Ahead;
+use contract::log::{BatchPolicy, Cursor, Delivery, Loss, Overflow};
+
+#[derive(Debug)]
+pub(super) struct Window {
+    pub(super) status: SinkStatus,
+    pub(super) policy: BatchPolicy,
+    pub(super) delivery: Delivery,
+    pub(super) attempt: u64,
+    pub(super) cursor: Option<Cursor>,
+    pub(super) flying: Option<Load>,
+    pub(super) ready: Option<(Asked, Load)>,
+    pub(super) reading: Option<Asked>,
+    /// Nothing more was in the spool.
+    pub(super) dry: bool,
+    /// Reading failed while a batch was in flight.
+    pub(super) unread: bool,
+    pub(super) failures: u32,
+    pub(super) room: Room,
+    pub(super) records: Records,
+}
+
+/// How a sink of limited room is doing.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// What comes is dropped, until there is room again.
+    pub(super) dropping: bool,
+    /// Lines are being passed over, by the effect of this number.
+    pub(super) passing: Option<u64>,
+    /// Bytes delivered when the spool was measured last,
+    pub(super) seen: u64,
+    /// and about so many between two measurements.
+    pub(super) flow: u64,
+}
+
+/// What of the sink's losses is on disk.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    /// What is being written.
+    pub(super) storing: Option<(u64, Vec<Loss>)>,
+    /// What was tried last.
+    pub(super) tried: u64,
+    /// It did not get there.
+    pub(super) failed: bool,
+    /// What may go from the spool, for the next daemon will know of it.
+    pub(super) safe: Vec<Loss>,
+}
+
+impl Window {
+    pub(super) fn new(seat: Seat, attempt: u64) -> Self {
+        let Seat { status, cursor, policy, delivery } = seat;
+        let room = Room { seen: status.bytes, ..Room::default() };
+        Self {
+            status: SinkStatus { state: SinkState::default(), ..status },
+            policy,
+            delivery,
+            attempt,
+            cursor,
+            flying: None,
+            ready: None,
+            reading: None,
+            dry: false,
+            unread: false,
+            failures: 0,
+            room,
+            records: Records::default(),
+        }
+    }
+
+    /// Where the next batch begins.
+    pub(super) fn head(&self) -> Option<Cursor> {
+        self.flying.as_ref().map(|load| load.batch.end.clone()).or_else(|| self.cursor.clone())
+    }
+
+    /// Before this nothing is dropped any more: it was delivered, or may have been.
+    pub(super) fn committed(&self) -> Option<Cursor> {
+        let head = self.head()?;
+        match &self.status.sent {
+            Some(sent) if !head.is_past(sent) => Some(sent.clone()),
+            _ => Some(head),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.status.state, SinkState::Idle | SinkState::Delivering)
+    }
+
+    /// Whether lines are still added to a loss.
+    fn grows(&self, loss: &Loss) -> bool {
+        self.room.dropping && self.status.losses.ahead.last() == Some(loss)
+    }
+
+    /// What is to be minded in reading from `head` on; none while that has to wait.
+    pub(super) fn ahead(&self, head: &Cursor) -> Option<Ahead> {
+        if self.room.passing.is_some() && !self.room.dropping && self.drops_oldest() {
+            return None;
+        }
+        let mut ahead = Ahead::default();
+        let settled = self.records.storing.is_none() && self.records.tried == self.status.losses.version;
+        for loss in self.status.losses.ahead.iter().filter(|loss| !head.is_past(&loss.to)) {
+            // Told of only once it is known how much it was, and stored.
+            if self.grows(loss) || !settled {
+                ahead.until = Some(loss.from.clone());
+                break;
+            }
+            ahead.losses.push(loss.clone());
+        }
+        let at_once = ahead.losses.first().is_some_and(|loss| head.is_past(&loss.from));
+        // More may be passed over before it can be told of.
+        let early = at_once && self.status.state != SinkState::Idle;
+        let stuck = ahead.losses.is_empty() && ahead.until.as_ref().is_some_and(|until| head.is_past(until));
+        (!early && !stuck).then_some(ahead)
+    }
+
+    pub(super) fn drops_oldest(&self) -> bool {
+        matches!(self.delivery, Delivery::NonBlocking { overflow: Overflow::DropOldest, .. })
+    }
+
+    /// Forgets what lies behind.
+    pub(super) fn prune(&mut self) {
+        let Some(cursor) = &self.cursor else { return };
+        let losses = &mut self.status.losses;
+        let before = losses.ahead.len();
+        losses.ahead.retain(|loss| !cursor.is_past(&loss.to));
+        if losses.ahead.len() != before {
+            losses.version += 1;
+            self.room.dropping &= !losses.ahead.is_empty();
+        }
+        if self.status.sent.as_ref().is_some_and(|sent| cursor.is_past(sent)) {
+            self.status.sent = None;
+        }
+    }
+}
+
+impl Room {
+    /// Notes how much was delivered by the time of a measurement.
+    pub(super) fn note(&mut self, delivered: u64) {
+        let now = delivered.saturating_sub(std::mem::replace(&mut self.seen, delivered));
+        self.flow = (self.flow * 7 + now) / 8;
+    }
+
+    /// Whether so many bytes are delivered soon, as it goes now. Measurements are milliseconds apart.
+    pub(super) fn soon(&self, bytes: u64) -> bool {
+        bytes < self.flow.saturating_mul(64)
+    }
+}
