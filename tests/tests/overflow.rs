@@ -1,6 +1,6 @@
 //! Sinks that take nothing while a container writes more than their buffer: what is dropped is counted and told.
 
-use gantry_tests::{Builder, Daemon, Place, Sink, eventually};
+use gantry_tests::{Builder, Daemon, Place, Receiver, Sink, eventually};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn told(text: &str) -> Option<u64> {
 /// counted: as many as are missing in the end.
 fn what_is_missing_is_what_was_counted(overflow: &str) {
     let place: Arc<Place> = Place::new();
-    let sink = Sink::start(&place, "gelf");
+    let mut sink = Sink::start(&place, "gelf");
     let mut gantry = Builder::at(&place).start();
     let overflow = format!("gelf.overflow={overflow}");
     let options = [
@@ -89,7 +89,7 @@ fn what_is_missing_is_what_was_counted(overflow: &str) {
     eventually("nothing is owed", || (status(&gantry, "web", "gelf")["Lag"]["Lines"] == 0).then_some(()));
     goes_on(&gantry, "web", "/three");
     sink.wait_for("last");
-    let texts = sink.texts();
+    let texts = sink.news();
     let number = |text: &String| text.split(' ').next().and_then(|n| n.parse::<u64>().ok());
     let got: BTreeSet<u64> = texts.iter().filter_map(number).collect();
     let missing = 2 * LINES - got.len() as u64;
