@@ -119,7 +119,7 @@ fn logs_are_whole_beside_a_receiver_that_is_never_there() {
     let options = ["gelf-address=tcp://127.0.0.1:9", "mode=non-blocking", "max-buffer-size=1m"];
     args.extend(options.iter().flat_map(|o| ["--log-opt", o]));
     let rounds: Vec<String> = (0..20_u64).map(|n| writes(n * 2000 + 1, n * 2000 + 2000)).collect();
-    let script = rounds.join("; sleep 0.05; ");
+    let script = rounds.join("; sleep 0.25; ");
     args.extend(["busybox", "sh", "-c", &script]);
     gantry.docker(args).ok();
     gantry.until_exited("web");
