@@ -118,7 +118,7 @@ fn the_newest_lines_go_and_are_counted_over_a_daemon_s_death() {
 #[test]
 fn logs_are_whole_beside_a_receiver_that_is_never_there() {
     let place = Place::new();
-    let gantry = Builder::at(&place).args(["--spool-budget=16m"]).start();
+    let gantry = Builder::at(&place).args(["--spool-budget=32m"]).start();
     let mut args = vec!["run", "-d", "--name", "web", "--log-driver=gelf"];
     let options = ["gelf-address=tcp://127.0.0.1:9", "mode=non-blocking", "max-buffer-size=1m"];
     args.extend(options.iter().flat_map(|o| ["--log-opt", o]));
