@@ -118,16 +118,21 @@ fn the_newest_lines_go_and_are_counted_over_a_daemon_s_death() {
 #[test]
 fn logs_are_whole_beside_a_receiver_that_is_never_there() {
     let place = Place::new();
-    let gantry = Builder::at(&place).args(["--spool-budget=32m"]).start();
+    let gantry = Builder::at(&place).args(["--spool-budget=16m"]).start();
     let mut args = vec!["run", "-d", "--name", "web", "--log-driver=gelf"];
     let options = ["gelf-address=tcp://127.0.0.1:9", "mode=non-blocking", "max-buffer-size=1m"];
     args.extend(options.iter().flat_map(|o| ["--log-opt", o]));
-    let rounds: Vec<String> = (0..20_u64).map(|n| writes(n * 2000 + 1, n * 2000 + 2000)).collect();
-    let script = rounds.join("; sleep 0.25; ");
+    // Each round fits the spool, all of them are more than twice as much: what the sink holds must go.
+    let round =
+        |n: u64| format!("until [ -e /{n} ]; do sleep 0.01; done; {}", writes(n * 4000 + 1, n * 4000 + 4000));
+    let script = (0..10).map(round).collect::<Vec<_>>().join("; ") + "; exec sleep 1000";
     args.extend(["busybox", "sh", "-c", &script]);
     gantry.docker(args).ok();
-    gantry.until_exited("web");
-    eventually("the last line is stored", || (last(&gantry, "web") == "40000").then_some(()));
+    for n in 0..10 {
+        goes_on(&gantry, "web", &format!("/{n}"));
+        let end = (n * 4000 + 4000).to_string();
+        eventually("the round is stored", || (last(&gantry, "web") == end).then_some(()));
+    }
     let stored = gantry.docker(["logs", "web"]);
     let numbers = stored.lines().iter().filter_map(|l| l.split(' ').next()?.parse::<u64>().ok()).count();
     assert_eq!((numbers, stored.stderr.as_str()), (40_000, ""));
