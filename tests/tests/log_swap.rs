@@ -145,7 +145,7 @@ fn a_stopped_container_starts_with_its_new_driver_and_a_wrong_one_is_refused() {
     let refused = set(&gantry, "web", &["syslog", "syslog-address=ftp://x"]);
     assert!(refused.fails(1).contains("unsupported scheme: 'ftp'"), "{refused}");
     let refused = set(&gantry, "web", &["nope"]);
-    assert!(refused.fails(1).contains("logger: no log driver named 'nope' is registered"), "{refused}");
+    assert!(refused.fails(1).contains("plugin \"nope\" not found"), "{refused}");
     let body =
         json!({ "LogConfig": { "Type": "syslog", "Config": { "syslog-address": "tcp://127.0.0.1:514" } } });
     let answer = gantry.api("POST", "/containers/web/update", Some(&body));

@@ -4,12 +4,19 @@ use super::Engine;
 use crate::log::chain;
 use crate::random_id;
 use contract::log::{
-    Batch, Catalogue, Cursor, DeliverError, Destination, LogDriverKind, LogLine, LogSource, OptionSpec,
-    Options, Stream, destinations,
+    Batch, Catalogue, Cursor, DeliverError, Destination, FANOUT, LogDriverKind, LogLine, LogSource,
+    OptionSpec, Options, Stream, destinations,
 };
 use contract::{ContainerId, PortError};
 use futures::future::join_all;
 use std::time::{Duration, Instant};
+
+/// What several drivers at once take, besides what each of them does.
+static SEVERAL: [OptionSpec; 3] = [
+    OptionSpec { name: "drivers", doc: "several drivers, by commas, as json-file,backup:syslog" },
+    OptionSpec { name: "NAME.streams", doc: "what goes to the driver of that name: stdout, stderr or both" },
+    OptionSpec { name: "NAME.OPTION", doc: "an option of the driver of that name" },
+];
 
 /// A log driver there is.
 #[derive(Debug, Clone)]
@@ -39,7 +46,8 @@ impl Engine {
         let drivers = &self.shared.ports.drivers;
         let info = |name: String| {
             let kind = drivers.find(&name);
-            let options = kind.map(|k| k.options().to_vec()).unwrap_or_default();
+            let options = if name == FANOUT { &SEVERAL[..] } else { kind.map_or(&[][..], |k| k.options()) };
+            let options = options.to_vec();
             DriverInfo { readable: kind.is_some_and(|k| k.reader().is_some()), options, name }
         };
         drivers.names().await.into_iter().map(info).collect()

@@ -156,3 +156,6 @@ pub fn unspooled(bytes: u64) -> String {
 pub fn lost() -> String {
     "gantry: an unknown number of lines was lost here: a part of the spool is gone".to_owned()
 }
+
+#[cfg(test)]
+mod tests;

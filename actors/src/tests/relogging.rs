@@ -201,8 +201,8 @@ fn a_daemon_that_dies_in_the_middle_of_a_change_loses_no_line() {
             let fan = with("fanout", &[("drivers", "local,far")]);
             let (changing, of) = (d.clone(), id.clone());
             let change = tokio::spawn(async move { changing.update(&of, fan).await });
-            until("it is there", || d.world().script.calls(verb, id.as_str()) > 0).await;
             write(&d, &id, 30, 40);
+            until("it is there", || d.world().script.calls(verb, id.as_str()) > 0).await;
             *own.lock().unwrap() = Some(id);
             change.abort();
         });

@@ -2,5 +2,5 @@
 
 pub mod actor;
 pub mod machine;
-mod pass;
+pub(crate) mod pass;
 mod retire;

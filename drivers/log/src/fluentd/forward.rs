@@ -222,7 +222,7 @@ mod tests {
         let line =
             LogLine { stream: Stream::Stderr, time_ns: 1_000_000_007, data: "x".into(), partial: None };
         let bytes = message(head(Precision::Second), &[line], Some("id"));
-        let mut expected = b"\x93\xa1t\xc6\0\0\0\x45\x92\x01\x85\xa3app\xa3web\xaccontainer_id\xa1c".to_vec();
+        let mut expected = b"\x93\xa1t\xc6\0\0\0\x40\x92\x01\x85\xa3app\xa3web\xaccontainer_id\xa1c".to_vec();
         expected.extend_from_slice(b"\xaecontainer_name\xa2/n\xa6source\xa6stderr\xa3log\xa1x");
         expected.extend_from_slice(b"\x82\xa4size\x01\xa5chunk\xa2id");
         assert_eq!(bytes, expected);

@@ -32,7 +32,10 @@ impl Machine {
         for sink in 0..self.sinks.len() {
             if let Some(w) = self.sinks.get_mut(sink) {
                 w.room.note(w.status.bytes);
-                w.records.failed = false;
+                if std::mem::take(&mut w.records.failed) {
+                    // What could not be written is written now, perhaps.
+                    w.records.tried = w.status.losses.version.wrapping_sub(1);
+                }
             }
             self.enforce(sink, out);
         }
@@ -71,13 +74,12 @@ impl Machine {
             return;
         }
         // What could not be read is looked at again when the spool is measured.
-        if let Ok((loss, gaps)) = result
-            && w.committed().is_some_and(|committed| loss.from.is_past(&committed))
-            && !loss.to.is_at(&loss.from)
-        {
+        let Some((loss, gaps)) = result.ok().filter(|(loss, _)| !loss.to.is_at(&loss.from)) else { return };
+        // What was sent meanwhile is not lost.
+        if w.committed().is_some_and(|committed| loss.from.is_past(&committed)) {
             record(w, loss, gaps);
-            self.enforce(sink, out);
         }
+        self.enforce(sink, out);
     }
 
     /// What was found on disk counts where nothing newer is known.
@@ -185,16 +187,16 @@ fn oldest(w: &Window, extent: &Extent, committed: &Cursor, limit: u64) -> Need {
     }
     // What goes begins where something went already, so there is one gap, and what was sent before is told once.
     let from = first.and_then(|i| losses.ahead.get(i)).map_or(committed, |loss| &loss.to).clone();
-    let until = losses.ahead.get(first.map_or(0, |i| i + 1)).map(|loss| loss.from.clone());
+    let until = first.and_then(|i| losses.ahead.get(i + 1)).map(|loss| loss.from.clone());
     let Some(cursor) = &w.cursor else { return Need::Nothing };
-    let before = extent.held(cursor, losses, from.top());
+    // What the daemon before this one had sent is not known: it is in the first half of the buffer.
+    let unknown = first.is_none() && w.status.batches == 0 && w.status.sent.is_none();
+    let keep = unknown.then(|| extent.after(from.top(), limit / 2));
+    let before = extent.held(cursor, losses, keep.unwrap_or_else(|| from.top()));
     let to = extent.before_end(limit.saturating_sub(before));
     if to <= from.top() {
         return Need::Nothing;
     }
-    // What the daemon before this one had sent is not known: it is in the first half of the buffer.
-    let unknown = first.is_none() && w.status.batches == 0 && w.status.sent.is_none();
-    let keep = unknown.then(|| extent.after(from.top(), limit / 2));
     Need::Pass(Pass { from, keep, to: Some(to), until })
 }
 

@@ -25,8 +25,8 @@ impl Machine {
             }
             match &result {
                 Ok(Cut { batch, last, gaps, .. }) => {
-                    // An empty batch is delivered only where it lets go of a segment.
-                    let moved = batch.end.floor().segment > from.floor().segment;
+                    // An empty batch is delivered only where it lets go of a segment, or of what is kept of a loss.
+                    let moved = batch.end.floor().segment > from.floor().segment || !ahead.losses.is_empty();
                     let selects = w.policy.streams != Streams::Both || w.policy.records.rate.is_some();
                     // Where reading ends for now, too, nothing may be left before.
                     let passed = (selects || !*last) && batch.end != *from;
@@ -57,6 +57,7 @@ impl Machine {
         {
             w.flying = Some(load);
             self.send(sink, out);
+            self.enforce(sink, out);
         }
         let Some(w) = self.sinks.get(sink) else { return };
         if !w.is_open() || w.ready.is_some() || w.reading.is_some() || w.dry {

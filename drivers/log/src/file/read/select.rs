@@ -61,7 +61,8 @@ pub(crate) fn select<P: RecordParser>(
             chosen.push((part, start));
             continue;
         };
-        let own = if nth == 0 { at.disorder_ns.max(least) } else { disorder };
+        let current = nth == 0 && at.generation == at.base_generation;
+        let own = if current { at.disorder_ns.max(least) } else { disorder };
         // Everything before a file's first record is at most so much later than that.
         let older_are_early = part.begins::<P>().is_some_and(|time| time.saturating_add(own) < since);
         if older_are_early && !part.packed {

@@ -14,8 +14,8 @@ use crate::{client::Client, error::CommandError};
 #[derive(Debug, Args)]
 pub struct Wanted {
     /// Logging driver (json-file, local, syslog, fanout, …)
-    #[arg(long, value_name = "DRIVER", required = true)]
-    log_driver: String,
+    #[arg(long, value_name = "DRIVER")]
+    log_driver: Option<String>,
     /// Log driver options, such as max-size=10m
     #[arg(long, value_name = "KEY=VALUE")]
     log_opt: Vec<String>,
@@ -24,10 +24,12 @@ pub struct Wanted {
 impl Wanted {
     /// As the API has it.
     pub fn body(&self) -> Result<Value, CommandError> {
-        if self.log_driver == "none" && !self.log_opt.is_empty() {
-            return Err(CommandError::Refused("invalid logging opts for driver none".to_owned()));
+        let refused = |text: &str| Err(CommandError::Refused(text.to_owned()));
+        match self.log_driver.as_deref().unwrap_or_default() {
+            "" => refused("name the driver with --log-driver; 'gantry logs driver ls' lists them"),
+            "none" if !self.log_opt.is_empty() => refused("invalid logging opts for driver none"),
+            driver => Ok(json!({ "Type": driver, "Config": value::map(&self.log_opt) })),
         }
-        Ok(json!({ "Type": self.log_driver, "Config": value::map(&self.log_opt) }))
     }
 }
 
