@@ -12,7 +12,7 @@ use futures::future::join_all;
 use std::time::{Duration, Instant};
 
 /// What several drivers at once take, besides what each of them does.
-const SEVERAL: [OptionSpec; 3] = [
+static SEVERAL: [OptionSpec; 3] = [
     OptionSpec { name: "drivers", doc: "several drivers, by commas, as json-file,backup:syslog" },
     OptionSpec { name: "NAME.streams", doc: "what goes to the driver of that name: stdout, stderr or both" },
     OptionSpec { name: "NAME.OPTION", doc: "an option of the driver of that name" },

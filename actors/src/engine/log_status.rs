@@ -4,7 +4,7 @@ use super::Engine;
 use crate::log::{Lag, Place, Purpose, Reading, SinkSpec};
 use crate::shared::{Logging, lock};
 use contract::PortError;
-use contract::log::Streams;
+use contract::log::{Delivery, Streams};
 use contract::runtime::Spool as _;
 use futures::StreamExt;
 
@@ -24,6 +24,8 @@ pub struct SinkReport {
     pub driver: &'static str,
     /// What goes there.
     pub streams: Streams,
+    /// Who waits when it takes nothing.
+    pub delivery: Delivery,
     /// Why it is there.
     pub purpose: Purpose,
     /// What its router knew last.
@@ -73,6 +75,7 @@ impl Engine {
             sink: sink.name.clone(),
             driver: sink.kind.name(),
             streams: sink.streams,
+            delivery: sink.delivery,
             purpose: sink.purpose,
             reading: sink.gauge.read_with(lag.as_ref()),
             lag,

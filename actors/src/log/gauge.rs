@@ -70,7 +70,8 @@ impl Gauge {
         let status = &last.status;
         let dropped: u64 = status.dropped().iter().map(|(_, lines)| lines).sum();
         let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.bytes.saturating_sub(lag.lines)));
-        let now = (status.lines + dropped + waiting.0, status.bytes + waiting.1);
+        let unread = status.losses.dropped.bytes;
+        let now = (status.lines + dropped + waiting.0, status.bytes + unread + waiting.1);
         last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));
         last.clone()
     }

@@ -39,6 +39,60 @@ impl Pace {
     }
 }
 
+/// Announcements of output are no closer than this,
+const CLOSEST: Duration = Duration::from_micros(250);
+/// and in a rush, where whoever hears them is busy with what it has, no closer than this.
+const IN_A_RUSH: Duration = Duration::from_millis(2);
+/// Announcements in a row that had to wait make a rush.
+const RUSH: u32 = 32;
+
+/// When those who follow the output are told of it.
+#[derive(Debug)]
+pub struct Notices {
+    last: Instant,
+    /// Output waits to be announced.
+    pending: bool,
+    /// It had to wait for its time.
+    waits: bool,
+    /// Announcements in a row that did.
+    waited: u32,
+}
+
+impl Notices {
+    /// Nothing is to be announced.
+    pub fn new(now: Instant) -> Self {
+        Self { last: now, pending: false, waits: false, waited: 0 }
+    }
+
+    /// There is output.
+    pub fn note(&mut self) {
+        self.pending = true;
+    }
+
+    /// How long until the next announcement; `None` if there is nothing to announce.
+    pub fn rest(&self, now: Instant) -> Option<Duration> {
+        let apart = if self.waited < RUSH { CLOSEST } else { IN_A_RUSH };
+        self.pending.then(|| apart.saturating_sub(now.duration_since(self.last)))
+    }
+
+    /// Whether it is time to announce what there is, which is then done.
+    pub fn due(&mut self, now: Instant) -> bool {
+        let Some(rest) = self.rest(now) else { return false };
+        if !rest.is_zero() {
+            self.waits = true;
+            return false;
+        }
+        self.waited = if self.waits { self.waited.saturating_add(1) } else { 0 };
+        (self.last, self.pending, self.waits) = (now, false, false);
+        true
+    }
+
+    /// All was announced in another way.
+    pub fn clear(&mut self) {
+        self.pending = false;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +115,29 @@ mod tests {
         assert!(!rests((0..50).map(|_| (1, 20))), "too short");
         assert!(!rests((0..100).map(|_| (1, 2000))), "too slow");
         assert!(!rests((0..1000).map(|n| (1 + u8::from(n % 50 == 0), 20))), "two streams");
+    }
+
+    /// How late output is announced that comes so often, looked after each 10 µs: most, in µs.
+    fn latest(every: u64, times: u64) -> u64 {
+        let begin = Instant::now();
+        let (mut notices, mut since, mut most) = (Notices::new(begin), None, 0);
+        for micros in (10..every * times).step_by(10) {
+            if micros % every == 0 {
+                notices.note();
+                since.get_or_insert(micros);
+            }
+            if notices.due(begin + Duration::from_micros(micros)) {
+                most = most.max(since.take().map_or(0, |s| micros - s));
+            }
+        }
+        most
+    }
+
+    #[test]
+    fn single_lines_are_announced_at_once_and_a_rush_in_larger_parts() {
+        assert_eq!(latest(2000, 500), 0);
+        assert_eq!(latest(300, 500), 0);
+        assert_eq!(latest(100, 20), 200);
+        assert!((1900..=2000).contains(&latest(100, 2000)));
     }
 }

@@ -2,20 +2,19 @@
 
 use crate::connection::{Attached, Connection};
 use crate::container::Container;
-use crate::pace::Pace;
+use crate::pace::{Notices, Pace};
 use crate::requests::{self, Then};
 use crate::stdio::{detach_stdio, nonblocking, write_some};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use sandbox::protocol::Answer;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// Announcements of output are no closer than this.
-const ANNOUNCE: Duration = Duration::from_millis(2);
 /// How often a full spool is tried again.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -36,9 +35,7 @@ struct Loop {
     connections: Vec<Connection>,
     /// Exit code of the main process, while its output is still being read.
     ended: Option<i32>,
-    /// Output was spooled and not announced yet.
-    unannounced: bool,
-    announced: Instant,
+    notices: Notices,
     pace: Pace,
     shutdown: bool,
     buffer: Vec<u8>,
@@ -63,8 +60,7 @@ pub fn run(container: Container) -> nix::Result<()> {
         container,
         connections: Vec::new(),
         ended: None,
-        unannounced: false,
-        announced: Instant::now(),
+        notices: Notices::new(Instant::now()),
         pace: Pace::default(),
         shutdown: false,
         buffer: vec![0; 64 * 1024],
@@ -86,7 +82,7 @@ impl Loop {
         }
         let (sources, ready) = {
             let (sources, mut fds) = self.interests(signals);
-            match poll(&mut fds, self.timeout()) {
+            match ppoll(&mut fds, self.timeout(), None) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(e) => return Err(e),
             }
@@ -100,22 +96,18 @@ impl Loop {
             }
         }
         if self.container.output.blocked() && self.container.output.retry() {
-            self.unannounced = true;
+            self.notices.note();
         }
         self.move_input();
         self.settle();
         Ok(())
     }
 
-    fn timeout(&self) -> PollTimeout {
-        let millis = if self.container.output.blocked() {
-            u16::try_from(RETRY.as_millis()).unwrap_or(10)
-        } else if self.unannounced && self.subscribers() {
-            u16::try_from(ANNOUNCE.as_millis()).unwrap_or(2)
-        } else {
-            return PollTimeout::NONE;
-        };
-        PollTimeout::from(millis)
+    fn timeout(&self) -> Option<TimeSpec> {
+        if self.container.output.blocked() {
+            return Some(RETRY.into());
+        }
+        self.notices.rest(Instant::now()).filter(|_| self.subscribers()).map(TimeSpec::from)
     }
 
     fn subscribers(&self) -> bool {
@@ -220,7 +212,7 @@ impl Loop {
             Ok(0) => *slot = None,
             Ok(n) => {
                 self.container.output.take(stream, self.buffer.get(..n).unwrap_or_default());
-                self.unannounced = true;
+                self.notices.note();
                 self.pace.read(stream, n, Instant::now());
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
@@ -338,15 +330,13 @@ impl Loop {
                 connection.notify(&Answer::More);
                 connection.answer(&Answer::Exited { exit });
             }
-            self.unannounced = false;
+            self.notices.clear();
             self.container.clear();
         }
-        if self.unannounced && self.announced.elapsed() >= ANNOUNCE {
+        if self.notices.due(Instant::now()) {
             for connection in self.connections.iter_mut().filter(|c| c.subscribed) {
                 connection.notify(&Answer::More);
             }
-            self.unannounced = false;
-            self.announced = Instant::now();
         }
         for session in self.container.sessions.iter().filter(|s| s.bound && s.seen && s.code.is_none()) {
             if self.client_of(&session.id).is_none() {

@@ -88,6 +88,8 @@ impl Target {
 
 async fn tcp(address: &str) -> io::Result<TcpStream> {
     let stream = in_time(CONNECT, TcpStream::connect(address)).await?;
+    // The end of a message would wait for the receiver's word on what came before it, which that delays.
+    stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(&stream, true)?;
     sockopt::set_tcp_keepidle(&stream, SILENT)?;
     sockopt::set_tcp_keepintvl(&stream, PAUSE)?;

@@ -5,7 +5,7 @@ use super::status::Answer;
 use super::{Gateway, Shared, json, render};
 use actors::{Purpose, SinkReport};
 use axum::extract::{RawQuery, State};
-use contract::log::Streams;
+use contract::log::{Delivery, Streams};
 use serde_json::{Map, Value, json as object};
 
 pub async fn status(State(gateway): State<Shared>, RawQuery(query): RawQuery) -> Answer {
@@ -35,7 +35,11 @@ fn one(sink: &SinkReport, budget: u64) -> Value {
             Streams::Stdout => "stdout",
             Streams::Stderr => "stderr",
         },
-        "Copy": sink.purpose == Purpose::Copy, "State": status.state.name(),
+        "Mode": match sink.delivery {
+            Delivery::Blocking => "blocking",
+            Delivery::NonBlocking { .. } => "non-blocking",
+        },
+        "Buffer": buffer(sink), "Copy": sink.purpose == Purpose::Copy, "State": status.state.name(),
         "UpSince": time(reading.up_since_ns), "LastDelivery": time(reading.delivered_ns),
         "LastFailure": time(reading.failed_ns), "LastError": status.last_error,
         "CountingSince": time(Some(reading.since_ns)),
@@ -47,4 +51,12 @@ fn one(sink: &SinkReport, budget: u64) -> Value {
         })),
         "Spool": { "Used": sink.spool_bytes, "Budget": budget },
     })
+}
+
+/// Bytes of the spool that are kept for a sink which the container does not wait for.
+pub fn buffer(sink: &SinkReport) -> Option<u64> {
+    match sink.delivery {
+        Delivery::Blocking => None,
+        Delivery::NonBlocking { buffer, .. } => Some(buffer),
+    }
 }

@@ -102,7 +102,9 @@ impl Spool for FakeSpool {
         let contents = lock(&self.contents);
         let (mut bytes, mut out) = (0, Vec::new());
         for record in contents.records.iter().filter(|r| place(r) >= from) {
-            if bytes >= max_bytes || out.len() >= 5 {
+            // One reading stays within a segment.
+            let left = out.first().is_some_and(|first| place(first).segment != place(record).segment);
+            if bytes >= max_bytes || out.len() >= 5 || left {
                 break;
             }
             if let SpoolRecord::Data { data, .. } = record {

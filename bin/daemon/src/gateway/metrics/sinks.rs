@@ -2,6 +2,7 @@
 
 use super::Readings;
 use super::families::{Families, Labels};
+use crate::gateway::log_status::buffer;
 use actors::SinkReport;
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -56,6 +57,12 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
         "Lines given up, by the reason",
         dropped.map(|(s, (reason, lines))| (and(s, "reason", reason), lines)),
     )?;
+    let bytes = sinks.iter().flat_map(|s| s.reading.status.dropped_bytes().into_iter().map(move |d| (s, d)));
+    to.counters(
+        "gantry_log_sink_dropped_bytes",
+        "Bytes given up, by the reason, where bytes are what is counted",
+        bytes.map(|(s, (reason, bytes))| (and(s, "reason", reason), bytes)),
+    )?;
     let lags = || sinks.iter().filter_map(|s| s.lag.map(|lag| (s, lag)));
     to.gauges(
         "gantry_log_sink_lag_lines",
@@ -73,6 +80,11 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
         lags().map(|(s, lag)| {
             (labels(s), lag.oldest_ns.map_or(0.0, |oldest| seconds(now.now_ns - oldest).max(0.0)))
         }),
+    )?;
+    to.gauges(
+        "gantry_log_sink_buffer_bytes",
+        "Bytes that may wait for a sink with mode=non-blocking before lines are dropped",
+        sinks.iter().filter_map(|s| Some((labels(s), buffer(s)? as f64))),
     )?;
     to.gauges(
         "gantry_log_sink_state",

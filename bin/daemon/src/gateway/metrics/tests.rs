@@ -1,6 +1,6 @@
 use super::*;
 use actors::{Lag, Purpose, Reading, Timing};
-use contract::log::Streams;
+use contract::log::{Delivery, Streams};
 
 fn sink(name: &str) -> SinkReport {
     let mut reading = Reading { offered: (12, 340), since_ns: 5_000_000_000, ..Reading::default() };
@@ -11,6 +11,7 @@ fn sink(name: &str) -> SinkReport {
         sink: "errors".into(),
         driver: "syslog",
         streams: Streams::Stderr,
+        delivery: Delivery::NonBlocking { buffer: 5000, overflow: Default::default() },
         purpose: Purpose::Asked,
         reading,
         lag: Some(Lag { bytes: 143, lines: 3, oldest_ns: Some(8_000_000_000) }),
@@ -60,6 +61,7 @@ fn a_sink_is_told_by_its_container_and_driver() {
             format!("gantry_log_sink_state{labels},state=\"opening\"}} 1.0\n"),
             format!("gantry_log_sink_state{labels},state=\"idle\"}} 0.0\n"),
             format!("gantry_log_sink_up{labels}}} 1.0\n"),
+            format!("gantry_log_sink_buffer_bytes{labels}}} 5000.0\n"),
         ] {
             assert!(text.contains(&line), "{line}is not in\n{text}");
         }

@@ -25,6 +25,8 @@ const HEADINGS: &Headings = &[
     ("Name", "CONTAINER"),
     ("Sink", "SINK"),
     ("Driver", "DRIVER"),
+    ("Mode", "MODE"),
+    ("Buffer", "BUFFER"),
     ("State", "STATE"),
     ("Up", "UP"),
     ("In", "IN"),
@@ -113,7 +115,11 @@ fn row(sink: &Value, now: jiff::Timestamp, no_trunc: bool) -> Row {
     };
     let reasons = sink.get("Dropped").and_then(Value::as_object).into_iter().flatten();
     let reasons = reasons.filter_map(|(why, lines)| Some((why, lines.as_u64().filter(|n| *n > 0)?)));
-    let dropped: Vec<String> = reasons.map(|(why, lines)| format!("{lines} {why}")).collect();
+    let mut dropped: Vec<String> = reasons.map(|(why, lines)| format!("{lines} {why}")).collect();
+    // Of what did not even come into the spool nobody knows how many lines it was.
+    if let bytes @ 1.. = number("/DroppedBytes/spool-full") {
+        dropped.push(format!("{} spool-full", size(bytes)));
+    }
     let binary = |path: &str| units::binary_size(i64::try_from(number(path)).unwrap_or(i64::MAX));
     let error = text("/LastError").lines().next().unwrap_or_default().replace('\t', " ");
     let id = text("/Container");
@@ -122,6 +128,11 @@ fn row(sink: &Value, now: jiff::Timestamp, no_trunc: bool) -> Row {
         "Name": text("/Name"),
         "Sink": name,
         "Driver": text("/Driver"),
+        "Mode": text("/Mode"),
+        "Buffer": match sink.pointer("/Buffer").and_then(Value::as_u64) {
+            Some(bytes) => size(bytes),
+            None => "-".to_owned(),
+        },
         "State": text("/State"),
         "Up": age("/UpSince").unwrap_or_else(|| "-".to_owned()),
         "In": both("/In"),
@@ -150,7 +161,8 @@ mod tests {
         let sink = json!({
             "Container": "0123456789abcdef", "Name": "web", "Sink": "errors", "Driver": "syslog", "Streams": "stderr",
             "Copy": false, "State": "waiting", "UpSince": null, "In": {"Lines": 24, "Bytes": 3500},
-            "Delivered": {"Lines": 7, "Bytes": 2048}, "Retries": 3, "Dropped": {"refused": 5, "buffer": 0},
+            "Delivered": {"Lines": 7, "Bytes": 2048}, "Retries": 3, "Dropped": {"refused": 5, "buffer-full": 0},
+            "DroppedBytes": {"buffer-full": 0, "spool-full": 2000},
             "LastError": "connection refused", "Spool": {"Used": 8192, "Budget": 64 << 20},
             "Lag": {"Lines": 12, "Bytes": 1500, "Oldest": "2026-01-02T15:00:00Z"},
         });
@@ -170,7 +182,7 @@ mod tests {
                 "24 (3.5kB)",
                 "7 (2.05kB)",
                 "3",
-                "5 refused",
+                "5 refused, 2kB spool-full",
                 "12 lines, 1.5kB, 30 seconds",
                 "8KiB/64MiB",
                 "connection refused"
