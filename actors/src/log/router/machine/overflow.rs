@@ -190,7 +190,7 @@ fn oldest(w: &Window, extent: &Extent, committed: &Cursor, limit: u64) -> Need {
     let until = first.and_then(|i| losses.ahead.get(i + 1)).map(|loss| loss.from.clone());
     let Some(cursor) = &w.cursor else { return Need::Nothing };
     // What the daemon before this one had sent is not known: it is in the first half of the buffer.
-    let unknown = first.is_none() && w.status.batches == 0 && w.status.sent.is_none();
+    let unknown = first.is_none() && w.status.bytes < limit;
     let keep = unknown.then(|| extent.after(from.top(), limit / 2));
     let before = extent.held(cursor, losses, keep.unwrap_or_else(|| from.top()));
     let to = extent.before_end(limit.saturating_sub(before));
