@@ -126,7 +126,7 @@ fn lines_above_the_rate_are_told_of_and_counted() {
     let first: Vec<String> = (1..=100).map(|n| format!("{n}\n")).collect();
     assert_eq!((&got[..100], got.len()), (&first[..], 101));
     let status: Value =
-        serde_json::from_str(&gantry.gantry(["logs", "status", "web", "--json"]).ok()).unwrap();
+        serde_json::from_str(gantry.gantry(["logs", "status", "web", "--json"]).ok()).unwrap();
     assert_eq!(status[0]["Dropped"]["rate-limit"], 4901);
 }
 

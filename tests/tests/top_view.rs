@@ -32,13 +32,12 @@ fn shows(view: &mut Pty, text: &str) -> String {
         columns += 1;
         let before = view.screen().len();
         view.resize(30, columns);
-        let tries = (0..20).find_map(|_| {
+        (0..20).find_map(|_| {
             std::thread::sleep(Duration::from_millis(50));
             let screen = view.screen();
             let drawn = screen.get(before..)?.rsplit_once(CLEARED)?.1.to_owned();
             drawn.contains(text).then_some(drawn)
-        });
-        tries
+        })
     })
 }
 

@@ -11,7 +11,7 @@ enum Need {
     Nothing,
     /// There is room again.
     Room,
-    Pass(Pass),
+    Pass(Box<Pass>),
 }
 
 impl Machine {
@@ -57,7 +57,7 @@ impl Machine {
                     // It would be read in vain.
                     (w.ready, w.reading, w.dry) = (None, None, false);
                 }
-                out.push(Effect::Pass(sink, self.passes, pass, w.policy.clone()));
+                out.push(Effect::Pass(sink, self.passes, *pass, w.policy.clone()));
             }
         }
     }
@@ -162,7 +162,7 @@ fn need(w: &Window, extent: &Extent) -> Need {
                 if extent.end() <= loss.to.top() {
                     return Need::Nothing;
                 }
-                Need::Pass(Pass { from: loss.to.clone(), keep: None, to: None, until: None })
+                Need::Pass(Box::new(Pass { from: loss.to.clone(), keep: None, to: None, until: None }))
             }
             _ => Need::Room,
         },
@@ -171,7 +171,7 @@ fn need(w: &Window, extent: &Extent) -> Need {
             let last = losses.ahead.last().map(|loss| &loss.to).filter(|to| to.is_past(&committed));
             let from = last.cloned().unwrap_or(committed);
             let keep = extent.after(from.top(), limit.saturating_sub(held(from.top())));
-            Need::Pass(Pass { from, keep: Some(keep), to: None, until: None })
+            Need::Pass(Box::new(Pass { from, keep: Some(keep), to: None, until: None }))
         }
         Overflow::DropOldest => oldest(w, extent, &committed, limit),
     }
@@ -197,7 +197,7 @@ fn oldest(w: &Window, extent: &Extent, committed: &Cursor, limit: u64) -> Need {
     if to <= from.top() {
         return Need::Nothing;
     }
-    Need::Pass(Pass { from, keep, to: Some(to), until })
+    Need::Pass(Box::new(Pass { from, keep, to: Some(to), until }))
 }
 
 /// Notes that lines were passed over.
