@@ -3,7 +3,8 @@
 //! Followers that keep up stand at the same place and wait for the same news: the first of them reads, the others get what
 //! it read. Who fell behind finds what it needs among what was kept, or reads the spool itself.
 
-use super::framer::{cut, seed};
+use super::cut::cut;
+use super::framer::seed;
 use super::gap::Ahead;
 use super::held::{HeldSpool, Hold};
 use crate::shared::lock;

@@ -1,17 +1,9 @@
 //! Spool records to lines, with a cursor from which exactly the following lines come again.
 
-use super::gap::{self, Ahead, Gaps, Passed, Way, marker};
+use super::gap::{self, Gaps, marker};
 use bytes::{Bytes, BytesMut};
-use contract::PortError;
-use contract::log::{Batch, BatchPolicy, Cursor, LogLine, Mark, Partial, Position, Stream, Streams};
-use contract::runtime::{Spool, SpoolRecord};
-use std::sync::Arc;
-use std::time::Duration;
-
-/// Bytes asked of the spool at once.
-pub const READ: usize = 256 * 1024;
-/// After so many readings a batch is done whatever it holds, where lines are suppressed.
-const READINGS: usize = 32;
+use contract::log::{Cursor, LogLine, Mark, Partial, Position, Stream, Streams};
+use contract::runtime::SpoolRecord;
 
 /// Whether a record was taken wholly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -343,96 +335,4 @@ fn take(
             }
         }
     }
-}
-
-/// What was cut off a spool.
-#[derive(Debug, Clone)]
-pub struct Cut {
-    /// The lines.
-    pub batch: Arc<Batch>,
-    /// What of them tells of others that are not there.
-    pub gaps: Gaps,
-    /// Nothing more was there.
-    pub last: bool,
-    /// By then there may be more all the same.
-    pub again: Option<Duration>,
-}
-
-/// Reads one batch from `from` on.
-pub async fn cut(
-    spool: &dyn Spool,
-    (from, ahead): (&Cursor, &Ahead),
-    policy: &BatchPolicy,
-    seed: u64,
-) -> Result<Cut, PortError> {
-    let mut way = Way::new(from, ahead, policy, seed);
-    let (mut lines, mut at, mut last, mut again) = (Vec::new(), from.floor(), false, None);
-    // Lines already counted, and their bytes.
-    let (mut seen, mut bytes) = (0, 0);
-    let mut full = |lines: &[LogLine]| {
-        bytes += lines.iter().skip(seen).map(|l| l.data.len()).sum::<usize>();
-        seen = lines.len();
-        lines.len() >= policy.max_lines || (!lines.is_empty() && bytes >= policy.max_bytes)
-    };
-    let (mut readings, mut over) = (0, false);
-    'read: loop {
-        match way.pass(over, &mut lines) {
-            Passed::On(floor) => (at, over) = (floor, false),
-            Passed::End => break,
-            Passed::Nothing => {
-                let (records, next) = spool.read(at, READ).await?;
-                let builder = way.builder();
-                let first = records.first().map(place);
-                over = first.is_none_or(|first| builder.is_beyond(first));
-                if let Some((place, time_ns)) = lost(at, &records).filter(|_| !over) {
-                    builder.lose(place, time_ns, &mut lines);
-                }
-                for record in &records {
-                    over = builder.is_beyond(place(record));
-                    if over {
-                        break;
-                    }
-                    let taken = builder.push(record, &mut lines, &mut full);
-                    if taken == Taken::Full {
-                        break 'read;
-                    }
-                }
-                if records.is_empty() && !way.is_limited() {
-                    again = way.builder().dry(crate::now_ns(), &mut lines);
-                    last = true;
-                    break;
-                }
-                at = next;
-                readings += 1;
-            }
-        }
-        if full(&lines) || (readings >= READINGS && way.suppressed() > 0) {
-            break;
-        }
-    }
-    lines.retain(|line| policy.streams.lets(line.stream));
-    let (gaps, suppressed) = (way.gaps(), way.suppressed());
-    let batch = Batch { lines, end: way.cursor(), suppressed };
-    Ok(Cut { batch: Arc::new(batch), gaps, last, again })
-}
-
-/// Where a record stands.
-pub fn place(record: &SpoolRecord) -> Position {
-    match record {
-        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
-    }
-}
-
-/// The last place of what is missing between one and the records that were found there, and a time for it. Segments are
-/// numbered without gaps; who has read nothing yet begins where there is something.
-fn lost(from: Position, records: &[SpoolRecord]) -> Option<(Position, i64)> {
-    let first = place(records.first()?).segment;
-    let time = |record: &SpoolRecord| match record {
-        SpoolRecord::Data { time_ns, .. } | SpoolRecord::Gap { time_ns, .. } => Some(*time_ns),
-        SpoolRecord::End { .. } => None,
-    };
-    (from != Position::default() && first > from.segment + 1).then(|| {
-        let time_ns = records.iter().find_map(time).unwrap_or_else(crate::now_ns);
-        (Position { segment: first - 1, offset: 0 }, time_ns)
-    })
 }

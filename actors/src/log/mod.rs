@@ -1,6 +1,7 @@
 //! Logging: spool records become lines, a router per container brings them to its sinks, readers follow.
 
 mod chain;
+mod cut;
 pub mod feed;
 pub mod follow;
 pub mod framer;

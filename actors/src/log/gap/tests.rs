@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::framer::{Cut, cut};
+use crate::log::cut::{Cut, cut};
 use crate::log::router::machine::Pass;
 use crate::log::router::pass::pass_over;
 use contract::fake::FakeSpool;

@@ -2,7 +2,8 @@
 
 use super::machine::{Asked, Effect, Event, Extent, Failure, Machine, Seat, SinkStatus};
 use super::pass::pass_over;
-use crate::log::framer::{Cut, cut, seed};
+use crate::log::cut::{Cut, cut};
+use crate::log::framer::seed;
 use crate::log::gap::Gaps;
 use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink, SinkSpec};

@@ -5,7 +5,7 @@ mod overflow;
 mod reading;
 mod window;
 
-use crate::log::framer::Cut;
+use crate::log::cut::Cut;
 use crate::log::gap::{Ahead, Gaps};
 use contract::log::{Batch, BatchPolicy, Cursor, Delivery, Loss, Losses, Position, Stretch};
 pub use extent::Extent;

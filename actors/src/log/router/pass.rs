@@ -1,7 +1,7 @@
 //! Reads what a sink is not given, so that it is known what that was.
 
 use super::machine::Pass;
-use crate::log::framer::{Cut, cut};
+use crate::log::cut::{Cut, cut};
 use crate::log::gap::{Ahead, Gaps};
 use contract::PortError;
 use contract::log::{BatchPolicy, Loss};

@@ -1,7 +1,7 @@
 //! Which sink reads, and what becomes of what was read.
 
 use super::{Asked, Effect, Failure, Load, Machine, SinkState, fail};
-use crate::log::framer::Cut;
+use crate::log::cut::Cut;
 use contract::log::Streams;
 
 impl Machine {
