@@ -131,8 +131,10 @@ impl Daemon {
             return Err(source.wrong("oom-score-adjust", "must be from -1000 to 1000"));
         }
         features(source)?;
+        // Shims and other programs that are told of these have other working directories.
         let place = |key, default: &str| -> Result<PathBuf, ValueError> {
-            Ok(source.some_text(key)?.unwrap_or_else(|| default.to_owned()).into())
+            let given = source.some_text(key)?.unwrap_or_else(|| default.to_owned());
+            std::path::absolute(given).map_err(|e| source.wrong(key, e.to_string()))
         };
         let exec_root = place("exec-root", "/run/gantry")?;
         let pidfile = source.text("pidfile")?.map_or_else(|| exec_root.join("gantryd.pid"), PathBuf::from);

@@ -39,6 +39,13 @@ fn flags_and_file_complete_each_other() {
 }
 
 #[test]
+fn a_relative_data_root_is_below_the_working_directory() {
+    // Shims took it as below their own: no container started.
+    let config = load(&["--data-root", "data"], "").unwrap();
+    assert_eq!(config.daemon.data_root, std::env::current_dir().unwrap().join("data"));
+}
+
+#[test]
 fn a_key_in_both_places_is_refused_in_dockers_words() {
     let twice = "the following directives are specified both as a flag and in the configuration file: ";
     for (args, file, wanted) in [
