@@ -5,6 +5,7 @@ use super::gap::{Ahead, Gaps, Passed, Way};
 use contract::PortError;
 use contract::log::{Batch, BatchPolicy, Cursor, LogLine, Position};
 use contract::runtime::{Spool, SpoolRecord};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +53,10 @@ pub async fn cut(
                 let builder = way.builder();
                 let first = records.first().map(place);
                 over = first.is_none_or(|first| builder.is_beyond(first));
-                if let Some((place, time_ns)) = lost(at, &records).filter(|_| !over) {
+                let absent = lost(at, &records).filter(|_| !over);
+                if let Some((place, time_ns)) = absent
+                    && is_gone(spool, at.segment + 1..=place.segment).await?
+                {
                     builder.lose(place, time_ns, &mut lines);
                 }
                 for record in &records {
@@ -89,6 +93,12 @@ pub fn place(record: &SpoolRecord) -> Position {
     match record {
         SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
     }
+}
+
+/// Whether one of these segments is not there: a start of the container that wrote nothing leaves an empty one.
+async fn is_gone(spool: &dyn Spool, mut segments: RangeInclusive<u64>) -> Result<bool, PortError> {
+    let extent = spool.extent().await?;
+    Ok(!segments.all(|segment| extent.iter().any(|(present, _)| *present == segment)))
 }
 
 /// The last place of what is missing between one and the records that were found there, and a time for it. Segments are

@@ -166,9 +166,11 @@ impl Spool for FileSpool {
         let (dir, mut keep) = (self.segments.clone(), keep.to_vec());
         blocking("trim the spool", move || {
             for stretch in &mut keep {
-                // A position at a closed segment's end stands for the next one's beginning.
+                // A position at a closed segment's end stands for the next one's beginning, even if that one is empty: who
+                // reads on would take one that went for lost lines.
                 let (records, next) = spool::read(&dir, place(stretch.from), 1)?;
                 let first = records.first().map_or(next.segment, |(at, _)| at.segment);
+                let first = first.min(stretch.from.segment + 1);
                 stretch.from.segment = first.min(stretch.to.map_or(first, |to| to.segment));
             }
             spool::trim(&dir, |segment| keep.iter().any(|k| k.has(segment)))
@@ -221,6 +223,32 @@ impl Spool for FileSpool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_segment_after_what_was_read_is_not_let_go_of() {
+        // A start that wrote nothing leaves one; trimmed, its absence was told as lost lines.
+        let folder = tempfile::tempdir().unwrap();
+        let (_news, more) = watch::channel(0);
+        let segments = folder.path().join("spool");
+        for text in ["one", "", "two"] {
+            let mut writer = spool::Writer::open(&segments, 1 << 20).unwrap();
+            if !text.is_empty() {
+                writer.append(RecordKind::Data, 1, 0, text.as_bytes()).unwrap();
+            }
+        }
+        let spool = FileSpool { segments, cursors: folder.path().join("cursors"), more };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (_, end) = spool.read(Position::default(), 1).await.unwrap();
+            spool.trim(&[Stretch::from(end)]).await.unwrap();
+            let left: Vec<u64> =
+                spool.extent().await.unwrap().into_iter().map(|(number, _)| number).collect();
+            assert_eq!(left, [1, 2]);
+            let (_, end) = spool.read(Position { segment: 2, offset: 0 }, 1).await.unwrap();
+            spool.trim(&[Stretch::from(end)]).await.unwrap();
+            assert_eq!(spool.extent().await.unwrap().len(), 1);
+        });
+    }
 
     #[test]
     fn a_delivery_that_ends_late_does_not_bring_a_removed_container_back() {
