@@ -93,6 +93,10 @@ pub(crate) fn wipe(root: &Path) {
             // It may be gone already.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
+        // On cgroup v1 the processes of a paused container die only once they go on.
+        for state in cgroups(root).iter().map(|g| g.join("freezer.state")).filter(|state| state.exists()) {
+            let _ = std::fs::write(state, "THAWED");
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
     for mount in mounts(root).iter().rev() {
