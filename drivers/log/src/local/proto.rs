@@ -170,7 +170,7 @@ enum Start {
     Other,
 }
 
-fn look(bytes: &[u8]) -> Start {
+fn look(bytes: &[u8], last: bool) -> Start {
     let Some((head, rest)) = bytes.split_first_chunk::<LENGTH>() else { return Start::Unfinished };
     let length = u32::from_be_bytes(*head) as usize;
     let known = rest.len().min(BEGIN.len());
@@ -180,15 +180,20 @@ fn look(bytes: &[u8]) -> Start {
     let (Some(body), Some(foot)) = (rest.get(..length), rest.get(length..length + LENGTH)) else {
         return Start::Unfinished;
     };
-    match parse(body).filter(|_| foot == head) {
-        Some(line) => Start::Entry(length + 2 * LENGTH, line),
-        None => Start::Other,
+    let Some(line) = parse(body).filter(|_| foot == head) else { return Start::Other };
+    let used = length + 2 * LENGTH;
+    if !last && bytes.len() < used + LENGTH + BEGIN.len() {
+        return Start::Unfinished;
     }
+    // What is missing of a foot, the next entry's head may have supplied: all of it where both are of one length.
+    let begins = |at: usize| bytes.get(at + LENGTH..).is_some_and(|next| next.starts_with(BEGIN));
+    let taken = (1..=LENGTH).find(|taken| !begins(used) && begins(used - taken));
+    Start::Entry(used - taken.unwrap_or(0), line)
 }
 
 impl RecordParser for EntryParser {
     fn next(bytes: &[u8], last: bool) -> Step {
-        match look(bytes) {
+        match look(bytes, last) {
             Start::Entry(used, line) => return Step::Record(used, line),
             Start::Unfinished if !last || bytes.is_empty() => return Step::Need,
             _ => {}
@@ -217,6 +222,27 @@ mod tests {
         let mut out = Vec::new();
         Entries { attrs: BTreeMap::new() }.encode(&line, &mut out);
         out
+    }
+
+    #[test]
+    fn an_entry_whose_foot_is_cut_takes_no_byte_of_the_next() {
+        // Lengths of 256 and 512 end in a zero byte, as every length begins with one.
+        for text in (200..520).map(|length| "x".repeat(length)) {
+            for (missing, next) in (1..=LENGTH).flat_map(|n| [(n, "next"), (n, &text)]) {
+                let mut bytes = record(&text);
+                bytes.truncate(bytes.len() - missing);
+                let whole = bytes.len();
+                bytes.extend(record(next));
+                let mut at = 0;
+                while at < whole {
+                    match EntryParser::next(&bytes[at..], true) {
+                        Step::Damaged(n) | Step::Record(n, _) => at += n,
+                        Step::Need => panic!("no more is needed"),
+                    }
+                }
+                assert_eq!(at, whole, "{missing} bytes of a foot of {}", whole + missing - 2 * LENGTH);
+            }
+        }
     }
 
     #[test]
