@@ -139,8 +139,12 @@ fn files(log: &Path) -> Vec<PathBuf> {
 }
 
 fn opened(path: &Path) -> Box<dyn BufRead> {
-    let file = File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let packed = path.extension().is_some_and(|e| e == "gz");
+    // One that is being compressed is there until its archive is.
+    let archive = PathBuf::from(format!("{}.gz", path.display()));
+    let found = File::open(path).map(|file| (file, path));
+    let found = found.or_else(|e| File::open(&archive).map(|file| (file, &*archive)).map_err(|_| e));
+    let (file, found) = found.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let packed = found.extension().is_some_and(|e| e == "gz");
     let content: Box<dyn Read> = if packed { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
     Box::new(BufReader::new(content))
 }
