@@ -9,10 +9,9 @@ use crate::ledger::{Ledger, Received};
 use crate::load::Random;
 use crate::outage::peak_memory;
 use crate::place::Place;
-use crate::process::{Running, eventually};
+use crate::process::Running;
 use crate::receiver::Receiver;
 use crate::{Fluentd, Rsyslog, Sink};
-use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,19 +41,8 @@ enum Mood {
     Gone,
 }
 
-/// How an end of its connections can be known to have lost nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
-    /// It confirms what it has.
-    Confirms,
-    /// It confirms nothing: gantry remembers what it may not have read, while it lives.
-    Silent,
-}
-
 struct Station {
     kind: &'static str,
-    port: u16,
-    word: Word,
     receiver: Box<dyn Receiver>,
     mood: Mood,
     /// The step at which it is well again.
@@ -69,10 +57,6 @@ pub struct Chaos {
     restarts: BTreeMap<String, Running>,
     disk: Filler,
     full_until: u32,
-    /// Silent receivers that died, and when they were back: until their lines were sent again, the daemon alone knows of them.
-    owed: BTreeMap<&'static str, Option<Timestamp>>,
-    /// Panics that were told to come, and have not.
-    armed: usize,
     names: Vec<String>,
     ledger: Ledger,
     counts: BTreeMap<&'static str, u32>,
@@ -88,19 +72,17 @@ impl Chaos {
     /// Receivers, a daemon whose data root is the disk mounted in the place, and containers at work.
     #[track_caller]
     pub fn begin(place: &Arc<Place>, scale: Scale) -> Self {
-        let station = |kind, port, word, receiver| Station {
+        let station = |kind, receiver| Station {
             kind,
-            port,
-            word,
             receiver,
             mood: Mood::Well,
             until: 0,
             received: Received::default(),
         };
         let stations = vec![
-            station("fluentd", 24224, Word::Confirms, Box::new(Fluentd::start(place)) as Box<dyn Receiver>),
-            station("syslog", 514, Word::Silent, Box::new(Rsyslog::start(place))),
-            station("gelf", 8000, Word::Silent, Box::new(Sink::start(place, "gelf"))),
+            station("fluentd", Box::new(Fluentd::start(place)) as Box<dyn Receiver>),
+            station("syslog", Box::new(Rsyslog::start(place))),
+            station("gelf", Box::new(Sink::start(place, "gelf"))),
         ];
         let gantry = Builder::at(place).faulty().start();
         let ledger = Ledger::new(&gantry);
@@ -116,8 +98,6 @@ impl Chaos {
             restarts: BTreeMap::new(),
             disk: Filler::on(gantry.data()),
             full_until: 0,
-            owed: BTreeMap::new(),
-            armed: 0,
             names,
             ledger,
             counts: BTreeMap::new(),
@@ -159,40 +139,8 @@ impl Chaos {
         for station in &mut self.stations {
             if self.step >= station.until {
                 station.mend();
-                if let Some(back) = self.owed.get_mut(station.kind) {
-                    back.get_or_insert_with(Timestamp::now);
-                }
             }
         }
-    }
-
-    /// False while lines that a silent receiver died with are remembered by the daemon alone: no protocol and no file tells
-    /// another one of them. Waits for those that come again.
-    fn may_strike(&mut self) -> bool {
-        if self.owed.values().any(Option::is_none) {
-            return false;
-        }
-        if self.owed.is_empty() {
-            return true;
-        }
-        // New lines show that a connection stands again, over which the old ones went first.
-        if self.disk.is_full() {
-            self.disk.free();
-        }
-        self.end_restarts();
-        let deadline = Instant::now() + CATCHING_UP;
-        for (kind, back) in std::mem::take(&mut self.owed) {
-            let delivered = |s: &Value| s["LastDelivery"].as_str()?.parse::<Timestamp>().ok();
-            while Instant::now() < deadline {
-                let sinks = self.gantry.api("GET", "/gantry/logs", None).json();
-                let mut sinks = sinks.as_array().expect("a list").iter().filter(|s| s["Driver"] == kind);
-                if sinks.all(|s| delivered(s) > back) {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        }
-        true
     }
 
     fn panics(&self) -> usize {
@@ -200,11 +148,7 @@ impl Chaos {
     }
 
     fn kill_daemon(&mut self) -> &'static str {
-        if !self.may_strike() {
-            return "daemon spared";
-        }
         self.gantry.kill();
-        self.armed = 0;
         let longest = *self.random.of(&[0, 800]);
         self.random.pause(longest);
         self.gantry.start_again();
@@ -222,18 +166,12 @@ impl Chaos {
         }
         let target = self.random.of(&those).clone();
         let nth = 1 + self.random.below(3);
-        if !self.may_strike() {
-            return "actor spared";
-        }
         let before = self.panics();
         // It may be gone by now.
-        let told = self.gantry.api("POST", &format!("/gantry/fault?target={target}&nth={nth}"), None);
-        let deadline = Instant::now() + Duration::from_secs(2);
+        self.gantry.api("POST", &format!("/gantry/fault?target={target}&nth={nth}"), None);
+        let deadline = Instant::now() + Duration::from_millis(500);
         while self.panics() == before && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
-        }
-        if told.json()["Armed"] == 1 && self.panics() == before {
-            self.armed += 1;
         }
         "actor panicked"
     }
@@ -241,23 +179,9 @@ impl Chaos {
     fn break_receiver(&mut self) -> &'static str {
         let at = self.random.below(self.stations.len() as u64) as usize;
         let steps = 1 + self.random.below(6) as u32;
-        let place = Arc::clone(self.gantry.place());
-        let armed = self.armed;
         let station = &mut self.stations[at];
         if station.mood != Mood::Well {
             return "receiver broken already";
-        }
-        if station.word == Word::Silent {
-            if armed > 0 {
-                // Whoever remembers what it has not read may be about to panic.
-                return "receiver spared";
-            }
-            // What nobody remembers, because the daemon that wrote it is gone, the receiver may still read.
-            eventually("nothing unread is left of connections that ended", || {
-                (left_unread(&place, station.port) == 0).then_some(())
-            });
-            std::thread::sleep(Duration::from_millis(300));
-            self.owed.insert(station.kind, None);
         }
         match station.kind {
             // It keeps what it has read in memory for a while.
@@ -407,18 +331,4 @@ fn options(n: usize) -> Vec<String> {
         ]);
     }
     options
-}
-
-/// Connections to a listener whose other end is gone and which its process has not read to their end: at its own side
-/// (CLOSE_WAIT), and those that its kernel has not taken in yet (FIN_WAIT1).
-fn left_unread(place: &Place, port: u16) -> usize {
-    let sockets = place.run("cat", ["/proc/net/tcp", "/proc/net/tcp6"]).stdout;
-    let port = format!(":{port:04X}");
-    let unread = |line: &&str| {
-        let socket: Vec<&str> = line.split_whitespace().collect();
-        let [_, own, other, state, queues, ..] = socket.as_slice() else { return false };
-        (own.ends_with(&port) && *state == "08" && !queues.ends_with(":00000000"))
-            || (other.ends_with(&port) && *state == "04")
-    };
-    sockets.lines().filter(unread).count()
 }
