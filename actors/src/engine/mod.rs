@@ -38,7 +38,7 @@ use crate::network::default_spec;
 use crate::network::directory::{Networks, open};
 use crate::network::plan::{Pool, VIA, default_pools};
 use crate::network::reconciler;
-use crate::shared::{Links, Ports, Shared, lock};
+use crate::shared::{CLOSE, Links, Ports, Shared, lock};
 use crate::supervise::{
     ActorInfo, Backoff, ChildSpec, Ctx, Intensity, Link, Member, Registry, Reply, Root, RootHandle,
     Unavailable,
@@ -153,6 +153,15 @@ impl Engine {
         if tokio::time::timeout(patience, self.shared.settled()).await.is_err() {
             tracing::warn!("some work was left unfinished");
         }
+    }
+
+    /// Closes every log's connections in order: what their far sides confirm by that, the next daemon need not send again.
+    pub async fn conclude_logs(&self) {
+        let all: Vec<_> = lock(&self.shared.logging).values().cloned().collect();
+        let ends = all.into_iter().map(|logging| async move {
+            logging.router.conclude(&*logging.spool, CLOSE).await;
+        });
+        futures::future::join_all(ends).await;
     }
 
     /// Adopts every recorded container and sweeps what a killed daemon left half made.

@@ -193,6 +193,9 @@ mod tests {
         async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
             self.spool.trim(keep).await
         }
+        fn budget(&self) -> u64 {
+            self.spool.budget()
+        }
         async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
             self.spool.extent().await
         }

@@ -63,6 +63,17 @@ impl Gauge {
         lock(&self.0).clone()
     }
 
+    /// Where the sink's next lines begin if its driver is not the one that delivered the last.
+    pub fn standing(&self) -> Option<Cursor> {
+        let last = lock(&self.0);
+        last.status.certain.clone().or_else(|| last.cursor.clone())
+    }
+
+    /// The far side has read everything that was delivered.
+    pub fn settle(&self) {
+        lock(&self.0).status.certain = None;
+    }
+
     /// The latest, together with what is known to wait: by that, too, what was offered never goes back, though a line may
     /// wait as one and arrive in pieces.
     pub fn read_with(&self, lag: Option<&Lag>) -> Reading {

@@ -186,6 +186,10 @@ impl Spool for HeldSpool {
         self.spool.trim(kept.as_deref().unwrap_or(keep)).await
     }
 
+    fn budget(&self) -> u64 {
+        self.spool.budget()
+    }
+
     async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
         self.spool.extent().await
     }

@@ -1,6 +1,6 @@
 //! Whose turn it is with a sink's driver.
 
-use contract::log::LogDriver;
+use contract::log::{Certain, Cursor, LogDriver};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, watch};
@@ -27,6 +27,10 @@ pub struct Opened {
     ended: bool,
     /// Somebody looks after what was delivered last.
     pub watched: bool,
+    /// Where the driver stood when it was opened,
+    pub began: Option<Cursor>,
+    /// and what it delivered last ends here.
+    pub delivered: Option<Cursor>,
 }
 
 impl Opened {
@@ -42,6 +46,15 @@ impl Opened {
 pub type Last = Option<Box<dyn LogDriver>>;
 
 impl Turns {
+    /// Ends the lane and closes its driver in order. Where what was delivered ends, if that was not certain to have been read
+    /// before, and is now.
+    pub async fn conclude(&self, grace: Duration) -> Option<Cursor> {
+        let driver = self.end(grace).await??;
+        let known = driver.certain() == Certain::All;
+        tokio::time::timeout(grace, driver.close()).await.ok()?.ok()?;
+        if known { None } else { self.lock().await.delivered.clone() }
+    }
+
     /// Waits for its turn.
     pub async fn lock(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().await
@@ -72,8 +85,13 @@ impl Turns {
 /// Between two looks after what was delivered last: at least and at most.
 const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
-/// Sees to it that the last lines, too, come again when their connection broke: only a further one would notice.
-pub fn look_after(of: Lane, sink: String) {
+/// Sees to it that the last lines, too, come again when their connection broke: only a further one would notice. Tells of
+/// the end of those that are certain to have been read at last.
+pub fn look_after<F: Future<Output = ()> + Send>(
+    of: Lane,
+    sink: String,
+    read: impl Fn(Cursor) -> F + Send + 'static,
+) {
     tokio::spawn(async move {
         let [shortest, longest] = LOOKS;
         let (mut pause, mut seen) = (shortest, 0);
@@ -87,7 +105,11 @@ pub fn look_after(of: Lane, sink: String) {
                 looked = driver.look_after() => looked,
                 () = of.given_up() => return,
             };
+            let certain = driver.certain() == Certain::All;
             lane.driver = Some(driver);
+            if certain && let Some(delivered) = lane.delivered.clone() {
+                read(delivered).await;
+            }
             pause = if lane.attempt == seen { (pause * 2).min(longest) } else { shortest };
             seen = lane.attempt;
             match looked {

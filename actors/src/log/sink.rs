@@ -3,12 +3,12 @@
 use super::gauge::Gauge;
 use super::lane::{Lane, look_after};
 use super::router::actor::{Report, Router};
-use super::router::machine::Failure;
+use super::router::machine::{Extent, Failure};
 use super::swap::furthest;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::log::{
-    Batch, BatchPolicy, Catalogue, Cursor, DeliverError, Delivery, Destination, LogDriverKind, LogSource,
-    Losses, Options, Records, Streams,
+    Batch, BatchPolicy, Catalogue, Certain, Cursor, DeliverError, Delivery, Destination, LogDriverKind,
+    LogSource, Losses, Options, Records, Streams,
 };
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
@@ -234,6 +234,7 @@ impl Answer<Open> for Sink {
                 },
             };
             lane.driver = Some(driver);
+            (lane.began, lane.delivered) = (Some(cursor.clone()), None);
             Report::Opened { sink, attempt, cursor }
         };
         self.report(work, failed("the driver panicked while opening".into()));
@@ -254,7 +255,8 @@ impl Message for Deliver {
 
 impl Answer<Deliver> for Sink {
     fn answer(&mut self, Deliver { attempt, batch }: Deliver, _ctx: &mut Ctx<Self>) {
-        let (spec, spool, sink) = (self.spec.clone(), self.spool.clone(), self.index);
+        let (spec, spool, sink, router) =
+            (self.spec.clone(), self.spool.clone(), self.index, self.router.clone());
         let fail = move |failure| Report::Failed { sink, attempt, failure };
         let work = async move {
             let mut lane = spec.lane.lock().await;
@@ -283,20 +285,58 @@ impl Answer<Deliver> for Sink {
                 }
                 Err(DeliverError::Fatal { source }) => return fail(Failure::Fatal(source.to_string())),
             };
+            let certain = driver.certain();
+            let certain = known(&spec, &*spool, certain, (lane.began.as_ref(), &batch.end)).await;
             if driver.cursor().is_none()
-                && let Err(error) = store(&*spool, &spec.name, &batch.end).await
+                && let Err(error) = store(&*spool, &spec.name, certain.as_ref().unwrap_or(&batch.end)).await
             {
                 // Only repetition after a restart is at stake.
                 tracing::warn!(sink = spec.name, error, "cursor not stored");
             }
+            lane.delivered = Some(batch.end.clone());
             if !driver.confirms() && !std::mem::replace(&mut lane.watched, true) {
-                look_after(spec.lane.clone(), spec.name.clone());
+                let name = spec.name.clone();
+                look_after(spec.lane.clone(), name, move |read| {
+                    let (spool, router, name) = (spool.clone(), router.clone(), spec.name.clone());
+                    async move {
+                        if store(&*spool, &name, &read).await.is_ok() {
+                            router.push(Report::Certain { sink }).await.ok();
+                        }
+                    }
+                });
             }
             lane.driver = Some(driver);
-            Report::Delivered { sink, attempt, refused }
+            Report::Delivered { sink, attempt, refused, certain }
         };
         self.report(work, fail(Failure::Fatal("the driver panicked".into())));
     }
+}
+
+/// The smallest spool in which lines are kept that were delivered, but perhaps not read: in a smaller one, of few segments,
+/// the container would come to wait for them. Bytes.
+const ROOMY: u64 = 32 << 20;
+
+/// Up to where the far side is sure to have read, now that everything up to `end` was delivered; none = to the end.
+async fn known(
+    spec: &SinkSpec,
+    spool: &dyn Spool,
+    certain: Certain,
+    (began, end): (Option<&Cursor>, &Cursor),
+) -> Option<Cursor> {
+    let Certain::UpTo(place) = certain else { return None };
+    // Who does not wait for a sink drops lines that would be missing when others are read again.
+    if spec.delivery != Delivery::Blocking || spool.budget() < ROOMY {
+        return None;
+    }
+    let place = place.or_else(|| began.cloned())?;
+    if place.floor().segment < end.floor().segment {
+        // What others wrote, or what is not for this sink, may have moved it far on.
+        let extent = Extent::new(spool.extent().await.ok()?);
+        if extent.between(place.floor(), end.floor()) > ROOMY / 8 {
+            return None;
+        }
+    }
+    Some(place)
 }
 
 /// What is on disk about a sink: where it stands, unless it keeps that with its data, and what it was not given.
@@ -310,7 +350,7 @@ async fn found(spec: &SinkSpec, spool: &dyn Spool) -> Result<(Option<Cursor>, Lo
 /// Where a sink stands that does not keep its cursor. On a full disk that may be known here alone.
 async fn standing(spec: &SinkSpec, spool: &dyn Spool) -> Result<Cursor, PortError> {
     let stored = spool.load_cursor(&spec.name).await?.unwrap_or_default();
-    let told = spec.gauge.read().cursor;
+    let told = spec.gauge.standing();
     Ok(told.map_or(stored.clone(), |told| furthest(&told, &stored)))
 }
 

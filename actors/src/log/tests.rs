@@ -69,6 +69,9 @@ impl Spool for FakeSpool {
         *self.trimmed.lock().unwrap() = keep.iter().map(|k| k.from).min().unwrap();
         Ok(())
     }
+    fn budget(&self) -> u64 {
+        64 << 20
+    }
     async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
         let mut all = BTreeMap::new();
         for at in self.records.lock().unwrap().iter().map(place) {

@@ -132,7 +132,7 @@ pub fn ports(live: &Live, registry: Arc<RegistryClient>) -> anyhow::Result<Ports
     Ok(Ports {
         archives: runtime.clone(),
         runtime,
-        spools: Arc::new(FileSpools::new(signals)),
+        spools: Arc::new(FileSpools::new(signals, config.daemon.spool_budget)),
         records: Arc::new(FileRecords::new(root)),
         roots: Arc::new(OverlayRoots::new(root, Arc::clone(&store))),
         images: store.clone(),

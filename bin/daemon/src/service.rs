@@ -144,6 +144,7 @@ async fn end(live: &Live, engine: &Engine, traffic: &Traffic) {
         tracing::error!("containers were left running: the next start finds them");
     }
     engine.settle(WORK).await;
+    engine.conclude_logs().await;
 }
 
 /// Leaves everything as it is.

@@ -227,6 +227,15 @@ pub enum DeliverError {
     },
 }
 
+/// What of the lines delivered is sure to have been read, also if this daemon and the far side end now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Certain {
+    /// All of them.
+    All,
+    /// Those of the batches up to that end; none = of none since the driver was opened.
+    UpTo(Option<Cursor>),
+}
+
 /// An open connection to one sink for one container. It has no timer, task, buffer, retry or lock.
 #[async_trait]
 pub trait LogDriver: Send {
@@ -244,6 +253,10 @@ pub trait LogDriver: Send {
     /// False where the protocol confirms nothing: then what is delivered last is to be looked after.
     fn confirms(&self) -> bool {
         true
+    }
+    /// How much of what was delivered the far side is known to have read.
+    fn certain(&self) -> Certain {
+        Certain::All
     }
     /// Sends again what the far side may not have read when its connection broke, though nothing new is to be delivered.
     /// False once there is nothing to look after.

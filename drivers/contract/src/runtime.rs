@@ -275,6 +275,8 @@ pub trait Spool: Send + Sync {
     fn more(&self) -> watch::Receiver<u64>;
     /// Segments with nothing of these stretches may go. One of them has no end, so what is written now stays.
     async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError>;
+    /// Most bytes that it may hold before the container waits.
+    fn budget(&self) -> u64;
     /// The segments there are, ascending, and the bytes in each.
     async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError>;
     /// The stored cursor of a sink.

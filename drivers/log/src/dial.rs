@@ -136,6 +136,25 @@ impl Connection {
         }
     }
 
+    /// Tells the other end that nothing follows, and waits until it has closed as well: then it has read everything.
+    pub(crate) async fn finish(mut self, limit: Duration) -> io::Result<()> {
+        in_time(limit, async {
+            self.0.shutdown().await?;
+            let mut scratch = [0; 512];
+            loop {
+                match self.0.read(&mut scratch).await {
+                    Ok(1..) => {}
+                    Ok(0) => break,
+                    // TLS without its own word for the end.
+                    Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => break,
+                    Err(e) => return Err(e),
+                }
+            }
+            if self.0.was_reset() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+        })
+        .await
+    }
+
     /// Tells the other end that nothing follows.
     pub(crate) async fn close(mut self, limit: Duration) {
         // Whether it hears of it makes no difference to what was delivered.

@@ -2,6 +2,7 @@
 //! written again to the next.
 
 use crate::dial::{Connection, State, Target};
+use contract::log::{Certain, Cursor};
 use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
@@ -25,8 +26,10 @@ pub(crate) struct Line {
     open: Option<Connection>,
     /// Since when the connection stands.
     since: Instant,
-    /// Writes that succeeded, the last ones.
-    unread: VecDeque<Vec<u8>>,
+    /// Writes that succeeded, the last ones, and which batch each of them ended.
+    unread: VecDeque<(Vec<u8>, Option<Cursor>)>,
+    /// The end of the last batch that is no longer among them.
+    read: Option<Cursor>,
     written: Option<Instant>,
 }
 
@@ -37,7 +40,8 @@ impl Line {
 
     /// One whose writes may take so long.
     pub(crate) fn within(target: Target, limit: Duration) -> Self {
-        Self { target, limit, open: None, since: Instant::now(), unread: VecDeque::new(), written: None }
+        let (unread, since) = (VecDeque::new(), Instant::now());
+        Self { target, limit, open: None, since, unread, read: None, written: None }
     }
 
     /// Closes a connection that is older than that, in order: what was written to it will be read from it.
@@ -51,8 +55,9 @@ impl Line {
         Ok(())
     }
 
-    /// Writes `messages`; they are the connection's once the kernel has them. Gives an empty buffer for the next ones.
-    pub(crate) async fn write(&mut self, messages: Vec<u8>) -> io::Result<Vec<u8>> {
+    /// Writes `messages`, the last of a batch if its end is given; they are the connection's once the kernel has them. Gives
+    /// an empty buffer for the next ones.
+    pub(crate) async fn write(&mut self, messages: Vec<u8>, end: Option<&Cursor>) -> io::Result<Vec<u8>> {
         let mut connection = match self.still_open().await {
             Some(open) => open,
             None => self.connect().await?,
@@ -60,7 +65,7 @@ impl Line {
         connection.write(&messages, self.limit).await?;
         self.open = Some(connection);
         self.written = Some(Instant::now());
-        Ok(self.keep(messages))
+        Ok(self.keep(messages, end.cloned()))
     }
 
     async fn still_open(&mut self) -> Option<Connection> {
@@ -69,7 +74,7 @@ impl Line {
             State::Open => return Some(open),
             // What was written after the other end had closed was answered by a reset, or will be. One that read
             // everything closes in order: a kernel resets a connection that has unread bytes.
-            State::Closed if self.written.is_none_or(|at| at.elapsed() >= ANSWERED) => self.unread.clear(),
+            State::Closed if self.written.is_none_or(|at| at.elapsed() >= ANSWERED) => self.all_read(),
             State::Closed | State::Broken => {}
         }
         None
@@ -79,7 +84,7 @@ impl Line {
     pub(crate) async fn look_after(&mut self) -> io::Result<bool> {
         self.open = self.still_open().await;
         if self.written.is_some_and(|at| at.elapsed() >= READ) && self.open.is_some() {
-            self.unread = VecDeque::new();
+            self.all_read();
         }
         if self.open.is_none() && !self.unread.is_empty() {
             self.open = Some(self.connect().await?);
@@ -88,14 +93,25 @@ impl Line {
         Ok(!self.unread.is_empty())
     }
 
-    fn keep(&mut self, messages: Vec<u8>) -> Vec<u8> {
-        self.unread.push_back(messages);
-        let mut kept: usize = self.unread.iter().map(Vec::len).sum();
+    /// Up to which batch everything was read.
+    pub(crate) fn certain(&self) -> Certain {
+        if self.unread.is_empty() { Certain::All } else { Certain::UpTo(self.read.clone()) }
+    }
+
+    fn all_read(&mut self) {
+        let last = std::mem::take(&mut self.unread).into_iter().rev().find_map(|(_, end)| end);
+        self.read = last.or_else(|| self.read.take());
+    }
+
+    fn keep(&mut self, messages: Vec<u8>, end: Option<Cursor>) -> Vec<u8> {
+        self.unread.push_back((messages, end));
+        let mut kept: usize = self.unread.iter().map(|(messages, _)| messages.len()).sum();
         let mut free = Vec::new();
         while kept > UNREAD {
-            let Some(oldest) = self.unread.pop_front() else { break };
+            let Some((oldest, end)) = self.unread.pop_front() else { break };
             kept -= oldest.len();
             free = oldest;
+            self.read = end.or_else(|| self.read.take());
         }
         free.clear();
         free
@@ -104,16 +120,19 @@ impl Line {
     async fn connect(&mut self) -> io::Result<Connection> {
         let mut connection = self.target.connect().await?;
         self.since = Instant::now();
-        for messages in &self.unread {
+        for (messages, _) in &self.unread {
             connection.write(messages, self.limit).await?;
         }
         Ok(connection)
     }
 
-    pub(crate) async fn close(self) {
-        if let Some(connection) = self.open {
-            connection.close(CLOSE).await;
-        }
+    /// Ends the connection in order. An error when the far side does not do so as well: what it had not read then, nobody
+    /// knows.
+    pub(crate) async fn close(self) -> io::Result<()> {
+        let Some(connection) = self.open else {
+            return if self.unread.is_empty() { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) };
+        };
+        connection.finish(CLOSE).await
     }
 }
 
@@ -138,13 +157,13 @@ mod tests {
     #[tokio::test]
     async fn what_was_written_as_the_receiver_went_goes_to_the_next() {
         let (listener, mut line) = line().await;
-        line.write(b"one ".to_vec()).await.unwrap();
+        line.write(b"one ".to_vec(), None).await.unwrap();
         let (mut first, _) = listener.accept().await.unwrap();
         assert_eq!(read(&mut first, 4).await, b"one ");
-        line.write(b"two ".to_vec()).await.unwrap();
+        line.write(b"two ".to_vec(), None).await.unwrap();
         // It closes with unread bytes, which its kernel answers by a reset.
         drop(first);
-        while line.write(b"three ".to_vec()).await.is_err() {}
+        while line.write(b"three ".to_vec(), None).await.is_err() {}
         let (mut next, _) = listener.accept().await.unwrap();
         assert_eq!(read(&mut next, 14).await, b"one two three ");
     }
@@ -152,7 +171,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_unread_goes_to_the_next_receiver_though_nothing_more_is_written() {
         let (listener, mut line) = line().await;
-        line.write(b"last words".to_vec()).await.unwrap();
+        line.write(b"last words".to_vec(), None).await.unwrap();
         let (first, _) = listener.accept().await.unwrap();
         assert!(line.look_after().await.unwrap());
         drop(first);
@@ -170,12 +189,12 @@ mod tests {
     #[tokio::test]
     async fn a_receiver_that_closed_long_after_the_last_write_had_read_it() {
         let (listener, mut line) = line().await;
-        line.write(b"old ".to_vec()).await.unwrap();
+        line.write(b"old ".to_vec(), None).await.unwrap();
         let (mut first, _) = listener.accept().await.unwrap();
         assert_eq!(read(&mut first, 4).await, b"old ");
         drop(first);
         line.written = Instant::now().checked_sub(ANSWERED);
-        while line.write(b"new ".to_vec()).await.is_err() {}
+        while line.write(b"new ".to_vec(), None).await.is_err() {}
         let (mut next, _) = listener.accept().await.unwrap();
         assert_eq!(read(&mut next, 4).await, b"new ");
     }
@@ -188,10 +207,49 @@ mod tests {
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.unwrap()
         });
         for _ in 0..20 {
-            line.write(vec![b'x'; UNREAD / 4]).await.unwrap();
-            assert!(line.unread.iter().map(Vec::len).sum::<usize>() <= UNREAD);
+            line.write(vec![b'x'; UNREAD / 4], None).await.unwrap();
+            assert!(line.unread.iter().map(|(w, _)| w.len()).sum::<usize>() <= UNREAD);
         }
-        line.close().await;
+        line.close().await.unwrap();
         assert_eq!(reads.await.unwrap(), 5 * UNREAD as u64);
+    }
+
+    #[tokio::test]
+    async fn certain_is_what_is_not_remembered_any_more_or_what_was_closed_in_order() {
+        let end = |offset| {
+            let at = contract::log::Position { segment: 1, offset };
+            let mark = contract::log::Mark { at, ..Default::default() };
+            Cursor { stdout: mark.clone(), stderr: mark, ..Cursor::default() }
+        };
+        let (listener, mut line) = line().await;
+        assert_eq!(line.certain(), Certain::All);
+        line.write(vec![b'x'; UNREAD / 2], None).await.unwrap();
+        line.write(vec![b'x'; UNREAD / 4], Some(&end(1))).await.unwrap();
+        assert_eq!(line.certain(), Certain::UpTo(None));
+        let (mut receiver, _) = listener.accept().await.unwrap();
+        let reads = tokio::spawn(async move {
+            tokio::io::copy(&mut receiver, &mut tokio::io::sink()).await.unwrap();
+        });
+        line.write(vec![b'x'; UNREAD / 2], Some(&end(2))).await.unwrap();
+        assert_eq!(line.certain(), Certain::UpTo(None), "the first half of a batch is no batch");
+        line.write(vec![b'x'; UNREAD / 4], Some(&end(3))).await.unwrap();
+        line.write(vec![b'x'; UNREAD / 4], Some(&end(4))).await.unwrap();
+        assert_eq!(line.certain(), Certain::UpTo(Some(end(1))));
+        line.written = Instant::now().checked_sub(READ);
+        assert!(!line.look_after().await.unwrap());
+        assert_eq!(line.certain(), Certain::All);
+        line.write(b"more".to_vec(), Some(&end(5))).await.unwrap();
+        assert_eq!(line.certain(), Certain::UpTo(Some(end(4))));
+        line.close().await.unwrap();
+        reads.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_hangs_has_not_closed() {
+        let (listener, mut line) = line().await;
+        line.write(b"unread".to_vec(), None).await.unwrap();
+        let hangs = listener.accept().await.unwrap();
+        assert!(line.close().await.is_err());
+        drop(hangs);
     }
 }

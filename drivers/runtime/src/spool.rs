@@ -18,19 +18,21 @@ use tokio::sync::watch;
 /// Opens spools in containers' folders.
 pub struct FileSpools {
     signals: Signals,
+    budget: u64,
 }
 
 impl FileSpools {
-    /// Spools woken by `signals`.
-    pub fn new(signals: Signals) -> Self {
-        Self { signals }
+    /// Spools woken by `signals`, of so many bytes each at most.
+    pub fn new(signals: Signals, budget: u64) -> Self {
+        Self { signals, budget }
     }
 }
 
 impl Spools for FileSpools {
     fn open(&self, id: &ContainerId, directory: PathBuf) -> Arc<dyn Spool> {
         let more = self.signals.more(id.as_str());
-        Arc::new(FileSpool { segments: directory.join("spool"), cursors: directory.join("cursors"), more })
+        let (segments, cursors) = (directory.join("spool"), directory.join("cursors"));
+        Arc::new(FileSpool { segments, cursors, more, budget: self.budget })
     }
 }
 
@@ -38,6 +40,7 @@ struct FileSpool {
     segments: PathBuf,
     cursors: PathBuf,
     more: watch::Receiver<u64>,
+    budget: u64,
 }
 
 impl FileSpool {
@@ -176,6 +179,10 @@ impl Spool for FileSpool {
             spool::trim(&dir, |segment| keep.iter().any(|k| k.has(segment)))
         })
         .await
+    }
+
+    fn budget(&self) -> u64 {
+        self.budget
     }
 
     async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {

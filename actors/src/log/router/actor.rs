@@ -69,6 +69,13 @@ pub enum Report {
         attempt: u64,
         /// Lines refused.
         refused: usize,
+        /// What the far side is sure to have read ends here; none = with the batch.
+        certain: Option<Cursor>,
+    },
+    /// The far side has read everything that was delivered.
+    Certain {
+        /// Whose.
+        sink: usize,
     },
     /// It did not, or opening failed.
     Failed {
@@ -272,7 +279,11 @@ impl Answer<Report> for Router {
         let event = match report {
             Report::Up { sink } => Event::Up(sink),
             Report::Opened { sink, attempt, cursor } => Event::Opened(sink, attempt, cursor),
-            Report::Delivered { sink, attempt, refused } => Event::Delivered(sink, attempt, refused),
+            Report::Delivered { sink, attempt, refused, certain } => {
+                self.step(Event::Certain(sink, certain));
+                Event::Delivered(sink, attempt, refused)
+            }
+            Report::Certain { sink } => Event::Certain(sink, None),
             Report::Failed { sink, attempt, failure } => {
                 let (Failure::Retry(error, _) | Failure::Fatal(error)) = &failure;
                 let name = self.spec.sinks.get(sink).map(|s| s.name.as_str());

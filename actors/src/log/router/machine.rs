@@ -71,6 +71,8 @@ pub enum Event {
     Delivered(usize, u64, usize),
     /// It did not.
     Failed(usize, u64, Failure),
+    /// What the far side of a sink is sure to have read ends there, or with what was delivered.
+    Certain(usize, Option<Cursor>),
     /// The pause is over.
     Waited(usize, u64),
     /// A batch was read under the policy of the sink.
@@ -149,6 +151,8 @@ pub struct SinkStatus {
     pub losses: Losses,
     /// Up to here lines were sent, and perhaps delivered.
     pub sent: Option<Cursor>,
+    /// What the far side is sure to have read ends here; none = with what was delivered.
+    pub certain: Option<Cursor>,
 }
 
 /// What a sink begins with.
@@ -217,7 +221,7 @@ impl Machine {
             Event::Found(sink, cursor, losses) => self.found(sink, cursor, losses, &mut out),
             Event::Opened(sink, attempt, cursor) => {
                 if let Some(w) = self.current(sink, attempt) {
-                    w.cursor = Some(cursor);
+                    (w.cursor, w.status.certain) = (Some(cursor), None);
                     w.status.state = SinkState::Idle;
                     w.prune();
                     self.measure(&mut out);
@@ -230,6 +234,11 @@ impl Machine {
                     arrived(w, &load, refused);
                     self.enforce(sink, &mut out);
                     self.trim(&mut out);
+                }
+            }
+            Event::Certain(sink, place) => {
+                if let Some(w) = self.sinks.get_mut(sink) {
+                    w.status.certain = place;
                 }
             }
             Event::Failed(sink, attempt, failure) => {

@@ -5,13 +5,26 @@ use crate::log::lane::Last;
 use crate::log::sink::SinkSpec;
 use crate::log::swap::{self, Stood};
 use crate::shared::CLOSE;
-use contract::log::{Cursor, LogSource};
+use contract::log::{Certain, Cursor, LogSource};
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
 use futures::future::join_all;
 use std::time::Duration;
 
 impl RouterApi {
+    /// Ends the router as the daemon ends. What the far sides then confirm by closing as well is not sent again by the next.
+    pub async fn conclude(&self, spool: &dyn Spool, grace: Duration) {
+        self.link.stop();
+        self.link.ended().await;
+        let ends = self.sinks.iter().map(|sink| async move {
+            let Some(read) = sink.lane.conclude(grace).await else { return };
+            if let Err(error) = spool.store_cursor(&sink.name, &read).await {
+                tracing::warn!(sink = sink.name, error = error.chain(), "cursor not stored");
+            }
+        });
+        join_all(ends).await;
+    }
+
     /// Ends the router and says where each of its sinks stands. Deliveries under way have `grace` to come to their end; then
     /// they are given up, and their lines come again from whoever goes on there.
     pub async fn retire(
@@ -43,12 +56,14 @@ async fn standing(
     source: &LogSource,
     spool: &dyn Spool,
 ) -> Result<Cursor, PortError> {
-    let told = sink.gauge.read().cursor;
     let own = match last {
         Some(driver) => {
-            let cursor = driver.cursor();
-            // What its far side does about it is nothing to wait for.
-            tokio::spawn(async move { tokio::time::timeout(CLOSE, driver.close()).await });
+            let (cursor, known) = (driver.cursor(), driver.certain() == Certain::All);
+            let closing = tokio::spawn(async move { tokio::time::timeout(CLOSE, driver.close()).await });
+            // What its far side does about it is nothing to wait for, unless it shows what was read.
+            if !known && matches!(closing.await, Ok(Ok(Ok(())))) {
+                sink.gauge.settle();
+            }
             cursor
         }
         // Nobody else knows what a kill has left in its files.
@@ -56,7 +71,7 @@ async fn standing(
             Ok(driver) => driver.cursor(),
             Err(error) => {
                 tracing::warn!(sink = sink.name, error = error.chain(), "its own cursor cannot be read");
-                told.clone()
+                sink.gauge.standing()
             }
         },
         None => None,
@@ -66,6 +81,7 @@ async fn standing(
         None => {
             let stored = spool.load_cursor(&sink.name).await?.unwrap_or_default();
             // Lines that are not for a sink are passed over without a word to the disk.
+            let told = sink.gauge.standing();
             Ok(told.map_or(stored.clone(), |told| swap::furthest(&told, &stored)))
         }
     }

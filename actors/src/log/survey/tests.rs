@@ -155,6 +155,9 @@ async fn a_sink_that_hangs_is_not_counted_again() {
         async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
             self.0.trim(keep).await
         }
+        fn budget(&self) -> u64 {
+            self.0.budget()
+        }
         async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
             self.0.extent().await
         }

@@ -130,6 +130,10 @@ impl Spool for FakeSpool {
         Ok(())
     }
 
+    fn budget(&self) -> u64 {
+        64 << 20
+    }
+
     async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
         let mut all = BTreeMap::new();
         for at in lock(&self.contents).records.iter().map(place) {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use contract::PortError;
 use contract::log::{
-    Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
+    Batch, BatchPolicy, Certain, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
 };
 use forward::{Ack, Encoder, Head, Precision};
 use options::{OPTIONS, Settings};
@@ -92,10 +92,12 @@ impl Sender {
                 if let Some(oldest) = reconnect {
                     line.renew(*oldest).await?;
                 }
-                for lines in batch.lines.chunks(LINES) {
+                let mut chunks = batch.lines.chunks(LINES).peekable();
+                while let Some(lines) = chunks.next() {
                     message.clear();
                     encoder.message(lines, None, message)?;
-                    *message = line.write(std::mem::take(message)).await?;
+                    let end = chunks.peek().is_none().then_some(&batch.end);
+                    *message = line.write(std::mem::take(message), end).await?;
                 }
                 return Ok(());
             }
@@ -186,6 +188,13 @@ impl LogDriver for Sender {
         self.settings.acknowledged
     }
 
+    fn certain(&self) -> Certain {
+        match &self.way {
+            Way::Unconfirmed(line) => line.certain(),
+            Way::Confirmed(_) => Certain::All,
+        }
+    }
+
     async fn look_after(&mut self) -> Result<bool, DeliverError> {
         let Way::Unconfirmed(line) = &mut self.way else { return Ok(false) };
         let looked = line.look_after().await;
@@ -196,7 +205,10 @@ impl LogDriver for Sender {
         match self.way {
             Way::Confirmed(Some((connection, _))) => connection.close(CLOSE).await,
             Way::Confirmed(None) => {}
-            Way::Unconfirmed(line) => line.close().await,
+            Way::Unconfirmed(line) => {
+                let closed = line.close().await;
+                return closed.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None });
+            }
         }
         Ok(())
     }

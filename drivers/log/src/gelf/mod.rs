@@ -13,7 +13,7 @@ use crate::unconfirmed::Line;
 use async_trait::async_trait;
 use contract::PortError;
 use contract::log::{
-    Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
+    Batch, BatchPolicy, Certain, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
 };
 use message::Writer;
 use options::{Address, OPTIONS, Packing};
@@ -131,7 +131,7 @@ impl LogDriver for Stream {
         if messages.is_empty() {
             return Ok(());
         }
-        match self.line.write(messages).await {
+        match self.line.write(messages, Some(&batch.end)).await {
             Ok(_buffer) => {
                 self.tries.failed = 0;
                 Ok(())
@@ -147,14 +147,18 @@ impl LogDriver for Stream {
         false
     }
 
+    fn certain(&self) -> Certain {
+        self.line.certain()
+    }
+
     async fn look_after(&mut self) -> Result<bool, DeliverError> {
         let looked = self.line.look_after().await;
         looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
-        self.line.close().await;
-        Ok(())
+        let closed = self.line.close().await;
+        closed.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 }
 

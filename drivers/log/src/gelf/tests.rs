@@ -45,11 +45,13 @@ async fn messages_over_tcp_end_with_nul_and_empty_lines_are_left_out() {
     driver.deliver(&batch(&[""])).await.unwrap();
     let (stream, got) = read(&listener, 2).await;
     assert_eq!(got, ["a", "b"]);
-    driver.close().await.unwrap();
+    let closing = tokio::spawn(driver.close());
     let mut rest = Vec::new();
     let mut stream = stream;
     stream.read_to_end(&mut rest).await.unwrap();
     assert!(rest.is_empty());
+    drop(stream);
+    closing.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use crate::options::invalid;
 use crate::tls::Identity;
 use crate::unconfirmed::Line;
 use contract::PortError;
+use contract::log::{Certain, Cursor};
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -113,10 +114,11 @@ impl Way {
         &mut self,
         frames: &mut Vec<u8>,
         ends: &[(usize, usize)],
+        end: &Cursor,
     ) -> io::Result<Vec<usize>> {
         let mut open = self.ready().await?;
         let sent = match &mut open {
-            Open::Stream(line) => match line.write(std::mem::take(frames)).await {
+            Open::Stream(line) => match line.write(std::mem::take(frames), Some(end)).await {
                 Ok(free) => {
                     *frames = free;
                     Ok(Vec::new())
@@ -158,9 +160,17 @@ impl Way {
         }
     }
 
-    pub(crate) async fn close(self) {
-        if let Some(Open::Stream(line)) = self.open {
-            line.close().await;
+    pub(crate) fn certain(&self) -> Certain {
+        match &self.open {
+            Some(Open::Stream(line)) => line.certain(),
+            _ => Certain::All,
+        }
+    }
+
+    pub(crate) async fn close(self) -> io::Result<()> {
+        match self.open {
+            Some(Open::Stream(line)) => line.close().await,
+            _ => Ok(()),
         }
     }
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use connection::{Address, Way};
 use contract::PortError;
 use contract::log::{
-    Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
+    Batch, BatchPolicy, Certain, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
 };
 use format::{Formatter, Framing, Shape};
 
@@ -127,7 +127,7 @@ impl LogDriver for Sender {
         if ends.is_empty() {
             return Ok(());
         }
-        let sent = self.way.send(&mut self.frames, &ends).await;
+        let sent = self.way.send(&mut self.frames, &ends, &batch.end).await;
         let refused = sent.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })?;
         if refused.is_empty() {
             return Ok(());
@@ -139,13 +139,17 @@ impl LogDriver for Sender {
         !self.way.is_stream()
     }
 
+    fn certain(&self) -> Certain {
+        self.way.certain()
+    }
+
     async fn look_after(&mut self) -> Result<bool, DeliverError> {
         let looked = self.way.look_after().await;
         looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
-        self.way.close().await;
-        Ok(())
+        let closed = self.way.close().await;
+        closed.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 }

@@ -131,7 +131,7 @@ impl Machine {
         let mut kept = Vec::new();
         for w in &self.sinks {
             // A sink whose place is unknown holds everything.
-            let Some(cursor) = &w.cursor else { return };
+            let Some(cursor) = w.status.certain.as_ref().or(w.cursor.as_ref()) else { return };
             let safe = Losses { ahead: w.records.safe.clone(), ..Losses::default() };
             kept.extend(needs(cursor, &safe));
         }
