@@ -193,6 +193,13 @@ impl Container {
         Ok(())
     }
 
+    /// Kills what does not end with the main process: it would go on writing for as long as its output is read.
+    pub fn kill_others(&self) {
+        if self.shares_processes {
+            self.main.cgroup.kill();
+        }
+    }
+
     /// The main process has ended and its output is read: writes the last records.
     pub fn finish(&mut self, code: i32) -> Exit {
         let exit = Exit { code, at_ns: now_ns(), oom_killed: self.main.cgroup.oom_kills() > 0 };
