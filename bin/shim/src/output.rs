@@ -118,6 +118,11 @@ impl Output {
             self.write_gap(time, 0);
         }
         self.spool.append(Kind::End, 0, time, &[])?;
+        self.close()
+    }
+
+    /// Gives back the room that was kept. Nothing follows.
+    pub fn close(&mut self) -> io::Result<()> {
         self.spool.close()
     }
 }

@@ -164,6 +164,19 @@ fn who_outlives_the_main_process_does_not_hold_up_its_end_by_writing_on() {
     assert!(written < 4 << 20, "{written}");
 }
 
+/// Its 704 KiB stayed beside each container that could not be started, until that was removed.
+#[test]
+fn room_kept_for_last_output_is_given_back_where_nothing_ever_ran() {
+    let mut stage = Stage::new();
+    stage.run(&["nosuch"]).unwrap_err();
+    assert!(!stage.host("spool/reserve").exists());
+    drop(stage.create(&["true"], &[]).unwrap());
+    assert!(!stage.host("spool/reserve").exists());
+    stage.config["linux"]["sysctl"] = serde_json::json!({ "kernel.panic": "0" });
+    stage.run(&["true"]).unwrap_err();
+    assert!(!stage.host("spool/reserve").exists());
+}
+
 #[test]
 fn a_session_in_an_ended_container_is_a_conflict() {
     let stage = Stage::new();
