@@ -69,7 +69,7 @@ impl Container {
         let listener = UnixListener::bind(&options.socket)
             .map_err(|e| failed(format!("listen on {}: {e}", options.socket.display())))?;
         listener.set_nonblocking(true).map_err(|e| failed(format!("listen: {e}")))?;
-        let output = Output::open(&options.dir.join("spool"), options.budget, options.drop_when_full)
+        let mut output = Output::open(&options.dir.join("spool"), options.budget, options.drop_when_full)
             .map_err(|e| failed(format!("open spool in {}: {e}", options.dir.display())))?;
         let terminal = config.process.terminal;
         let wiring = Wiring { terminal, stdin: options.stdin, output: true };
@@ -88,6 +88,7 @@ impl Container {
         let (main, foreign) = made.inspect_err(|_| {
             // What cannot be removed now is removed by the daemon with the container.
             let _left = std::fs::remove_file(&options.socket);
+            let _kept = output.close();
         })?;
         // Without it the end is told a little later.
         let mounts = File::open(format!("/proc/{}/ns/mnt", main.pid)).ok();
@@ -193,6 +194,13 @@ impl Container {
         Ok(())
     }
 
+    /// Kills what does not end with the main process: it would go on writing for as long as its output is read.
+    pub fn kill_others(&self) {
+        if self.shares_processes {
+            self.main.cgroup.kill();
+        }
+    }
+
     /// The main process has ended and its output is read: writes the last records.
     pub fn finish(&mut self, code: i32) -> Exit {
         let exit = Exit { code, at_ns: now_ns(), oom_killed: self.main.cgroup.oom_kills() > 0 };
@@ -227,6 +235,8 @@ impl Container {
             let _gone = kill(Pid::from_raw(self.pid()), Signal::SIGKILL);
             let _reaped = nix::sys::wait::waitpid(Pid::from_raw(self.pid()), None);
             self.clear();
+            // The next start takes it anew, if there is one.
+            let _kept = self.output.close();
         }
         let _gone = std::fs::remove_file(&self.socket);
     }

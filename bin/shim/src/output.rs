@@ -1,6 +1,6 @@
 //! Output on its way into the spool, with the two ways to meet a full budget.
 
-use sandbox::spool::{Appended, Kind, Writer};
+use sandbox::spool::{Appended, HEADER, Kind, Writer};
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
@@ -33,8 +33,13 @@ impl Output {
     pub fn set_drop_when_full(&mut self, drop: bool) {
         self.drop_when_full = drop;
         if drop && !self.retry() {
-            self.dropped += self.waiting.drain(..).map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>();
+            self.give_up();
         }
+    }
+
+    /// Counts what waits as dropped.
+    fn give_up(&mut self) {
+        self.dropped += self.waiting.drain(..).map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>();
     }
 
     /// Whether reading from the container must pause.
@@ -49,7 +54,7 @@ impl Output {
             self.waiting.push_back((stream, time, bytes.to_vec()));
             return;
         }
-        if self.dropped > 0 && !self.write_gap(time) {
+        if self.dropped > 0 && !self.write_gap(time, HEADER + bytes.len()) {
             if self.drop_when_full {
                 self.dropped += bytes.len() as u64;
             } else {
@@ -67,7 +72,10 @@ impl Output {
 
     /// Tries again; true when nothing waits any more.
     pub fn retry(&mut self) -> bool {
-        if self.dropped > 0 && !self.waiting.is_empty() && !self.write_gap(now_ns()) {
+        let next = self.waiting.front().map(|(_, _, bytes)| HEADER + bytes.len());
+        if let Some(next) = next.filter(|_| self.dropped > 0)
+            && !self.write_gap(now_ns(), next)
+        {
             return false;
         }
         while let Some((stream, time, bytes)) = self.waiting.front() {
@@ -85,11 +93,13 @@ impl Output {
         self.retry();
     }
 
-    fn write_gap(&mut self, time: i64) -> bool {
-        if !self.spool.has_room() {
+    /// Not before there is room for what follows it, too: the end of a budget would be filled with gaps alone.
+    fn write_gap(&mut self, time: i64, follows: usize) -> bool {
+        let told = self.dropped.to_le_bytes();
+        if !self.spool.has_room(HEADER + told.len() + follows) {
             return false;
         }
-        let written = self.spool.append(Kind::Gap, 0, time, &self.dropped.to_le_bytes());
+        let written = self.spool.append(Kind::Gap, 0, time, &told);
         if matches!(written, Ok(Appended::Written)) {
             self.dropped = 0;
             return true;
@@ -100,10 +110,19 @@ impl Output {
     /// Marks the end of this run's output.
     pub fn end(&mut self) -> io::Result<()> {
         let time = now_ns();
+        if !self.retry() {
+            // A disk without room for it may still have some for the few bytes that tell of it.
+            self.give_up();
+        }
         if self.dropped > 0 {
-            self.write_gap(time);
+            self.write_gap(time, 0);
         }
         self.spool.append(Kind::End, 0, time, &[])?;
+        self.close()
+    }
+
+    /// Gives back the room that was kept. Nothing follows.
+    pub fn close(&mut self) -> io::Result<()> {
         self.spool.close()
     }
 }
@@ -164,8 +183,35 @@ mod tests {
         assert!(!output.blocked());
         output.lift_budget();
         output.take(1, &[b'd'; 9]);
-        let told = [(Kind::Data, 900), (Kind::Gap, 900), (Kind::Gap, 100), (Kind::Data, 9)];
-        assert_eq!(contents(dir.path()), told);
+        assert_eq!(contents(dir.path()), [(Kind::Data, 900), (Kind::Gap, 1000), (Kind::Data, 9)]);
+    }
+
+    #[test]
+    fn what_is_dropped_in_a_row_is_one_gap() {
+        // Each piece for which there was no room left a gap of its own, until the rest of the budget was full of them.
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = Output::open(dir.path(), 2000, true).unwrap();
+        output.take(1, &[b'a'; 900]);
+        output.take(1, &[b'b'; 500]);
+        for _ in 0..10 {
+            output.take(1, &[b'c'; 600]);
+        }
+        trim(dir.path(), |segment| segment > 0).unwrap();
+        output.take(1, &[b'd'; 600]);
+        assert_eq!(contents(dir.path()), [(Kind::Data, 500), (Kind::Gap, 6000), (Kind::Data, 600)]);
+    }
+
+    #[test]
+    fn what_finds_no_room_to_the_end_is_told_as_a_gap() {
+        // It went with the shim, and nothing stood where it was missing.
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = Output::open(dir.path(), 1000, false).unwrap();
+        output.take(1, &[b'a'; 900]);
+        output.take(1, &[b'b'; 900]);
+        output.take(2, &[b'c'; 50]);
+        assert!(output.blocked());
+        output.end().unwrap();
+        assert_eq!(contents(dir.path()), [(Kind::Data, 900), (Kind::Gap, 950), (Kind::End, 0)]);
     }
 
     #[test]

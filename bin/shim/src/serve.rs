@@ -319,6 +319,7 @@ impl Loop {
     /// Finishes what can be finished: the container's end, announcements, connections.
     fn settle(&mut self) {
         if let Some(code) = self.ended {
+            self.container.kill_others();
             // Its processes are dead: nothing more can come than what the pipes hold.
             self.container.output.lift_budget();
             for stream in [1, 2] {

@@ -148,6 +148,35 @@ fn a_container_cannot_hold_up_or_mislead_what_is_run_in_it() {
     }
 }
 
+/// All that it wrote was read first, whatever the budget: the end came when the disk was full.
+#[test]
+fn who_outlives_the_main_process_does_not_hold_up_its_end_by_writing_on() {
+    let mut stage = Stage::new();
+    let namespaces = stage.config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| namespace["type"] != "pid");
+    let budget = &["--spool-budget", "1048576"];
+    let shim = stage.create(&["sh", "-c", "cat /dev/zero & exit 3"], budget).unwrap();
+    let mut events = shim.subscribe();
+    assert_eq!(shim.ask(&Request::Start), Answer::Done);
+    assert_eq!(events.exit().code, 3);
+    let segments = std::fs::read_dir(stage.host("spool")).unwrap();
+    let written = segments.map(|s| s.unwrap().metadata().unwrap().len()).sum::<u64>();
+    assert!(written < 4 << 20, "{written}");
+}
+
+/// Its 704 KiB stayed beside each container that could not be started, until that was removed.
+#[test]
+fn room_kept_for_last_output_is_given_back_where_nothing_ever_ran() {
+    let mut stage = Stage::new();
+    stage.run(&["nosuch"]).unwrap_err();
+    assert!(!stage.host("spool/reserve").exists());
+    drop(stage.create(&["true"], &[]).unwrap());
+    assert!(!stage.host("spool/reserve").exists());
+    stage.config["linux"]["sysctl"] = serde_json::json!({ "kernel.panic": "0" });
+    stage.run(&["true"]).unwrap_err();
+    assert!(!stage.host("spool/reserve").exists());
+}
+
 #[test]
 fn a_session_in_an_ended_container_is_a_conflict() {
     let stage = Stage::new();

@@ -173,15 +173,8 @@ impl Writer {
     /// Appends one record. `End` and `Gap` are always taken: they are small and must not be lost to the budget.
     pub fn append(&mut self, kind: Kind, stream: u8, time_ns: i64, payload: &[u8]) -> io::Result<Appended> {
         let size = (HEADER + payload.len()) as u64;
-        if kind == Kind::Data && self.older + self.length + size > self.budget {
-            self.older = self.measure()?;
-            if self.older + self.length + size > self.budget {
-                // The current segment cannot be trimmed while it is current: close it so that readers can free it.
-                if self.older == 0 && self.length > 0 {
-                    self.roll()?;
-                }
-                return Ok(Appended::Full);
-            }
+        if kind == Kind::Data && !self.fits(size)? {
+            return Ok(Appended::Full);
         }
         if self.length >= self.full && !self.last {
             self.roll()?;
@@ -233,14 +226,25 @@ impl Writer {
         }
     }
 
-    /// Whether the budget has room for at least a small record.
-    pub fn has_room(&mut self) -> bool {
-        if self.older + self.length + (HEADER as u64) < self.budget {
-            return true;
+    /// Whether the budget has room for records of so many bytes, headers counted. An unreadable folder is a full one: it
+    /// will be asked again.
+    pub fn has_room(&mut self, size: usize) -> bool {
+        self.fits(size as u64).unwrap_or(false)
+    }
+
+    fn fits(&mut self, size: u64) -> io::Result<bool> {
+        if self.older + self.length + size <= self.budget {
+            return Ok(true);
         }
-        // Unreadable folder: treated as full, it will be asked again.
-        self.older = self.measure().unwrap_or(self.older);
-        self.older + self.length + (HEADER as u64) < self.budget
+        self.older = self.measure()?;
+        if self.older + self.length + size <= self.budget {
+            return Ok(true);
+        }
+        // The current segment cannot be trimmed while it is current: close it so that readers can free it.
+        if self.older == 0 && self.length > 0 {
+            self.roll()?;
+        }
+        Ok(false)
     }
 
     fn roll(&mut self) -> io::Result<()> {
