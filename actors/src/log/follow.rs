@@ -7,7 +7,8 @@ use super::sink::Purpose;
 use super::stores::Stores;
 use contract::PortError;
 use contract::log::{
-    Cursor, Hole, LogLine, LogSource, Piece, Place, Position, ReadRequest, Reading, StoredLine, Stream,
+    Cursor, Delivery, Hole, LogLine, LogSource, Piece, Place, Position, ReadRequest, Reading, StoredLine,
+    Stream,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,7 +193,7 @@ impl Follower {
                 (end.1, self.anchored) = (part.end, false);
                 continue;
             }
-            match found_again && self.anchored {
+            match found_again && self.anchored && self.stores_all() {
                 true => self.sieve.repeat(),
                 false => self.sieve.repeat_to_latest(),
             }
@@ -213,6 +214,14 @@ impl Follower {
         // The log driver was changed meanwhile: a place in the one means nothing to the other.
         let since_ns = self.sieve.latest().or(self.request.since_ns);
         (ReadRequest { since_ns, until_ns, ..ReadRequest::default() }, false)
+    }
+
+    /// What the spool gives is stored line for line: nothing was dropped on the way.
+    fn stores_all(&self) -> bool {
+        let main = self.stores.main.as_ref();
+        main.is_some_and(|m| {
+            m.delivery == Delivery::Blocking || m.gauge.read().status.losses.dropped.lines == 0
+        })
     }
 
     /// Gives out what is stored; answers where that ended.
