@@ -294,4 +294,18 @@ mod tests {
         held.trim(&[Stretch::from(Position { segment: floor.segment + 2, offset: 0 })]).await.unwrap();
         assert!(!feed.next(&end, Asked::Now, &Attributes::new()).await.unwrap().whole);
     }
+
+    #[tokio::test]
+    async fn what_was_let_go_before_the_first_line_was_read_is_noticed_too() {
+        let spool = Arc::new(FakeSpool::default());
+        let held = HeldSpool::new(Arc::clone(&spool) as Arc<dyn Spool>);
+        let feed = Feed::new(Arc::clone(&held), BatchPolicy::default(), "c");
+        let nothing = feed.next(&Cursor::default(), Asked::Now, &Attributes::new()).await.unwrap();
+        assert!(nothing.whole && nothing.lines.is_empty());
+        for n in 0..30 {
+            spool.write(Stream::Stdout, format!("{n}\n"));
+        }
+        held.trim(&[Stretch::from(Position { segment: 3, offset: 0 })]).await.unwrap();
+        assert!(!feed.next(&nothing.end, Asked::Now, &Attributes::new()).await.unwrap().whole);
+    }
 }

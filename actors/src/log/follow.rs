@@ -7,7 +7,8 @@ use super::sink::Purpose;
 use super::stores::Stores;
 use contract::PortError;
 use contract::log::{
-    Cursor, Hole, LogLine, LogSource, Piece, Place, Position, ReadRequest, Reading, StoredLine, Stream,
+    Cursor, Delivery, Hole, LogLine, LogSource, Piece, Place, Position, ReadRequest, Reading, StoredLine,
+    Stream,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Batches of lines that wait for a slow client.
 const CHANNEL: usize = 2;
+/// So often a tail is looked for where what belongs to it is stored and let go of while it is counted.
+const TRIES: usize = 5;
 
 /// Which lines are wanted.
 #[derive(Debug, Clone, Default)]
@@ -75,10 +78,9 @@ pub async fn read_logs(origin: Origin, request: FollowRequest) -> Result<Lines, 
         tail: request.tail,
         after: None,
     };
-    let reading = stores.read(&origin.source, first).await?;
+    let (reading, count) = begin(&origin, &stores, &first).await?;
     let (mut surplus, mut unstored) = (0, None);
     if let (Some(tail), Some(found)) = (request.tail, reading.found) {
-        let count = count(&origin, &reading.cursor).await?;
         surplus = (found + count).saturating_sub(tail);
         unstored = (!request.follow).then_some(count);
     }
@@ -102,14 +104,30 @@ pub async fn read_logs(origin: Origin, request: FollowRequest) -> Result<Lines, 
     Ok(lines)
 }
 
-/// How many lines were written and are not stored.
-async fn count(origin: &Origin, from: &Cursor) -> Result<usize, PortError> {
+/// Opens what is stored, and for a tail counts the lines behind it.
+async fn begin(origin: &Origin, stores: &Stores, first: &ReadRequest) -> Result<(Reading, usize), PortError> {
+    let mut tries = 0;
+    loop {
+        let reading = stores.read(&origin.source, first.clone()).await?;
+        if reading.found.is_none() {
+            return Ok((reading, 0));
+        }
+        let (count, whole) = count(origin, &reading.cursor).await?;
+        tries += 1;
+        if whole || tries == TRIES {
+            return Ok((reading, count));
+        }
+    }
+}
+
+/// How many lines were written and are not stored, and whether none of them was let go of meanwhile.
+async fn count(origin: &Origin, from: &Cursor) -> Result<(usize, bool), PortError> {
     let (mut cursor, mut count, mut stop) = (from.clone(), 0, Stop::default());
     loop {
         let part = origin.feed.next(&cursor, Asked::Now, &origin.attributes).await?;
         count += part.lines.len();
-        if part.last || stop.is_reached(&origin.feed, &part.end).await? {
-            return Ok(count);
+        if !part.whole || part.last || stop.is_reached(&origin.feed, &part.end).await? {
+            return Ok((count, part.whole));
         }
         cursor = part.end;
     }
@@ -155,6 +173,7 @@ enum Left {
 impl Follower {
     async fn run(&mut self, reading: Reading) -> Result<(), PortError> {
         let Some(mut end) = self.stored(reading).await? else { return Ok(()) };
+        self.sieve.limit(self.unstored.take());
         loop {
             let behind = match self.spooled(end.1.clone()).await? {
                 Left::Over => return Ok(()),
@@ -174,7 +193,7 @@ impl Follower {
                 (end.1, self.anchored) = (part.end, false);
                 continue;
             }
-            match found_again && self.anchored {
+            match found_again && self.anchored && self.stores_all() {
                 true => self.sieve.repeat(),
                 false => self.sieve.repeat_to_latest(),
             }
@@ -195,6 +214,14 @@ impl Follower {
         // The log driver was changed meanwhile: a place in the one means nothing to the other.
         let since_ns = self.sieve.latest().or(self.request.since_ns);
         (ReadRequest { since_ns, until_ns, ..ReadRequest::default() }, false)
+    }
+
+    /// What the spool gives is stored line for line: nothing was dropped on the way.
+    fn stores_all(&self) -> bool {
+        let main = self.stores.main.as_ref();
+        main.is_some_and(|m| {
+            m.delivery == Delivery::Blocking || m.gauge.read().status.losses.dropped.lines == 0
+        })
     }
 
     /// Gives out what is stored; answers where that ended.
@@ -229,8 +256,7 @@ impl Follower {
 
     async fn spooled(&mut self, mut cursor: Cursor) -> Result<Left, PortError> {
         let (mut more, mut run) = (self.origin.feed.more(), self.origin.run.clone());
-        let (mut stop, mut unstored) = (Stop::default(), self.unstored.take());
-        let mut due = false;
+        let (mut stop, mut due) = (Stop::default(), false);
         let hold = self.origin.feed.hold(&cursor);
         loop {
             let news = *more.borrow_and_update();
@@ -238,17 +264,13 @@ impl Follower {
             // Asked before reading: what is not there after the end will not come.
             let goes_on = self.request.follow && (run.goes_on)() && !self.is_over();
             let asked = if goes_on && !due { Asked::After(news) } else { Asked::Now };
-            let Part { mut lines, end, last, whole, again } =
+            let Part { lines, end, last, whole, again } =
                 self.origin.feed.next(&cursor, asked, &self.origin.attributes).await?;
             if !whole {
                 return Ok(Left::Behind(cursor));
             }
             cursor = end;
             hold.advance(cursor.floor());
-            if let Some(left) = &mut unstored {
-                Arc::make_mut(&mut lines).truncate(*left);
-                *left -= lines.len();
-            }
             if !lines.is_empty() && self.lines(lines).await == Flow::Ends {
                 return Ok(Left::Over);
             }
@@ -312,5 +334,99 @@ async fn until(time_ns: Option<i64>) {
             )
             .await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::held::HeldSpool;
+    use super::super::sink::SinkSpec;
+    use super::*;
+    use async_trait::async_trait;
+    use contract::Kind;
+    use contract::fake::FakeSpool;
+    use contract::log::{
+        BatchPolicy, LogDriver, LogDriverKind, LogReader, Mark, OptionSpec, Options, Stretch,
+    };
+    use contract::runtime::Spool;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Lines are stored, and let go of in the spool, as soon as somebody has begun to read.
+    struct Quick {
+        held: Arc<HeldSpool>,
+        reads: AtomicUsize,
+    }
+
+    fn text(n: usize) -> StoredLine {
+        let data = format!("{n}\n").into();
+        let line = LogLine { stream: Stream::Stdout, time_ns: 1000 * n as i64, data, partial: None };
+        StoredLine { line, attrs: Attributes::new() }
+    }
+
+    #[async_trait]
+    impl LogDriverKind for Quick {
+        fn name(&self) -> &'static str {
+            "quick"
+        }
+        fn options(&self) -> &'static [OptionSpec] {
+            &[]
+        }
+        fn validate(&self, _: &Options) -> Result<(), PortError> {
+            Ok(())
+        }
+        fn batching(&self, _: &Options) -> BatchPolicy {
+            BatchPolicy::default()
+        }
+        async fn open(&self, _: &LogSource, _: &Options) -> Result<Box<dyn LogDriver>, PortError> {
+            Err(PortError::new(Kind::Unsupported, "it is only read"))
+        }
+        fn reader(&self) -> Option<&dyn LogReader> {
+            Some(self)
+        }
+    }
+
+    #[async_trait]
+    impl LogReader for Quick {
+        async fn read(&self, _: &LogSource, _: &Options, request: ReadRequest) -> Result<Reading, PortError> {
+            // Eight lines are a segment, the first has number 1.
+            let (stored, at) = match self.reads.fetch_add(1, Ordering::Relaxed) {
+                0 => (10, Position { segment: 2, offset: 200 }),
+                _ => (30, Position { segment: 4, offset: 600 }),
+            };
+            self.held.trim(&[Stretch::from(Position { segment: 4, offset: 0 })]).await?;
+            let before = request.after.map_or(0, |place| usize::try_from(place.offset).unwrap_or(0));
+            let begin = request.tail.map_or(before, |tail| stored - tail);
+            let (to, pieces) = mpsc::channel(1);
+            to.try_send(Ok(Piece::Lines((begin..stored).map(text).collect()))).unwrap();
+            let mark = Mark { at, ..Mark::default() };
+            let cursor = Cursor { stdout: mark.clone(), stderr: mark, pace: None };
+            let end = Place { generation: 0, offset: stored as u64 };
+            Ok(Reading { pieces, cursor, end, found: request.tail })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tail_is_the_last_lines_though_they_are_stored_and_let_go_of_while_they_are_counted() {
+        let spool = Arc::new(FakeSpool::default());
+        let held = HeldSpool::new(Arc::clone(&spool) as Arc<dyn Spool>);
+        for n in 0..40 {
+            spool.write(Stream::Stdout, format!("{n}\n"));
+        }
+        let kind: &'static Quick =
+            Box::leak(Box::new(Quick { held: Arc::clone(&held), reads: AtomicUsize::default() }));
+        let stores = Arc::new(Stores { main: Some(SinkSpec::new(kind, Options::new())), others: Vec::new() });
+        let origin = Origin {
+            source: Arc::default(),
+            feed: Feed::new(held, BatchPolicy::default(), "c"),
+            attributes: Attributes::new(),
+            run: Run::new(watch::channel(0).1, || false),
+            stores: Arc::new(move || Arc::clone(&stores)),
+        };
+        let request = FollowRequest { stdout: true, stderr: true, tail: Some(2), ..Default::default() };
+        let (mut lines, mut got) = (read_logs(origin, request).await.unwrap(), Vec::new());
+        while let Some(some) = lines.recv().await {
+            got.extend(some.unwrap().iter().cloned().map(|l| l.line.data));
+        }
+        assert_eq!(got, ["38\n", "39\n"]);
     }
 }

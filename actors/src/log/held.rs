@@ -100,7 +100,7 @@ impl HeldSpool {
     /// Whether everything from there on is still in the spool.
     pub async fn still_has(&self, from: Position) -> Result<bool, PortError> {
         let trimmed = lock(&self.book).trimmed;
-        if from >= trimmed || from == Position::default() {
+        if from >= trimmed {
             return Ok(true);
         }
         if from.segment < trimmed.segment {

@@ -45,13 +45,21 @@ pub struct Sieve {
     /// The latest time there was, and how many lines had it: one read of the shim gives all its lines one time.
     latest: (i64, usize),
     again: Again,
+    /// After so many more lines nothing is wanted.
+    most: Option<usize>,
 }
 
 impl Sieve {
     /// One that leaves out the first `surplus` lines.
     pub fn new(request: &FollowRequest, surplus: usize) -> Self {
         let since = request.since_ns;
-        Self { request: request.clone(), surplus, since, lines: 0, latest: (0, 0), again: Again::Nothing }
+        let (request, again) = (request.clone(), Again::Nothing);
+        Self { request, surplus, since, lines: 0, latest: (0, 0), again, most: None }
+    }
+
+    /// From here on only so many lines are wanted, those that come again not counted.
+    pub fn limit(&mut self, most: Option<usize>) {
+        self.most = most;
     }
 
     /// The stored lines have ended here: what follows is counted.
@@ -116,6 +124,12 @@ impl Sieve {
         if repeated {
             return Fate::LeftOut;
         }
+        if let Some(most) = &mut self.most {
+            match most.checked_sub(1) {
+                Some(left) => *most = left,
+                None => return Fate::Last,
+            }
+        }
         match &mut self.latest {
             (latest, count) if *latest == time_ns => *count += 1,
             latest if latest.0 < time_ns || latest.1 == 0 => *latest = (time_ns, 1),
@@ -179,6 +193,18 @@ mod tests {
         assert_eq!((last.len(), flow), (2, Flow::Ends));
         let mut out = sieve(|r| r.stderr = false, 2);
         assert_eq!(given(&mut out, &[1, 2, 3, 4, 5, 6]), [4, 6], "both streams count for a tail");
+    }
+
+    #[test]
+    fn a_tail_ends_with_what_was_there_also_where_some_of_it_comes_again() {
+        let mut tail = sieve(|_| (), 1);
+        assert_eq!(given(&mut tail, &[1, 2]), [2]);
+        tail.anchor();
+        tail.limit(Some(3));
+        assert_eq!(given(&mut tail, &[3, 4]), [3, 4]);
+        tail.repeat();
+        let (last, flow) = tail.choose(lines(&[3, 4, 5, 6]));
+        assert_eq!((last.len(), last[0].line.time_ns, flow), (1, 5, Flow::Ends));
     }
 
     #[test]

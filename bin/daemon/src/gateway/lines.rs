@@ -30,7 +30,8 @@ pub fn encode(lines: &[StoredLine], dress: Dress) -> Bytes {
             prefix.push_str(&timestamp(line.time_ns));
             prefix.push(' ');
         }
-        if dress.details && !attrs.is_empty() {
+        if dress.details {
+            // As Docker: the space is there without attributes, too.
             let shown: Vec<String> =
                 attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
             prefix.push_str(&shown.join(","));
@@ -50,11 +51,13 @@ fn timestamp(ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(ns)).map_or_else(|_| String::new(), |t| format!("{t:.9}"))
 }
 
+/// As in a query.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            b' ' => out.push('+'),
             // Writing to a String cannot fail.
             _ => drop(write!(out, "%{byte:02X}")),
         }
@@ -79,5 +82,15 @@ mod tests {
         let stored = StoredLine { line, attrs: BTreeMap::new() };
         let sent = encode(&[stored], Dress { tty: false, timestamps: true, details: false });
         assert_eq!(&sent[..], b"\x02\0\0\0\0\0\0\x211970-01-01T00:00:01.500000000Z x\n");
+    }
+
+    #[test]
+    fn details_stand_before_a_line_as_docker_writes_them_and_a_space_where_there_are_none() {
+        let line = LogLine { stream: Stream::Stdout, time_ns: 0, data: Bytes::from("x\n"), partial: None };
+        let attrs = BTreeMap::from([("a".to_owned(), "1 & 2".to_owned()), ("b".to_owned(), "~".to_owned())]);
+        let with = |attrs| StoredLine { line: line.clone(), attrs };
+        let lines = [with(attrs), with(BTreeMap::new())];
+        let sent = encode(&lines, Dress { tty: true, timestamps: false, details: true });
+        assert_eq!(&sent[..], b"a=1+%26+2,b=~ x\n x\n");
     }
 }

@@ -52,6 +52,13 @@ impl Commit {
         }
     }
 
+    /// The same, with the current file cut by someone else.
+    pub(crate) fn cut(self, length: u64) -> Self {
+        let here = self.base_generation == self.generation;
+        let base_length = if here { self.base_length.min(length) } else { self.base_length };
+        Self { length, base_length, ..self }
+    }
+
     /// The same, with a batch finished.
     pub(crate) fn complete(self, cursor: Cursor) -> Self {
         Self { cursor, base_generation: self.generation, base_length: self.length, ahead: 0, ..self }

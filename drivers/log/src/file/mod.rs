@@ -3,13 +3,17 @@
 
 pub(crate) mod commit;
 mod pack;
+mod pen;
 pub(crate) mod read;
 pub(crate) mod rotate;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 use commit::{Commit, CommitFile};
 use contract::log::{Batch, Cursor, DeliverError, LogDriver, LogLine, StoredLine};
 use contract::{Kind, PortError};
+use pen::Pen;
 use rotate::Limits;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -77,6 +81,9 @@ struct Open {
     file: File,
     commits: CommitFile,
     at: Commit,
+    pen: Pen,
+    /// The log was opened again: another one writes it.
+    over: bool,
 }
 
 /// A file driver.
@@ -131,6 +138,11 @@ impl<F: RecordFormat> FileDriver<F> {
 
 impl Open {
     fn recover(places: Places, limits: Limits) -> io::Result<Self> {
+        let log = places.log.clone();
+        Pen::take(&log, |pen| Self::take_up(places, limits, pen))
+    }
+
+    fn take_up(places: Places, limits: Limits, pen: Pen) -> io::Result<Self> {
         if let Some(folder) = places.log.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -143,12 +155,12 @@ impl Open {
         }
         let file = open_log(&places.log)?;
         let found = file.metadata()?.len();
-        if stored.is_none() || found < at.length {
-            // Without a cursor, or cut by someone else, what stands in the file is all there is to keep.
-            at.length = found;
-            if at.base_generation == at.generation {
-                at.base_length = found;
-            }
+        if stored.is_none() {
+            // Without a cursor, what stands in the file is all there is to keep.
+            (at.length, at.base_length) = (found, found);
+            commits.store(&mut at)?;
+        } else if found < at.length {
+            at = at.cut(found);
             commits.store(&mut at)?;
         } else if found > at.length {
             file.set_len(at.length)?;
@@ -156,11 +168,33 @@ impl Open {
         if limits.compress {
             pack::later(&places.log, &limits);
         }
-        Ok(Self { places, limits, file, commits, at })
+        Ok(Self { places, limits, file, commits, at, pen, over: false })
+    }
+
+    /// Sees to it that the file is as long as is noted: others cut logs that grow, and what a failed write left may still be
+    /// there.
+    fn align(&mut self) -> io::Result<()> {
+        let found = self.file.metadata()?.len();
+        if found > self.at.length {
+            self.file.set_len(self.at.length)?;
+        } else if found < self.at.length {
+            let mut cut = self.at.clone().cut(found);
+            self.commits.store(&mut cut)?;
+            self.at = cut;
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self) -> io::Error {
+        self.over = true;
+        io::Error::other("the log was opened again: another driver writes it")
     }
 
     /// What stands in the files is whole; what comes next comes from `cursor`.
     fn begin_at(&mut self, cursor: Cursor) -> io::Result<()> {
+        let pen = self.pen.clone();
+        let Some(_held) = pen.hold() else { return Err(self.refused()) };
+        self.align()?;
         let mut next = self.at.clone();
         if next.ahead > 0 && next.base_generation == next.generation {
             // Of a batch that was not finished: its lines are delivered again.
@@ -173,6 +207,9 @@ impl Open {
     }
 
     fn write(&mut self, bytes: &[u8], parts: &[Part], order: Order, end: &Cursor) -> io::Result<()> {
+        let pen = self.pen.clone();
+        let Some(_held) = pen.hold() else { return Err(self.refused()) };
+        self.align()?;
         let mut start = 0;
         for (index, part) in parts.iter().enumerate() {
             if part.lines > 0 && self.at.length >= self.limits.max_size.unwrap_or(u64::MAX) {
@@ -235,7 +272,7 @@ impl<F: RecordFormat> LogDriver for FileDriver<F> {
         let (open, buffer, result) = work.await.map_err(|e| DeliverError::Fatal { source: Box::new(e) })?;
         self.cursor = open.at.cursor.clone();
         // An interrupted rotation is finished by opening again.
-        let whole = !open.at.rotating;
+        let whole = !open.at.rotating && !open.over;
         self.buffer = buffer;
         match result {
             Ok(()) => {

@@ -4,11 +4,12 @@
 //!
 //! What a kill leaves undone is taken up when the log is opened next.
 
-use super::rotate::{Limits, absent_is_fine, numbered, turn};
+use super::rotate::{Limits, absent_is_fine, is_there, numbered, turn};
 use flate2::{Compression, GzBuilder};
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -53,8 +54,8 @@ fn work() {
     let _unchanged = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY);
     while let Some((log, last)) = next() {
         for index in 1..=last {
-            // A file that cannot be compressed stays readable as it is.
-            if compress(&log, index, last).is_err() {
+            // A file that cannot be compressed stays readable as it is; numbers are taken without gaps.
+            if !is_there(&log, index) || compress(&log, index, last).is_err() {
                 break;
             }
         }
@@ -88,7 +89,7 @@ fn compress(log: &Path, index: u32, last: u32) -> io::Result<()> {
     };
     let temporary = numbered(log, 0, ".gz.tmp");
     let put = pack(&input, &temporary).and_then(|whole| match whole {
-        Whole::Packed => replace(log, &input, &temporary, last),
+        Whole::Packed => replace(log, &input, &temporary, index..=last),
         Whole::Gone => Ok(Put::Nowhere),
     });
     if !matches!(put, Ok(Put::InPlace)) {
@@ -128,7 +129,7 @@ enum Put {
     Nowhere,
 }
 
-fn replace(log: &Path, input: &File, temporary: &Path, last: u32) -> io::Result<Put> {
+fn replace(log: &Path, input: &File, temporary: &Path, numbers: RangeInclusive<u32>) -> io::Result<Put> {
     let own = input.metadata()?;
     let turn = turn(log);
     let _held = turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,7 +137,9 @@ fn replace(log: &Path, input: &File, temporary: &Path, last: u32) -> io::Result<
         let found = fs::metadata(numbered(log, *index, ""));
         found.is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()))
     };
-    let Some(index) = (1..=last).find(same) else { return Ok(Put::Nowhere) };
+    // Rotations have moved it up, and left no number between free.
+    let mut numbers = numbers.take_while(|index| is_there(log, *index));
+    let Some(index) = numbers.find(same) else { return Ok(Put::Nowhere) };
     fs::rename(temporary, numbered(log, index, ".gz"))?;
     fs::remove_file(numbered(log, index, ""))?;
     Ok(Put::InPlace)
@@ -171,6 +174,27 @@ mod tests {
         let texts: Vec<_> = (1..4).map(|index| unpacked(&log, index)).collect();
         assert_eq!(texts, [9, 8, 7].map(|n| Some(format!("file {n}"))));
         assert!(!numbered(&log, 0, ".gz.tmp").exists());
+    }
+
+    #[test]
+    fn however_many_files_may_be_kept_only_those_that_are_there_are_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("x");
+        let limits = Limits { max_file: u32::MAX, ..LIMITS };
+        for n in 0..2 {
+            fs::write(&log, format!("file {n}")).unwrap();
+            finish(&log, &limits).unwrap();
+        }
+        later(&log, &limits);
+        let other = folder.path().join("other");
+        fs::write(numbered(&other, 1, ""), "waits for its turn").unwrap();
+        later(&other, &LIMITS);
+        let begun = Instant::now();
+        while numbered(&other, 1, "").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the first is never done");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(unpacked(&log, 2).as_deref(), Some("file 0"));
     }
 
     #[test]

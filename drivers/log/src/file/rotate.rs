@@ -44,16 +44,19 @@ pub(crate) fn finish(log: &Path, limits: &Limits) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => false,
         Err(e) => return Err(e),
     };
+    // Where fewer files are kept than before, no shift would ever reach those beyond the last.
+    let mut beyond = limits.max_file.max(1);
+    while full && remove(log, beyond)? {
+        beyond += 1;
+    }
     if full && limits.max_file < 2 {
         fs::remove_file(log)?;
     } else if full {
         let last = limits.max_file - 1;
         // Shifting only up to the first gap makes a repetition after a half-done shift lose nothing.
-        let free = (1..=last).find(|i| !numbered(log, *i, "").exists() && !numbered(log, *i, ".gz").exists());
+        let free = (1..=last).find(|i| !is_there(log, *i));
         let free = free.unwrap_or(last);
-        for suffix in ["", ".gz"] {
-            absent_is_fine(fs::remove_file(numbered(log, free, suffix)))?;
-        }
+        remove(log, free)?;
         for index in (1..free).rev() {
             for suffix in ["", ".gz"] {
                 let from = numbered(log, index, suffix);
@@ -63,6 +66,20 @@ pub(crate) fn finish(log: &Path, limits: &Limits) -> io::Result<()> {
         fs::rename(log, numbered(log, 1, ""))?;
     }
     super::open_log(log).map(drop)
+}
+
+/// Whether a file of that number is there.
+pub(crate) fn is_there(log: &Path, index: u32) -> bool {
+    numbered(log, index, "").exists() || numbered(log, index, ".gz").exists()
+}
+
+/// Removes the file of that number; answers whether there was one.
+fn remove(log: &Path, index: u32) -> io::Result<bool> {
+    let there = is_there(log, index);
+    for suffix in ["", ".gz"] {
+        absent_is_fine(fs::remove_file(numbered(log, index, suffix)))?;
+    }
+    Ok(there)
 }
 
 pub(crate) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
@@ -93,5 +110,18 @@ mod tests {
         finish(&log, &limits).unwrap();
         let read = |i| fs::read_to_string(numbered(&log, i, "")).unwrap();
         assert_eq!([read(0), read(1), read(2), read(3)], ["", "d", "c", "b"]);
+    }
+
+    #[test]
+    fn where_fewer_files_are_kept_than_before_the_others_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("x");
+        for max_file in [5, 5, 5, 5, 3, 1] {
+            fs::write(&log, "text").unwrap();
+            finish(&log, &Limits { max_size: Some(1), max_file, compress: false }).unwrap();
+            assert!(!is_there(&log, max_file), "of {max_file} files");
+            assert!(max_file == 1 || is_there(&log, 1));
+        }
+        assert!((1..9).all(|index| !is_there(&log, index)));
     }
 }
