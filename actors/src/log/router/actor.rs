@@ -13,6 +13,8 @@ use contract::log::{Cursor, LogSource, Loss, Losses};
 use contract::runtime::Spool;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Hears what became of a sink of that name.
 pub type Told = Arc<dyn Fn(&str, Change) + Send + Sync>;
@@ -41,8 +43,29 @@ pub struct Router {
     sinks: Vec<Link<Sink>>,
     draining: Vec<Drain>,
     seed: u64,
-    /// A look into the spool is due without news.
-    looks: bool,
+    looks: Looks,
+}
+
+/// A look into the spool that is due without news.
+#[derive(Default)]
+struct Looks(Option<(Instant, JoinHandle<()>)>);
+
+impl Looks {
+    /// One at a time, the earliest: what it finds not over yet is looked at again.
+    fn at(&mut self, due: Instant, timer: impl FnOnce() -> JoinHandle<()>) {
+        if let Some((earlier, _)) = &self.0
+            && *earlier <= due
+        {
+            return;
+        }
+        if let Some((_, later)) = self.0.replace((due, timer())) {
+            later.abort();
+        }
+    }
+
+    fn came(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// What sinks and detached work tell the router.
@@ -201,10 +224,7 @@ impl Router {
                 });
             }
             Effect::Look(pause) => {
-                // One at a time: what it finds not over yet is looked at again.
-                if !std::mem::replace(&mut self.looks, true) {
-                    drop(me.tell_after(pause, Report::Look));
-                }
+                self.looks.at(Instant::now() + pause, || me.tell_after(pause, Report::Look));
             }
             Effect::Trim(kept) => {
                 tokio::spawn(async move {
@@ -297,7 +317,7 @@ impl Answer<Report> for Router {
             Report::Measured { result } => Event::Measured(result),
             Report::More => Event::More,
             Report::Look => {
-                self.looks = false;
+                self.looks.came();
                 Event::More
             }
         };
@@ -342,7 +362,7 @@ impl RouterApi {
                 me,
                 sinks: Vec::new(),
                 draining: Vec::new(),
-                looks: false,
+                looks: Looks::default(),
             }
         });
         child.parent = parent.map(str::to_owned);
@@ -356,9 +376,9 @@ impl RouterApi {
     /// first.
     pub async fn drain(&self, sink: Option<&str>, deadline: Duration) -> bool {
         let sink = sink.and_then(|name| self.sinks.iter().position(|s| s.name == name));
-        let until = tokio::time::Instant::now() + deadline;
+        let until = Instant::now() + deadline;
         loop {
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if self.link.call(|reply| Drain { sink, reply }, left).await.is_ok() {
                 return true;
             }
@@ -397,5 +417,27 @@ impl RouterApi {
             }
         });
         futures::future::join_all(closes).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_record_that_is_over_soon_does_not_wait_for_the_end_of_a_long_window() {
+        let (mut looks, begun) = (Looks::default(), Instant::now());
+        let made = std::cell::Cell::new(0);
+        let timer = || {
+            made.set(made.get() + 1);
+            tokio::spawn(std::future::pending::<()>())
+        };
+        looks.at(begun + Duration::from_secs(60), timer);
+        looks.at(begun + Duration::from_secs(1), timer);
+        looks.at(begun + Duration::from_secs(2), timer);
+        assert_eq!(made.get(), 2, "what is due later is seen on the way");
+        looks.came();
+        looks.at(begun + Duration::from_secs(60), timer);
+        assert_eq!(made.get(), 3);
     }
 }
