@@ -7,7 +7,9 @@ use crate::log::framer::seed;
 use crate::log::gap::Gaps;
 use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
-use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, spawn};
+use crate::supervise::{
+    Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, Unavailable, Why, spawn,
+};
 use contract::PortError;
 use contract::log::{Cursor, LogSource, Loss, Losses};
 use contract::runtime::Spool;
@@ -379,14 +381,14 @@ impl RouterApi {
         let until = Instant::now() + deadline;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if self.link.call(|reply| Drain { sink, reply }, left).await.is_ok() {
-                return true;
+            match self.link.call(|reply| Drain { sink, reply }, left).await {
+                Ok(()) => return true,
+                // It will not come back.
+                Err(Unavailable { why: Why::Stopped | Why::GaveUp, .. }) => return false,
+                Err(_) if left.is_zero() => return false,
+                // A router that was rebuilt meanwhile is asked again.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20).min(left)).await,
             }
-            if left.is_zero() {
-                return false;
-            }
-            // A router that was rebuilt meanwhile is asked again.
-            tokio::time::sleep(Duration::from_millis(20).min(left)).await;
         }
     }
 
