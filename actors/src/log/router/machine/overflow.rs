@@ -203,6 +203,7 @@ fn oldest(w: &Window, extent: &Extent, committed: &Cursor, limit: u64) -> Need {
 /// Notes that lines were passed over.
 fn record(w: &mut Window, loss: Loss, gaps: Gaps) {
     let committed = w.committed();
+    w.status.suppressed += gaps.suppressed;
     let losses = &mut w.status.losses;
     losses.version += 1;
     losses.dropped.lines += loss.lines;
@@ -270,5 +271,12 @@ mod tests {
         record(&mut w, loss((3, 5), 2, 77), Gaps::default());
         record(&mut w, loss((5, 6), 1, 99), Gaps::default());
         assert_eq!(w.status.losses.ahead, [loss((2, 6), 3, 77)]);
+    }
+
+    #[test]
+    fn what_a_limit_suppressed_among_lines_that_are_dropped_is_counted_as_suppressed() {
+        let mut w = window();
+        record(&mut w, loss((2, 3), 1, 5), Gaps { suppressed: 40, ..Gaps::default() });
+        assert_eq!((w.status.suppressed, w.status.losses.dropped.lines), (40, 1));
     }
 }
