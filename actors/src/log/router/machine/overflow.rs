@@ -155,7 +155,7 @@ fn need(w: &Window, extent: &Extent) -> Need {
     let all = held(extent.end());
     // Who keeps up with a burst is not to lose lines to it.
     let keeps_up = w.is_open() && w.failures == 0 && w.room.soon(all);
-    let limit = if keeps_up { buffer + extent.longest() } else { buffer };
+    let limit = if keeps_up { buffer.saturating_add(extent.longest()) } else { buffer };
     match overflow {
         Overflow::DropNewest if w.room.dropping => match losses.ahead.last() {
             Some(loss) if held(loss.from.top()) > buffer / 2 => {
@@ -271,6 +271,15 @@ mod tests {
         record(&mut w, loss((3, 5), 2, 77), Gaps::default());
         record(&mut w, loss((5, 6), 1, 99), Gaps::default());
         assert_eq!(w.status.losses.ahead, [loss((2, 6), 3, 77)]);
+    }
+
+    #[test]
+    fn a_buffer_as_large_as_can_be_written_is_not_taken_for_a_small_one() {
+        let mut w = window();
+        w.delivery = Delivery::NonBlocking { buffer: u64::MAX, overflow: Overflow::DropNewest };
+        (w.status.state, w.room.flow) = (SinkState::Idle, 1000);
+        let extent = Extent::new(vec![(1, 100)]);
+        assert!(matches!(need(&w, &extent), Need::Nothing));
     }
 
     #[test]
