@@ -14,6 +14,8 @@ pub type Lane = Arc<Turns>;
 pub struct Turns {
     opened: Mutex<Opened>,
     given_up: watch::Sender<bool>,
+    /// The lane that this one takes the place of, where something could not be dropped.
+    before: Option<Lane>,
 }
 
 /// What a lane holds.
@@ -42,6 +44,22 @@ impl Opened {
 pub type Last = Option<Box<dyn LogDriver>>;
 
 impl Turns {
+    /// A lane in the place of one in which something may go on.
+    pub fn after(before: &Lane) -> Lane {
+        Arc::new(Self { before: Some(Arc::clone(before)), ..Self::default() })
+    }
+
+    /// Resolves once nothing goes on any more in the lanes before this one.
+    pub async fn alone(&self) {
+        let mut next = self.before.as_ref();
+        while let Some(before) = next {
+            let mut opened = before.lock().await;
+            opened.ended = true;
+            opened.driver = None;
+            next = before.before.as_ref();
+        }
+    }
+
     /// Waits for its turn.
     pub async fn lock(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().await
@@ -65,6 +83,7 @@ impl Turns {
             }
         };
         opened.ended = true;
+        tokio::time::timeout(grace, self.alone()).await.ok()?;
         Some(opened.driver.take())
     }
 }
@@ -98,4 +117,24 @@ pub fn look_after(of: Lane, sink: String) {
             lane.watched = true;
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_dropped_in_one_lane_is_over_before_the_next_opens_the_same_file() {
+        let short = Duration::from_millis(5);
+        let old = Lane::default();
+        let writes = old.lock().await;
+        assert!(old.end(short).await.is_none());
+        let new = Turns::after(&old);
+        assert!(tokio::time::timeout(short, new.alone()).await.is_err());
+        assert!(new.end(short).await.is_none(), "nor is it over for who takes its place in turn");
+        drop(writes);
+        new.alone().await;
+        assert!(!old.lock().await.is_next(u64::MAX), "nothing is done there any more");
+        assert!(new.end(short).await.is_some());
+    }
 }

@@ -1,7 +1,7 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
 use super::gauge::Gauge;
-use super::lane::{Lane, look_after};
+use super::lane::{Lane, Turns, look_after};
 use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use super::swap::furthest;
@@ -71,6 +71,11 @@ impl SinkSpec {
             None => (self.gauge, self.stored),
         };
         Self { lane: Lane::default(), gauge, stored, ..self }
+    }
+
+    /// The same sink, to be hosted once more, though what went on in it may not have come to its end.
+    pub fn again(&self) -> Self {
+        Self { lane: Turns::after(&self.lane), ..self.clone() }
     }
 
     /// Stores what it is not given, unless something later is there.
@@ -216,6 +221,10 @@ impl Answer<Open> for Sink {
                 return failed("a later try came first".into());
             }
             lane.driver = None;
+            tokio::select! {
+                () = spec.lane.alone() => {}
+                () = spec.lane.given_up() => return failed("it was given up".into()),
+            }
             // What a driver that keeps a file has begun goes on when nobody waits for it.
             let stays = spec.kind.reader().is_some();
             let opened = tokio::select! {

@@ -54,7 +54,7 @@ pub async fn swap(shared: &Arc<Shared>, change: Change<'_>) -> Result<(), PortEr
             Ok(())
         }
         Err(error) => {
-            let sinks = logging.sinks.iter().map(|s| s.clone().anew(&logging.sinks)).collect();
+            let sinks = logging.sinks.iter().map(SinkSpec::again).collect();
             shared.route_anew((before, name), sinks);
             if alive
                 && from != to
