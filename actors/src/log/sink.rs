@@ -88,6 +88,13 @@ impl SinkSpec {
         Ok(())
     }
 
+    /// Stores for its own what `before` was not given, with whose data it goes on under another name.
+    pub async fn inherit(&self, before: &SinkSpec, spool: &dyn Spool) -> Result<(), PortError> {
+        let stored = spool.load_losses(&before.name).await?.unwrap_or_default();
+        let told = before.gauge.read().status.losses;
+        self.store(spool, if told.version > stored.version { &told } else { &stored }).await
+    }
+
     /// How its batches are cut.
     pub fn batching(&self) -> BatchPolicy {
         let own = self.kind.batching(&self.options);
