@@ -72,6 +72,19 @@ impl Turns {
         let _present = given_up.wait_for(|it| *it).await.is_ok();
     }
 
+    /// Lets the driver rest. One that hangs in that is dropped with the lane's end, as one that delivers.
+    pub async fn rest(&self) {
+        let mut opened = self.lock().await;
+        let Some(mut driver) = opened.driver.take() else { return };
+        let rests = tokio::select! {
+            () = driver.rest() => true,
+            () = self.given_up() => false,
+        };
+        if rests {
+            opened.driver = Some(driver);
+        }
+    }
+
     /// Ends the lane: nothing is delivered here afterwards. What is under way has `grace` to come to its end and is dropped
     /// then. `None` if it cannot be dropped and goes on.
     pub async fn end(&self, grace: Duration) -> Option<Last> {
@@ -122,6 +135,39 @@ pub fn look_after(of: Lane, sink: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_trait::async_trait;
+    use contract::log::{Batch, DeliverError};
+
+    /// Never comes to rest.
+    struct Hangs;
+
+    #[async_trait]
+    impl LogDriver for Hangs {
+        async fn deliver(&mut self, _: &Batch) -> Result<(), DeliverError> {
+            Ok(())
+        }
+
+        async fn rest(&mut self) {
+            std::future::pending().await
+        }
+
+        async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_hangs_in_resting_does_not_keep_its_lane_from_ending() {
+        let lane = Lane::default();
+        lane.lock().await.driver = Some(Box::new(Hangs));
+        let rests = tokio::spawn({
+            let lane = Arc::clone(&lane);
+            async move { lane.rest().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(matches!(lane.end(Duration::from_millis(50)).await, Some(None)));
+        rests.await.unwrap();
+    }
 
     #[tokio::test]
     async fn what_cannot_be_dropped_in_one_lane_is_over_before_the_next_opens_the_same_file() {

@@ -397,10 +397,8 @@ impl RouterApi {
         for sink in &self.sinks {
             let (router, name, lane) = (self.clone(), sink.name.clone(), sink.lane.clone());
             tokio::spawn(async move {
-                if router.drain(Some(&name), patience).await
-                    && let Some(driver) = &mut lane.lock().await.driver
-                {
-                    driver.rest().await;
+                if router.drain(Some(&name), patience).await {
+                    lane.rest().await;
                 }
             });
         }
