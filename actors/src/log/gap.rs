@@ -23,6 +23,8 @@ pub struct Gaps {
     pub unspooled: u64,
     /// Parts of the spool that were gone.
     pub lost: u64,
+    /// Lines that a limit on the rate suppressed among those passed over; a batch counts its own.
+    pub suppressed: u64,
 }
 
 impl Gaps {
@@ -42,6 +44,7 @@ impl std::ops::Add for Gaps {
             bytes: self.bytes + other.bytes,
             unspooled: self.unspooled + other.unspooled,
             lost: self.lost + other.lost,
+            suppressed: self.suppressed + other.suppressed,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::router::machine::{SinkState, SinkStatus};
 use super::survey::Lag;
 use crate::shared::lock;
-use contract::log::Cursor;
+use contract::log::{Cursor, Losses};
 use std::sync::Mutex;
 
 /// A sink as it was seen last.
@@ -85,6 +85,14 @@ impl Gauge {
         let now = (status.lines + dropped + waiting.0, status.bytes + unread + waiting.1);
         last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));
         last.clone()
+    }
+
+    /// Notes what was found on disk of what was given up before: that is no change.
+    pub fn found(&self, losses: &Losses) {
+        let mut last = lock(&self.0);
+        if losses.version > last.status.losses.version {
+            last.status.losses.clone_from(losses);
+        }
     }
 
     /// Notes what the router knows now; answers what changed.
@@ -194,6 +202,19 @@ mod tests {
         assert_eq!(note(5, 10), told(5));
         assert_eq!(note(9, 10 + QUIET_NS), []);
         assert_eq!(note(12, 12 + 2 * QUIET_NS), told(3));
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_dropped_and_told_is_not_told_again_by_the_next() {
+        let gauge = Gauge::default();
+        let mut status = status(0, 0, 0);
+        status.losses.version = 3;
+        (status.losses.dropped.lines, status.losses.dropped.unspooled) = (500, 70);
+        gauge.found(&status.losses);
+        assert_eq!(gauge.note(&status, None, 10), []);
+        assert_eq!((gauge.read().full_ns, gauge.read().status.losses), (None, status.losses.clone()));
+        gauge.found(&Losses::default());
+        assert_eq!(gauge.read().status.losses.version, 3, "what is known is newer");
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub type Lane = Arc<Turns>;
 pub struct Turns {
     opened: Mutex<Opened>,
     given_up: watch::Sender<bool>,
+    /// The lane that this one takes the place of, where something could not be dropped.
+    before: Option<Lane>,
 }
 
 /// What a lane holds.
@@ -55,6 +57,22 @@ impl Turns {
         if known { None } else { self.lock().await.delivered.clone() }
     }
 
+    /// A lane in the place of one in which something may go on.
+    pub fn after(before: &Lane) -> Lane {
+        Arc::new(Self { before: Some(Arc::clone(before)), ..Self::default() })
+    }
+
+    /// Resolves once nothing goes on any more in the lanes before this one.
+    pub async fn alone(&self) {
+        let mut next = self.before.as_ref();
+        while let Some(before) = next {
+            let mut opened = before.lock().await;
+            opened.ended = true;
+            opened.driver = None;
+            next = before.before.as_ref();
+        }
+    }
+
     /// Waits for its turn.
     pub async fn lock(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().await
@@ -65,6 +83,19 @@ impl Turns {
         let mut given_up = self.given_up.subscribe();
         // The sender is in self.
         let _present = given_up.wait_for(|it| *it).await.is_ok();
+    }
+
+    /// Lets the driver rest. One that hangs in that is dropped with the lane's end, as one that delivers.
+    pub async fn rest(&self) {
+        let mut opened = self.lock().await;
+        let Some(mut driver) = opened.driver.take() else { return };
+        let rests = tokio::select! {
+            () = driver.rest() => true,
+            () = self.given_up() => false,
+        };
+        if rests {
+            opened.driver = Some(driver);
+        }
     }
 
     /// Ends the lane: nothing is delivered here afterwards. What is under way has `grace` to come to its end and is dropped
@@ -78,6 +109,7 @@ impl Turns {
             }
         };
         opened.ended = true;
+        tokio::time::timeout(grace, self.alone()).await.ok()?;
         Some(opened.driver.take())
     }
 }
@@ -120,4 +152,57 @@ pub fn look_after<F: Future<Output = ()> + Send>(
             lane.watched = true;
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use contract::log::{Batch, DeliverError};
+
+    /// Never comes to rest.
+    struct Hangs;
+
+    #[async_trait]
+    impl LogDriver for Hangs {
+        async fn deliver(&mut self, _: &Batch) -> Result<(), DeliverError> {
+            Ok(())
+        }
+
+        async fn rest(&mut self) {
+            std::future::pending().await
+        }
+
+        async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_hangs_in_resting_does_not_keep_its_lane_from_ending() {
+        let lane = Lane::default();
+        lane.lock().await.driver = Some(Box::new(Hangs));
+        let rests = tokio::spawn({
+            let lane = Arc::clone(&lane);
+            async move { lane.rest().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(matches!(lane.end(Duration::from_millis(50)).await, Some(None)));
+        rests.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_dropped_in_one_lane_is_over_before_the_next_opens_the_same_file() {
+        let short = Duration::from_millis(5);
+        let old = Lane::default();
+        let writes = old.lock().await;
+        assert!(old.end(short).await.is_none());
+        let new = Turns::after(&old);
+        assert!(tokio::time::timeout(short, new.alone()).await.is_err());
+        assert!(new.end(short).await.is_none(), "nor is it over for who takes its place in turn");
+        drop(writes);
+        new.alone().await;
+        assert!(!old.lock().await.is_next(u64::MAX), "nothing is done there any more");
+        assert!(new.end(short).await.is_some());
+    }
 }

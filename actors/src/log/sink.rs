@@ -1,7 +1,7 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
 use super::gauge::Gauge;
-use super::lane::{Lane, look_after};
+use super::lane::{Lane, Turns, look_after};
 use super::router::actor::{Report, Router};
 use super::router::machine::{Extent, Failure};
 use super::swap::furthest;
@@ -73,6 +73,11 @@ impl SinkSpec {
         Self { lane: Lane::default(), gauge, stored, ..self }
     }
 
+    /// The same sink, to be hosted once more, though what went on in it may not have come to its end.
+    pub fn again(&self) -> Self {
+        Self { lane: Turns::after(&self.lane), ..self.clone() }
+    }
+
     /// Stores what it is not given, unless something later is there.
     pub async fn store(&self, spool: &dyn Spool, losses: &Losses) -> Result<(), PortError> {
         let mut stored = self.stored.lock().await;
@@ -81,6 +86,13 @@ impl SinkSpec {
             *stored = losses.version;
         }
         Ok(())
+    }
+
+    /// Stores for its own what `before` was not given, with whose data it goes on under another name.
+    pub async fn inherit(&self, before: &SinkSpec, spool: &dyn Spool) -> Result<(), PortError> {
+        let stored = spool.load_losses(&before.name).await?.unwrap_or_default();
+        let told = before.gauge.read().status.losses;
+        self.store(spool, if told.version > stored.version { &told } else { &stored }).await
     }
 
     /// How its batches are cut.
@@ -216,6 +228,10 @@ impl Answer<Open> for Sink {
                 return failed("a later try came first".into());
             }
             lane.driver = None;
+            tokio::select! {
+                () = spec.lane.alone() => {}
+                () = spec.lane.given_up() => return failed("it was given up".into()),
+            }
             // What a driver that keeps a file has begun goes on when nobody waits for it.
             let stays = spec.kind.reader().is_some();
             let opened = tokio::select! {

@@ -301,5 +301,8 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
         assert!(api.drain(None, Duration::from_secs(5)).await);
         assert_eq!(ALL[0].got.lock().unwrap().last().unwrap(), "again");
         api.close(Duration::from_secs(5)).await;
+        // Who still waits for a router that has ended asks it no more.
+        let asked = tokio::time::timeout(Duration::from_secs(5), api.drain(None, Duration::from_secs(60)));
+        assert_eq!(asked.await, Ok(false));
     });
 }

@@ -54,7 +54,7 @@ pub async fn swap(shared: &Arc<Shared>, change: Change<'_>) -> Result<(), PortEr
             Ok(())
         }
         Err(error) => {
-            let sinks = logging.sinks.iter().map(|s| s.clone().anew(&logging.sinks)).collect();
+            let sinks = logging.sinks.iter().map(SinkSpec::again).collect();
             shared.route_anew((before, name), sinks);
             if alive
                 && from != to
@@ -98,8 +98,15 @@ async fn take_over(
 ) -> Result<(), PortError> {
     let stood = old.router.retire(&old.source, &*old.spool, GRACE).await?;
     for (sink, begin) in sinks.iter().zip(swap::begins(&stood, &sinks)) {
-        if let Begin::At(cursor) = begin {
-            begin_at(&old, sink, &cursor).await?;
+        match begin {
+            Begin::At(cursor) => begin_at(&old, sink, &cursor).await?,
+            // One file a kind. Where the name is another sink's, the old wish still needs what stands under it.
+            Begin::WhereItEnded if stood.iter().all(|s| s.sink.name != sink.name) => {
+                if let Some(before) = stood.iter().find(|s| s.sink.kind.name() == sink.kind.name()) {
+                    sink.inherit(&before.sink, &*old.spool).await?;
+                }
+            }
+            Begin::WhereItEnded => {}
         }
     }
     let id = ContainerId::new(after.id.clone());

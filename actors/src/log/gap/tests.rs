@@ -73,6 +73,21 @@ async fn a_part_of_the_spool_that_is_gone_without_a_record_is_told() {
     assert_eq!(texts(&lines)[3..6], ["7".to_owned(), lost(), "24".to_owned()]);
 }
 
+#[tokio::test]
+async fn lines_passed_over_and_lines_suppressed_among_them_are_all_that_was_written() {
+    let spool = FakeSpool::default();
+    for n in 0..20 {
+        spool.write(Stream::Stdout, format!("{n}\n"));
+    }
+    let rate = [("rate-limit".to_owned(), "5/m".to_owned())];
+    let records = contract::log::Records::parse(&rate.into()).unwrap();
+    let policy = BatchPolicy { records, ..BatchPolicy::default() };
+    let pass = Pass { from: Cursor::default(), keep: None, to: None, until: None };
+    let (loss, gaps) = pass_over(&spool, &pass, &policy, 1).await.unwrap();
+    // The clock of this spool stands in 1970, so its window is over: one line more tells of what was suppressed.
+    assert_eq!((loss.lines, gaps.suppressed), (5 + 1, 15));
+}
+
 proptest! {
     /// Lines that were passed over and those before and after are all there are, and so are they with the spool in between
     /// gone, however it is read.

@@ -7,12 +7,16 @@ use crate::log::framer::seed;
 use crate::log::gap::Gaps;
 use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
-use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, spawn};
+use crate::supervise::{
+    Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, Unavailable, Why, spawn,
+};
 use contract::PortError;
 use contract::log::{Cursor, LogSource, Loss, Losses};
 use contract::runtime::Spool;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Hears what became of a sink of that name.
 pub type Told = Arc<dyn Fn(&str, Change) + Send + Sync>;
@@ -41,8 +45,29 @@ pub struct Router {
     sinks: Vec<Link<Sink>>,
     draining: Vec<Drain>,
     seed: u64,
-    /// A look into the spool is due without news.
-    looks: bool,
+    looks: Looks,
+}
+
+/// A look into the spool that is due without news.
+#[derive(Default)]
+struct Looks(Option<(Instant, JoinHandle<()>)>);
+
+impl Looks {
+    /// One at a time, the earliest: what it finds not over yet is looked at again.
+    fn at(&mut self, due: Instant, timer: impl FnOnce() -> JoinHandle<()>) {
+        if let Some((earlier, _)) = &self.0
+            && *earlier <= due
+        {
+            return;
+        }
+        if let Some((_, later)) = self.0.replace((due, timer())) {
+            later.abort();
+        }
+    }
+
+    fn came(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// What sinks and detached work tell the router.
@@ -208,10 +233,7 @@ impl Router {
                 });
             }
             Effect::Look(pause) => {
-                // One at a time: what it finds not over yet is looked at again.
-                if !std::mem::replace(&mut self.looks, true) {
-                    drop(me.tell_after(pause, Report::Look));
-                }
+                self.looks.at(Instant::now() + pause, || me.tell_after(pause, Report::Look));
             }
             Effect::Trim(kept) => {
                 tokio::spawn(async move {
@@ -297,13 +319,18 @@ impl Answer<Report> for Router {
                 return;
             }
             Report::Read { sink, asked, result, .. } => Event::Read(sink, asked, result),
-            Report::Found { sink, cursor, losses } => Event::Found(sink, cursor, losses),
+            Report::Found { sink, cursor, losses } => {
+                if let Some(spec) = self.spec.sinks.get(sink) {
+                    spec.gauge.found(&losses);
+                }
+                Event::Found(sink, cursor, losses)
+            }
             Report::Passed { sink, number, result } => Event::Passed(sink, number, result),
             Report::Stored { sink, version, done, .. } => Event::Stored(sink, version, done),
             Report::Measured { result } => Event::Measured(result),
             Report::More => Event::More,
             Report::Look => {
-                self.looks = false;
+                self.looks.came();
                 Event::More
             }
         };
@@ -348,7 +375,7 @@ impl RouterApi {
                 me,
                 sinks: Vec::new(),
                 draining: Vec::new(),
-                looks: false,
+                looks: Looks::default(),
             }
         });
         child.parent = parent.map(str::to_owned);
@@ -362,17 +389,17 @@ impl RouterApi {
     /// first.
     pub async fn drain(&self, sink: Option<&str>, deadline: Duration) -> bool {
         let sink = sink.and_then(|name| self.sinks.iter().position(|s| s.name == name));
-        let until = tokio::time::Instant::now() + deadline;
+        let until = Instant::now() + deadline;
         loop {
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
-            if self.link.call(|reply| Drain { sink, reply }, left).await.is_ok() {
-                return true;
+            let left = until.saturating_duration_since(Instant::now());
+            match self.link.call(|reply| Drain { sink, reply }, left).await {
+                Ok(()) => return true,
+                // It will not come back.
+                Err(Unavailable { why: Why::Stopped | Why::GaveUp, .. }) => return false,
+                Err(_) if left.is_zero() => return false,
+                // A router that was rebuilt meanwhile is asked again.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20).min(left)).await,
             }
-            if left.is_zero() {
-                return false;
-            }
-            // A router that was rebuilt meanwhile is asked again.
-            tokio::time::sleep(Duration::from_millis(20).min(left)).await;
         }
     }
 
@@ -381,10 +408,8 @@ impl RouterApi {
         for sink in &self.sinks {
             let (router, name, lane) = (self.clone(), sink.name.clone(), sink.lane.clone());
             tokio::spawn(async move {
-                if router.drain(Some(&name), patience).await
-                    && let Some(driver) = &mut lane.lock().await.driver
-                {
-                    driver.rest().await;
+                if router.drain(Some(&name), patience).await {
+                    lane.rest().await;
                 }
             });
         }
@@ -403,5 +428,27 @@ impl RouterApi {
             }
         });
         futures::future::join_all(closes).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_record_that_is_over_soon_does_not_wait_for_the_end_of_a_long_window() {
+        let (mut looks, begun) = (Looks::default(), Instant::now());
+        let made = std::cell::Cell::new(0);
+        let timer = || {
+            made.set(made.get() + 1);
+            tokio::spawn(std::future::pending::<()>())
+        };
+        looks.at(begun + Duration::from_secs(60), timer);
+        looks.at(begun + Duration::from_secs(1), timer);
+        looks.at(begun + Duration::from_secs(2), timer);
+        assert_eq!(made.get(), 2, "what is due later is seen on the way");
+        looks.came();
+        looks.at(begun + Duration::from_secs(60), timer);
+        assert_eq!(made.get(), 3);
     }
 }

@@ -37,6 +37,7 @@ pub async fn pass_over(
         let stays = next.batch.end.is_at(&loss.to);
         count(&mut loss, &next);
         gaps = gaps + next.gaps;
+        gaps.suppressed += next.batch.suppressed;
         loss.to.clone_from(&next.batch.end);
         if next.last || stays {
             break;

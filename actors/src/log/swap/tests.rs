@@ -1,6 +1,7 @@
 use super::*;
-use contract::fake::{FakeKind, Keeps, Script};
-use contract::log::{LogDriverKind, Options, Position, Streams};
+use contract::fake::{FakeKind, FakeSpool, Keeps, Script};
+use contract::log::{Dropped, LogDriverKind, Losses, Options, Position, Streams};
+use contract::runtime::Spool;
 
 fn kind(name: &'static str) -> &'static dyn LogDriverKind {
     let keeps = if matches!(name, "json-file" | "local") { Keeps::Cursor } else { Keeps::Nothing };
@@ -90,4 +91,16 @@ fn a_driver_without_all_lines_is_no_store() {
     let old = [sink("local", "local"), errors];
     assert_eq!(stores((&old, &[]), &[sink("none", "none")]), [store("local", false)]);
     assert_eq!(first(&[sink("none", "none")], &[store("local", false)]), None);
+}
+
+#[tokio::test]
+async fn a_file_that_goes_on_under_another_name_knows_what_it_was_not_given() {
+    // Its holes were told as lost in unknown number, and its counts began anew.
+    let spool = FakeSpool::default();
+    let (before, after) = (sink("json-file", "json-file"), sink("main", "json-file"));
+    let dropped = Dropped { lines: 7, ..Dropped::default() };
+    let losses = Losses { version: 3, dropped, ..Losses::default() };
+    spool.store_losses("json-file", &losses).await.unwrap();
+    after.inherit(&before, &spool).await.unwrap();
+    assert_eq!(spool.load_losses("main").await.unwrap(), Some(losses));
 }

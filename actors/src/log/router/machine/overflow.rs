@@ -155,7 +155,7 @@ fn need(w: &Window, extent: &Extent) -> Need {
     let all = held(extent.end());
     // Who keeps up with a burst is not to lose lines to it.
     let keeps_up = w.is_open() && w.failures == 0 && w.room.soon(all);
-    let limit = if keeps_up { buffer + extent.longest() } else { buffer };
+    let limit = if keeps_up { buffer.saturating_add(extent.longest()) } else { buffer };
     match overflow {
         Overflow::DropNewest if w.room.dropping => match losses.ahead.last() {
             Some(loss) if held(loss.from.top()) > buffer / 2 => {
@@ -203,6 +203,7 @@ fn oldest(w: &Window, extent: &Extent, committed: &Cursor, limit: u64) -> Need {
 /// Notes that lines were passed over.
 fn record(w: &mut Window, loss: Loss, gaps: Gaps) {
     let committed = w.committed();
+    w.status.suppressed += gaps.suppressed;
     let losses = &mut w.status.losses;
     losses.version += 1;
     losses.dropped.lines += loss.lines;
@@ -219,6 +220,10 @@ fn record(w: &mut Window, loss: Loss, gaps: Gaps) {
         let told = committed.as_ref().is_some_and(|committed| !known.from.is_past(committed));
         let one = known.to.is_at(&next.from) && !told;
         if one {
+            // The first part may have held nothing for this sink, and then has no time.
+            if known.lines + known.bytes == 0 {
+                known.time_ns = next.time_ns;
+            }
             known.to = next.to.clone();
             known.lines += next.lines;
             known.bytes += next.bytes;
@@ -234,5 +239,53 @@ fn record(w: &mut Window, loss: Loss, gaps: Gaps) {
         && w.ahead(&asked.from).as_ref() == Some(&asked.ahead)
     {
         w.reading = Some(asked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Seat, SinkStatus};
+    use super::*;
+    use contract::log::{BatchPolicy, Mark};
+
+    fn at(offset: u64) -> Cursor {
+        let mark = Mark { at: Position { segment: 1, offset }, ..Mark::default() };
+        Cursor { stdout: mark.clone(), stderr: mark, pace: None }
+    }
+
+    fn window() -> Window {
+        let delivery = Delivery::NonBlocking { buffer: 8, overflow: Overflow::DropNewest };
+        let (status, cursor, policy) = (SinkStatus::default(), Some(at(1)), BatchPolicy::default());
+        Window::new(Seat { status, cursor, policy, delivery }, 0)
+    }
+
+    fn loss((from, to): (u64, u64), lines: u64, time_ns: i64) -> Loss {
+        Loss { from: at(from), to: at(to), lines, bytes: lines, time_ns }
+    }
+
+    #[test]
+    fn a_gap_that_begins_with_the_other_streams_lines_alone_has_the_time_of_its_own_first_line() {
+        // Told as of 1970, it stood out of all order in files, and searches by time allowed for that ever after.
+        let mut w = window();
+        record(&mut w, loss((2, 3), 0, 0), Gaps::default());
+        record(&mut w, loss((3, 5), 2, 77), Gaps::default());
+        record(&mut w, loss((5, 6), 1, 99), Gaps::default());
+        assert_eq!(w.status.losses.ahead, [loss((2, 6), 3, 77)]);
+    }
+
+    #[test]
+    fn a_buffer_as_large_as_can_be_written_is_not_taken_for_a_small_one() {
+        let mut w = window();
+        w.delivery = Delivery::NonBlocking { buffer: u64::MAX, overflow: Overflow::DropNewest };
+        (w.status.state, w.room.flow) = (SinkState::Idle, 1000);
+        let extent = Extent::new(vec![(1, 100)]);
+        assert!(matches!(need(&w, &extent), Need::Nothing));
+    }
+
+    #[test]
+    fn what_a_limit_suppressed_among_lines_that_are_dropped_is_counted_as_suppressed() {
+        let mut w = window();
+        record(&mut w, loss((2, 3), 1, 5), Gaps { suppressed: 40, ..Gaps::default() });
+        assert_eq!((w.status.suppressed, w.status.losses.dropped.lines), (40, 1));
     }
 }
