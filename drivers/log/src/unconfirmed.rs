@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// How long a write may take unless told otherwise.
 const WRITE: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(1);
-/// Bytes that are remembered: about what two kernels keep for a receiver that does not read.
+/// Bytes that are remembered at least: about what two kernels keep for a receiver that does not read.
 const UNREAD: usize = 1 << 20;
 /// After so long an answer to a write has come, if one comes at all.
 const ANSWERED: Duration = Duration::from_secs(10);
@@ -92,7 +92,8 @@ impl Line {
         self.unread.push_back(messages);
         let mut kept: usize = self.unread.iter().map(Vec::len).sum();
         let mut free = Vec::new();
-        while kept > UNREAD {
+        // What stays has at least so many bytes, however large single writes are.
+        while self.unread.front().is_some_and(|oldest| kept - oldest.len() >= UNREAD) {
             let Some(oldest) = self.unread.pop_front() else { break };
             kept -= oldest.len();
             free = oldest;
@@ -178,6 +179,18 @@ mod tests {
         while line.write(b"new ".to_vec()).await.is_err() {}
         let (mut next, _) = listener.accept().await.unwrap();
         assert_eq!(read(&mut next, 4).await, b"new ");
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_larger_than_what_is_remembered_is_not_forgotten_at_once() {
+        let (_listener, mut line) = line().await;
+        let mut kept = |bytes: usize| {
+            let _free = line.keep(vec![b'x'; bytes]);
+            line.unread.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(UNREAD + 1), [UNREAD + 1]);
+        assert_eq!(kept(UNREAD - 1), [UNREAD + 1, UNREAD - 1]);
+        assert_eq!(kept(UNREAD), [UNREAD]);
     }
 
     #[tokio::test]
