@@ -14,8 +14,9 @@ const UNREAD: usize = 1 << 20;
 /// After so long an answer to a write has come, if one comes at all.
 const ANSWERED: Duration = Duration::from_secs(10);
 
-/// A receiver that has not closed its connection for so long has read what came.
-const READ: Duration = Duration::from_secs(600);
+/// A receiver that has not closed its connection for so long has read what came. A kernel tries for up to some eighteen
+/// minutes to reach a machine that has vanished before it breaks the connection (tcp_retries2).
+const READ: Duration = Duration::from_secs(1800);
 
 /// A connection that is made when it is needed.
 pub(crate) struct Line {
@@ -166,6 +167,16 @@ mod tests {
         assert_eq!(read(&mut next, 10).await, b"last words");
         line.written = Instant::now().checked_sub(READ);
         assert!(!line.look_after().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_a_vanished_machine_has_not_acknowledged_is_remembered_while_the_kernel_still_tries() {
+        let (listener, mut line) = line().await;
+        line.write(b"last words".to_vec()).await.unwrap();
+        let (_silent, _) = listener.accept().await.unwrap();
+        line.written = Instant::now().checked_sub(Duration::from_secs(1100));
+        assert!(line.look_after().await.unwrap());
+        assert_eq!(line.unread.len(), 1);
     }
 
     #[tokio::test]
