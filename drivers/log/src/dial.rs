@@ -21,6 +21,9 @@ const SILENT: Duration = Duration::from_secs(30);
 /// so often, with such pauses, until the connection is given up: whoever waits for a confirmation waits for ever otherwise.
 const ASKED: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(10);
+/// Bytes that this kernel takes before the receiver's does. By itself it would let them grow to megabytes for a receiver
+/// that does not read, more than is remembered of what has been written.
+const AHEAD: usize = 256 * 1024;
 
 /// Where to, resolved at each connection.
 #[derive(Debug, Clone)]
@@ -90,6 +93,7 @@ async fn tcp(address: &str) -> io::Result<TcpStream> {
     let stream = in_time(CONNECT, TcpStream::connect(address)).await?;
     // The end of a message would wait for the receiver's word on what came before it, which that delays.
     stream.set_nodelay(true)?;
+    sockopt::set_socket_send_buffer_size(&stream, AHEAD)?;
     sockopt::set_socket_keepalive(&stream, true)?;
     sockopt::set_tcp_keepidle(&stream, SILENT)?;
     sockopt::set_tcp_keepintvl(&stream, PAUSE)?;
@@ -158,5 +162,17 @@ mod tests {
         assert!(sockopt::socket_keepalive(&stream).unwrap());
         let asked = (sockopt::tcp_keepidle(&stream), sockopt::tcp_keepintvl(&stream));
         assert_eq!(asked, (Ok(SILENT), Ok(PAUSE)));
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_never_reads_is_not_sent_more_than_is_remembered() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = tcp(&listener.local_addr().unwrap().to_string()).await.unwrap();
+        let (_silent, _) = listener.accept().await.unwrap();
+        let mut sent = 0;
+        while let Ok(written) = in_time(Duration::from_millis(300), stream.write(&[b'x'; 4096])).await {
+            sent += written;
+        }
+        assert!(sent < 1 << 20, "{sent}");
     }
 }
