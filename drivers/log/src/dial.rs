@@ -124,12 +124,16 @@ impl Connection {
         }
     }
 
-    pub(crate) async fn write(&mut self, bytes: &[u8], limit: Duration) -> io::Result<()> {
-        in_time(limit, async {
-            self.0.write_all(bytes).await?;
-            self.0.flush().await
-        })
-        .await
+    /// Fails once the other end takes nothing for so long; a slow one is written to as long as it goes on.
+    pub(crate) async fn write(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let taken = in_time(limit, self.0.write(bytes)).await?;
+            if taken == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
+        in_time(limit, self.0.flush()).await
     }
 
     /// Reads once, appending; an end is an error.
@@ -162,6 +166,27 @@ mod tests {
         assert!(sockopt::socket_keepalive(&stream).unwrap());
         let asked = (sockopt::tcp_keepidle(&stream), sockopt::tcp_keepintvl(&stream));
         assert_eq!(asked, (Ok(SILENT), Ok(PAUSE)));
+    }
+
+    #[tokio::test]
+    async fn a_slow_receiver_is_written_to_for_longer_than_a_hung_one() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let reads = tokio::spawn(async move {
+            let (mut piece, mut count) = (vec![0; 128 * 1024], 0);
+            while let Ok(read @ 1..) = theirs.read(&mut piece).await {
+                count += read;
+                tokio::time::sleep(Duration::from_millis(60)).await;
+            }
+            count
+        });
+        let mut connection = Connection(Box::new(ours));
+        let (bytes, limit) = (vec![b'x'; 2 << 20], Duration::from_millis(500));
+        connection.write(&bytes, limit).await.unwrap();
+        connection.close(limit).await;
+        assert_eq!(reads.await.unwrap(), bytes.len());
+        let (ours, _silent) = UnixStream::pair().unwrap();
+        let hung = Connection(Box::new(ours)).write(&bytes, Duration::from_millis(50)).await;
+        assert_eq!(hung.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
