@@ -5,11 +5,12 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -90,7 +91,19 @@ impl Target {
 }
 
 async fn tcp(address: &str) -> io::Result<TcpStream> {
-    let stream = in_time(CONNECT, TcpStream::connect(address)).await?;
+    let found: Vec<SocketAddr> = in_time(CONNECT, lookup_host(address)).await?.collect();
+    let mut failed = io::Error::other("the host has no address");
+    for at in found {
+        // One that does not answer leaves the others their time.
+        match in_time(CONNECT, TcpStream::connect(at)).await {
+            Ok(stream) => return tuned(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn tuned(stream: TcpStream) -> io::Result<TcpStream> {
     // The end of a message would wait for the receiver's word on what came before it, which that delays.
     stream.set_nodelay(true)?;
     sockopt::set_socket_send_buffer_size(&stream, AHEAD)?;
