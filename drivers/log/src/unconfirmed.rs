@@ -112,7 +112,10 @@ impl Line {
         Ok(connection)
     }
 
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(mut self) {
+        // Nobody notices later that the connection had broken. And one that is closed with something unread of what the
+        // receiver said is reset, which costs what has not been sent yet.
+        let _unheard = self.look_after().await;
         if let Some(connection) = self.open {
             connection.close(CLOSE).await;
         }
@@ -202,6 +205,17 @@ mod tests {
         assert_eq!(kept(UNREAD + 1), [UNREAD + 1]);
         assert_eq!(kept(UNREAD - 1), [UNREAD + 1, UNREAD - 1]);
         assert_eq!(kept(UNREAD), [UNREAD]);
+    }
+
+    #[tokio::test]
+    async fn what_was_unread_when_a_line_is_closed_goes_to_the_next_receiver() {
+        let (listener, mut line) = line().await;
+        line.write(b"last words".to_vec()).await.unwrap();
+        drop(listener.accept().await.unwrap());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        line.close().await;
+        let (mut next, _) = listener.accept().await.unwrap();
+        assert_eq!(read(&mut next, 10).await, b"last words");
     }
 
     #[tokio::test]
