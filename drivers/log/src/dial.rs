@@ -5,11 +5,12 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -21,6 +22,9 @@ const SILENT: Duration = Duration::from_secs(30);
 /// so often, with such pauses, until the connection is given up: whoever waits for a confirmation waits for ever otherwise.
 const ASKED: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(10);
+/// Bytes that this kernel takes before the receiver's does. By itself it would let them grow to megabytes for a receiver
+/// that does not read, more than is remembered of what has been written.
+const AHEAD: usize = 256 * 1024;
 
 /// Where to, resolved at each connection.
 #[derive(Debug, Clone)]
@@ -87,9 +91,22 @@ impl Target {
 }
 
 async fn tcp(address: &str) -> io::Result<TcpStream> {
-    let stream = in_time(CONNECT, TcpStream::connect(address)).await?;
+    let found: Vec<SocketAddr> = in_time(CONNECT, lookup_host(address)).await?.collect();
+    let mut failed = io::Error::other("the host has no address");
+    for at in found {
+        // One that does not answer leaves the others their time.
+        match in_time(CONNECT, TcpStream::connect(at)).await {
+            Ok(stream) => return tuned(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn tuned(stream: TcpStream) -> io::Result<TcpStream> {
     // The end of a message would wait for the receiver's word on what came before it, which that delays.
     stream.set_nodelay(true)?;
+    sockopt::set_socket_send_buffer_size(&stream, AHEAD)?;
     sockopt::set_socket_keepalive(&stream, true)?;
     sockopt::set_tcp_keepidle(&stream, SILENT)?;
     sockopt::set_tcp_keepintvl(&stream, PAUSE)?;
@@ -120,12 +137,16 @@ impl Connection {
         }
     }
 
-    pub(crate) async fn write(&mut self, bytes: &[u8], limit: Duration) -> io::Result<()> {
-        in_time(limit, async {
-            self.0.write_all(bytes).await?;
-            self.0.flush().await
-        })
-        .await
+    /// Fails once the other end takes nothing for so long; a slow one is written to as long as it goes on.
+    pub(crate) async fn write(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let taken = in_time(limit, self.0.write(bytes)).await?;
+            if taken == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
+        in_time(limit, self.0.flush()).await
     }
 
     /// Reads once, appending; an end is an error.
@@ -177,5 +198,38 @@ mod tests {
         assert!(sockopt::socket_keepalive(&stream).unwrap());
         let asked = (sockopt::tcp_keepidle(&stream), sockopt::tcp_keepintvl(&stream));
         assert_eq!(asked, (Ok(SILENT), Ok(PAUSE)));
+    }
+
+    #[tokio::test]
+    async fn a_slow_receiver_is_written_to_for_longer_than_a_hung_one() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let reads = tokio::spawn(async move {
+            let (mut piece, mut count) = (vec![0; 128 * 1024], 0);
+            while let Ok(read @ 1..) = theirs.read(&mut piece).await {
+                count += read;
+                tokio::time::sleep(Duration::from_millis(60)).await;
+            }
+            count
+        });
+        let mut connection = Connection(Box::new(ours));
+        let (bytes, limit) = (vec![b'x'; 2 << 20], Duration::from_millis(500));
+        connection.write(&bytes, limit).await.unwrap();
+        connection.close(limit).await;
+        assert_eq!(reads.await.unwrap(), bytes.len());
+        let (ours, _silent) = UnixStream::pair().unwrap();
+        let hung = Connection(Box::new(ours)).write(&bytes, Duration::from_millis(50)).await;
+        assert_eq!(hung.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_never_reads_is_not_sent_more_than_is_remembered() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = tcp(&listener.local_addr().unwrap().to_string()).await.unwrap();
+        let (_silent, _) = listener.accept().await.unwrap();
+        let mut sent = 0;
+        while let Ok(written) = in_time(Duration::from_millis(300), stream.write(&[b'x'; 4096])).await {
+            sent += written;
+        }
+        assert!(sent < 1 << 20, "{sent}");
     }
 }

@@ -40,11 +40,11 @@ impl Drivers {
         let all = destinations(driver, options);
         // Why delivery cannot be as it was asked for comes first, and what several drivers cannot be last.
         if driver == FANOUT {
-            options::check_common(options)?;
+            options::check_common(options, driver)?;
             return self.check_all(&all?);
         }
         let all = all?;
-        options::check_common(options)?;
+        options::check_common(options, driver)?;
         all.iter().try_for_each(|one| self.check_one(one))
     }
 
@@ -136,6 +136,11 @@ mod tests {
             "logger: logging mode not supported: x"
         );
         assert_eq!(text("nope", &[("cache-disabled", "q")]), "invalid value for option cache-disabled: q");
+        assert_eq!(text("syslog", &[("cache-max-size", "0")]), "invalid value for option cache-max-size: 0");
+        assert_eq!(
+            text("syslog", &[("cache-labels", "a")]),
+            "unknown log opt 'cache-labels' for syslog log driver"
+        );
         assert_eq!(text("nope", &[]), "error looking up logging plugin nope: plugin \"nope\" not found");
         assert!(text("gcplogs", &[]).starts_with("gantry does not support the log driver gcplogs: "));
         assert_eq!(text("json-file", &[("x", "1")]), "unknown log opt 'x' for json-file log driver");

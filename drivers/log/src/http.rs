@@ -57,6 +57,10 @@ pub(crate) struct Endpoint {
     client: Client,
     settings: Settings,
     greeted: bool,
+    /// Whether the last request was given up because it took too long.
+    timed_out: bool,
+    /// Most lines of a post.
+    most: usize,
 }
 
 impl Settings {
@@ -79,7 +83,8 @@ impl Settings {
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(Proxy::all(proxy.as_str()).map_err(failed)?);
         }
-        Ok(Endpoint { client: builder.build().map_err(failed)?, settings: self, greeted: false })
+        let client = builder.build().map_err(failed)?;
+        Ok(Endpoint { client, settings: self, greeted: false, timed_out: false, most: usize::MAX })
     }
 }
 
@@ -121,12 +126,14 @@ impl Endpoint {
         Ok((answer.status(), whole(answer).await.map_err(failed)?))
     }
 
-    async fn ask(&self, method: Method, body: Vec<u8>) -> Result<Response, DeliverError> {
+    async fn ask(&mut self, method: Method, body: Vec<u8>) -> Result<Response, DeliverError> {
         let mut request = self.client.request(method, self.settings.url.clone());
         if !body.is_empty() {
             request = request.body(body);
         }
-        request.send().await.map_err(|e| later(reason(e), None))
+        let answer = request.send().await;
+        self.timed_out = answer.as_ref().is_err_and(|e| e.is_timeout() && !e.is_connect());
+        answer.map_err(|e| later(reason(e), None))
     }
 }
 

@@ -17,20 +17,29 @@ pub(crate) fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
 }
 
+/// Options of the local copy of drivers that cannot be read back.
+const COPY: [&str; 4] = ["cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"];
+
 /// Options handled outside the driver: how lines are delivered, and the local copy of unreadable drivers.
 pub(crate) fn is_common(key: &str) -> bool {
-    Delivery::is_option(key)
-        || matches!(key, "cache-disabled" | "cache-max-size" | "cache-max-file" | "cache-compress")
+    Delivery::is_option(key) || COPY.contains(&key)
 }
 
-/// Checks the options of the local copy.
-pub(crate) fn check_common(options: &Options) -> Result<(), PortError> {
+/// Checks the options of the local copy that are given with `driver`.
+pub(crate) fn check_common(options: &Options, driver: &str) -> Result<(), PortError> {
+    if let Some(key) = options.keys().find(|key| key.starts_with("cache-") && !COPY.contains(&key.as_str())) {
+        return Err(invalid(format!("unknown log opt '{key}' for {driver} log driver")));
+    }
     let get = |key: &str| options.get(key).map(String::as_str);
     if let Some(v) = get("cache-disabled") {
         boolean(v).map_err(|_| invalid(format!("invalid value for option cache-disabled: {v}")))?;
     }
     if let Some(v) = get("cache-max-size") {
-        decimal_size(v).map_err(|_| invalid(format!("invalid value for option cache-max-size: {v}")))?;
+        match decimal_size(v) {
+            // A copy with no room is a driver that never opens.
+            Ok(size) if size > 0 => {}
+            _ => return Err(invalid(format!("invalid value for option cache-max-size: {v}"))),
+        }
     }
     if let Some(v) = get("cache-max-file") {
         match v.parse::<u32>() {

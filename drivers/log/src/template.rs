@@ -18,7 +18,11 @@ pub(crate) fn render(template: &str, source: &LogSource, options: &Options) -> R
 fn info(source: &LogSource, options: &Options) -> Value {
     let short = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect::<String>();
     let name = source.container_name.trim_start_matches('/');
-    let mut words = source.command.split(' ');
+    let mut words: Vec<&str> = source.args.iter().map(String::as_str).collect();
+    if words.is_empty() {
+        words = source.command.split(' ').collect();
+    }
+    let (entrypoint, arguments) = words.split_first().map_or(("", &[][..]), |(first, rest)| (*first, rest));
     let created = Timestamp::from_nanosecond(source.created_ns.into()).unwrap_or_default();
     json!({
         "ID": short(&source.container_id),
@@ -33,8 +37,8 @@ fn info(source: &LogSource, options: &Options) -> Value {
         "Config": options,
         "ContainerID": source.container_id,
         "ContainerName": format!("/{name}"),
-        "ContainerEntrypoint": words.next().unwrap_or_default(),
-        "ContainerArgs": words.collect::<Vec<_>>(),
+        "ContainerEntrypoint": entrypoint,
+        "ContainerArgs": arguments,
         "ContainerImageID": source.image_id,
         "ContainerImageName": source.image_name,
         "ContainerCreated": created.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string(),
@@ -125,6 +129,14 @@ mod tests {
         ] {
             assert_eq!(filled(template).unwrap(), wanted);
         }
+    }
+
+    #[test]
+    fn an_argument_with_a_blank_is_one() {
+        let args = ["sh", "-c", "echo a"].map(str::to_owned).to_vec();
+        let source = LogSource { command: args.join(" "), args, ..LogSource::default() };
+        let filled = |template| render(template, &source, &Options::new()).unwrap();
+        assert_eq!(filled("{{.ContainerEntrypoint}} {{index .ContainerArgs 1}}"), "sh echo a");
     }
 
     #[test]

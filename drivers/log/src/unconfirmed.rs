@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 /// How long a write may take unless told otherwise.
 const WRITE: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(1);
-/// Bytes that are remembered: about what two kernels keep for a receiver that does not read.
+/// Bytes that are remembered at least: about what two kernels keep for a receiver that does not read.
 const UNREAD: usize = 1 << 20;
 /// After so long an answer to a write has come, if one comes at all.
 const ANSWERED: Duration = Duration::from_secs(10);
 
-/// A receiver that has not closed its connection for so long has read what came.
-const READ: Duration = Duration::from_secs(600);
+/// A receiver that has not closed its connection for so long has read what came. A kernel tries for up to some eighteen
+/// minutes to reach a machine that has vanished before it breaks the connection (tcp_retries2).
+const READ: Duration = Duration::from_secs(1800);
 
 /// A connection that is made when it is needed.
 pub(crate) struct Line {
@@ -31,6 +32,8 @@ pub(crate) struct Line {
     /// The end of the last batch that is no longer among them.
     read: Option<Cursor>,
     written: Option<Instant>,
+    /// After so long everything counts as read.
+    patience: Duration,
 }
 
 impl Line {
@@ -41,7 +44,7 @@ impl Line {
     /// One whose writes may take so long.
     pub(crate) fn within(target: Target, limit: Duration) -> Self {
         let (unread, since) = (VecDeque::new(), Instant::now());
-        Self { target, limit, open: None, since, unread, read: None, written: None }
+        Self { target, limit, open: None, since, unread, read: None, written: None, patience: READ }
     }
 
     /// Closes a connection that is older than that, in order: what was written to it will be read from it.
@@ -83,7 +86,7 @@ impl Line {
     /// Writes again what may be unread if the connection broke after the last write; false when nothing is left to be.
     pub(crate) async fn look_after(&mut self) -> io::Result<bool> {
         self.open = self.still_open().await;
-        if self.written.is_some_and(|at| at.elapsed() >= READ) && self.open.is_some() {
+        if self.written.is_some_and(|at| at.elapsed() >= self.patience) && self.open.is_some() {
             self.all_read();
         }
         if self.open.is_none() && !self.unread.is_empty() {
@@ -107,7 +110,8 @@ impl Line {
         self.unread.push_back((messages, end));
         let mut kept: usize = self.unread.iter().map(|(messages, _)| messages.len()).sum();
         let mut free = Vec::new();
-        while kept > UNREAD {
+        // What stays has at least so many bytes, however large single writes are.
+        while self.unread.front().is_some_and(|(oldest, _)| kept - oldest.len() >= UNREAD) {
             let Some((oldest, end)) = self.unread.pop_front() else { break };
             kept -= oldest.len();
             free = oldest;
@@ -128,11 +132,13 @@ impl Line {
 
     /// Ends the connection in order. An error when the far side does not do so as well: what it had not read then, nobody
     /// knows.
-    pub(crate) async fn close(self) -> io::Result<()> {
-        let Some(connection) = self.open else {
-            return if self.unread.is_empty() { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) };
-        };
-        connection.finish(CLOSE).await
+    pub(crate) async fn close(mut self) -> io::Result<()> {
+        // Nobody notices later that the connection had broken.
+        self.look_after().await?;
+        match self.open {
+            Some(connection) => connection.finish(CLOSE).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -182,8 +188,15 @@ mod tests {
         }
         let mut next = accepted.await.unwrap();
         assert_eq!(read(&mut next, 10).await, b"last words");
-        line.written = Instant::now().checked_sub(READ);
+        line.patience = Duration::ZERO;
         assert!(!line.look_after().await.unwrap());
+    }
+
+    #[test]
+    fn what_a_vanished_machine_has_not_acknowledged_is_remembered_while_the_kernel_still_tries() {
+        // `tcp_retries2` tries, each pause twice the one before it, from TCP_RTO_MIN to TCP_RTO_MAX.
+        let pauses = (0..=15).map(|n| Duration::from_millis(200 << n).min(Duration::from_secs(120)));
+        assert!(READ > pauses.sum());
     }
 
     #[tokio::test]
@@ -197,6 +210,31 @@ mod tests {
         while line.write(b"new ".to_vec(), None).await.is_err() {}
         let (mut next, _) = listener.accept().await.unwrap();
         assert_eq!(read(&mut next, 4).await, b"new ");
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_larger_than_what_is_remembered_is_not_forgotten_at_once() {
+        let (_listener, mut line) = line().await;
+        let mut kept = |bytes: usize| {
+            let _free = line.keep(vec![b'x'; bytes], None);
+            line.unread.iter().map(|(write, _)| write.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(UNREAD + 1), [UNREAD + 1]);
+        assert_eq!(kept(UNREAD - 1), [UNREAD + 1, UNREAD - 1]);
+        assert_eq!(kept(UNREAD), [UNREAD]);
+    }
+
+    #[tokio::test]
+    async fn what_was_unread_when_a_line_is_closed_goes_to_the_next_receiver() {
+        let (listener, mut line) = line().await;
+        line.write(b"last words".to_vec(), None).await.unwrap();
+        drop(listener.accept().await.unwrap());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let closing = tokio::spawn(line.close());
+        let (mut next, _) = listener.accept().await.unwrap();
+        assert_eq!(read(&mut next, 10).await, b"last words");
+        drop(next);
+        closing.await.unwrap().unwrap();
     }
 
     #[tokio::test]
@@ -235,7 +273,7 @@ mod tests {
         line.write(vec![b'x'; UNREAD / 4], Some(&end(3))).await.unwrap();
         line.write(vec![b'x'; UNREAD / 4], Some(&end(4))).await.unwrap();
         assert_eq!(line.certain(), Certain::UpTo(Some(end(1))));
-        line.written = Instant::now().checked_sub(READ);
+        line.patience = Duration::ZERO;
         assert!(!line.look_after().await.unwrap());
         assert_eq!(line.certain(), Certain::All);
         line.write(b"more".to_vec(), Some(&end(5))).await.unwrap();

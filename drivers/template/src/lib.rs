@@ -187,4 +187,21 @@ mod tests {
         assert!(matches!(render("{{if .Id}}x"), Err(TemplateError::Syntax(_))));
         assert!(matches!(render("{{frobnicate .Id}}"), Err(TemplateError::Syntax(_))));
     }
+
+    #[test]
+    fn a_text_that_nests_without_end_is_refused_before_it_uses_up_the_stack() {
+        for (open, close, fine) in [("{{if .Id}}", "{{end}}", 100), ("{{else if .Id}}", "", 99)] {
+            let nested = |times: usize| {
+                let begin = if close.is_empty() { "{{if .Nope}}" } else { "" };
+                let end = if close.is_empty() { "{{end}}" } else { "" };
+                let text = format!("{begin}{}{}{end}", open.repeat(times), close.repeat(times));
+                Template::parse(&text).map(drop)
+            };
+            assert_eq!(nested(fine), Ok(()));
+            assert!(matches!(nested(200_000), Err(TemplateError::Syntax(_))));
+        }
+        let nested = |times| format!("{{{{{}.Id{}}}}}", "(".repeat(times), ")".repeat(times));
+        assert_eq!(render(&nested(100)).unwrap(), "abc");
+        assert!(matches!(render(&nested(200_000)), Err(TemplateError::Syntax(_))));
+    }
 }

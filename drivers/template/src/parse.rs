@@ -27,12 +27,38 @@ fn syntax(why: impl Into<String>) -> TemplateError {
 
 /// Reads a whole template.
 pub fn template(text: &str) -> Result<Vec<Node>, TemplateError> {
-    let mut pieces = pieces(text)?.into_iter();
+    let pieces = pieces(text)?;
+    check_depth(&pieces)?;
+    let mut pieces = pieces.into_iter();
     let (nodes, ending) = block(&mut pieces)?;
     match ending {
         None => Ok(nodes),
         Some(_) => Err(syntax("unexpected {{end}} or {{else}}")),
     }
+}
+
+/// Most parentheses inside one another, and most branches and loops.
+const MOST: usize = 100;
+
+/// Each is a call inside a call, here and when it is filled in: without a bound a text could use up the stack.
+fn check_depth(pieces: &[Piece]) -> Result<(), TemplateError> {
+    let mut branches = 0;
+    for piece in pieces {
+        let Piece::Action(tokens) = piece else { continue };
+        let mut open: usize = 0;
+        for token in tokens {
+            match token {
+                Token::Open => open += 1,
+                Token::Close(_) => open = open.saturating_sub(1),
+                Token::Word(word) if matches!(word.as_str(), "if" | "with" | "range") => branches += 1,
+                _ => {}
+            }
+            if open.max(branches) > MOST {
+                return Err(syntax("too many parentheses, branches or loops"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, TemplateError> {

@@ -30,7 +30,10 @@ pub(super) static OPTIONS: [OptionSpec; 16] = {
         OptionSpec { name: "fluentd-request-ack", doc: "wait for the receiver to confirm" },
         OptionSpec { name: "fluentd-retry-wait", doc: "pause before another try; 1s" },
         OptionSpec { name: "fluentd-sub-second-precision", doc: "times with nanoseconds" },
-        OptionSpec { name: "fluentd-write-timeout", doc: "most time a write may take; none" },
+        OptionSpec {
+            name: "fluentd-write-timeout",
+            doc: "most time in which a receiver takes nothing; none",
+        },
         OptionSpec { name: "fluentd-read-timeout", doc: "most time a confirmation may take; none" },
         labels,
         labels_regex,

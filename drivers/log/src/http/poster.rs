@@ -32,6 +32,9 @@ pub(crate) struct Verdict {
     pub(crate) resume: Option<usize>,
 }
 
+/// The smallest post of a batch is such a part of it.
+const SMALLEST: usize = 16;
+
 /// A driver that posts.
 pub(crate) struct Poster<P> {
     pub(crate) endpoint: Endpoint,
@@ -44,11 +47,21 @@ impl<P: Protocol> Poster<P> {
         let (mut refused, mut cause) = (Vec::new(), String::new());
         // The next to be sent is the last.
         let mut parts: Vec<Range<usize>> = std::iter::once(0..batch.lines.len()).collect();
-        while let Some(part) = parts.pop() {
+        while let Some(mut part) = parts.pop() {
+            if let Some(after) = part.start.checked_add(self.endpoint.most).filter(|at| *at < part.end) {
+                parts.push(after..part.end);
+                part.end = after;
+            }
             let lines = batch.lines.get(part.clone()).unwrap_or_default();
             let fatal = |e: io::Error| DeliverError::Fatal { source: Box::new(e) };
             let Some(body) = self.protocol.body(lines).map_err(fatal)? else { continue };
-            match self.endpoint.post(body).await? {
+            let posted = self.endpoint.post(body).await;
+            // Where a post takes longer than it may, it always would: the next ones have less. But a receiver that hangs must
+            // not be left with posts of a line each when it goes on.
+            if posted.is_err() && self.endpoint.timed_out {
+                self.endpoint.most = (part.len() / 2).max(batch.lines.len() / SMALLEST).max(1);
+            }
+            match posted? {
                 Answer::TooLarge(_) if part.len() > 1 => {
                     let middle = part.start + part.len() / 2;
                     parts.push(middle..part.end);
@@ -90,6 +103,9 @@ impl<P: Protocol> LogDriver for Poster<P> {
             }
             arrived => {
                 self.tries.failed = 0;
+                // Not before a whole batch is through: it begins anew with each post that takes too long.
+                let most = self.endpoint.most;
+                self.endpoint.most = most.saturating_add(most / 4).saturating_add(1);
                 arrived
             }
         }

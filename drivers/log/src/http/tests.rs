@@ -149,6 +149,20 @@ async fn what_is_too_large_goes_in_halves_and_only_one_line_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_post_that_took_too_long_comes_again_in_smaller_ones() {
+    let (silent, _) = server(&[]).await;
+    let mut poster = poster(settings(silent, Greeting::Nothing));
+    let slow = poster.deliver(&batch(&["a", "b", "c", "d", "e", "f"])).await;
+    assert!(matches!(slow, Err(DeliverError::Retry { .. })));
+    assert_eq!(poster.endpoint.most, 3);
+    let (url, seen) = server(&[OK, OK, OK]).await;
+    poster.endpoint.settings.url = url;
+    poster.deliver(&batch(&["a", "b", "c", "d", "e", "f"])).await.unwrap();
+    poster.deliver(&batch(&["g", "h", "i", "j"])).await.unwrap();
+    assert_eq!(bodies(&seen), ["a,b,c", "d,e,f", "g,h,i,j"]);
+}
+
+#[tokio::test]
 async fn what_follows_a_refused_line_is_sent() {
     let wrong = "HTTP/1.1 400 Bad Request\r\ncontent-length: 1\r\n\r\n1";
     let (url, seen) = server(&[wrong, OK]).await;

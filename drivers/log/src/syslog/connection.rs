@@ -59,7 +59,8 @@ impl Address {
 }
 
 fn with_port(rest: &str) -> Result<String, PortError> {
-    let rest = rest.trim_end_matches('/');
+    // What follows the host means nothing, as in Docker.
+    let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if rest.is_empty() {
         return Err(invalid("syslog-address: missing host"));
     }
@@ -206,3 +207,21 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) 
 
 /// EMSGSIZE on Linux.
 const MESSAGE_SIZE: i32 = 90;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_the_host_in_an_address_is_no_part_of_it() {
+        for (text, wanted) in [
+            ("udp://h", "h:514"),
+            ("udp://h:1/", "h:1"),
+            ("udp://h/path", "h:514"),
+            ("udp://[::1]?x", "[::1]:514"),
+        ] {
+            let found = Address::parse(text, &Identity::default()).unwrap();
+            assert!(matches!(&found, Address::Udp(host) if host == wanted), "{text}: {found:?}");
+        }
+    }
+}
