@@ -286,7 +286,12 @@ impl Answer<Report> for Router {
                 return;
             }
             Report::Read { sink, asked, result, .. } => Event::Read(sink, asked, result),
-            Report::Found { sink, cursor, losses } => Event::Found(sink, cursor, losses),
+            Report::Found { sink, cursor, losses } => {
+                if let Some(spec) = self.spec.sinks.get(sink) {
+                    spec.gauge.found(&losses);
+                }
+                Event::Found(sink, cursor, losses)
+            }
             Report::Passed { sink, number, result } => Event::Passed(sink, number, result),
             Report::Stored { sink, version, done, .. } => Event::Stored(sink, version, done),
             Report::Measured { result } => Event::Measured(result),
