@@ -23,8 +23,10 @@ pub struct Reading {
     pub since_ns: i64,
     /// What was written for it, delivered or not: lines, and their bytes without their ends.
     pub offered: (u64, u64),
-    /// When it was last seen that there was no room for lines.
+    /// When it was last seen that there was no room for lines in its buffer,
     pub full_ns: Option<i64>,
+    /// and in the spool.
+    pub spool_full_ns: Option<i64>,
 }
 
 /// A buffer that had room for so long is told to be full again.
@@ -87,7 +89,7 @@ impl Gauge {
         last.clone()
     }
 
-    /// Notes what was found on disk of what was given up before: that is no change.
+    /// What an earlier daemon counted is no change: it told of it then.
     pub fn found(&self, losses: &Losses) {
         let mut last = lock(&self.0);
         if losses.version > last.status.losses.version {
@@ -118,11 +120,12 @@ impl Gauge {
             changes.extend(first.map(|(_, (reason, lines))| Change::Dropped { reason, lines }));
             let full = |status: &SinkStatus| status.losses.dropped;
             let (before, now) = (full(&last.status), full(status));
-            if now.unspooled > 0 && before.unspooled == 0 {
+            let quiet = |then: Option<i64>| then.is_none_or(|then| now_ns - then > QUIET_NS);
+            if now.unspooled > before.unspooled && quiet(last.spool_full_ns.replace(now_ns)) {
                 changes.push(Change::Dropped { reason: "spool-full", lines: 0 });
             }
             if now.lines > before.lines {
-                let again = last.full_ns.replace(now_ns).is_some_and(|then| now_ns - then > QUIET_NS);
+                let again = quiet(last.full_ns.replace(now_ns));
                 if again && before.lines > 0 {
                     changes.push(Change::Dropped { reason: "buffer-full", lines: now.lines - before.lines });
                 }
@@ -205,16 +208,19 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_daemon_dropped_and_told_is_not_told_again_by_the_next() {
+    fn what_an_earlier_daemon_dropped_is_not_told_again_but_the_first_of_this_one_is() {
         let gauge = Gauge::default();
-        let mut status = status(0, 0, 0);
+        let mut status = SinkStatus::default();
         status.losses.version = 3;
-        (status.losses.dropped.lines, status.losses.dropped.unspooled) = (500, 70);
+        (status.losses.dropped.lines, status.losses.dropped.unspooled) = (7, 100);
         gauge.found(&status.losses);
-        assert_eq!(gauge.note(&status, None, 10), []);
-        assert_eq!((gauge.read().full_ns, gauge.read().status.losses), (None, status.losses.clone()));
+        assert_eq!(gauge.note(&status, None, 1), []);
+        (status.losses.dropped.lines, status.losses.dropped.unspooled) = (9, 150);
+        let told = |reason, lines| Change::Dropped { reason, lines };
+        assert_eq!(gauge.note(&status, None, 2), [told("spool-full", 0), told("buffer-full", 2)]);
+        // What is older than what is known here counts no more.
         gauge.found(&Losses::default());
-        assert_eq!(gauge.read().status.losses.version, 3, "what is known is newer");
+        assert_eq!(gauge.read().status.losses.dropped.lines, 9);
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod dial;
 mod drivers;
 mod file;
 mod fluentd;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod gelf;
 mod gzip;
 mod http;

@@ -178,6 +178,20 @@ mod tests {
     }
 
     #[test]
+    fn nesting_that_would_overflow_the_stack_is_refused() {
+        let groups = |n: usize| format!("{{{{{}.Id{}}}}}", "(".repeat(n), ")".repeat(n));
+        assert_eq!(render(&groups(100)).unwrap(), "abc");
+        let blocks = |n: usize| format!("{}x{}", "{{if .Id}}".repeat(n), "{{end}}".repeat(n));
+        assert_eq!(render(&blocks(100)).unwrap(), "x");
+        let chain = format!("{{{{if .Config.Tty}}}}{}{{{{end}}}}", "{{else if .Config.Tty}}".repeat(200_000));
+        for deep in [groups(200_000), blocks(200_000), "{{".to_owned() + &"(".repeat(200_000) + "}}", chain] {
+            assert!(
+                matches!(render(&deep), Err(TemplateError::Syntax(why)) if why.contains("deeper than 100"))
+            );
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         assert_eq!(
             render("{{.Nope}}"),

@@ -16,6 +16,9 @@ enum Token {
     Comma,
 }
 
+/// Deeper nesting is refused: reading and filling in recurse, and a stack that overflows ends the whole process.
+const DEEPEST: usize = 100;
+
 enum Piece {
     Text(String),
     Action(Vec<Token>),
@@ -25,40 +28,18 @@ fn syntax(why: impl Into<String>) -> TemplateError {
     TemplateError::Syntax(why.into())
 }
 
+fn within(depth: usize) -> Result<(), TemplateError> {
+    if depth > DEEPEST { Err(syntax(format!("nested deeper than {DEEPEST}"))) } else { Ok(()) }
+}
+
 /// Reads a whole template.
 pub fn template(text: &str) -> Result<Vec<Node>, TemplateError> {
-    let pieces = pieces(text)?;
-    check_depth(&pieces)?;
-    let mut pieces = pieces.into_iter();
-    let (nodes, ending) = block(&mut pieces)?;
+    let mut pieces = pieces(text)?.into_iter();
+    let (nodes, ending) = block(&mut pieces, 0)?;
     match ending {
         None => Ok(nodes),
         Some(_) => Err(syntax("unexpected {{end}} or {{else}}")),
     }
-}
-
-/// Most parentheses inside one another, and most branches and loops.
-const MOST: usize = 100;
-
-/// Each is a call inside a call, here and when it is filled in: without a bound a text could use up the stack.
-fn check_depth(pieces: &[Piece]) -> Result<(), TemplateError> {
-    let mut branches = 0;
-    for piece in pieces {
-        let Piece::Action(tokens) = piece else { continue };
-        let mut open: usize = 0;
-        for token in tokens {
-            match token {
-                Token::Open => open += 1,
-                Token::Close(_) => open = open.saturating_sub(1),
-                Token::Word(word) if matches!(word.as_str(), "if" | "with" | "range") => branches += 1,
-                _ => {}
-            }
-            if open.max(branches) > MOST {
-                return Err(syntax("too many parentheses, branches or loops"));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, TemplateError> {
@@ -149,7 +130,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, TemplateError> {
 /// How a block ended: `{{end}}`, or `{{else …}}` with what follows the word.
 type Ending = Option<Option<Vec<Token>>>;
 
-fn block(pieces: &mut std::vec::IntoIter<Piece>) -> Result<(Vec<Node>, Ending), TemplateError> {
+fn block(pieces: &mut std::vec::IntoIter<Piece>, depth: usize) -> Result<(Vec<Node>, Ending), TemplateError> {
+    within(depth)?;
     let mut nodes = Vec::new();
     while let Some(piece) = pieces.next() {
         let action = match piece {
@@ -167,7 +149,7 @@ fn block(pieces: &mut std::vec::IntoIter<Piece>) -> Result<(Vec<Node>, Ending), 
         match keyword {
             "end" => return Ok((nodes, Some(None))),
             "else" => return Ok((nodes, Some(Some(rest.to_vec())))),
-            "if" | "with" | "range" => nodes.push(branch(keyword, rest, pieces)?),
+            "if" | "with" | "range" => nodes.push(branch(keyword, rest, pieces, depth)?),
             variable if variable.starts_with('$') && rest.first() == Some(&Token::Define) => {
                 nodes.push(Node::Set(variable.to_owned(), pipeline(rest.get(1..).unwrap_or_default())?));
             }
@@ -181,17 +163,18 @@ fn branch(
     keyword: &str,
     head: &[Token],
     pieces: &mut std::vec::IntoIter<Piece>,
+    depth: usize,
 ) -> Result<Node, TemplateError> {
-    let (body, ending) = block(pieces)?;
+    let (body, ending) = block(pieces, depth + 1)?;
     let otherwise = match ending {
         None => return Err(syntax("unexpected EOF")),
         Some(None) => Vec::new(),
         Some(Some(tail)) => match tail.split_first() {
             Some((Token::Word(word), rest)) if word == "if" || word == "with" => {
-                vec![branch(word, rest, pieces)?]
+                vec![branch(word, rest, pieces, depth + 1)?]
             }
             Some(_) => return Err(syntax("unexpected text after {{else}}")),
-            None => match block(pieces)? {
+            None => match block(pieces, depth + 1)? {
                 (nodes, Some(None)) => nodes,
                 _ => return Err(syntax("unexpected EOF")),
             },
@@ -217,7 +200,7 @@ fn branch(
 
 fn pipeline(tokens: &[Token]) -> Result<Pipeline, TemplateError> {
     let mut tokens = tokens.iter();
-    let (found, closed) = commands(&mut tokens)?;
+    let (found, closed) = commands(&mut tokens, 0)?;
     match closed {
         None => Ok(found),
         Some(_) => Err(syntax("unexpected right paren")),
@@ -226,14 +209,16 @@ fn pipeline(tokens: &[Token]) -> Result<Pipeline, TemplateError> {
 
 fn commands(
     tokens: &mut std::slice::Iter<'_, Token>,
+    depth: usize,
 ) -> Result<(Pipeline, Option<Vec<String>>), TemplateError> {
+    within(depth)?;
     let mut pipeline = Vec::new();
     let mut command = Vec::new();
     let mut closed = None;
     while let Some(token) = tokens.next() {
         match token {
             Token::Pipe => pipeline.push(std::mem::take(&mut command)),
-            Token::Open => match commands(tokens)? {
+            Token::Open => match commands(tokens, depth + 1)? {
                 (inner, Some(fields)) => command.push(Term::Group(inner, fields)),
                 (_, None) => return Err(syntax("unclosed left paren")),
             },

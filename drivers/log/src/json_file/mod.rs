@@ -14,10 +14,10 @@ use contract::PortError;
 use contract::log::{
     BatchPolicy, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest, Reading,
 };
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use read::JsonParser;
 use std::path::PathBuf;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use write::JsonLines;
 pub(crate) use write::escape;
 

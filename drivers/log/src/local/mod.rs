@@ -14,7 +14,7 @@ use contract::log::{
     BatchPolicy, LogDriver, LogDriverKind, LogReader, LogSource, OptionSpec, Options, ReadRequest, Reading,
 };
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use proto::{Entries, EntryParser};
 
 static OPTIONS: [OptionSpec; 8] = {

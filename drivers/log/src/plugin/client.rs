@@ -30,8 +30,9 @@ pub(super) struct Plugin {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Said {
-    err: String,
-    implements: Vec<String>,
+    // Plugins in other languages than Go say null where there is nothing.
+    err: Option<String>,
+    implements: Option<Vec<String>>,
 }
 
 /// Why a call did not do what it should.
@@ -88,7 +89,7 @@ impl Plugin {
         let said = serde_json::from_slice::<Said>(&text);
         let told = |text: String| CallError::Told { plugin: plugin(), method, text };
         match said {
-            Ok(said) if !said.err.is_empty() => Err(told(said.err)),
+            Ok(Said { err: Some(err), .. }) if !err.is_empty() => Err(told(err)),
             Ok(said) if status == StatusCode::OK => Ok(said),
             _ if status != StatusCode::OK => {
                 Err(told(format!("{status} - {}", String::from_utf8_lossy(&text).trim())))
@@ -101,7 +102,7 @@ impl Plugin {
     /// Asks whether it takes logs.
     pub(super) async fn activate(&self) -> Result<(), CallError> {
         let said = self.call("Plugin.Activate", None).await?;
-        let takes = said.implements.iter().any(|kind| kind == KIND);
+        let takes = said.implements.iter().flatten().any(|kind| kind == KIND);
         takes.then_some(()).ok_or_else(|| CallError::Other { plugin: self.name.clone() })
     }
 
@@ -135,4 +136,34 @@ pub(super) fn info(source: &LogSource, options: &Map<String, Value>) -> Value {
         "LogPath": "",
         "DaemonName": "docker",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
+    #[tokio::test]
+    async fn a_plugin_that_says_null_where_nothing_is_wrong_is_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let plugin = Plugin::new("p", &Address::Unix(path), Duration::from_secs(5)).unwrap();
+        let answers = tokio::spawn(async move {
+            for body in
+                [r#"{"Implements":["LogDriver"],"Err":null}"#, r#"{"Implements":null}"#, r#"{"Err":null}"#]
+            {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            }
+        });
+        plugin.activate().await.unwrap();
+        assert!(matches!(plugin.activate().await, Err(CallError::Other { .. })));
+        plugin.start("/fifo", &Value::Null).await.unwrap();
+        answers.await.unwrap();
+    }
 }

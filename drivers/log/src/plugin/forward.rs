@@ -112,7 +112,8 @@ impl LogDriver for Forwarder {
     }
 
     async fn look_after(&mut self) -> Result<bool, DeliverError> {
-        let gone = self.open.take_if(|open| open.frames.is_empty() && open.fifo.check().is_err());
+        // Also one that stopped reading first: what it had not read is in the batch that comes again, or was read before.
+        let gone = self.open.take_if(|open| open.fifo.check().is_err());
         if let Some(session) = gone {
             session.plugin.stop(&session.file).await.ok();
         }
@@ -170,7 +171,31 @@ fn keep(read: &mut Vec<u8>, frames: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::places::Address;
     use contract::log::{LogLine, Partial, Stream};
+    use std::io::Read as _;
+
+    #[tokio::test]
+    async fn a_plugin_that_ended_after_it_had_stopped_reading_is_not_taken_for_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let places =
+            Arc::new(Places { fifos: folder.path().to_owned(), mark: "t".into(), ..Places::default() });
+        let mut fifo = Fifo::make(&places.fifos, "t-c-1").unwrap();
+        let mut file = std::fs::File::open(fifo.path()).unwrap();
+        // It reads some of what it is given again, and ends.
+        let reading = std::thread::spawn(move || file.read_exact(&mut [0; 10]).unwrap());
+        let (frames, mut written) = (vec![1; 100], 0);
+        assert!(matches!(fifo.push(&frames, &mut written).await, Err(Trouble::Gone)));
+        reading.join().unwrap();
+        let plugin = Plugin::new("p", &Address::Unix(folder.path().join("p.sock")), CALL).unwrap();
+        let (file, again) = (fifo.path().display().to_string(), frames.len());
+        let mut forwarder = Forwarder::new("p", places, "c".into(), Value::Null);
+        forwarder.read.clone_from(&frames);
+        forwarder.open = Some(Session { plugin, file, fifo, frames, again, written, end: None });
+        // There is no other one yet that could be told to read.
+        assert!(forwarder.look_after().await.is_err());
+        assert!(forwarder.open.is_none() && forwarder.read.len() == 100);
+    }
 
     #[test]
     fn a_frame_is_dockers_log_entry_behind_its_length() {

@@ -94,6 +94,7 @@ fn read(path: &Path) -> Result<Address, PortError> {
         return parse(text.trim(), anybody).ok_or_else(|| wrong("Unknown protocol".into()));
     }
     let described: Described = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    let said = described.tls.is_some();
     let tls = described.tls.unwrap_or_default();
     let given = |text: String| Some(text).filter(|t| !t.is_empty());
     let pair = match (given(tls.cert_file), given(tls.key_file)) {
@@ -102,7 +103,9 @@ fn read(path: &Path) -> Result<Address, PortError> {
         _ => return Err(wrong("CertFile and KeyFile belong together".into())),
     };
     let ca = given(tls.ca_file);
-    let trust = if tls.insecure_skip_verify || ca.is_none() { Trust::Anybody } else { Trust::Authorities };
+    // As in Docker: the machine's authorities where nothing is said about TLS, anybody where no authority is named.
+    let anybody = said && (tls.insecure_skip_verify || ca.is_none());
+    let trust = if anybody { Trust::Anybody } else { Trust::Authorities };
     parse(&described.addr, Identity { ca, pair, trust, name: None })
         .ok_or_else(|| wrong("Unknown protocol".into()))
 }
@@ -150,6 +153,24 @@ mod tests {
         assert_eq!(at("safe"), Some(Address::Web("https://h:1".into(), known)));
         for name in ["nosuch", "file", "", "../plain", "a/b", ".."] {
             assert_eq!(at(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_description_without_a_word_on_tls_believes_the_machines_authorities() {
+        let folder = tempfile::tempdir().unwrap();
+        for (text, trust) in [
+            (r#"{"Addr":"https://h:1"}"#, Trust::Authorities),
+            (r#"{"Addr":"https://h:1","TLSConfig":{}}"#, Trust::Anybody),
+            (r#"{"Addr":"https://h:1","TLSConfig":{"CAFile":"/ca"}}"#, Trust::Authorities),
+            (
+                r#"{"Addr":"https://h:1","TLSConfig":{"CAFile":"/ca","InsecureSkipVerify":true}}"#,
+                Trust::Anybody,
+            ),
+        ] {
+            std::fs::write(folder.path().join("far.json"), text).unwrap();
+            let found = find(&[folder.path().to_owned()], "far").unwrap();
+            assert!(matches!(found, Some(Address::Web(_, own)) if own.trust == trust), "{text}");
         }
     }
 

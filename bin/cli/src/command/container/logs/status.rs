@@ -121,7 +121,9 @@ fn row(sink: &Value, now: jiff::Timestamp, no_trunc: bool) -> Row {
         dropped.push(format!("{} spool-full", size(bytes)));
     }
     let binary = |path: &str| units::binary_size(i64::try_from(number(path)).unwrap_or(i64::MAX));
-    let error = text("/LastError").lines().next().unwrap_or_default().replace('\t', " ");
+    let first = text("/LastError").lines().next().unwrap_or_default();
+    // A receiver's words may be in it: control characters would move the cursor of whoever looks.
+    let error: String = first.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let id = text("/Container");
     let fields = json!({
         "ID": if no_trunc { id } else { output::short_id(id) },
@@ -191,6 +193,8 @@ mod tests {
         let format = "{{.ID}} {{.LagLines}} {{.LagSeconds}}";
         let shown = listing(Some(format)).render(vec![row(&sink, now, false)]).unwrap();
         assert_eq!(shown, "0123456789ab 12 30\n");
+        let spoken = json!({"LastError": "refused:\u{1b}[2J\tgo away\nat"});
+        assert_eq!(row(&spoken, now, true).fields["LastError"], "refused: [2J go away");
         let copy = json!({"Name": "web", "Sink": "json-file", "Copy": true, "Lag": {"Bytes": 0}});
         assert_eq!(row(&copy, now, false).fields["Sink"], "json-file (copy)");
     }
