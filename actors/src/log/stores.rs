@@ -45,7 +45,8 @@ impl Stores {
         let is_main = |driver: &str| main.as_ref().is_some_and(|m| m.kind.name() == driver);
         let other = |store: &LogStore| {
             let kind = drivers.find(&store.driver).filter(|kind| kind.reader().is_some())?;
-            let active = sinks.iter().any(|s| s.is_readable() && s.kind.name() == store.driver);
+            // One stream of them is enough.
+            let active = sinks.iter().any(|s| s.kind.name() == store.driver);
             let sink = SinkSpec::new(kind, store.options.clone());
             Some(Store { sink, shares: store.shares, active })
         };

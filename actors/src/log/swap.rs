@@ -95,8 +95,10 @@ pub fn stores(before: (&[SinkSpec], &[LogStore]), after: &[SinkSpec]) -> Vec<Log
     let latest = out.first().map(|s| s.driver.clone());
     out.extend(known.iter().filter(|s| latest.as_ref() != Some(&s.driver)).cloned());
     for sinks in [sinks, after] {
-        let active = |driver: &str| sinks.iter().any(|s| s.is_readable() && s.kind.name() == driver);
-        if sinks.iter().filter(|s| s.is_readable()).count() > 1 {
+        // Also what is given one stream alone: it may be given both later, and is read as a whole then.
+        let files = || sinks.iter().filter(|s| s.kind.reader().is_some());
+        let active = |driver: &str| files().any(|s| s.kind.name() == driver);
+        if files().count() > 1 {
             out.iter_mut().filter(|store| active(&store.driver)).for_each(|store| store.shares = true);
         }
     }

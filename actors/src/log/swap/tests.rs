@@ -1,4 +1,5 @@
 use super::*;
+use crate::log::stores::Stores;
 use contract::fake::{FakeKind, Keeps, Script};
 use contract::log::{LogDriverKind, Options, Position, Streams};
 
@@ -88,6 +89,28 @@ fn what_was_read_is_read_on_while_it_takes_lines() {
 fn a_driver_without_all_lines_is_no_store() {
     let errors = SinkSpec { streams: Streams::Stderr, ..sink("json-file", "json-file") };
     let old = [sink("local", "local"), errors];
-    assert_eq!(stores((&old, &[]), &[sink("none", "none")]), [store("local", false)]);
+    assert_eq!(stores((&old, &[]), &[sink("none", "none")]), [store("local", true)]);
     assert_eq!(first(&[sink("none", "none")], &[store("local", false)]), None);
+}
+
+#[test]
+fn lines_of_a_file_that_was_given_one_stream_are_not_read_twice_once_it_is_given_both() {
+    let errors = SinkSpec { streams: Streams::Stderr, ..sink("local", "local") };
+    let old = [sink("json-file", "json-file"), errors];
+    let whole = sink("local", "local");
+    let known = stores((&old, &[]), std::slice::from_ref(&whole));
+    assert_eq!(known, [store("json-file", true)]);
+    assert_eq!(first(&[whole], &known), Some("local"));
+}
+
+#[test]
+fn a_former_file_that_is_still_given_one_stream_is_read_no_further_than_the_main_one() {
+    let errors = SinkSpec { streams: Streams::Stderr, ..sink("json-file", "json-file") };
+    let (before, after) = ([sink("json-file", "json-file")], [sink("local", "local"), errors]);
+    let known = stores((&before, &[]), &after);
+    assert_eq!(known, [store("json-file", true)]);
+    let drivers = contract::fake::FakeCatalogue(vec![kind("json-file"), kind("local")]);
+    let read = Stores::of(&drivers, &after, &known);
+    assert_eq!(read.main.map(|m| m.kind.name()), Some("local"));
+    assert!(read.others.iter().all(|other| other.active && other.shares));
 }
