@@ -27,6 +27,8 @@ pub struct Opened {
     ended: bool,
     /// Somebody looks after what was delivered last.
     pub watched: bool,
+    /// The lane of the same sink before this one: it may not have come to its end.
+    before: Option<Lane>,
 }
 
 impl Opened {
@@ -42,9 +44,23 @@ impl Opened {
 pub type Last = Option<Box<dyn LogDriver>>;
 
 impl Turns {
+    /// A lane whose turns come once all that is under way in another one is over.
+    pub fn after(before: &Lane) -> Lane {
+        let opened = Opened { before: Some(Arc::clone(before)), ..Opened::default() };
+        Arc::new(Self { opened: Mutex::new(opened), given_up: watch::Sender::default() })
+    }
+
     /// Waits for its turn.
     pub async fn lock(&self) -> MutexGuard<'_, Opened> {
-        self.opened.lock().await
+        let mut opened = self.opened.lock().await;
+        // Whoever stops waiting here leaves what is still to be waited for.
+        while let Some(before) = opened.before.clone() {
+            let mut last = before.opened.lock().await;
+            last.ended = true;
+            last.driver = None;
+            opened.before = last.before.take();
+        }
+        opened
     }
 
     /// Resolves once what is under way is to be dropped.
@@ -98,4 +114,23 @@ pub fn look_after(of: Lane, sink: String) {
             lane.watched = true;
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lane_after_one_that_has_not_ended_waits_until_what_is_under_way_there_is_over() {
+        let (first, short) = (Lane::default(), Duration::from_millis(10));
+        let writing = first.lock().await;
+        assert!(first.end(short).await.is_none());
+        let second = Turns::after(&first);
+        assert!(second.end(short).await.is_none(), "it is not to be written to twice");
+        let third = Turns::after(&second);
+        assert!(tokio::time::timeout(short, third.lock()).await.is_err());
+        drop(writing);
+        assert!(third.lock().await.is_next(1));
+        assert!(!first.lock().await.is_next(9) && !second.lock().await.is_next(9));
+    }
 }

@@ -1,7 +1,7 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
 use super::gauge::Gauge;
-use super::lane::{Lane, look_after};
+use super::lane::{Lane, Turns, look_after};
 use super::router::actor::{Report, Router};
 use super::router::machine::Failure;
 use super::swap::furthest;
@@ -70,7 +70,9 @@ impl SinkSpec {
             Some(same) => (Arc::clone(&same.gauge), Arc::clone(&same.stored)),
             None => (self.gauge, self.stored),
         };
-        Self { lane: Lane::default(), gauge, stored, ..self }
+        // A write that hangs is not to go on beside those of another driver on the same file.
+        let lane = same.map_or_else(Lane::default, |same| Turns::after(&same.lane));
+        Self { lane, gauge, stored, ..self }
     }
 
     /// Stores what it is not given, unless something later is there.

@@ -280,3 +280,21 @@ fn the_mode_is_told_to_the_shim_and_taken_back_when_the_change_fails() {
         assert_eq!(d.shown(&id).unwrap().spec.when_full(), WhenFull::Drop);
     });
 }
+
+#[test]
+fn a_file_whose_write_hangs_is_not_opened_again_beside_it_when_the_change_is_refused() {
+    daemon(|d| async move {
+        let held = d.world().script.hold("deliver:file");
+        let id = d.started("web", spec()).await;
+        write(&d, &id, 0, 5);
+        until("it writes", || d.world().script.calls("deliver:file", id.as_str()) == 1).await;
+        let opened = d.world().script.calls("open:file", id.as_str());
+        let error = d.update(&id, driver("local")).await.unwrap_err();
+        assert!(error.text.ends_with("has not come to the end of a write"), "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(d.world().script.calls("open:file", id.as_str()), opened);
+        drop(held);
+        write(&d, &id, 5, 9);
+        until("stored", || d.stage.file.lines(id.as_str()) == numbers(0, 9)).await;
+    });
+}
