@@ -36,6 +36,8 @@ pub struct Stores {
     pub main: Option<SinkSpec>,
     /// What has those of before.
     pub others: Vec<Store>,
+    /// The same for as long as the main one takes lines without a break.
+    pub era: Arc<()>,
 }
 
 impl Stores {
@@ -51,7 +53,7 @@ impl Stores {
             Some(Store { sink, shares: store.shares, active })
         };
         let others = known.iter().filter(|s| !is_main(&s.driver)).filter_map(other).collect();
-        Self { main, others }
+        Self { main, others, era: Arc::default() }
     }
 
     /// Nothing can be read.
@@ -59,10 +61,18 @@ impl Stores {
         self.main.is_none() && self.others.is_empty()
     }
 
-    /// Whether both read the same first.
-    pub fn same_main(&self, other: &Self) -> bool {
+    /// These, where `before` were until now.
+    pub fn following(mut self, before: &Self) -> Self {
         let name = |stores: &Self| stores.main.as_ref().map(|m| m.kind.name());
-        name(self) == name(other)
+        if name(&self) == name(before) {
+            self.era = Arc::clone(&before.era);
+        }
+        self
+    }
+
+    /// Whether a place in what one of both reads first means the same in the other.
+    pub fn same_main(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.era, &other.era)
     }
 
     /// Reads what is stored, as one reader would. A place belongs to what is read first, and so does what follows it.

@@ -14,7 +14,10 @@ fn all() -> LogsRequest {
 }
 
 async fn read(d: &Daemon, id: &ContainerId, request: LogsRequest) -> Vec<String> {
-    let mut lines = d.logs(id, request).await.unwrap();
+    rest(d.logs(id, request).await.unwrap()).await
+}
+
+async fn rest(mut lines: crate::log::Lines) -> Vec<String> {
     let mut out = Vec::new();
     while let Some(lines) = lines.recv().await {
         let text =
@@ -296,5 +299,23 @@ fn a_file_whose_write_hangs_is_not_opened_again_beside_it_when_the_change_is_ref
         drop(held);
         write(&d, &id, 5, 9);
         until("stored", || d.stage.file.lines(id.as_str()) == numbers(0, 9)).await;
+    });
+}
+
+#[test]
+fn a_follower_that_fell_behind_has_the_lines_of_a_driver_that_came_and_went_meanwhile() {
+    daemon(|d| async move {
+        let id = d.started("web", spec()).await;
+        write(&d, &id, 0, 10);
+        let lines = d.logs(&id, LogsRequest { follow: true, ..all() }).await.unwrap();
+        write(&d, &id, 10, 40);
+        for (round, name) in ["local", "json-file"].into_iter().enumerate() {
+            d.update(&id, driver(name)).await.unwrap();
+            write(&d, &id, 40 + round * 40, 80 + round * 40);
+        }
+        until("stored", || d.stage.file.lines(id.as_str()).last() == Some(&"119".to_owned())).await;
+        until("let go of", || d.world().spools.of(id.as_str()).segments() <= 2).await;
+        d.world().runtime.exit(id.as_str(), 0);
+        assert_eq!(rest(lines).await, numbers(0, 120));
     });
 }
