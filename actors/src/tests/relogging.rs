@@ -319,3 +319,44 @@ fn a_follower_that_fell_behind_has_the_lines_of_a_driver_that_came_and_went_mean
         assert_eq!(rest(lines).await, numbers(0, 120));
     });
 }
+
+#[test]
+fn what_a_change_that_failed_wanted_is_neither_shown_nor_in_the_one_after_it() {
+    daemon(|d| async move {
+        let id = d.started("web", spec()).await;
+        let held = d.world().script.hold("open:other");
+        d.world().script.fail("save_spec", Kind::Exhausted, "no");
+        let ask = |changes| {
+            let (changing, of) = (d.clone(), id.clone());
+            tokio::spawn(async move { changing.update(&of, changes).await })
+        };
+        let first = ask(driver("local"));
+        until("it is under way", || d.world().script.calls("open:other", id.as_str()) == 1).await;
+        d.container(&id).unwrap().push(crate::container::messages::ExecChanged {}).await.unwrap();
+        until("it is shown", || d.shown(&id).unwrap().spec.log_driver == "local").await;
+        let second = ask(Changes { restart: Some(("always".into(), 0)), ..Changes::default() });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(held);
+        first.await.unwrap().unwrap_err();
+        assert_eq!(d.shown(&id).unwrap().spec.log_driver, "json-file");
+        second.await.unwrap().unwrap();
+        let record = d.world().records.get(id.as_str()).unwrap().spec;
+        assert_eq!((record.log_driver.as_str(), record.restart.0.as_str()), ("json-file", "always"));
+    });
+}
+
+#[test]
+fn a_change_that_ends_while_its_actor_is_rebuilt_shows_no_container_without_an_id() {
+    daemon(|d| async move {
+        let id = d.started("web", spec()).await;
+        let held = d.world().script.hold("open:other");
+        let (changing, of) = (d.clone(), id.clone());
+        let change = tokio::spawn(async move { changing.update(&of, driver("local")).await });
+        until("it is under way", || d.world().script.calls("open:other", id.as_str()) == 1).await;
+        d.panicked(&id).await;
+        drop(held);
+        change.await.unwrap().unwrap();
+        until("adopted", || d.shown(&id).is_some_and(|s| s.spec.log_driver == "local")).await;
+        assert_eq!(d.list().len(), 1);
+    });
+}
