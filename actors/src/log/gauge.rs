@@ -76,6 +76,11 @@ impl Gauge {
         last.clone()
     }
 
+    /// What comes next is delivered from there.
+    pub fn begin_at(&self, cursor: Cursor) {
+        lock(&self.0).cursor = Some(cursor);
+    }
+
     /// Notes what the router knows now; answers what changed.
     pub fn note(&self, status: &SinkStatus, cursor: Option<&Cursor>, now_ns: i64) -> Vec<Change> {
         let mut last = lock(&self.0);

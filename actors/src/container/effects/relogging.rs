@@ -100,6 +100,8 @@ async fn take_over(
     for (sink, begin) in sinks.iter().zip(swap::begins(&stood, &sinks)) {
         if let Begin::At(cursor) = begin {
             begin_at(&old, sink, &cursor).await?;
+            // One that was there before is not known to stand further on.
+            sink.gauge.begin_at(cursor);
         }
     }
     let id = ContainerId::new(after.id.clone());

@@ -114,3 +114,18 @@ fn a_former_file_that_is_still_given_one_stream_is_read_no_further_than_the_main
     assert_eq!(read.main.map(|m| m.kind.name()), Some("local"));
     assert!(read.others.iter().all(|other| other.active && other.shares));
 }
+
+#[test]
+fn a_sink_that_is_given_the_other_stream_too_begins_with_it_where_those_that_go_ended() {
+    let given = |streams, name, driver| SinkSpec { streams, ..sink(name, driver) };
+    let old =
+        [stood(given(Streams::Stdout, "json-file", "json-file"), 70), stood(sink("local", "local"), 50)];
+    let whole = [sink("json-file", "json-file")];
+    assert_eq!(begins(&old, &whole), [Begin::At(at(70, 50))]);
+    assert_eq!(begins(&old[..1], &whole), [Begin::WhereItEnded], "nobody else had any");
+    let parts =
+        [stood(given(Streams::Stdout, "a", "syslog"), 80), stood(given(Streams::Stderr, "b", "syslog"), 30)];
+    for driver in ["syslog", "fluentd"] {
+        assert_eq!(begins(&parts, &[sink("a", driver)]), [Begin::At(at(80, 30))]);
+    }
+}
