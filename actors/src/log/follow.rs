@@ -289,15 +289,20 @@ impl Follower {
         if !self.request.stderr {
             return Flow::Goes;
         }
-        let line = LogLine {
-            stream: Stream::Stderr,
-            time_ns: self.sieve.latest().unwrap_or_else(crate::now_ns),
-            data: format!("gantry: {text}\n").into(),
-            partial: None,
-        };
-        let told = vec![StoredLine { line, attrs: Attributes::new() }];
+        let told = vec![told(text, self.sieve.latest())];
         if self.to.send(Ok(Arc::new(told))).await.is_ok() { Flow::Goes } else { Flow::Ends }
     }
+}
+
+/// A line of gantry's own, after one of that time.
+pub(super) fn told(text: &str, after_ns: Option<i64>) -> StoredLine {
+    let line = LogLine {
+        stream: Stream::Stderr,
+        time_ns: after_ns.unwrap_or_else(crate::now_ns),
+        data: format!("gantry: {text}\n").into(),
+        partial: None,
+    };
+    StoredLine { line, attrs: Attributes::new() }
 }
 
 /// Waits for that time; for ever if there is none.
