@@ -281,6 +281,7 @@ fn the_mode_is_told_to_the_shim_and_taken_back_when_the_change_fails() {
         let error = d.update(&id, driver("json-file")).await.unwrap_err();
         assert!(error.text.ends_with("an older shim"), "{error}");
         assert_eq!(d.shown(&id).unwrap().spec.when_full(), WhenFull::Drop);
+        assert_eq!(d.world().script.calls("set_when_full", id.as_str()), 5, "it may have heard it");
     });
 }
 

@@ -37,8 +37,13 @@ pub async fn swap(shared: &Arc<Shared>, change: Change<'_>) -> Result<(), PortEr
     let logging = shared.logging(before, name)?;
     let sinks: Vec<SinkSpec> = shared.sinks(after)?.into_iter().map(|s| s.anew(&logging.sinks)).collect();
     let (from, to) = (before.when_full(), after.when_full());
-    if alive && from != to {
-        set_when_full(shared, &id, to).await?;
+    if alive
+        && from != to
+        && let Err(error) = set_when_full(shared, &id, to).await
+    {
+        // It may have been heard all the same.
+        take_back(shared, &id, from).await;
+        return Err(error);
     }
     // A driver that panics must not leave the container without a router.
     let work = tokio::spawn(take_over(Arc::clone(shared), logging.clone(), sinks.clone(), after.clone()));
@@ -56,11 +61,8 @@ pub async fn swap(shared: &Arc<Shared>, change: Change<'_>) -> Result<(), PortEr
         Err(error) => {
             let sinks = logging.sinks.iter().map(|s| s.clone().anew(&logging.sinks)).collect();
             shared.route_anew((before, name), sinks);
-            if alive
-                && from != to
-                && let Err(error) = set_when_full(shared, &id, from).await
-            {
-                tracing::warn!(container = id.short(), "taking a change back: {}", error.chain());
+            if alive && from != to {
+                take_back(shared, &id, from).await;
             }
             Err(error)
         }
@@ -87,6 +89,12 @@ async fn set_when_full(shared: &Shared, id: &ContainerId, to: WhenFull) -> Resul
     match shared.ports.runtime.status(id).await? {
         TaskStatus::Running { .. } | TaskStatus::Paused { .. } => Err(error),
         _ => Ok(()),
+    }
+}
+
+async fn take_back(shared: &Shared, id: &ContainerId, from: WhenFull) {
+    if let Err(error) = set_when_full(shared, id, from).await {
+        tracing::warn!(container = id.short(), "taking a change back: {}", error.chain());
     }
 }
 
