@@ -62,7 +62,23 @@ pub(crate) fn finish(log: &Path, limits: &Limits) -> io::Result<()> {
         }
         fs::rename(log, numbered(log, 1, ""))?;
     }
+    if full {
+        remove_from(log, limits.max_file.max(1))?;
+    }
     super::open_log(log).map(drop)
+}
+
+/// Removes what is left of a time when more files were kept: lines are missing between these and the others.
+fn remove_from(log: &Path, first: u32) -> io::Result<()> {
+    for index in first.. {
+        let [plain, packed] = ["", ".gz"].map(|suffix| numbered(log, index, suffix));
+        if !plain.exists() && !packed.exists() {
+            break;
+        }
+        absent_is_fine(fs::remove_file(plain))?;
+        absent_is_fine(fs::remove_file(packed))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
@@ -93,5 +109,24 @@ mod tests {
         finish(&log, &limits).unwrap();
         let read = |i| fs::read_to_string(numbered(&log, i, "")).unwrap();
         assert_eq!([read(0), read(1), read(2), read(3)], ["", "d", "c", "b"]);
+    }
+
+    #[test]
+    fn files_beyond_a_number_that_was_lowered_go_with_the_next_rotation() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("x");
+        let limits = |max_file| Limits { max_size: Some(1), max_file, compress: false };
+        for text in ["a", "b", "c", "d"] {
+            fs::write(&log, text).unwrap();
+            finish(&log, &limits(5)).unwrap();
+        }
+        fs::rename(numbered(&log, 3, ""), numbered(&log, 3, ".gz")).unwrap();
+        fs::write(&log, "e").unwrap();
+        finish(&log, &limits(2)).unwrap();
+        assert_eq!(fs::read_to_string(numbered(&log, 1, "")).unwrap(), "e");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        fs::write(&log, "f").unwrap();
+        finish(&log, &limits(1)).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
