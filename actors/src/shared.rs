@@ -343,7 +343,9 @@ impl Shared {
     /// Puts a new router in the place of one that has ended, unless the container has gone.
     pub fn route_anew(self: &Arc<Self>, of: (&ContainerSpec, &str), sinks: Vec<SinkSpec>) {
         if let Some(logging) = lock(&self.logging).get_mut(&of.0.id) {
-            *logging = self.route(of, sinks, Arc::clone(&logging.spool));
+            let made = self.route(of, sinks, Arc::clone(&logging.spool));
+            let stores = Stores::clone(&made.stores).following(&logging.stores);
+            *logging = Logging { stores: Arc::new(stores), ..made };
         }
     }
 

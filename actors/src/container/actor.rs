@@ -52,6 +52,10 @@ pub struct Container {
     later: Vec<Later>,
     /// Its networks are being changed.
     pub(super) switching: bool,
+    /// Its wish is being changed.
+    pub(super) updating: bool,
+    /// Changes that wait for that one.
+    pub(super) updates: Vec<Update>,
     pub(super) seed: Option<ContainerRecord>,
     /// This incarnation was made with its container.
     pub(super) fresh: bool,
@@ -86,6 +90,8 @@ impl Container {
             unstarted: None,
             later: Vec::new(),
             switching: false,
+            updating: false,
+            updates: Vec::new(),
             seed,
             fresh: false,
         }

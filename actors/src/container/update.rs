@@ -12,6 +12,8 @@ use contract::record::{ContainerSpec, Resources};
 use contract::runtime::TaskStatus;
 use contract::storage::Durability;
 use contract::{ContainerId, Kind, PortError};
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 /// What is to change.
@@ -128,36 +130,49 @@ impl Container {
     fn cannot_update(&self, kind: Kind, why: &str) -> PortError {
         PortError::new(kind, format!("Cannot update container {}: {why}", self.id))
     }
+
+    fn update(&mut self, message: Update) {
+        if self.updating {
+            // Whether the one under way fails is to be known: what fails must not stay in a wish that follows it.
+            return self.updates.push(message);
+        }
+        if matches!(self.machine.phase, Phase::Removing | Phase::Dead) {
+            let why = "container is marked for removal and cannot be \"update\"";
+            return answer(message.reply, Err(self.cannot_update(Kind::Exhausted, why)));
+        }
+        let after = match self.changed(&message.changes) {
+            Ok(after) => Arc::new(after),
+            Err(error) => return answer(message.reply, Err(error)),
+        };
+        self.updating = true;
+        // In force at once, so that what is asked or started meanwhile goes by it.
+        let before = std::mem::replace(&mut self.spec, Arc::clone(&after));
+        let (attempt, alive, reply) = (self.machine.attempt, self.machine.phase.is_alive(), message.reply);
+        let name = self.state.name.clone();
+        self.in_lane(move |shared, me| async move {
+            let change = Relogging { before: &before, after: &after, name: &name, alive };
+            // Others wait until it is over, however that comes.
+            let work = AssertUnwindSafe(carry_out(&shared, change)).catch_unwind().await;
+            let outcome = work.unwrap_or_else(|_| Err(PortError::new(Kind::Bug, "the change panicked")));
+            deliver(&me, Updated { before, after, attempt, outcome, reply }).await;
+        });
+    }
 }
 
 impl Answer<Update> for Container {
     fn answer(&mut self, message: Update, _: &mut Ctx<Self>) {
-        self.when_settled(move |this| {
-            if matches!(this.machine.phase, Phase::Removing | Phase::Dead) {
-                let why = "container is marked for removal and cannot be \"update\"";
-                return answer(message.reply, Err(this.cannot_update(Kind::Exhausted, why)));
-            }
-            let after = match this.changed(&message.changes) {
-                Ok(after) => Arc::new(after),
-                Err(error) => return answer(message.reply, Err(error)),
-            };
-            // In force at once, so that what is asked or started meanwhile goes by it.
-            let before = std::mem::replace(&mut this.spec, Arc::clone(&after));
-            let (attempt, alive, reply) =
-                (this.machine.attempt, this.machine.phase.is_alive(), message.reply);
-            let name = this.state.name.clone();
-            this.in_lane(move |shared, me| async move {
-                let change = Relogging { before: &before, after: &after, name: &name, alive };
-                let outcome = carry_out(&shared, change).await;
-                deliver(&me, Updated { before, after, attempt, outcome, reply }).await;
-            });
-        });
+        self.when_settled(move |this| this.update(message));
     }
 }
 
 impl Answer<Updated> for Container {
     fn answer(&mut self, message: Updated, _: &mut Ctx<Self>) {
         let Updated { before, after, attempt, outcome, reply } = message;
+        if self.machine.phase == Phase::Adopting {
+            // Begun by an incarnation that is gone: this one reads what is recorded.
+            return answer(reply, outcome.map_err(|error| self.cannot_update(error.kind, &error.chain())));
+        }
+        self.updating = false;
         match outcome {
             Ok(()) => {
                 self.publish();
@@ -169,10 +184,12 @@ impl Answer<Updated> for Container {
                 answer(reply, Ok(()));
             }
             Err(error) => {
-                // Later changes stand on this one; they are written to the record whole and stay.
+                // A wish that stands on it was written whole and stays.
                 if Arc::ptr_eq(&self.spec, &after) {
                     self.spec = Arc::clone(&before);
                 }
+                // What was published meanwhile told of the change.
+                self.publish();
                 if attempt != self.machine.attempt {
                     // It was started with what is taken back now.
                     let name = self.state.name.clone();
@@ -185,6 +202,9 @@ impl Answer<Updated> for Container {
                 }
                 answer(reply, Err(self.cannot_update(error.kind, &error.chain())));
             }
+        }
+        for next in std::mem::take(&mut self.updates) {
+            self.when_settled(move |this| this.update(next));
         }
     }
 }

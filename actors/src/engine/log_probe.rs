@@ -7,8 +7,9 @@ use contract::log::{
     Batch, Catalogue, Cursor, DeliverError, Destination, FANOUT, LogDriverKind, LogLine, LogSource,
     OptionSpec, Options, Stream, destinations,
 };
-use contract::{ContainerId, PortError};
+use contract::{ContainerId, Kind, PortError};
 use futures::future::join_all;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What several drivers at once take, besides what each of them does.
@@ -76,9 +77,15 @@ impl Engine {
             directory: self.shared.directory(id.as_str()),
             ..LogSource::default()
         };
-        let out = join_all(all.into_iter().map(|one| probe(&**drivers, one, source.clone(), deadline))).await;
-        self.shared.ports.records.remove(&id).await?;
-        Ok(out)
+        let shared = Arc::clone(&self.shared);
+        // Its folder goes also when whoever asked does not wait for the end.
+        let work = tokio::spawn(async move {
+            let drivers = &*shared.ports.drivers;
+            let out =
+                join_all(all.into_iter().map(|one| probe(drivers, one, source.clone(), deadline))).await;
+            shared.ports.records.remove(&id).await.map(|()| out)
+        });
+        work.await.unwrap_or_else(|e| Err(PortError::caused(Kind::Bug, "a probe panicked", e)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Engine, LogsRequest};
 use crate::log::replay::{self, News, ReplaySpec};
-use contract::log::{FANOUT, Options, is_common};
+use contract::log::{FANOUT, Options, is_common, is_record_option};
 use contract::{ContainerId, Kind, PortError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,8 @@ impl Engine {
         let snapshot = self.find(id.as_str())?;
         let source = Arc::clone(&self.shared.logging(&snapshot.spec, &snapshot.state.name)?.source);
         let lines = self.logs(id, LogsRequest { follow: false, ..request }).await?;
-        let own = options.iter().filter(|(key, _)| !is_common(key));
+        // As of any destination: what concerns delivery and records is no option of the driver.
+        let own = options.iter().filter(|(key, _)| !is_common(key) && !is_record_option(key));
         let options = own.map(|(k, v)| (k.clone(), v.clone())).collect();
         let spec = ReplaySpec { source, lines, kind, options, patience };
         Ok(replay::replay(spec, &self.shared.registry))

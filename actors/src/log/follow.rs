@@ -311,15 +311,20 @@ impl Follower {
         if !self.request.stderr {
             return Flow::Goes;
         }
-        let line = LogLine {
-            stream: Stream::Stderr,
-            time_ns: self.sieve.latest().unwrap_or_else(crate::now_ns),
-            data: format!("gantry: {text}\n").into(),
-            partial: None,
-        };
-        let told = vec![StoredLine { line, attrs: Attributes::new() }];
+        let told = vec![told(text, self.sieve.latest())];
         if self.to.send(Ok(Arc::new(told))).await.is_ok() { Flow::Goes } else { Flow::Ends }
     }
+}
+
+/// A line of gantry's own, after one of that time.
+pub(super) fn told(text: &str, after_ns: Option<i64>) -> StoredLine {
+    let line = LogLine {
+        stream: Stream::Stderr,
+        time_ns: after_ns.unwrap_or_else(crate::now_ns),
+        data: format!("gantry: {text}\n").into(),
+        partial: None,
+    };
+    StoredLine { line, attrs: Attributes::new() }
 }
 
 /// Waits for that time; for ever if there is none.
@@ -414,7 +419,8 @@ mod tests {
         }
         let kind: &'static Quick =
             Box::leak(Box::new(Quick { held: Arc::clone(&held), reads: AtomicUsize::default() }));
-        let stores = Arc::new(Stores { main: Some(SinkSpec::new(kind, Options::new())), others: Vec::new() });
+        let main = Some(SinkSpec::new(kind, Options::new()));
+        let stores = Arc::new(Stores { main, others: Vec::new(), era: Arc::default() });
         let origin = Origin {
             source: Arc::default(),
             feed: Feed::new(held, BatchPolicy::default(), "c"),

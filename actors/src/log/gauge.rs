@@ -97,6 +97,12 @@ impl Gauge {
         }
     }
 
+    /// What comes next is delivered from there.
+    pub fn begin_at(&self, cursor: Cursor) {
+        let mut last = lock(&self.0);
+        (last.cursor, last.status.certain) = (Some(cursor), None);
+    }
+
     /// Notes what the router knows now; answers what changed.
     pub fn note(&self, status: &SinkStatus, cursor: Option<&Cursor>, now_ns: i64) -> Vec<Change> {
         let mut last = lock(&self.0);

@@ -14,8 +14,6 @@ pub type Lane = Arc<Turns>;
 pub struct Turns {
     opened: Mutex<Opened>,
     given_up: watch::Sender<bool>,
-    /// The lane that this one takes the place of, where something could not be dropped.
-    before: Option<Lane>,
 }
 
 /// What a lane holds.
@@ -33,6 +31,8 @@ pub struct Opened {
     pub began: Option<Cursor>,
     /// and what it delivered last ends here.
     pub delivered: Option<Cursor>,
+    /// The lane of the same sink before this one: it may not have come to its end.
+    before: Option<Lane>,
 }
 
 impl Opened {
@@ -57,25 +57,23 @@ impl Turns {
         if known { None } else { self.lock().await.delivered.clone() }
     }
 
-    /// A lane in the place of one in which something may go on.
+    /// A lane whose turns come once all that is under way in another one is over.
     pub fn after(before: &Lane) -> Lane {
-        Arc::new(Self { before: Some(Arc::clone(before)), ..Self::default() })
-    }
-
-    /// Resolves once nothing goes on any more in the lanes before this one.
-    pub async fn alone(&self) {
-        let mut next = self.before.as_ref();
-        while let Some(before) = next {
-            let mut opened = before.lock().await;
-            opened.ended = true;
-            opened.driver = None;
-            next = before.before.as_ref();
-        }
+        let opened = Opened { before: Some(Arc::clone(before)), ..Opened::default() };
+        Arc::new(Self { opened: Mutex::new(opened), given_up: watch::Sender::default() })
     }
 
     /// Waits for its turn.
     pub async fn lock(&self) -> MutexGuard<'_, Opened> {
-        self.opened.lock().await
+        let mut opened = self.opened.lock().await;
+        // Whoever stops waiting here leaves what is still to be waited for.
+        while let Some(before) = opened.before.clone() {
+            let mut last = before.opened.lock().await;
+            last.ended = true;
+            last.driver = None;
+            opened.before = last.before.take();
+        }
+        opened
     }
 
     /// Resolves once what is under way is to be dropped.
@@ -109,7 +107,6 @@ impl Turns {
             }
         };
         opened.ended = true;
-        tokio::time::timeout(grace, self.alone()).await.ok()?;
         Some(opened.driver.take())
     }
 }
@@ -192,17 +189,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_dropped_in_one_lane_is_over_before_the_next_opens_the_same_file() {
-        let short = Duration::from_millis(5);
-        let old = Lane::default();
-        let writes = old.lock().await;
-        assert!(old.end(short).await.is_none());
-        let new = Turns::after(&old);
-        assert!(tokio::time::timeout(short, new.alone()).await.is_err());
-        assert!(new.end(short).await.is_none(), "nor is it over for who takes its place in turn");
-        drop(writes);
-        new.alone().await;
-        assert!(!old.lock().await.is_next(u64::MAX), "nothing is done there any more");
-        assert!(new.end(short).await.is_some());
+    async fn a_lane_after_one_that_has_not_ended_waits_until_what_is_under_way_there_is_over() {
+        let (first, short) = (Lane::default(), Duration::from_millis(10));
+        let writing = first.lock().await;
+        assert!(first.end(short).await.is_none());
+        let second = Turns::after(&first);
+        assert!(second.end(short).await.is_none(), "it is not to be written to twice");
+        let third = Turns::after(&second);
+        assert!(tokio::time::timeout(short, third.lock()).await.is_err());
+        drop(writing);
+        assert!(third.lock().await.is_next(1));
+        assert!(!first.lock().await.is_next(9) && !second.lock().await.is_next(9));
     }
 }

@@ -15,7 +15,7 @@ use machine::{Effect, Event, Machine};
 use pieces::Pieces;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// News that wait for a slow client.
@@ -124,6 +124,8 @@ impl Answer<Leave> for Replay {
 struct Done {
     kit: Option<Kit>,
     event: Event,
+    /// What it took in which lines could have arrived.
+    took: Duration,
 }
 
 impl Message for Done {
@@ -131,10 +133,11 @@ impl Message for Done {
 }
 
 impl Answer<Done> for Replay {
-    fn answer(&mut self, Done { kit, event }: Done, ctx: &mut Ctx<Self>) {
+    fn answer(&mut self, Done { kit, event, took }: Done, ctx: &mut Ctx<Self>) {
         if kit.is_some() {
             self.kit = kit;
         }
+        self.machine.spent(took);
         let effects = self.machine.step(event);
         self.perform(effects, ctx);
     }
@@ -150,39 +153,35 @@ impl Replay {
                 }
                 Effect::End(progress) => self.end(progress, ctx),
                 Effect::Wait(pause) => {
-                    self.me.tell_after(pause, Done { kit: None, event: Event::Waited });
+                    self.me.tell_after(pause, Done { kit: None, event: Event::Waited, took: Duration::ZERO });
                 }
                 Effect::Open => self.work(|mut kit| async move {
-                    kit.driver = None;
-                    let event = match kit.spec.kind.open(&kit.spec.source, &kit.spec.options).await {
-                        Ok(driver) => {
-                            kit.driver = Some(driver);
-                            Event::Opened
-                        }
-                        Err(error) => Event::Fatal(error.chain()),
-                    };
-                    (kit, event)
+                    let (begun, event) = (Instant::now(), kit.open().await);
+                    (kit, event, begun.elapsed())
                 }),
                 Effect::Read => self.work(|mut kit| async move {
                     let event = kit.read().await;
-                    (kit, event)
+                    (kit, event, Duration::ZERO)
                 }),
                 Effect::Deliver(batch) => self.work(|mut kit| async move {
-                    let event = kit.deliver(&batch).await;
-                    (kit, event)
+                    let (begun, event) = (Instant::now(), kit.deliver(&batch).await);
+                    (kit, event, begun.elapsed())
                 }),
             }
         }
     }
 
-    fn work<F: Future<Output = (Kit, Event)> + Send + 'static>(&mut self, work: impl FnOnce(Kit) -> F) {
+    fn work<F>(&mut self, work: impl FnOnce(Kit) -> F)
+    where
+        F: Future<Output = (Kit, Event, Duration)> + Send + 'static,
+    {
         let Some(kit) = self.kit.take() else { return };
         let (me, task) = (self.me.clone(), tokio::spawn(work(kit)));
         self.work = Some(task.abort_handle());
         tokio::spawn(async move {
             let done = match task.await {
-                Ok((kit, event)) => Done { kit: Some(kit), event },
-                Err(end) => Done { kit: None, event: Event::Broken(end.to_string()) },
+                Ok((kit, event, took)) => Done { kit: Some(kit), event, took },
+                Err(end) => Done { kit: None, event: Event::Broken(end.to_string()), took: Duration::ZERO },
             };
             // Nobody waits for one that was ended.
             me.push(done).await.ok();
@@ -210,6 +209,24 @@ impl Replay {
 }
 
 impl Kit {
+    async fn open(&mut self) -> Event {
+        self.driver = None;
+        let opening = self.spec.kind.open(&self.spec.source, &self.spec.options);
+        match tokio::time::timeout(self.spec.patience, opening).await {
+            Ok(Ok(driver)) => {
+                self.driver = Some(driver);
+                Event::Opened
+            }
+            Ok(Err(error)) => Event::Fatal(error.chain()),
+            Err(_) => self.silent(),
+        }
+    }
+
+    /// The far side let the time pass that it has.
+    fn silent(&self) -> Event {
+        Event::Fatal(format!("no answer within {} s", self.spec.patience.as_secs_f64()))
+    }
+
     /// As many lines as make a batch, or as there are at once.
     async fn read(&mut self) -> Event {
         let mut out = std::mem::take(&mut self.rest);
@@ -242,10 +259,14 @@ impl Kit {
         let Some(mut driver) = self.driver.take() else {
             return Event::Fatal("the driver is not open".into());
         };
-        let event = match driver.deliver(batch).await {
+        // One that is given up in the middle is not used again.
+        let Ok(delivered) = tokio::time::timeout(self.spec.patience, driver.deliver(batch)).await else {
+            return self.silent();
+        };
+        let event = match delivered {
             Ok(()) => Event::Delivered(None),
             Err(DeliverError::Reject { lines, source }) => {
-                Event::Delivered(Some((lines.len(), chain(&*source).join(": "))))
+                Event::Delivered(Some((lines, chain(&*source).join(": "))))
             }
             Err(DeliverError::Retry { source, after }) => Event::Failed(chain(&*source).join(": "), after),
             Err(DeliverError::Fatal { source }) => return Event::Fatal(chain(&*source).join(": ")),

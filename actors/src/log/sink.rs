@@ -70,7 +70,9 @@ impl SinkSpec {
             Some(same) => (Arc::clone(&same.gauge), Arc::clone(&same.stored)),
             None => (self.gauge, self.stored),
         };
-        Self { lane: Lane::default(), gauge, stored, ..self }
+        // A write that hangs is not to go on beside those of another driver on the same file.
+        let lane = same.map_or_else(Lane::default, |same| Turns::after(&same.lane));
+        Self { lane, gauge, stored, ..self }
     }
 
     /// The same sink, to be hosted once more, though what went on in it may not have come to its end.
@@ -156,7 +158,11 @@ pub fn sinks_for(
         })?;
         // What is said for all is said for it, too; several drivers may complete it each in its way.
         let records = Records::parse(of).unwrap_or_default();
-        let own = SinkSpec::new(find(copy)?, options.into());
+        let mut own = SinkSpec::new(find(copy)?, options.into());
+        if sinks.iter().any(|s| s.name == own.name) {
+            // Another driver was given this name: what is kept of its losses is not the copy's. No given name has a dot.
+            own.name.push_str(".copy");
+        }
         sinks.push(SinkSpec { purpose: Purpose::Copy, records, ..own });
     }
     Ok(sinks)
@@ -228,10 +234,6 @@ impl Answer<Open> for Sink {
                 return failed("a later try came first".into());
             }
             lane.driver = None;
-            tokio::select! {
-                () = spec.lane.alone() => {}
-                () = spec.lane.given_up() => return failed("it was given up".into()),
-            }
             // What a driver that keeps a file has begun goes on when nobody waits for it.
             let stays = spec.kind.reader().is_some();
             let opened = tokio::select! {
@@ -372,4 +374,28 @@ async fn standing(spec: &SinkSpec, spool: &dyn Spool) -> Result<Cursor, PortErro
 
 async fn store(spool: &dyn Spool, name: &str, cursor: &Cursor) -> Result<(), String> {
     spool.store_cursor(name, cursor).await.map_err(|e| e.chain())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::fake::{FakeCatalogue, FakeKind, Keeps, Script};
+    use contract::log::{FANOUT, destinations};
+
+    #[test]
+    fn a_copy_has_a_name_of_its_own_where_another_driver_was_given_that_of_its_driver() {
+        let kind = |name, keeps| -> &'static dyn LogDriverKind {
+            Box::leak(Box::new(FakeKind::new(name, ["open", "deliver"], keeps, &Script::default())))
+        };
+        let drivers = FakeCatalogue(vec![kind("json-file", Keeps::Cursor), kind("syslog", Keeps::Nothing)]);
+        let names = |listed: &str| {
+            let options = Options::from([("drivers".to_owned(), listed.to_owned())]);
+            let asked = destinations(FANOUT, &options).unwrap();
+            let sinks = sinks_for(&drivers, &asked, &options).unwrap();
+            sinks.into_iter().map(|s| (s.name, s.kind.name())).collect::<Vec<_>>()
+        };
+        let copy = ("json-file.copy".to_owned(), "json-file");
+        assert_eq!(names("json-file:syslog"), [("json-file".to_owned(), "syslog"), copy]);
+        assert_eq!(names("syslog").last().map(|(name, _)| name.as_str()), Some("json-file"));
+    }
 }

@@ -2,7 +2,7 @@
 
 mod merge;
 
-use super::follow::{FollowRequest, Lines};
+use super::follow::{FollowRequest, Lines, told};
 use super::sink::SinkSpec;
 use super::swap::read_first;
 use contract::log::{Catalogue, LogSource, Piece, ReadRequest, Reading, StoredLine, Stream};
@@ -36,6 +36,8 @@ pub struct Stores {
     pub main: Option<SinkSpec>,
     /// What has those of before.
     pub others: Vec<Store>,
+    /// The same for as long as the main one takes lines without a break.
+    pub era: Arc<()>,
 }
 
 impl Stores {
@@ -45,12 +47,13 @@ impl Stores {
         let is_main = |driver: &str| main.as_ref().is_some_and(|m| m.kind.name() == driver);
         let other = |store: &LogStore| {
             let kind = drivers.find(&store.driver).filter(|kind| kind.reader().is_some())?;
-            let active = sinks.iter().any(|s| s.is_readable() && s.kind.name() == store.driver);
+            // One stream of them is enough.
+            let active = sinks.iter().any(|s| s.kind.name() == store.driver);
             let sink = SinkSpec::new(kind, store.options.clone());
             Some(Store { sink, shares: store.shares, active })
         };
         let others = known.iter().filter(|s| !is_main(&s.driver)).filter_map(other).collect();
-        Self { main, others }
+        Self { main, others, era: Arc::default() }
     }
 
     /// Nothing can be read.
@@ -58,10 +61,18 @@ impl Stores {
         self.main.is_none() && self.others.is_empty()
     }
 
-    /// Whether both read the same first.
-    pub fn same_main(&self, other: &Self) -> bool {
+    /// These, where `before` were until now.
+    pub fn following(mut self, before: &Self) -> Self {
         let name = |stores: &Self| stores.main.as_ref().map(|m| m.kind.name());
-        name(self) == name(other)
+        if name(&self) == name(before) {
+            self.era = Arc::clone(&before.era);
+        }
+        self
+    }
+
+    /// Whether a place in what one of both reads first means the same in the other.
+    pub fn same_main(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.era, &other.era)
     }
 
     /// Reads what is stored, as one reader would. A place belongs to what is read first, and so does what follows it.
@@ -103,36 +114,38 @@ impl Stores {
 
 /// Lines of a container whose driver of now cannot be read: what those before it have.
 pub async fn past(stores: &Stores, source: &LogSource, request: FollowRequest) -> Result<Lines, PortError> {
-    let FollowRequest { stdout, stderr, since_ns, until_ns, tail, .. } = request;
+    let FollowRequest { since_ns, until_ns, tail, .. } = request;
     let of = ReadRequest { since_ns, until_ns, tail, ..ReadRequest::default() };
     let mut reading = stores.read(source, of).await?;
     let (to, given) = mpsc::channel(CHANNEL);
     tokio::spawn(async move {
+        let mut latest = None;
         while let Some(piece) = reading.pieces.recv().await {
-            let lines = match piece {
-                Ok(Piece::Lines(lines)) => Ok(Arc::new(
-                    lines
-                        .into_iter()
-                        .filter(|l| {
-                            let time = l.line.time_ns;
-                            let timely =
-                                since_ns.is_none_or(|t| time >= t) && until_ns.is_none_or(|t| time <= t);
-                            timely && if l.line.stream == Stream::Stdout { stdout } else { stderr }
-                        })
-                        .collect(),
-                )),
-                Ok(Piece::Hole(hole)) => {
-                    tracing::warn!("reading a log: {hole}");
-                    continue;
-                }
-                Err(error) => Err(error),
-            };
+            let lines = piece.map(|piece| Arc::new(wanted(piece, &request, &mut latest)));
             if to.send(lines).await.is_err() {
                 return;
             }
         }
     });
     Ok(given)
+}
+
+/// What of a piece is given out; what could not be read is told where it would stand.
+fn wanted(piece: Piece, of: &FollowRequest, latest: &mut Option<i64>) -> Vec<StoredLine> {
+    let mut lines = match piece {
+        Piece::Lines(lines) => lines,
+        Piece::Hole(hole) => {
+            tracing::warn!("reading a log: {hole}");
+            return if of.stderr { vec![told(&hole.to_string(), *latest)] } else { Vec::new() };
+        }
+    };
+    *latest = lines.last().map(|l| l.line.time_ns).or(*latest);
+    lines.retain(|l| {
+        let time = l.line.time_ns;
+        let timely = of.since_ns.is_none_or(|t| time >= t) && of.until_ns.is_none_or(|t| time <= t);
+        timely && if l.line.stream == Stream::Stdout { of.stdout } else { of.stderr }
+    });
+    lines
 }
 
 async fn open(sink: &SinkSpec, source: &LogSource, request: ReadRequest) -> Result<Reading, PortError> {
@@ -188,4 +201,25 @@ fn given(holes: Vec<Piece>, mut lines: VecDeque<StoredLine>) -> Pieces {
         }
     });
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::log::{Hole, LogLine};
+
+    #[test]
+    fn what_cannot_be_read_of_a_driver_that_went_is_told_among_its_lines() {
+        let line = LogLine { stream: Stream::Stdout, time_ns: 7, data: "a\n".into(), partial: None };
+        let lines = Piece::Lines(vec![StoredLine { line, attrs: Default::default() }]);
+        let hole = || Piece::Hole(Hole::Rotated { file: "x".into() });
+        let mut of = FollowRequest { stdout: true, stderr: true, ..FollowRequest::default() };
+        let mut latest = None;
+        assert_eq!(wanted(lines, &of, &mut latest).len(), 1);
+        let marker = wanted(hole(), &of, &mut latest).remove(0).line;
+        assert_eq!((marker.stream, marker.time_ns), (Stream::Stderr, 7));
+        assert!(marker.data.starts_with(b"gantry: lines of x were rotated away"));
+        of.stderr = false;
+        assert!(wanted(hole(), &of, &mut latest).is_empty());
+    }
 }

@@ -14,7 +14,10 @@ fn all() -> LogsRequest {
 }
 
 async fn read(d: &Daemon, id: &ContainerId, request: LogsRequest) -> Vec<String> {
-    let mut lines = d.logs(id, request).await.unwrap();
+    rest(d.logs(id, request).await.unwrap()).await
+}
+
+async fn rest(mut lines: crate::log::Lines) -> Vec<String> {
     let mut out = Vec::new();
     while let Some(lines) = lines.recv().await {
         let text =
@@ -278,5 +281,83 @@ fn the_mode_is_told_to_the_shim_and_taken_back_when_the_change_fails() {
         let error = d.update(&id, driver("json-file")).await.unwrap_err();
         assert!(error.text.ends_with("an older shim"), "{error}");
         assert_eq!(d.shown(&id).unwrap().spec.when_full(), WhenFull::Drop);
+        assert_eq!(d.world().script.calls("set_when_full", id.as_str()), 5, "it may have heard it");
+    });
+}
+
+#[test]
+fn a_file_whose_write_hangs_is_not_opened_again_beside_it_when_the_change_is_refused() {
+    daemon(|d| async move {
+        let held = d.world().script.hold("deliver:file");
+        let id = d.started("web", spec()).await;
+        write(&d, &id, 0, 5);
+        until("it writes", || d.world().script.calls("deliver:file", id.as_str()) == 1).await;
+        let opened = d.world().script.calls("open:file", id.as_str());
+        let error = d.update(&id, driver("local")).await.unwrap_err();
+        assert!(error.text.ends_with("has not come to the end of a write"), "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(d.world().script.calls("open:file", id.as_str()), opened);
+        drop(held);
+        write(&d, &id, 5, 9);
+        until("stored", || d.stage.file.lines(id.as_str()) == numbers(0, 9)).await;
+    });
+}
+
+#[test]
+fn a_follower_that_fell_behind_has_the_lines_of_a_driver_that_came_and_went_meanwhile() {
+    daemon(|d| async move {
+        let id = d.started("web", spec()).await;
+        write(&d, &id, 0, 10);
+        let lines = d.logs(&id, LogsRequest { follow: true, ..all() }).await.unwrap();
+        write(&d, &id, 10, 40);
+        for (round, name) in ["local", "json-file"].into_iter().enumerate() {
+            d.update(&id, driver(name)).await.unwrap();
+            write(&d, &id, 40 + round * 40, 80 + round * 40);
+        }
+        until("stored", || d.stage.file.lines(id.as_str()).last() == Some(&"119".to_owned())).await;
+        until("let go of", || d.world().spools.of(id.as_str()).segments() <= 2).await;
+        d.world().runtime.exit(id.as_str(), 0);
+        assert_eq!(rest(lines).await, numbers(0, 120));
+    });
+}
+
+#[test]
+fn what_a_change_that_failed_wanted_is_neither_shown_nor_in_the_one_after_it() {
+    daemon(|d| async move {
+        let id = d.started("web", spec()).await;
+        let held = d.world().script.hold("open:other");
+        d.world().script.fail("save_spec", Kind::Exhausted, "no");
+        let ask = |changes| {
+            let (changing, of) = (d.clone(), id.clone());
+            tokio::spawn(async move { changing.update(&of, changes).await })
+        };
+        let first = ask(driver("local"));
+        until("it is under way", || d.world().script.calls("open:other", id.as_str()) == 1).await;
+        d.container(&id).unwrap().push(crate::container::messages::ExecChanged {}).await.unwrap();
+        until("it is shown", || d.shown(&id).unwrap().spec.log_driver == "local").await;
+        let second = ask(Changes { restart: Some(("always".into(), 0)), ..Changes::default() });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(held);
+        first.await.unwrap().unwrap_err();
+        assert_eq!(d.shown(&id).unwrap().spec.log_driver, "json-file");
+        second.await.unwrap().unwrap();
+        let record = d.world().records.get(id.as_str()).unwrap().spec;
+        assert_eq!((record.log_driver.as_str(), record.restart.0.as_str()), ("json-file", "always"));
+    });
+}
+
+#[test]
+fn a_change_that_ends_while_its_actor_is_rebuilt_shows_no_container_without_an_id() {
+    daemon(|d| async move {
+        let id = d.started("web", spec()).await;
+        let held = d.world().script.hold("open:other");
+        let (changing, of) = (d.clone(), id.clone());
+        let change = tokio::spawn(async move { changing.update(&of, driver("local")).await });
+        until("it is under way", || d.world().script.calls("open:other", id.as_str()) == 1).await;
+        d.panicked(&id).await;
+        drop(held);
+        change.await.unwrap().unwrap();
+        until("adopted", || d.shown(&id).is_some_and(|s| s.spec.log_driver == "local")).await;
+        assert_eq!(d.list().len(), 1);
     });
 }

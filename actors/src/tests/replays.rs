@@ -98,3 +98,15 @@ fn a_probe_tells_what_became_of_it_and_leaves_nothing() {
         assert!(d.log_drivers().await.iter().any(|one| one.name == "far" && !one.readable));
     });
 }
+
+#[test]
+fn a_replay_whose_receiver_never_answers_is_given_up_when_its_time_is_over() {
+    daemon(|d| async move {
+        let id = written(&d, 5).await;
+        let _held = d.world().script.hold("deliver:far");
+        let options = Options::new();
+        let mut news = d.replay(&id, all(), ("far", &options), Duration::from_millis(100)).await.unwrap();
+        let progress = end(&mut news).await;
+        assert_eq!((progress.lines, progress.error.as_deref()), (0, Some("no answer within 0.1 s")));
+    });
+}

@@ -10,7 +10,7 @@ mod size;
 
 pub use catalogue::Catalogue;
 pub use delivery::{Delivery, Overflow};
-pub use destinations::{Destination, FANOUT, Streams, destinations, is_common, named};
+pub use destinations::{DAEMONS, Destination, FANOUT, Streams, destinations, is_common, named};
 pub use losses::{Dropped, Loss, Losses, Stretch};
 pub use reading::{Hole, LogReader, Piece, Place, ReadRequest, Reading, StoredLine};
 pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};

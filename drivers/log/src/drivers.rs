@@ -3,7 +3,9 @@
 use crate::plugin::{Places, Plugins};
 use crate::{awslogs, catalogue, find, options};
 use async_trait::async_trait;
-use contract::log::{Catalogue, Destination, FANOUT, LogDriverKind, Options, Records, both, destinations};
+use contract::log::{
+    Catalogue, DAEMONS, Destination, FANOUT, LogDriverKind, Options, Records, both, destinations,
+};
 use contract::{Kind, PortError};
 
 /// Docker's drivers that gantry has not, and why.
@@ -41,7 +43,13 @@ impl Drivers {
         // Why delivery cannot be as it was asked for comes first, and what several drivers cannot be last.
         if driver == FANOUT {
             options::check_common(options, driver)?;
-            return self.check_all(&all?);
+            let all = all?;
+            if let Some(one) = all.iter().find(|one| one.name.starts_with(DAEMONS)) {
+                let name = &one.name;
+                let text = format!("logger: {FANOUT}: {name}: names with {DAEMONS} are those of log-sinks");
+                return Err(PortError::new(Kind::Invalid, text));
+            }
+            return self.check_all(&all);
         }
         let all = all?;
         options::check_common(options, driver)?;
@@ -167,6 +175,10 @@ mod tests {
         assert_eq!(
             text("awslogs", &twice),
             "you cannot configure log opt 'multiline-pattern' and 'awslogs-datetime-format' at the same time"
+        );
+        assert_eq!(
+            text("fanout", &[("drivers", "local,daemon-audit:syslog")]),
+            "logger: fanout: daemon-audit: names with daemon- are those of log-sinks"
         );
         let several = [("drivers", "local,b:syslog"), ("b.max-line-size", "1")];
         assert_eq!(

@@ -196,7 +196,7 @@ mod tests {
     fn what_a_vanished_machine_has_not_acknowledged_is_remembered_while_the_kernel_still_tries() {
         // `tcp_retries2` tries, each pause twice the one before it, from TCP_RTO_MIN to TCP_RTO_MAX.
         let pauses = (0..=15).map(|n| Duration::from_millis(200 << n).min(Duration::from_secs(120)));
-        assert!(READ > pauses.sum());
+        assert!(READ > pauses.sum::<Duration>());
     }
 
     #[tokio::test]

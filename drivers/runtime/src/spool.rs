@@ -243,7 +243,7 @@ mod tests {
                 writer.append(RecordKind::Data, 1, 0, text.as_bytes()).unwrap();
             }
         }
-        let spool = FileSpool { segments, cursors: folder.path().join("cursors"), more };
+        let spool = FileSpool { segments, cursors: folder.path().join("cursors"), more, budget: 64 << 20 };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (_, end) = spool.read(Position::default(), 1).await.unwrap();
@@ -262,7 +262,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let container = folder.path().join("c");
         let (_news, more) = watch::channel(0);
-        let spool = FileSpool { segments: container.join("spool"), cursors: container.join("cursors"), more };
+        let spool = FileSpool {
+            segments: container.join("spool"),
+            cursors: container.join("cursors"),
+            more,
+            budget: 64 << 20,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let store = || runtime.block_on(spool.store_cursor("gelf", &Cursor::default()));
         std::fs::create_dir(&container).unwrap();

@@ -37,8 +37,13 @@ pub async fn swap(shared: &Arc<Shared>, change: Change<'_>) -> Result<(), PortEr
     let logging = shared.logging(before, name)?;
     let sinks: Vec<SinkSpec> = shared.sinks(after)?.into_iter().map(|s| s.anew(&logging.sinks)).collect();
     let (from, to) = (before.when_full(), after.when_full());
-    if alive && from != to {
-        set_when_full(shared, &id, to).await?;
+    if alive
+        && from != to
+        && let Err(error) = set_when_full(shared, &id, to).await
+    {
+        // It may have been heard all the same.
+        take_back(shared, &id, from).await;
+        return Err(error);
     }
     // A driver that panics must not leave the container without a router.
     let work = tokio::spawn(take_over(Arc::clone(shared), logging.clone(), sinks.clone(), after.clone()));
@@ -56,11 +61,8 @@ pub async fn swap(shared: &Arc<Shared>, change: Change<'_>) -> Result<(), PortEr
         Err(error) => {
             let sinks = logging.sinks.iter().map(SinkSpec::again).collect();
             shared.route_anew((before, name), sinks);
-            if alive
-                && from != to
-                && let Err(error) = set_when_full(shared, &id, from).await
-            {
-                tracing::warn!(container = id.short(), "taking a change back: {}", error.chain());
+            if alive && from != to {
+                take_back(shared, &id, from).await;
             }
             Err(error)
         }
@@ -90,6 +92,12 @@ async fn set_when_full(shared: &Shared, id: &ContainerId, to: WhenFull) -> Resul
     }
 }
 
+async fn take_back(shared: &Shared, id: &ContainerId, from: WhenFull) {
+    if let Err(error) = set_when_full(shared, id, from).await {
+        tracing::warn!(container = id.short(), "taking a change back: {}", error.chain());
+    }
+}
+
 async fn take_over(
     shared: Arc<Shared>,
     old: Logging,
@@ -99,7 +107,11 @@ async fn take_over(
     let stood = old.router.retire(&old.source, &*old.spool, GRACE).await?;
     for (sink, begin) in sinks.iter().zip(swap::begins(&stood, &sinks)) {
         match begin {
-            Begin::At(cursor) => begin_at(&old, sink, &cursor).await?,
+            Begin::At(cursor) => {
+                begin_at(&old, sink, &cursor).await?;
+                // One that was there before is not known to stand further on.
+                sink.gauge.begin_at(cursor);
+            }
             // One file a kind. Where the name is another sink's, the old wish still needs what stands under it.
             Begin::WhereItEnded if stood.iter().all(|s| s.sink.name != sink.name) => {
                 if let Some(before) = stood.iter().find(|s| s.sink.kind.name() == sink.kind.name()) {

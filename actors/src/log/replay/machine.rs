@@ -1,6 +1,7 @@
 //! What a replay decides: when it reads, delivers, rests and ends.
 
 use contract::log::{Batch, LogLine};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ pub enum Event {
     Read(Vec<LogLine>),
     /// Reading or opening failed, and trying again is of no use.
     Broken(String),
-    /// The batch arrived, but for so many refused lines, for this reason.
-    Delivered(Option<(usize, String)>),
+    /// The batch arrived, but for these refused lines, for this reason.
+    Delivered(Option<(Vec<usize>, String)>),
     /// It did not, and is sent again, not before the given pause.
     Failed(String, Option<Duration>),
     /// The driver cannot go on.
@@ -66,7 +67,7 @@ pub struct Machine {
     progress: Progress,
     flying: Option<Arc<Batch>>,
     failures: u32,
-    /// How long it has rested since something arrived, and how long it may.
+    /// How long it has rested and tried in vain since something arrived, and how long it may.
     rested: Duration,
     patience: Duration,
     refusal: Option<String>,
@@ -92,6 +93,11 @@ impl Machine {
     /// The first steps.
     pub fn begin(&self) -> Vec<Effect> {
         vec![Effect::Open]
+    }
+
+    /// The work that ends with the next step took so long.
+    pub fn spent(&mut self, time: Duration) {
+        self.rested += time;
     }
 
     /// One step.
@@ -127,14 +133,19 @@ impl Machine {
         }
     }
 
-    fn delivered(&mut self, refused: Option<(usize, String)>) -> Vec<Effect> {
+    fn delivered(&mut self, refused: Option<(Vec<usize>, String)>) -> Vec<Effect> {
         let Some(batch) = self.flying.take() else { return Vec::new() };
         let progress = &mut self.progress;
-        let lost = refused.as_ref().map_or(0, |(count, _)| (*count).min(batch.lines.len()));
-        progress.lines += (batch.lines.len() - lost) as u64;
-        progress.bytes += batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
-        progress.refused += lost as u64;
-        progress.last_ns = batch.lines.last().map(|l| l.time_ns).or(progress.last_ns);
+        let lost: BTreeSet<usize> = refused.iter().flat_map(|(lines, _)| lines.iter().copied()).collect();
+        for (nth, line) in batch.lines.iter().enumerate() {
+            if lost.contains(&nth) {
+                progress.refused += 1;
+                continue;
+            }
+            progress.lines += 1;
+            progress.bytes += line.data.len() as u64;
+            progress.last_ns = Some(line.time_ns);
+        }
         progress.error = None;
         if let Some((_, why)) = refused {
             self.refusal.get_or_insert(why);
@@ -233,10 +244,24 @@ mod tests {
     fn refused_lines_are_counted_and_told_at_the_end() {
         let mut machine = begun();
         machine.step(Event::Read(lines(3)));
-        machine.step(Event::Delivered(Some((1, "too large".into()))));
+        machine.step(Event::Delivered(Some((vec![2], "too large".into()))));
         let end = machine.step(Event::Read(Vec::new()));
         let [Effect::End(progress)] = &end[..] else { panic!("{end:?}") };
         assert_eq!((progress.lines, progress.refused), (2, 1));
+        assert_eq!((progress.bytes, progress.last_ns), (6, Some(1)), "what was refused has not arrived");
         assert_eq!(progress.error.as_deref(), Some("too large"));
+    }
+
+    #[test]
+    fn what_tries_take_is_time_in_which_nothing_arrives() {
+        let mut machine = begun();
+        machine.step(Event::Read(lines(2)));
+        machine.spent(Duration::from_millis(700));
+        let told = machine.step(Event::Failed("slow".into(), None));
+        assert!(matches!(told[..], [Effect::Tell(_), Effect::Wait(_)]), "{told:?}");
+        machine.step(Event::Waited);
+        machine.spent(Duration::from_millis(700));
+        let told = machine.step(Event::Failed("slow".into(), None));
+        assert!(matches!(told[..], [Effect::End(_)]), "{told:?}");
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::log::stores::Stores;
 use contract::fake::{FakeKind, FakeSpool, Keeps, Script};
 use contract::log::{Dropped, LogDriverKind, Losses, Options, Position, Streams};
 use contract::runtime::Spool;
@@ -89,7 +90,7 @@ fn what_was_read_is_read_on_while_it_takes_lines() {
 fn a_driver_without_all_lines_is_no_store() {
     let errors = SinkSpec { streams: Streams::Stderr, ..sink("json-file", "json-file") };
     let old = [sink("local", "local"), errors];
-    assert_eq!(stores((&old, &[]), &[sink("none", "none")]), [store("local", false)]);
+    assert_eq!(stores((&old, &[]), &[sink("none", "none")]), [store("local", true)]);
     assert_eq!(first(&[sink("none", "none")], &[store("local", false)]), None);
 }
 
@@ -103,4 +104,41 @@ async fn a_file_that_goes_on_under_another_name_knows_what_it_was_not_given() {
     spool.store_losses("json-file", &losses).await.unwrap();
     after.inherit(&before, &spool).await.unwrap();
     assert_eq!(spool.load_losses("main").await.unwrap(), Some(losses));
+}
+
+#[test]
+fn lines_of_a_file_that_was_given_one_stream_are_not_read_twice_once_it_is_given_both() {
+    let errors = SinkSpec { streams: Streams::Stderr, ..sink("local", "local") };
+    let old = [sink("json-file", "json-file"), errors];
+    let whole = sink("local", "local");
+    let known = stores((&old, &[]), std::slice::from_ref(&whole));
+    assert_eq!(known, [store("json-file", true)]);
+    assert_eq!(first(&[whole], &known), Some("local"));
+}
+
+#[test]
+fn a_former_file_that_is_still_given_one_stream_is_read_no_further_than_the_main_one() {
+    let errors = SinkSpec { streams: Streams::Stderr, ..sink("json-file", "json-file") };
+    let (before, after) = ([sink("json-file", "json-file")], [sink("local", "local"), errors]);
+    let known = stores((&before, &[]), &after);
+    assert_eq!(known, [store("json-file", true)]);
+    let drivers = contract::fake::FakeCatalogue(vec![kind("json-file"), kind("local")]);
+    let read = Stores::of(&drivers, &after, &known);
+    assert_eq!(read.main.map(|m| m.kind.name()), Some("local"));
+    assert!(read.others.iter().all(|other| other.active && other.shares));
+}
+
+#[test]
+fn a_sink_that_is_given_the_other_stream_too_begins_with_it_where_those_that_go_ended() {
+    let given = |streams, name, driver| SinkSpec { streams, ..sink(name, driver) };
+    let old =
+        [stood(given(Streams::Stdout, "json-file", "json-file"), 70), stood(sink("local", "local"), 50)];
+    let whole = [sink("json-file", "json-file")];
+    assert_eq!(begins(&old, &whole), [Begin::At(at(70, 50))]);
+    assert_eq!(begins(&old[..1], &whole), [Begin::WhereItEnded], "nobody else had any");
+    let parts =
+        [stood(given(Streams::Stdout, "a", "syslog"), 80), stood(given(Streams::Stderr, "b", "syslog"), 30)];
+    for driver in ["syslog", "fluentd"] {
+        assert_eq!(begins(&parts, &[sink("a", driver)]), [Begin::At(at(80, 30))]);
+    }
 }

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// after its name, as `backup.syslog-address=…`.
 pub const FANOUT: &str = "fanout";
 
+/// With this the names of the daemon's own destinations begin, and those of containers do not: whoever had another's name
+/// would have its cursor.
+pub const DAEMONS: &str = "daemon-";
+
 const DRIVERS: &str = "drivers";
 const STREAMS: &str = "streams";
 /// So many are enough for everybody; each has an actor and a cursor.

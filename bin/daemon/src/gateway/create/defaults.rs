@@ -5,7 +5,7 @@ use super::Runtimes;
 use crate::compose;
 use crate::host::{Host, Limits};
 use config::{Config, Seccomp};
-use contract::log::{Delivery, Destination, Options, Streams, named};
+use contract::log::{DAEMONS, Delivery, Destination, Options, Streams, named};
 use contract::record::ContainerSpec;
 use contract::{Kind, PortError};
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
             sink.options.clone().into_iter().partition(|(key, _)| Delivery::is_option(key));
         let streams = streams.ok_or_else(|| told(name, "streams is stdout, stderr or both"))?;
         let delivery = Delivery::of(&delivery).map_err(|e| told(name, &e.text))?;
-        let one = Destination::new(&format!("daemon-{name}"), &sink.driver, streams, &options);
+        let one = Destination::new(&format!("{DAEMONS}{name}"), &sink.driver, streams, &options);
         out.push(Destination { delivery, ..one });
     }
     compose::drivers(config)
