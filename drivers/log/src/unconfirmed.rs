@@ -260,14 +260,14 @@ mod tests {
             Cursor { stdout: mark.clone(), stderr: mark, ..Cursor::default() }
         };
         let (listener, mut line) = line().await;
+        let reads = tokio::spawn(async move {
+            let (mut receiver, _) = listener.accept().await.unwrap();
+            tokio::io::copy(&mut receiver, &mut tokio::io::sink()).await.unwrap();
+        });
         assert_eq!(line.certain(), Certain::All);
         line.write(vec![b'x'; UNREAD / 2], None).await.unwrap();
         line.write(vec![b'x'; UNREAD / 4], Some(&end(1))).await.unwrap();
         assert_eq!(line.certain(), Certain::UpTo(None));
-        let (mut receiver, _) = listener.accept().await.unwrap();
-        let reads = tokio::spawn(async move {
-            tokio::io::copy(&mut receiver, &mut tokio::io::sink()).await.unwrap();
-        });
         line.write(vec![b'x'; UNREAD / 2], Some(&end(2))).await.unwrap();
         assert_eq!(line.certain(), Certain::UpTo(None), "the first half of a batch is no batch");
         line.write(vec![b'x'; UNREAD / 4], Some(&end(3))).await.unwrap();

@@ -259,10 +259,11 @@ async fn syslog_sends_over_udp_unixgram_unix_and_tcp_and_reconnects() {
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let mut driver = open(format!("unix://{}", path.display())).await;
     driver.deliver(&two).await.unwrap();
-    driver.close().await.unwrap();
+    let closing = tokio::spawn(driver.close());
     let mut text = String::new();
     listener.accept().await.unwrap().0.read_to_string(&mut text).await.unwrap();
     assert_eq!(text.lines().count(), 2);
+    closing.await.unwrap().unwrap();
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -271,11 +272,12 @@ async fn syslog_sends_over_udp_unixgram_unix_and_tcp_and_reconnects() {
     drop(listener.accept().await.unwrap());
     tokio::time::sleep(Duration::from_millis(50)).await;
     driver.deliver(&two).await.unwrap();
-    driver.close().await.unwrap();
+    let closing = tokio::spawn(driver.close());
     let mut text = String::new();
     listener.accept().await.unwrap().0.read_to_string(&mut text).await.unwrap();
     // What the first receiver had not read comes again.
     assert_eq!(text.lines().count(), 4);
+    closing.await.unwrap().unwrap();
     drop(listener);
     let mut driver = open(format!("tcp://{address}")).await;
     assert!(matches!(driver.deliver(&two).await, Err(DeliverError::Retry { .. })));
