@@ -21,6 +21,8 @@ pub enum Trial {
     Hangs,
     /// It reads nothing, and dies without having read.
     HangsAndDies,
+    /// The same, and the daemon dies before it.
+    BothDie,
     /// Little gets through to it.
     IsSlow,
     /// Its connections break in the middle of what comes, again and again.
@@ -138,6 +140,15 @@ impl Outage {
                 self.nothing_waits();
                 self.kill();
                 self.receiver.start_again();
+            }
+            Trial::BothDie => {
+                self.receiver.hang();
+                self.bursts();
+                self.nothing_waits();
+                self.gantry.kill();
+                self.kill();
+                self.receiver.start_again();
+                self.gantry.start_again();
             }
             Trial::IsSlow => {
                 self.by_relay(Manner::Slow);

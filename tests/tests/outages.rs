@@ -6,10 +6,10 @@ use gantry_tests::{
 };
 
 use Promise::{AllButOnTheWay, EveryLine};
-use Trial::{Answers, Dies, DiesAndMoves, Hangs, HangsAndDies, IsReset, IsSlow};
+use Trial::{Answers, BothDie, Dies, DiesAndMoves, Hangs, HangsAndDies, IsReset, IsSlow};
 
 /// What a connection over the network can be put through.
-const ALL: [Trial; 5] = [DiesAndMoves, Hangs, HangsAndDies, IsSlow, IsReset];
+const ALL: [Trial; 6] = [DiesAndMoves, Hangs, HangsAndDies, BothDie, IsSlow, IsReset];
 
 #[test]
 fn syslog_over_tcp_gets_every_line_in_the_end() {
