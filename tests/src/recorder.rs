@@ -236,7 +236,7 @@ fn bare(value: Value) -> Value {
             let map = map.into_iter().map(|(key, value)| {
                 let mut value = bare(value);
                 // docker takes these from a map, in no order.
-                if let ("Binds" | "Env", Value::Array(items)) = (key.as_str(), &mut value) {
+                if let ("Binds" | "Env" | "Config", Value::Array(items)) = (key.as_str(), &mut value) {
                     items.sort_by_key(Value::to_string);
                 }
                 (key, value)
