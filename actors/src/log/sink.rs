@@ -49,8 +49,8 @@ pub enum Purpose {
     Copy,
 }
 
-/// A batch has at least so many bytes of lines, however small the buffer,
-const LEAST_BYTES: usize = 16 << 10;
+/// A batch may have so many bytes of lines, however small the buffer,
+const LEAST_BYTES: usize = 1 << 10;
 /// and so many lines.
 const LEAST_LINES: usize = 64;
 

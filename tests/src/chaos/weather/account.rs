@@ -67,7 +67,6 @@ impl Chaos {
                 for station in self.stations.iter().filter(|s| goes_to(n).contains(&s.kind)) {
                     let lines = station.received.missing(name, &counts[name]);
                     let given_up = if sheds(n, station.kind) { self.dropped(name) } else { 0 };
-                    // What was on its way when a daemon died may have come, and be counted all the same.
                     if lines.len() as u64 > given_up {
                         missing.push(format!(
                             "{name} at {}: {} lines, {:?}…",
@@ -100,10 +99,9 @@ impl Chaos {
             let station = self.stations.iter().find(|s| s.kind == "fluentd").expect("there is one");
             let missing = station.received.missing(name, &counts[name]).len();
             if sheds(n, "fluentd") {
-                eprintln!(
-                    "{name}: fluentd lacks {missing} lines, {} are counted as dropped",
-                    self.dropped(name)
-                );
+                let dropped = self.dropped(name);
+                eprintln!("{name}: fluentd lacks {missing} lines, {dropped} are counted as dropped");
+                assert_eq!(missing as u64, dropped, "{name}");
             }
         }
     }
