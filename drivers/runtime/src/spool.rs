@@ -3,7 +3,7 @@
 use crate::{Signals, place, position};
 use async_trait::async_trait;
 use contract::log::{Cursor, Losses, Position, Stream, Stretch};
-use contract::runtime::{Spool, SpoolRecord, Spools};
+use contract::runtime::{Missing, Spool, SpoolRecord, Spools};
 use contract::{ContainerId, Kind, PortError};
 use sandbox::spool::{self, Kind as RecordKind, Place};
 use serde::Serialize;
@@ -74,7 +74,10 @@ async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>
             RecordKind::End => SpoolRecord::End { at },
             RecordKind::Gap => {
                 let count = record.payload.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
-                SpoolRecord::Gap { at, time_ns: record.time_ns, bytes: count }
+                SpoolRecord::Gap { at, time_ns: record.time_ns, missing: Missing::Unspooled(count) }
+            }
+            RecordKind::Unreadable => {
+                SpoolRecord::Gap { at, time_ns: record.time_ns, missing: Missing::Unreadable }
             }
             RecordKind::Data => SpoolRecord::Data {
                 at,

@@ -2,7 +2,8 @@
 //!
 //! One writer (the shim) appends to the newest segment; readers follow at their own positions and delete what every
 //! sink has. A segment is never reopened for writing: each start of a container begins a new one, so a torn record can
-//! only be a segment's last, and is final as soon as a newer segment exists.
+//! only be a segment's last, and is final as soon as a newer segment exists. What cannot be read in a segment that is
+//! final is answered as a record of its own, at the place where it begins.
 //!
 //! Record, little-endian, 32 bytes and the payload:
 //! `magic u16 · kind u8 · stream u8 · length u32 · sequence u64 · time i64 (ns since epoch) · crc32 u32 · zero u32`,
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of a record before its payload.
 pub const HEADER: usize = 32;
@@ -30,6 +32,8 @@ pub enum Kind {
     Gap,
     /// The container's process ended and its output with it.
     End,
+    /// Bytes that are no record stand here. Only read, never written.
+    Unreadable,
 }
 
 /// One record.
@@ -270,6 +274,8 @@ fn header(kind: Kind, stream: u8, sequence: u64, time_ns: i64, payload: &[u8]) -
         Kind::Data => 0,
         Kind::Gap => 1,
         Kind::End => 2,
+        // None that is read.
+        Kind::Unreadable => u8::MAX,
     };
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let fields = MAGIC
@@ -342,19 +348,50 @@ fn read_how(
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
-        let there =
-            usize::try_from(file.metadata()?.len().saturating_sub(place.offset)).unwrap_or(usize::MAX);
-        let most = max_bytes.max(HEADER + (128 << 10)).min(there);
-        let records = parse(&stretch(&file, place.offset, most)?, place);
+        let found = file.metadata()?;
+        let there = usize::try_from(found.len().saturating_sub(place.offset)).unwrap_or(usize::MAX);
+        // Two records of the longest: what cannot be read, and what follows it.
+        let most = max_bytes.max(2 * HEADER + (128 << 10)).min(there);
+        let buffer = stretch(&file, place.offset, most)?;
+        let records = parse(&buffer, place);
         match records.last() {
             Some((at, last)) => {
                 let next = Place { segment, offset: at.offset + (HEADER + last.payload.len()) as u64 };
                 return Ok((records, next));
             }
-            None if newer => place = Place { segment: segment + 1, offset: 0 },
-            None => return Ok((Vec::new(), place)),
+            None if !newer => return Ok((Vec::new(), place)),
+            None if buffer.is_empty() => place = Place { segment: segment + 1, offset: 0 },
+            None => return Ok(unreadable(&buffer, place, found.modified())),
         }
     }
+}
+
+/// Stands for what begins at a place of a final segment and is no record. Nothing in it depends on when it is read: who
+/// reads it again must meet the same.
+fn unreadable(buffer: &Bytes, at: Place, written: io::Result<SystemTime>) -> (Vec<(Place, Record)>, Place) {
+    let (next, time_ns) = match after_unreadable(buffer) {
+        Some((skipped, time_ns)) => (Place { offset: at.offset + skipped as u64, ..at }, time_ns),
+        None => {
+            let since = written.ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+            let time_ns = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
+            (Place { segment: at.segment + 1, offset: 0 }, time_ns)
+        }
+    };
+    let told = Record { kind: Kind::Unreadable, stream: 0, sequence: 0, time_ns, payload: Bytes::new() };
+    (vec![(at, told)], next)
+}
+
+/// Where the next record begins, and its time, if the header of the unreadable one leads there and the numbers follow each
+/// other. It is not searched for: a payload may hold what looks like a record.
+fn after_unreadable(buffer: &Bytes) -> Option<(usize, i64)> {
+    if buffer.get(..2)? != MAGIC.to_le_bytes() {
+        return None;
+    }
+    let length = u32::from_le_bytes(buffer.get(4..8)?.try_into().ok()?);
+    let sequence = u64::from_le_bytes(buffer.get(8..16)?.try_into().ok()?);
+    let next = HEADER.checked_add(length as usize)?;
+    let follows = parse_one(buffer, next)?;
+    (Some(follows.sequence) == sequence.checked_add(1)).then_some((next, follows.time_ns))
 }
 
 /// At most `most` bytes from `offset` on, as one piece of memory that all records in it share.

@@ -113,6 +113,64 @@ proptest! {
 }
 
 #[test]
+fn what_cannot_be_read_is_told_where_it_stands_and_not_passed_over_in_silence() {
+    // All that followed it in its segment was skipped, and nobody heard of it.
+    let dir = tempfile::tempdir().unwrap();
+    for times in [0..4, 4..5] {
+        let mut writer = Writer::open(dir.path(), 64 << 20).unwrap();
+        for time in times {
+            writer.append(Kind::Data, 1, time, &[7; 100]).unwrap();
+        }
+        writer.append(Kind::End, 0, 9, &[]).unwrap();
+    }
+    let path = segment_path(dir.path(), 0);
+    let whole = std::fs::read(&path).unwrap();
+    let all = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let (mut place, mut found) = (Place::default(), Vec::new());
+        while let (records, next) = read(dir.path(), place, 1 << 20).unwrap()
+            && !records.is_empty()
+        {
+            assert!(next > place);
+            found.extend(records.iter().map(|(at, record)| (at.segment, at.offset, record.kind)));
+            place = next;
+        }
+        found
+    };
+    let data = |n: u64| (0_u64, n * 132, Kind::Data);
+    let later = [(1_u64, 0_u64, Kind::Data), (1, 132, Kind::End)];
+    let lost = |n: u64| (0_u64, n * 132, Kind::Unreadable);
+    let mut payload = whole.clone();
+    payload[132 + HEADER] ^= 1;
+    let rest = [data(0), lost(1), data(2), data(3), (0, 528, Kind::End)];
+    assert_eq!(all(&payload), [&rest[..], &later[..]].concat(), "its header leads on");
+    let mut header = whole.clone();
+    header[132..200].fill(0);
+    assert_eq!(all(&header), [&[data(0), lost(1)][..], &later[..]].concat(), "nothing leads on");
+    assert_eq!(all(&whole[..300]), [&[data(0), data(1), lost(2)][..], &later[..]].concat(), "torn");
+    let every = [data(0), data(1), data(2), data(3), (0, 528, Kind::End)];
+    assert_eq!(all(&whole), [&every[..], &later[..]].concat());
+}
+
+#[test]
+fn a_record_in_what_a_container_wrote_is_not_taken_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), 64 << 20).unwrap();
+    let mut forged = header(Kind::Data, 1, 1, 0, b"forged").to_vec();
+    forged.extend_from_slice(b"forged");
+    writer.append(Kind::Data, 1, 0, &forged).unwrap();
+    writer.append(Kind::End, 0, 1, &[]).unwrap();
+    drop(Writer::open(dir.path(), 64 << 20).unwrap());
+    let path = segment_path(dir.path(), 0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (records, next) = read(dir.path(), Place::default(), 1 << 20).unwrap();
+    assert_eq!(records[0].1.kind, Kind::Unreadable);
+    assert_eq!((records.len(), next), (1, Place { segment: 1, offset: 0 }));
+}
+
+#[test]
 fn what_a_container_leaves_at_its_end_finds_room_on_a_full_disk() {
     // It waited for room in a process that ended: the last lines were lost.
     use nix::mount::{MsFlags, mount};
