@@ -246,6 +246,7 @@ impl Framer {
                         self.gap(*at, *time_ns, gap::unspooled(*bytes), out);
                     }
                     Missing::Unreadable => self.lose(*at, *time_ns, out),
+                    Missing::Unwritten => self.gap(*at, *time_ns, gap::unwritten(), out),
                 }
                 Taken::Whole
             }

@@ -240,6 +240,8 @@ pub enum Missing {
     Unspooled(u64),
     /// Nobody knows how much: what stands in the spool cannot be read.
     Unreadable,
+    /// What the container's shim had not written when it died, if there was anything.
+    Unwritten,
 }
 
 /// A piece of output as the shim recorded it.

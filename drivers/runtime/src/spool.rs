@@ -74,7 +74,8 @@ async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>
             RecordKind::End => SpoolRecord::End { at },
             RecordKind::Gap => {
                 let count = record.payload.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
-                SpoolRecord::Gap { at, time_ns: record.time_ns, missing: Missing::Unspooled(count) }
+                let missing = if count == 0 { Missing::Unwritten } else { Missing::Unspooled(count) };
+                SpoolRecord::Gap { at, time_ns: record.time_ns, missing }
             }
             RecordKind::Unreadable => {
                 SpoolRecord::Gap { at, time_ns: record.time_ns, missing: Missing::Unreadable }
@@ -244,6 +245,7 @@ mod tests {
             let mut writer = spool::Writer::open(&segments, 1 << 20).unwrap();
             if !text.is_empty() {
                 writer.append(RecordKind::Data, 1, 0, text.as_bytes()).unwrap();
+                writer.append(RecordKind::End, 0, 0, &[]).unwrap();
             }
         }
         let spool = FileSpool { segments, cursors: folder.path().join("cursors"), more, budget: 64 << 20 };

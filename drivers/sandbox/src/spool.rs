@@ -28,7 +28,8 @@ const MAGIC: u16 = 0x4753;
 pub enum Kind {
     /// Output.
     Data,
-    /// Output was dropped; the payload is the count of bytes, u64.
+    /// Output was dropped; the payload is the count of bytes, u64. None = the writer before left no end, and nobody knows
+    /// what it had not written.
     Gap,
     /// The container's process ended and its output with it.
     End,
@@ -139,10 +140,13 @@ pub struct Writer {
 
 impl Writer {
     /// Begins a new segment after whatever exists; `budget` bounds the bytes on disk. Fails where the disk has no room for
-    /// what a container may leave at its end.
+    /// what a container may leave at its end. Where the start before left no end, this one begins with a gap: its first
+    /// line is not the rest of another.
     pub fn open(dir: &Path, budget: u64) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let reserve = Reserve::take(dir)?;
+        // What cannot be read is no reason not to start.
+        let ended = is_ended(dir).unwrap_or(false);
         let segment = segments(dir)?.last().map_or(0, |last| last + 1);
         let file = create(dir, segment)?;
         let full = SEGMENT.min(budget / 4);
@@ -159,6 +163,12 @@ impl Writer {
             last: false,
         };
         writer.older = writer.measure()?;
+        if !ended {
+            let (now, none) = (nanoseconds(SystemTime::now()), 0_u64.to_le_bytes());
+            if writer.append(Kind::Gap, 0, now, &none)? == Appended::Full {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
         Ok(writer)
     }
 
@@ -262,6 +272,30 @@ impl Writer {
         self.older += self.length;
         self.length = 0;
     }
+}
+
+/// Whether what was written last is the end of a start of the container, or already told to be missing.
+fn is_ended(dir: &Path) -> io::Result<bool> {
+    let written = extent(dir)?.into_iter().rev().find(|(_, length)| *length > 0);
+    let Some((segment, _)) = written else { return Ok(true) };
+    let (mut place, mut ended) = (Place { segment, offset: 0 }, false);
+    loop {
+        let (records, next) = read(dir, place, 256 << 10)?;
+        let Some((_, last)) = records.last().filter(|(at, _)| at.segment == segment) else {
+            return Ok(ended);
+        };
+        ended = match last.kind {
+            Kind::End => true,
+            Kind::Gap => last.payload.iter().all(|byte| *byte == 0),
+            Kind::Data | Kind::Unreadable => false,
+        };
+        place = next;
+    }
+}
+
+fn nanoseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn create(dir: &Path, segment: u64) -> io::Result<File> {
@@ -372,8 +406,7 @@ fn unreadable(buffer: &Bytes, at: Place, written: io::Result<SystemTime>) -> (Ve
     let (next, time_ns) = match after_unreadable(buffer) {
         Some((skipped, time_ns)) => (Place { offset: at.offset + skipped as u64, ..at }, time_ns),
         None => {
-            let since = written.ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-            let time_ns = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
+            let time_ns = nanoseconds(written.unwrap_or(UNIX_EPOCH));
             (Place { segment: at.segment + 1, offset: 0 }, time_ns)
         }
     };

@@ -56,6 +56,19 @@ async fn what_cannot_be_read_in_the_spool_is_told_as_lost_once_wherever_reading_
 }
 
 #[tokio::test]
+async fn a_line_that_a_dead_shim_left_unfinished_is_not_glued_to_the_first_of_the_next_start() {
+    let spool = FakeSpool::default();
+    spool.write(Stream::Stdout, "one\nhal");
+    spool.miss(Missing::Unwritten);
+    spool.write(Stream::Stdout, "two\n");
+    let (lines, _) = all(&spool, &Cursor::default(), &Ahead::default(), 9).await;
+    assert_eq!(texts(&lines), ["one", "hal", unwritten().as_str(), "two"]);
+    assert!(lines[1].time_ns < lines[3].time_ns);
+    let cut = at(&spool, &Cursor::default(), &Ahead::default(), &policy(9)).await;
+    assert_eq!((cut.gaps.markers, cut.gaps.lost, cut.gaps.unspooled), (1, 0, 0));
+}
+
+#[tokio::test]
 async fn what_had_no_room_in_the_spool_is_told_once_wherever_reading_begins() {
     let spool = FakeSpool::default();
     spool.write(Stream::Stdout, "one\nhal");

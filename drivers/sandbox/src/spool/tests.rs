@@ -153,6 +153,35 @@ fn what_cannot_be_read_is_told_where_it_stands_and_not_passed_over_in_silence() 
 }
 
 #[test]
+fn a_start_after_one_that_left_no_end_begins_with_a_gap() {
+    // The first line of the next start was taken for the rest of the last, with its time.
+    let dir = tempfile::tempdir().unwrap();
+    let start = |last: Option<Kind>| {
+        let mut writer = Writer::open(dir.path(), 64 << 20).unwrap();
+        if let Some(last) = last {
+            writer.append(last, 1, 1, b"").unwrap();
+        }
+        writer.close().unwrap();
+    };
+    start(None);
+    start(Some(Kind::End));
+    start(Some(Kind::Data));
+    // Two starts that come to nothing, and one that does not.
+    start(None);
+    start(None);
+    start(Some(Kind::End));
+    start(None);
+    let (mut place, mut found) = (Place::default(), Vec::new());
+    while let (records, next) = read(dir.path(), place, 1 << 20).unwrap()
+        && !records.is_empty()
+    {
+        found.extend(records.iter().map(|(at, record)| (at.segment, record.kind)));
+        place = next;
+    }
+    assert_eq!(found, [(1, Kind::End), (2, Kind::Data), (3, Kind::Gap), (5, Kind::End)]);
+}
+
+#[test]
 fn a_record_in_what_a_container_wrote_is_not_taken_for_one() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = Writer::open(dir.path(), 64 << 20).unwrap();
