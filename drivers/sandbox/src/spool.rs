@@ -143,11 +143,18 @@ impl Writer {
     /// what a container may leave at its end. Where the start before left no end, this one begins with a gap: its first
     /// line is not the rest of another.
     pub fn open(dir: &Path, budget: u64) -> io::Result<Self> {
+        let used = dir.try_exists()? || dir.with_file_name("cursors").try_exists()?;
         std::fs::create_dir_all(dir)?;
         let reserve = Reserve::take(dir)?;
         // What cannot be read is no reason not to start.
         let ended = is_ended(dir).unwrap_or(false);
-        let segment = segments(dir)?.last().map_or(0, |last| last + 1);
+        let segment = match segments(dir)?.last() {
+            Some(last) => last + 1,
+            // Emptied by someone: readers may stand in any number that ever was, and would wait for it in silence. What they
+            // find far beyond it tells them that something is gone.
+            None if used => nanoseconds(SystemTime::now()).unsigned_abs() / 1_000_000,
+            None => 0,
+        };
         let file = create(dir, segment)?;
         let full = SEGMENT.min(budget / 4);
         let mut writer = Self {
