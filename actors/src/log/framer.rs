@@ -178,9 +178,14 @@ impl Framer {
         }
     }
 
-    /// Where the next line of a stream begins, once all that was pushed is taken.
-    pub(super) fn mark(&self, stream: Stream) -> &Mark {
-        &self.lane(stream).mark
+    /// Where the next line of a stream begins, once all that was pushed is taken and a record at that place follows.
+    pub(super) fn mark(&mut self, stream: Stream, at: Position) -> &Mark {
+        let lane = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        lane.idle_at(at);
+        &lane.mark
     }
 
     /// Whether the record of a stream at that place was used up before.
