@@ -3,7 +3,7 @@
 use super::gap::{self, Gaps, marker};
 use bytes::{Bytes, BytesMut};
 use contract::log::{Cursor, LogLine, Mark, Partial, Position, Stream, Streams};
-use contract::runtime::SpoolRecord;
+use contract::runtime::{Missing, SpoolRecord};
 
 /// Whether a record was taken wholly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,9 +178,14 @@ impl Framer {
         }
     }
 
-    /// Where the next line of a stream begins, once all that was pushed is taken.
-    pub(super) fn mark(&self, stream: Stream) -> &Mark {
-        &self.lane(stream).mark
+    /// Where the next line of a stream begins, once all that was pushed is taken and a record at that place follows.
+    pub(super) fn mark(&mut self, stream: Stream, at: Position) -> &Mark {
+        let lane = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        lane.idle_at(at);
+        &lane.mark
     }
 
     /// Whether the record of a stream at that place was used up before.
@@ -232,7 +237,7 @@ impl Framer {
                 let (max_line, seed) = (self.max_line, self.seed);
                 take(own, *at, *stream, *time_ns, data, max_line, seed, out, full)
             }
-            SpoolRecord::Gap { at, time_ns, bytes } => {
+            SpoolRecord::Gap { at, time_ns, missing } => {
                 let past = |lane: &Lane| lane.next > (*at, 0) || lane.limit.is_some_and(|l| l < (*at, 1));
                 if past(&self.stdout) && past(&self.stderr) {
                     return Taken::Whole;
@@ -240,8 +245,14 @@ impl Framer {
                 if full(out) {
                     return Taken::Full;
                 }
-                self.gaps.unspooled += bytes;
-                self.gap(*at, *time_ns, gap::unspooled(*bytes), out);
+                match missing {
+                    Missing::Unspooled(bytes) => {
+                        self.gaps.unspooled += bytes;
+                        self.gap(*at, *time_ns, gap::unspooled(*bytes), out);
+                    }
+                    Missing::Unreadable => self.lose(*at, *time_ns, out),
+                    Missing::Unwritten => self.gap(*at, *time_ns, gap::unwritten(), out),
+                }
                 Taken::Whole
             }
             SpoolRecord::End { at } => {

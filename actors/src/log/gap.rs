@@ -155,6 +155,11 @@ pub fn unspooled(bytes: u64) -> String {
     format!("gantry: {bytes} bytes were dropped here: the spool was full")
 }
 
+/// Tells where a start of the container left no end.
+pub fn unwritten() -> String {
+    "gantry: an unknown amount of output may be missing here: the container's shim died".to_owned()
+}
+
 /// Tells of a part of the spool that is gone.
 pub fn lost() -> String {
     "gantry: an unknown number of lines was lost here: a part of the spool is gone".to_owned()

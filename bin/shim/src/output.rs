@@ -135,8 +135,9 @@ mod tests {
     #[test]
     fn a_second_stream_found_readable_when_the_budget_fills_is_kept_too() {
         // It replaced what waited of the first stream: a pipe's worth of lines was lost.
-        let dir = tempfile::tempdir().unwrap();
-        let mut output = Output::open(dir.path(), 1000, false).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut output = Output::open(&dir, 1000, false).unwrap();
         output.take(1, &[b'a'; 900]);
         output.take(1, &[b'b'; 900]);
         output.take(2, &[b'c'; 900]);
@@ -145,10 +146,10 @@ mod tests {
         let mut seen = Vec::new();
         let mut place = Place::default();
         while output.blocked() || seen.len() < 4 {
-            let (records, next) = read(dir.path(), place, 1 << 20).unwrap();
+            let (records, next) = read(&dir, place, 1 << 20).unwrap();
             seen.extend(records.into_iter().map(|(_, r)| (r.stream, r.payload.first().copied())));
             place = next;
-            trim(dir.path(), |segment| segment > place.segment).unwrap();
+            trim(&dir, |segment| segment > place.segment).unwrap();
             output.retry();
         }
         assert_eq!(seen, [(1, Some(b'a')), (1, Some(b'b')), (2, Some(b'c')), (1, Some(b'd'))]);
@@ -172,8 +173,9 @@ mod tests {
 
     #[test]
     fn a_container_that_waits_for_room_goes_on_once_its_output_may_be_dropped() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut output = Output::open(dir.path(), 1000, false).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut output = Output::open(&dir, 1000, false).unwrap();
         output.take(1, &[b'a'; 900]);
         output.take(1, &[b'b'; 900]);
         assert!(output.blocked());
@@ -183,41 +185,44 @@ mod tests {
         assert!(!output.blocked());
         output.lift_budget();
         output.take(1, &[b'd'; 9]);
-        assert_eq!(contents(dir.path()), [(Kind::Data, 900), (Kind::Gap, 1000), (Kind::Data, 9)]);
+        assert_eq!(contents(&dir), [(Kind::Data, 900), (Kind::Gap, 1000), (Kind::Data, 9)]);
     }
 
     #[test]
     fn what_is_dropped_in_a_row_is_one_gap() {
         // Each piece for which there was no room left a gap of its own, until the rest of the budget was full of them.
-        let dir = tempfile::tempdir().unwrap();
-        let mut output = Output::open(dir.path(), 2000, true).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut output = Output::open(&dir, 2000, true).unwrap();
         output.take(1, &[b'a'; 900]);
         output.take(1, &[b'b'; 500]);
         for _ in 0..10 {
             output.take(1, &[b'c'; 600]);
         }
-        trim(dir.path(), |segment| segment > 0).unwrap();
+        trim(&dir, |segment| segment > 0).unwrap();
         output.take(1, &[b'd'; 600]);
-        assert_eq!(contents(dir.path()), [(Kind::Data, 500), (Kind::Gap, 6000), (Kind::Data, 600)]);
+        assert_eq!(contents(&dir), [(Kind::Data, 500), (Kind::Gap, 6000), (Kind::Data, 600)]);
     }
 
     #[test]
     fn what_finds_no_room_to_the_end_is_told_as_a_gap() {
         // It went with the shim, and nothing stood where it was missing.
-        let dir = tempfile::tempdir().unwrap();
-        let mut output = Output::open(dir.path(), 1000, false).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut output = Output::open(&dir, 1000, false).unwrap();
         output.take(1, &[b'a'; 900]);
         output.take(1, &[b'b'; 900]);
         output.take(2, &[b'c'; 50]);
         assert!(output.blocked());
         output.end().unwrap();
-        assert_eq!(contents(dir.path()), [(Kind::Data, 900), (Kind::Gap, 950), (Kind::End, 0)]);
+        assert_eq!(contents(&dir), [(Kind::Data, 900), (Kind::Gap, 950), (Kind::End, 0)]);
     }
 
     #[test]
     fn output_that_may_no_longer_be_dropped_waits_behind_the_gap_before_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut output = Output::open(dir.path(), 1000, true).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut output = Output::open(&dir, 1000, true).unwrap();
         output.take(1, &[b'a'; 900]);
         output.take(1, &[b'b'; 900]);
         output.set_drop_when_full(false);
@@ -225,6 +230,6 @@ mod tests {
         assert!(output.blocked());
         output.lift_budget();
         assert!(!output.blocked());
-        assert_eq!(contents(dir.path()), [(Kind::Data, 900), (Kind::Gap, 900), (Kind::Data, 9)]);
+        assert_eq!(contents(&dir), [(Kind::Data, 900), (Kind::Gap, 900), (Kind::Data, 9)]);
     }
 }

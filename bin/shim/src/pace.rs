@@ -39,6 +39,28 @@ impl Pace {
     }
 }
 
+/// What keeps a connection from being accepted, as no free descriptor, is not over at once, and its socket stays readable.
+const DEAF: Duration = Duration::from_millis(100);
+
+/// Whether new connections are listened for.
+#[derive(Debug, Default)]
+pub struct Ear {
+    failed: Option<Instant>,
+}
+
+impl Ear {
+    /// One could not be accepted.
+    pub fn fail(&mut self, now: Instant) {
+        self.failed = Some(now);
+    }
+
+    /// How long until it listens again; `None` if it does.
+    pub fn rest(&self, now: Instant) -> Option<Duration> {
+        let rest = DEAF.saturating_sub(now.duration_since(self.failed?));
+        (!rest.is_zero()).then_some(rest)
+    }
+}
+
 /// Announcements of output are no closer than this,
 const CLOSEST: Duration = Duration::from_micros(250);
 /// and in a rush, where whoever hears them is busy with what it has, no closer than this.
@@ -115,6 +137,16 @@ mod tests {
         assert!(!rests((0..50).map(|_| (1, 20))), "too short");
         assert!(!rests((0..100).map(|_| (1, 2000))), "too slow");
         assert!(!rests((0..1000).map(|n| (1 + u8::from(n % 50 == 0), 20))), "two streams");
+    }
+
+    #[test]
+    fn who_cannot_be_accepted_is_left_to_wait_for_a_moment() {
+        // The socket stayed readable: with no free descriptor the loop turned without a pause.
+        let (mut ear, begin) = (Ear::default(), Instant::now());
+        assert_eq!(ear.rest(begin), None);
+        ear.fail(begin);
+        assert_eq!(ear.rest(begin + DEAF / 4), Some(DEAF * 3 / 4));
+        assert_eq!(ear.rest(begin + DEAF), None);
     }
 
     /// How late output is announced that comes so often, looked after each 10 µs: most, in µs.

@@ -2,7 +2,7 @@
 
 use crate::connection::{Attached, Connection};
 use crate::container::Container;
-use crate::pace::{Notices, Pace};
+use crate::pace::{Ear, Notices, Pace};
 use crate::requests::{self, Then};
 use crate::stdio::{detach_stdio, nonblocking, write_some};
 use nix::errno::Errno;
@@ -12,6 +12,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use sandbox::protocol::Answer;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,7 @@ struct Loop {
     ended: Option<i32>,
     notices: Notices,
     pace: Pace,
+    ear: Ear,
     shutdown: bool,
     buffer: Vec<u8>,
     /// Typed bytes that the main process's stdin has not taken yet, and whether it is to be closed after them.
@@ -62,6 +64,7 @@ pub fn run(container: Container) -> nix::Result<()> {
         ended: None,
         notices: Notices::new(Instant::now()),
         pace: Pace::default(),
+        ear: Ear::default(),
         shutdown: false,
         buffer: vec![0; 64 * 1024],
         input: (Vec::new(), false),
@@ -81,8 +84,10 @@ impl Loop {
             std::thread::sleep(rest);
         }
         let (sources, ready) = {
-            let (sources, mut fds) = self.interests(signals);
-            match ppoll(&mut fds, self.timeout(), None) {
+            // One time for both: who is not listened for must not be waited for without an end.
+            let now = Instant::now();
+            let (sources, mut fds) = self.interests(signals, now);
+            match ppoll(&mut fds, self.timeout(now), None) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(e) => return Err(e),
             }
@@ -103,18 +108,19 @@ impl Loop {
         Ok(())
     }
 
-    fn timeout(&self) -> Option<TimeSpec> {
+    fn timeout(&self, now: Instant) -> Option<TimeSpec> {
         if self.container.output.blocked() {
             return Some(RETRY.into());
         }
-        self.notices.rest(Instant::now()).filter(|_| self.subscribers()).map(TimeSpec::from)
+        let notice = self.notices.rest(now).filter(|_| self.subscribers());
+        [notice, self.ear.rest(now)].into_iter().flatten().min().map(TimeSpec::from)
     }
 
     fn subscribers(&self) -> bool {
         self.connections.iter().any(|c| c.subscribed)
     }
 
-    fn interests<'a>(&'a self, signals: &'a SignalFd) -> (Vec<Source>, Vec<PollFd<'a>>) {
+    fn interests<'a>(&'a self, signals: &'a SignalFd, now: Instant) -> (Vec<Source>, Vec<PollFd<'a>>) {
         let mut sources = Vec::new();
         let mut fds = Vec::new();
         let mut add = |source, fd: BorrowedFd<'a>, flags| {
@@ -122,7 +128,9 @@ impl Loop {
             fds.push(PollFd::new(fd, flags));
         };
         add(Source::Signals, signals.as_fd(), PollFlags::POLLIN);
-        add(Source::Listener, self.container.listener.as_fd(), PollFlags::POLLIN);
+        if self.ear.rest(now).is_none() {
+            add(Source::Listener, self.container.listener.as_fd(), PollFlags::POLLIN);
+        }
         let stdio = &self.container.main.stdio;
         if !self.container.output.blocked() {
             for (stream, fd) in [(1, &stdio.stdout), (2, &stdio.stderr)] {
@@ -171,13 +179,16 @@ impl Loop {
                 while let Ok(Some(_)) = signals.read_signal() {}
                 self.reap();
             }
-            Source::Listener => {
-                while let Ok((stream, _)) = self.container.listener.accept() {
-                    if let Ok(connection) = Connection::new(stream) {
-                        self.connections.push(connection);
+            Source::Listener => loop {
+                match self.container.listener.accept() {
+                    Ok((stream, _)) => self.connections.extend(Connection::new(stream)),
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                    Err(_) => {
+                        self.ear.fail(Instant::now());
+                        break;
                     }
                 }
-            }
+            },
             Source::Main { stream } => self.read_main(stream),
             // Written where all input is moved, after every source was heard.
             Source::MainInput | Source::SessionInput { .. } => {}

@@ -233,6 +233,17 @@ pub trait Runtime: Send + Sync {
     async fn remove(&self, id: &ContainerId) -> Result<(), PortError>;
 }
 
+/// What of a container's output is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// So many bytes, for which the spool had no room.
+    Unspooled(u64),
+    /// Nobody knows how much: what stands in the spool cannot be read.
+    Unreadable,
+    /// What the container's shim had not written when it died, if there was anything.
+    Unwritten,
+}
+
 /// A piece of output as the shim recorded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpoolRecord {
@@ -247,14 +258,14 @@ pub enum SpoolRecord {
         /// Payload.
         data: Bytes,
     },
-    /// Output was dropped here (non-blocking mode).
+    /// Output is missing here.
     Gap {
         /// This record's place.
         at: Position,
-        /// ns since the epoch at which there was room again.
+        /// ns since the epoch at which output was read again, or about then.
         time_ns: i64,
-        /// Bytes lost.
-        bytes: u64,
+        /// What it was.
+        missing: Missing,
     },
     /// Nothing follows for this start of the container.
     End {

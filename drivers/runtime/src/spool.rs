@@ -3,7 +3,7 @@
 use crate::{Signals, place, position};
 use async_trait::async_trait;
 use contract::log::{Cursor, Losses, Position, Stream, Stretch};
-use contract::runtime::{Spool, SpoolRecord, Spools};
+use contract::runtime::{Missing, Spool, SpoolRecord, Spools};
 use contract::{ContainerId, Kind, PortError};
 use sandbox::spool::{self, Kind as RecordKind, Place};
 use serde::Serialize;
@@ -74,7 +74,11 @@ async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>
             RecordKind::End => SpoolRecord::End { at },
             RecordKind::Gap => {
                 let count = record.payload.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
-                SpoolRecord::Gap { at, time_ns: record.time_ns, bytes: count }
+                let missing = if count == 0 { Missing::Unwritten } else { Missing::Unspooled(count) };
+                SpoolRecord::Gap { at, time_ns: record.time_ns, missing }
+            }
+            RecordKind::Unreadable => {
+                SpoolRecord::Gap { at, time_ns: record.time_ns, missing: Missing::Unreadable }
             }
             RecordKind::Data => SpoolRecord::Data {
                 at,
@@ -208,7 +212,10 @@ impl Spool for FileSpool {
 
     async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
         let folder = self.cursors.clone();
-        let files = |sink: &String| ["json", "losses"].map(|extension| self.beside(sink, extension));
+        // One that is about to take another's place is its own to rename.
+        let files = |sink: &String| {
+            ["json", "json.tmp", "losses", "losses.tmp"].map(|extension| self.beside(sink, extension))
+        };
         let kept: Vec<PathBuf> = sinks.iter().flat_map(files).collect();
         blocking("forget cursors", move || {
             let entries = match std::fs::read_dir(&folder) {
@@ -217,8 +224,13 @@ impl Spool for FileSpool {
             };
             for entry in entries {
                 let file = entry?.path();
-                if !kept.contains(&file) {
-                    std::fs::remove_file(file)?;
+                if kept.contains(&file) {
+                    continue;
+                }
+                match std::fs::remove_file(file) {
+                    // Renamed since it was listed.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed?,
                 }
             }
             Ok(())
@@ -241,6 +253,7 @@ mod tests {
             let mut writer = spool::Writer::open(&segments, 1 << 20).unwrap();
             if !text.is_empty() {
                 writer.append(RecordKind::Data, 1, 0, text.as_bytes()).unwrap();
+                writer.append(RecordKind::End, 0, 0, &[]).unwrap();
             }
         }
         let spool = FileSpool { segments, cursors: folder.path().join("cursors"), more, budget: 64 << 20 };
@@ -255,6 +268,25 @@ mod tests {
             spool.trim(&[Stretch::from(end)]).await.unwrap();
             assert_eq!(spool.extent().await.unwrap().len(), 1);
         });
+    }
+
+    #[test]
+    fn a_cursor_on_its_way_to_its_place_is_not_forgotten_with_the_others() {
+        // It was removed just before it was renamed, and the rest of the others stayed.
+        let folder = tempfile::tempdir().unwrap();
+        let (_news, more) = watch::channel(0);
+        let cursors = folder.path().join("cursors");
+        std::fs::create_dir(&cursors).unwrap();
+        let files = ["a.json", "a.json.tmp", "a.losses.tmp", "b.json", "b.json.tmp", "b.losses"];
+        files.iter().for_each(|name| std::fs::write(cursors.join(name), "{}").unwrap());
+        let segments = folder.path().join("spool");
+        let spool = FileSpool { segments, cursors: cursors.clone(), more, budget: 64 << 20 };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(spool.keep_cursors(&["a".to_owned()])).unwrap();
+        let left = std::fs::read_dir(&cursors).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.map(|name| name.into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, files[..3]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! One writer (the shim) appends to the newest segment; readers follow at their own positions and delete what every
 //! sink has. A segment is never reopened for writing: each start of a container begins a new one, so a torn record can
-//! only be a segment's last, and is final as soon as a newer segment exists.
+//! only be a segment's last, and is final as soon as a newer segment exists. What cannot be read in a segment that is
+//! final is answered as a record of its own, at the place where it begins.
 //!
 //! Record, little-endian, 32 bytes and the payload:
 //! `magic u16 · kind u8 · stream u8 · length u32 · sequence u64 · time i64 (ns since epoch) · crc32 u32 · zero u32`,
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of a record before its payload.
 pub const HEADER: usize = 32;
@@ -26,10 +28,13 @@ const MAGIC: u16 = 0x4753;
 pub enum Kind {
     /// Output.
     Data,
-    /// Output was dropped; the payload is the count of bytes, u64.
+    /// Output was dropped; the payload is the count of bytes, u64. None = the writer before left no end, and nobody knows
+    /// what it had not written.
     Gap,
     /// The container's process ended and its output with it.
     End,
+    /// Bytes that are no record stand here. Only read, never written.
+    Unreadable,
 }
 
 /// One record.
@@ -135,11 +140,21 @@ pub struct Writer {
 
 impl Writer {
     /// Begins a new segment after whatever exists; `budget` bounds the bytes on disk. Fails where the disk has no room for
-    /// what a container may leave at its end.
+    /// what a container may leave at its end. Where the start before left no end, this one begins with a gap: its first
+    /// line is not the rest of another.
     pub fn open(dir: &Path, budget: u64) -> io::Result<Self> {
+        let used = dir.try_exists()? || dir.with_file_name("cursors").try_exists()?;
         std::fs::create_dir_all(dir)?;
         let reserve = Reserve::take(dir)?;
-        let segment = segments(dir)?.last().map_or(0, |last| last + 1);
+        // What cannot be read is no reason not to start.
+        let ended = is_ended(dir).unwrap_or(false);
+        let segment = match segments(dir)?.last() {
+            Some(last) => last + 1,
+            // Emptied by someone: readers may stand in any number that ever was, and would wait for it in silence. What they
+            // find far beyond it tells them that something is gone.
+            None if used => nanoseconds(SystemTime::now()).unsigned_abs() / 1_000_000,
+            None => 0,
+        };
         let file = create(dir, segment)?;
         let full = SEGMENT.min(budget / 4);
         let mut writer = Self {
@@ -155,6 +170,12 @@ impl Writer {
             last: false,
         };
         writer.older = writer.measure()?;
+        if !ended {
+            let (now, none) = (nanoseconds(SystemTime::now()), 0_u64.to_le_bytes());
+            if writer.append(Kind::Gap, 0, now, &none)? == Appended::Full {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
         Ok(writer)
     }
 
@@ -260,6 +281,30 @@ impl Writer {
     }
 }
 
+/// Whether what was written last is the end of a start of the container, or already told to be missing.
+fn is_ended(dir: &Path) -> io::Result<bool> {
+    let written = extent(dir)?.into_iter().rev().find(|(_, length)| *length > 0);
+    let Some((segment, _)) = written else { return Ok(true) };
+    let (mut place, mut ended) = (Place { segment, offset: 0 }, false);
+    loop {
+        let (records, next) = read(dir, place, 256 << 10)?;
+        let Some((_, last)) = records.last().filter(|(at, _)| at.segment == segment) else {
+            return Ok(ended);
+        };
+        ended = match last.kind {
+            Kind::End => true,
+            Kind::Gap => last.payload.iter().all(|byte| *byte == 0),
+            Kind::Data | Kind::Unreadable => false,
+        };
+        place = next;
+    }
+}
+
+fn nanoseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
 fn create(dir: &Path, segment: u64) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(segment_path(dir, segment))
 }
@@ -270,6 +315,8 @@ fn header(kind: Kind, stream: u8, sequence: u64, time_ns: i64, payload: &[u8]) -
         Kind::Data => 0,
         Kind::Gap => 1,
         Kind::End => 2,
+        // None that is read.
+        Kind::Unreadable => u8::MAX,
     };
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let fields = MAGIC
@@ -342,19 +389,49 @@ fn read_how(
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
-        let there =
-            usize::try_from(file.metadata()?.len().saturating_sub(place.offset)).unwrap_or(usize::MAX);
-        let most = max_bytes.max(HEADER + (128 << 10)).min(there);
-        let records = parse(&stretch(&file, place.offset, most)?, place);
+        let found = file.metadata()?;
+        let there = usize::try_from(found.len().saturating_sub(place.offset)).unwrap_or(usize::MAX);
+        // Two records of the longest: what cannot be read, and what follows it.
+        let most = max_bytes.max(2 * HEADER + (128 << 10)).min(there);
+        let buffer = stretch(&file, place.offset, most)?;
+        let records = parse(&buffer, place);
         match records.last() {
             Some((at, last)) => {
                 let next = Place { segment, offset: at.offset + (HEADER + last.payload.len()) as u64 };
                 return Ok((records, next));
             }
-            None if newer => place = Place { segment: segment + 1, offset: 0 },
-            None => return Ok((Vec::new(), place)),
+            None if !newer => return Ok((Vec::new(), place)),
+            None if buffer.is_empty() => place = Place { segment: segment + 1, offset: 0 },
+            None => return Ok(unreadable(&buffer, place, found.modified())),
         }
     }
+}
+
+/// Stands for what begins at a place of a final segment and is no record. Nothing in it depends on when it is read: who
+/// reads it again must meet the same.
+fn unreadable(buffer: &Bytes, at: Place, written: io::Result<SystemTime>) -> (Vec<(Place, Record)>, Place) {
+    let (next, time_ns) = match after_unreadable(buffer) {
+        Some((skipped, time_ns)) => (Place { offset: at.offset + skipped as u64, ..at }, time_ns),
+        None => {
+            let time_ns = nanoseconds(written.unwrap_or(UNIX_EPOCH));
+            (Place { segment: at.segment + 1, offset: 0 }, time_ns)
+        }
+    };
+    let told = Record { kind: Kind::Unreadable, stream: 0, sequence: 0, time_ns, payload: Bytes::new() };
+    (vec![(at, told)], next)
+}
+
+/// Where the next record begins, and its time, if the header of the unreadable one leads there and the numbers follow each
+/// other. It is not searched for: a payload may hold what looks like a record.
+fn after_unreadable(buffer: &Bytes) -> Option<(usize, i64)> {
+    if buffer.get(..2)? != MAGIC.to_le_bytes() {
+        return None;
+    }
+    let length = u32::from_le_bytes(buffer.get(4..8)?.try_into().ok()?);
+    let sequence = u64::from_le_bytes(buffer.get(8..16)?.try_into().ok()?);
+    let next = HEADER.checked_add(length as usize)?;
+    let follows = parse_one(buffer, next)?;
+    (Some(follows.sequence) == sequence.checked_add(1)).then_some((next, follows.time_ns))
 }
 
 /// At most `most` bytes from `offset` on, as one piece of memory that all records in it share.

@@ -4,7 +4,7 @@ use crate::log::router::machine::Pass;
 use crate::log::router::pass::pass_over;
 use contract::fake::FakeSpool;
 use contract::log::Stretch;
-use contract::runtime::Spool;
+use contract::runtime::{Missing, Spool};
 use proptest::prelude::*;
 
 fn policy(max_lines: usize) -> BatchPolicy {
@@ -36,6 +36,36 @@ fn texts(lines: &[LogLine]) -> Vec<String> {
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_in_the_spool_is_told_as_lost_once_wherever_reading_begins() {
+    // It was passed over in silence.
+    let spool = FakeSpool::default();
+    spool.write(Stream::Stdout, "one\nhal");
+    spool.miss(Missing::Unreadable);
+    spool.write(Stream::Stdout, "two\n");
+    for most in [1, 2, 9] {
+        let (lines, end) = all(&spool, &Cursor::default(), &Ahead::default(), most).await;
+        assert_eq!(texts(&lines), ["one", "hal", lost().as_str(), "two"]);
+        let (lines, _) = all(&spool, &end, &Ahead::default(), most).await;
+        assert!(lines.is_empty());
+    }
+    let cut = at(&spool, &Cursor::default(), &Ahead::default(), &policy(9)).await;
+    assert_eq!((cut.gaps.markers, cut.gaps.lost, cut.gaps.unspooled), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_line_that_a_dead_shim_left_unfinished_is_not_glued_to_the_first_of_the_next_start() {
+    let spool = FakeSpool::default();
+    spool.write(Stream::Stdout, "one\nhal");
+    spool.miss(Missing::Unwritten);
+    spool.write(Stream::Stdout, "two\n");
+    let (lines, _) = all(&spool, &Cursor::default(), &Ahead::default(), 9).await;
+    assert_eq!(texts(&lines), ["one", "hal", unwritten().as_str(), "two"]);
+    assert!(lines[1].time_ns < lines[3].time_ns);
+    let cut = at(&spool, &Cursor::default(), &Ahead::default(), &policy(9)).await;
+    assert_eq!((cut.gaps.markers, cut.gaps.lost, cut.gaps.unspooled), (1, 0, 0));
 }
 
 #[tokio::test]

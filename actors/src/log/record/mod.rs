@@ -155,7 +155,7 @@ impl Builder {
                         let lines = self.framer.skip(*stream, *at, data);
                         rules.suppress(*stream, *time_ns, lines);
                     }
-                    let from = self.framer.mark(*stream).clone();
+                    let from = self.framer.mark(*stream, *at).clone();
                     let taken = self.framer.push(record, &mut rules.cut, |cut| !cut.is_empty());
                     rules.take(&from, *time_ns, out);
                     if taken == Taken::Whole {

@@ -93,6 +93,20 @@ fn a_record_ends_where_nothing_followed_for_too_long_by_the_times_of_lines() {
 }
 
 #[test]
+fn the_first_record_after_segments_without_output_is_not_parted() {
+    // It was said to begin where the stream had ended, too far away to be held.
+    let mut builder = Builder::at(&Cursor::default(), &policy(&TRACES), 1);
+    let (stream, segment, mut out) = (Stream::Stdout, 5, Vec::new());
+    for (offset, data) in [(0, "a\n"), (100, " b\n"), (200, "c\n")] {
+        let at = Position { segment, offset };
+        let record = SpoolRecord::Data { at, stream, time_ns: 0, data: data.into() };
+        builder.push(&record, &mut out, |_| false);
+    }
+    assert_eq!(out.iter().map(text).collect::<Vec<_>>(), ["a\n b"]);
+    assert_eq!(builder.cursor().stdout.at, Position { segment, offset: 200 });
+}
+
+#[test]
 fn what_is_over_by_the_clock_ends_and_what_is_not_is_looked_at_again() {
     let mut builder = Builder::at(&Cursor::default(), &policy(&TRACES), 1);
     let mut out = Vec::new();

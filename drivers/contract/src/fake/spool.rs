@@ -2,7 +2,7 @@ use super::lock;
 use crate::error::PortError;
 use crate::id::ContainerId;
 use crate::log::{Cursor, Losses, Position, Stream, Stretch};
-use crate::runtime::{Spool, SpoolRecord, Spools};
+use crate::runtime::{Missing, Spool, SpoolRecord, Spools};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
@@ -61,7 +61,12 @@ impl FakeSpool {
 
     /// The process wrote so many bytes when there was no room.
     pub fn drop_bytes(&self, bytes: u64) {
-        self.push(|at, time_ns| SpoolRecord::Gap { at, time_ns, bytes });
+        self.miss(Missing::Unspooled(bytes));
+    }
+
+    /// Output is missing.
+    pub fn miss(&self, missing: Missing) {
+        self.push(|at, time_ns| SpoolRecord::Gap { at, time_ns, missing });
     }
 
     /// The process ends.

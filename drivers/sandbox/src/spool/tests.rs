@@ -3,15 +3,16 @@ use proptest::prelude::*;
 
 #[test]
 fn records_come_back_in_order_over_several_segments() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(dir.path(), u64::MAX / 2).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("spool");
+    let mut writer = Writer::open(&dir, u64::MAX / 2).unwrap();
     let payload = vec![7; 60_000];
     for n in 0..200 {
         assert_eq!(writer.append(Kind::Data, 1, n, &payload).unwrap(), Appended::Written);
     }
     let (mut place, mut seen) = (Place::default(), 0);
     loop {
-        let (records, next) = read(dir.path(), place, 1 << 20).unwrap();
+        let (records, next) = read(&dir, place, 1 << 20).unwrap();
         if records.is_empty() {
             break;
         }
@@ -21,19 +22,20 @@ fn records_come_back_in_order_over_several_segments() {
         }
         place = next;
     }
-    assert_eq!((seen, place), (200, end(dir.path()).unwrap()));
+    assert_eq!((seen, place), (200, end(&dir).unwrap()));
 }
 
 #[test]
 fn what_was_just_written_is_read_without_waiting() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(dir.path(), u64::MAX / 2).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("spool");
+    let mut writer = Writer::open(&dir, u64::MAX / 2).unwrap();
     for n in 0..10 {
         writer.append(Kind::Data, 1, n, &[7; 1000]).unwrap();
     }
-    let waiting = read(dir.path(), Place::default(), 1 << 20).unwrap();
+    let waiting = read(&dir, Place::default(), 1 << 20).unwrap();
     assert_eq!(waiting.0.len(), 10);
-    match read_cached(dir.path(), Place::default(), 1 << 20) {
+    match read_cached(&dir, Place::default(), 1 << 20) {
         Ok(cached) => assert_eq!(cached, waiting),
         Err(e) => assert_eq!(e.kind(), io::ErrorKind::WouldBlock, "this file system cannot tell"),
     }
@@ -41,21 +43,23 @@ fn what_was_just_written_is_read_without_waiting() {
 
 #[test]
 fn a_full_budget_is_free_again_after_a_trim() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(dir.path(), 1000).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("spool");
+    let mut writer = Writer::open(&dir, 1000).unwrap();
     assert_eq!(writer.append(Kind::Data, 1, 0, &[0; 900]).unwrap(), Appended::Written);
     assert_eq!(writer.append(Kind::Data, 1, 0, &[0; 900]).unwrap(), Appended::Full);
-    trim(dir.path(), |segment| segment >= 1).unwrap();
+    trim(&dir, |segment| segment >= 1).unwrap();
     assert_eq!(writer.append(Kind::Data, 1, 0, &[0; 900]).unwrap(), Appended::Written);
 }
 
 #[test]
 fn a_full_budget_is_at_least_four_segments() {
     // With one segment as large as the budget, a line begun at its end held it for ever and the container stood still.
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(dir.path(), 1 << 20).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("spool");
+    let mut writer = Writer::open(&dir, 1 << 20).unwrap();
     while writer.append(Kind::Data, 1, 0, &[0; 64 << 10]).unwrap() == Appended::Written {}
-    assert!(segments(dir.path()).unwrap().len() >= 4);
+    assert!(segments(&dir).unwrap().len() >= 4);
 }
 
 #[test]
@@ -68,16 +72,17 @@ fn the_record_bytes_are_frozen() {
 proptest! {
     #[test]
     fn a_cut_at_any_byte_loses_only_what_was_cut(sizes in prop::collection::vec(0usize..300, 1..20), cut in 0usize..4000) {
-        let dir = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(dir.path(), u64::MAX / 2).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut writer = Writer::open(&dir, u64::MAX / 2).unwrap();
         for (n, size) in sizes.iter().enumerate() {
             writer.append(Kind::Data, 2, n as i64, &vec![n as u8; *size]).unwrap();
         }
-        let path = segment_path(dir.path(), 0);
+        let path = segment_path(&dir, 0);
         let whole = std::fs::read(&path).unwrap();
         let cut = cut.min(whole.len());
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let (records, next) = read(dir.path(), Place::default(), 1 << 20).unwrap();
+        let (records, next) = read(&dir, Place::default(), 1 << 20).unwrap();
         let mut kept = 0;
         let mut expected = 0;
         for size in &sizes {
@@ -92,23 +97,136 @@ proptest! {
     fn a_changed_byte_loses_its_record_and_invents_none(
         sizes in prop::collection::vec(0usize..200, 1..12), at in 0usize..3000, flip in 1u8..=255,
     ) {
-        let dir = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(dir.path(), u64::MAX / 2).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut writer = Writer::open(&dir, u64::MAX / 2).unwrap();
         for (n, size) in sizes.iter().enumerate() {
             writer.append(Kind::Data, 1, n as i64, &vec![n as u8; *size]).unwrap();
         }
-        let (whole, _) = read(dir.path(), Place::default(), 1 << 20).unwrap();
-        let path = segment_path(dir.path(), 0);
+        let (whole, _) = read(&dir, Place::default(), 1 << 20).unwrap();
+        let path = segment_path(&dir, 0);
         let mut bytes = std::fs::read(&path).unwrap();
         let at = at % bytes.len();
         bytes[at] ^= flip;
         std::fs::write(&path, &bytes).unwrap();
-        let (records, _) = read(dir.path(), Place::default(), 1 << 20).unwrap();
+        let (records, _) = read(&dir, Place::default(), 1 << 20).unwrap();
         // What is read is what was written, up to the damaged record; its last four bytes mean nothing yet.
         prop_assert_eq!(&records[..], &whole[..records.len()]);
         let before = whole.iter().filter(|(p, r)| (p.offset as usize + HEADER + r.payload.len()) <= at).count();
         let meaningless = whole.iter().any(|(p, _)| (28..32).contains(&(at.wrapping_sub(p.offset as usize))));
         prop_assert_eq!(records.len(), if meaningless { whole.len() } else { before });
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_told_where_it_stands_and_not_passed_over_in_silence() {
+    // All that followed it in its segment was skipped, and nobody heard of it.
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("spool");
+    for times in [0..4, 4..5] {
+        let mut writer = Writer::open(&dir, 64 << 20).unwrap();
+        for time in times {
+            writer.append(Kind::Data, 1, time, &[7; 100]).unwrap();
+        }
+        writer.append(Kind::End, 0, 9, &[]).unwrap();
+    }
+    let path = segment_path(&dir, 0);
+    let whole = std::fs::read(&path).unwrap();
+    let all = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let (mut place, mut found) = (Place::default(), Vec::new());
+        while let (records, next) = read(&dir, place, 1 << 20).unwrap()
+            && !records.is_empty()
+        {
+            assert!(next > place);
+            found.extend(records.iter().map(|(at, record)| (at.segment, at.offset, record.kind)));
+            place = next;
+        }
+        found
+    };
+    let data = |n: u64| (0_u64, n * 132, Kind::Data);
+    let later = [(1_u64, 0_u64, Kind::Data), (1, 132, Kind::End)];
+    let lost = |n: u64| (0_u64, n * 132, Kind::Unreadable);
+    let mut payload = whole.clone();
+    payload[132 + HEADER] ^= 1;
+    let rest = [data(0), lost(1), data(2), data(3), (0, 528, Kind::End)];
+    assert_eq!(all(&payload), [&rest[..], &later[..]].concat(), "its header leads on");
+    let mut header = whole.clone();
+    header[132..200].fill(0);
+    assert_eq!(all(&header), [&[data(0), lost(1)][..], &later[..]].concat(), "nothing leads on");
+    assert_eq!(all(&whole[..300]), [&[data(0), data(1), lost(2)][..], &later[..]].concat(), "torn");
+    let every = [data(0), data(1), data(2), data(3), (0, 528, Kind::End)];
+    assert_eq!(all(&whole), [&every[..], &later[..]].concat());
+}
+
+#[test]
+fn a_start_after_one_that_left_no_end_begins_with_a_gap() {
+    // The first line of the next start was taken for the rest of the last, with its time.
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("spool");
+    let start = |last: Option<Kind>| {
+        let mut writer = Writer::open(&dir, 64 << 20).unwrap();
+        if let Some(last) = last {
+            writer.append(last, 1, 1, b"").unwrap();
+        }
+        writer.close().unwrap();
+    };
+    start(None);
+    start(Some(Kind::End));
+    start(Some(Kind::Data));
+    // Two starts that come to nothing, and one that does not.
+    start(None);
+    start(None);
+    start(Some(Kind::End));
+    start(None);
+    let (mut place, mut found) = (Place::default(), Vec::new());
+    while let (records, next) = read(&dir, place, 1 << 20).unwrap()
+        && !records.is_empty()
+    {
+        found.extend(records.iter().map(|(at, record)| (at.segment, record.kind)));
+        place = next;
+    }
+    assert_eq!(found, [(1, Kind::End), (2, Kind::Data), (3, Kind::Gap), (5, Kind::End)]);
+}
+
+#[test]
+fn a_record_in_what_a_container_wrote_is_not_taken_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("spool");
+    let mut writer = Writer::open(&dir, 64 << 20).unwrap();
+    let mut forged = header(Kind::Data, 1, 1, 0, b"forged").to_vec();
+    forged.extend_from_slice(b"forged");
+    writer.append(Kind::Data, 1, 0, &forged).unwrap();
+    writer.append(Kind::End, 0, 1, &[]).unwrap();
+    drop(Writer::open(&dir, 64 << 20).unwrap());
+    let path = segment_path(&dir, 0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (records, next) = read(&dir, Place::default(), 1 << 20).unwrap();
+    assert_eq!(records[0].1.kind, Kind::Unreadable);
+    assert_eq!((records.len(), next), (1, Place { segment: 1, offset: 0 }));
+}
+
+#[test]
+fn a_spool_that_was_emptied_does_not_begin_with_numbers_that_were_read_before() {
+    // A reader that stood at a higher one passed over all that was written up to there.
+    for gone in ["spool", "segments"] {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        drop(Writer::open(&dir, 64 << 20).unwrap());
+        assert_eq!(segments(&dir).unwrap(), [0]);
+        std::fs::create_dir(folder.path().join("cursors")).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        if gone == "segments" {
+            std::fs::create_dir(&dir).unwrap();
+            std::fs::remove_dir(folder.path().join("cursors")).unwrap();
+        }
+        drop(Writer::open(&dir, 64 << 20).unwrap());
+        let first = segments(&dir).unwrap()[0];
+        assert!(first > 1 << 40, "{gone}");
+        drop(Writer::open(&dir, 64 << 20).unwrap());
+        assert_eq!(segments(&dir).unwrap(), [first, first + 1]);
     }
 }
 
