@@ -4,6 +4,7 @@ use super::super::commit::{self, Commit};
 use super::super::rotate::numbered;
 use super::super::{Places, RecordParser};
 use super::scan::{Found, Scanner, Stretch};
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 const CHUNK: usize = 256 * 1024;
 const ATTEMPTS: u32 = 200;
+
+/// Going through a file that nobody else has.
+pub(crate) type Scan<P> = Scanner<P, Box<dyn Read + Send>>;
 
 /// One file, held open so that rotation cannot take it away.
 pub(crate) struct Part {
@@ -31,16 +35,13 @@ impl Part {
         Scanner::<P, _>::new(self.bytes(from), from, CHUNK)
     }
 
-    fn bytes(&self, from: u64) -> Box<dyn Read + '_> {
-        if !self.packed {
-            return Box::new(Stretch { file: &self.file, at: from, end: self.end });
-        }
-        let packed = Stretch { file: &self.file, at: 0, end: u64::MAX };
-        let mut unpacked =
-            flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(CHUNK, packed)).take(self.end);
-        // What fails here fails again at the next read, where it is told.
-        io::copy(&mut unpacked.by_ref().take(from), &mut io::sink()).ok();
-        Box::new(unpacked)
+    /// The same, by itself.
+    pub(crate) fn into_scan<P: RecordParser>(self, from: u64) -> Scan<P> {
+        Scanner::new(bytes(self.file, self.packed, from, self.end), from, CHUNK)
+    }
+
+    fn bytes(&self, from: u64) -> Box<dyn Read + Send + '_> {
+        bytes(&self.file, self.packed, from, self.end)
     }
 
     /// The time of its first record.
@@ -53,6 +54,23 @@ impl Part {
             _ => None,
         })
     }
+}
+
+fn bytes<'a, F: Borrow<File> + Send + 'a>(
+    file: F,
+    packed: bool,
+    from: u64,
+    end: u64,
+) -> Box<dyn Read + Send + 'a> {
+    if !packed {
+        return Box::new(Stretch { file, at: from, end });
+    }
+    let packed = Stretch { file, at: 0, end: u64::MAX };
+    let mut unpacked =
+        flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(CHUNK, packed)).take(end);
+    // What fails here fails again at the next read, where it is told.
+    io::copy(&mut unpacked.by_ref().take(from), &mut io::sink()).ok();
+    Box::new(unpacked)
 }
 
 /// The files newest first, and the commit that fixes their end.

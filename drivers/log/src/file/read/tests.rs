@@ -262,6 +262,36 @@ fn reading_goes_on_where_an_earlier_reading_ended_also_over_a_rotation() {
 }
 
 #[test]
+fn readers_that_stand_still_leave_the_threads_that_files_are_written_on_alone() {
+    let few = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(3).build();
+    few.unwrap().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let times: Vec<i64> = (0..12_000).map(|n| START + n).collect();
+        write("json-file", folder.path(), ["100m", "1", "false"], &times).await;
+        let (reader, source) = (driver("json-file").unwrap().reader().unwrap(), source(folder.path()));
+        let mut still = Vec::new();
+        for _ in 0..3 {
+            still.push(reader.read(&source, &Options::new(), ReadRequest::default()).await.unwrap());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let written = write("json-file", folder.path(), ["100m", "1", "false"], &[START]);
+        let written = tokio::time::timeout(std::time::Duration::from_secs(20), written).await;
+        let is_written = written.is_ok();
+        let mut pieces = still.remove(0).pieces;
+        // Those that still stand would hold the runtime's end up.
+        drop(still);
+        assert!(is_written, "who reads nothing holds up who writes");
+        let mut got = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            if let Piece::Lines(lines) = piece.unwrap() {
+                got.extend(lines.iter().map(|l| l.line.time_ns));
+            }
+        }
+        assert_eq!(got, times);
+    });
+}
+
+#[test]
 fn a_damaged_stretch_is_told_with_its_bytes() {
     runtime().block_on(async {
         let folder = tempfile::tempdir().unwrap();
