@@ -405,7 +405,7 @@ mod tests {
             to.try_send(Ok(Piece::Lines((begin..stored).map(text).collect()))).unwrap();
             let mark = Mark { at, ..Mark::default() };
             let cursor = Cursor { stdout: mark.clone(), stderr: mark, pace: None };
-            let end = Place { generation: 0, offset: stored as u64 };
+            let end = Place { offset: stored as u64, ..Place::default() };
             Ok(Reading { pieces, cursor, end, found: request.tail })
         }
     }

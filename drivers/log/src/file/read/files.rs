@@ -78,12 +78,16 @@ pub(crate) fn snapshot(places: &Places) -> io::Result<(Vec<Part>, Commit)> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let before = commit::load(&places.cursor)?.unwrap_or_default();
+        let mut before = commit::load(&places.cursor)?.unwrap_or_default();
         let parts = open_all(&places.log, &before)?;
         let after = commit::load(&places.cursor)?.unwrap_or_default();
         // An interrupted rotation nobody has finished yet stays so: then what is there is given.
         let steady = !before.rotating && before.generation == after.generation && !after.rotating;
         if steady || attempt > ATTEMPTS {
+            // Others may have cut it: then there is less of it than was committed.
+            if let Some(base) = parts.first().filter(|p| p.generation == Some(before.base_generation)) {
+                before.base_length = base.end;
+            }
             return Ok((parts, before));
         }
         drop(parts);

@@ -50,7 +50,7 @@ pub(crate) async fn start<P: RecordParser>(
     let (to, pieces) = mpsc::channel(CHANNEL);
     let found = selection.found;
     tokio::spawn(send_all(Walk::<P>::new(selection, &request), to));
-    let end = Place { generation: at.base_generation, offset: at.base_length };
+    let end = Place { generation: at.base_generation, offset: at.base_length, cuts: at.cuts };
     Ok(Reading { pieces, cursor: at.cursor, end, found })
 }
 

@@ -292,6 +292,36 @@ fn readers_that_stand_still_leave_the_threads_that_files_are_written_on_alone() 
 }
 
 #[test]
+fn who_goes_on_reading_a_log_that_others_emptied_is_told_and_given_all_that_was_written_since() {
+    runtime().block_on(async {
+        for kind in ["json-file", "local"] {
+            let folder = tempfile::tempdir().unwrap();
+            let times: Vec<i64> = (0..900).map(|n| START + n).collect();
+            write(kind, folder.path(), ["1m", "1", "false"], &times[..300]).await;
+            let (_, _, reading) = read(kind, folder.path(), ReadRequest::default()).await;
+            let name = if kind == "local" { "local-logs/container.log" } else { "c-json.log" };
+            File::options().write(true).open(folder.path().join(name)).unwrap().set_len(0).unwrap();
+            let on = |end| ReadRequest { after: Some(end), ..ReadRequest::default() };
+            // Before and after the writer notices, and when there is more again than there was.
+            for end in [300, 310, 900] {
+                if end > 300 {
+                    let before = if end == 310 { 300 } else { 310 };
+                    write(kind, folder.path(), ["1m", "1", "false"], &times[before..end]).await;
+                }
+                let (lines, holes, now) = read(kind, folder.path(), on(reading.end)).await;
+                let got: Vec<i64> = lines.iter().map(|(time, _)| *time).collect();
+                assert_eq!(got, times[300..end]);
+                assert!(matches!(&holes[..], [Hole::Rotated { .. }]), "{kind}, {end}: {holes:?}");
+                let (lines, holes, _) = read(kind, folder.path(), on(now.end)).await;
+                assert_eq!((lines.len(), holes.len()), (0, 0), "{kind}, {end}: {holes:?}");
+                let (all, holes, _) = read(kind, folder.path(), ReadRequest::default()).await;
+                assert_eq!((all.len(), holes.len()), (end - 300, 0));
+            }
+        }
+    });
+}
+
+#[test]
 fn a_damaged_stretch_is_told_with_its_bytes() {
     runtime().block_on(async {
         let folder = tempfile::tempdir().unwrap();
