@@ -78,15 +78,22 @@ pub(crate) fn snapshot(places: &Places) -> io::Result<(Vec<Part>, Commit)> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let mut before = commit::load(&places.cursor)?.unwrap_or_default();
+        // As the writer takes it up: where no cursor can be read, all that stands in the file is the log.
+        let stored = commit::load(&places.cursor)?;
+        let known = stored.is_some();
+        let mut before = stored.unwrap_or_else(|| Commit { base_length: u64::MAX, ..Commit::default() });
         let parts = open_all(&places.log, &before)?;
-        let after = commit::load(&places.cursor)?.unwrap_or_default();
+        let after = commit::load(&places.cursor)?;
+        let same = known == after.is_some();
+        let after = after.unwrap_or_default();
         // An interrupted rotation nobody has finished yet stays so: then what is there is given.
-        let steady = !before.rotating && before.generation == after.generation && !after.rotating;
+        let steady = same && !before.rotating && before.generation == after.generation && !after.rotating;
         if steady || attempt > ATTEMPTS {
             // Others may have cut it: then there is less of it than was committed.
-            if let Some(base) = parts.first().filter(|p| p.generation == Some(before.base_generation)) {
-                before.base_length = base.end;
+            match parts.first().filter(|p| p.generation == Some(before.base_generation)) {
+                Some(base) => before.base_length = base.end,
+                None if before.base_length == u64::MAX => before.base_length = 0,
+                None => {}
             }
             return Ok((parts, before));
         }

@@ -322,6 +322,26 @@ fn who_goes_on_reading_a_log_that_others_emptied_is_told_and_given_all_that_was_
 }
 
 #[test]
+fn a_log_without_a_readable_cursor_is_shown_whole_and_none_is_empty() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (lines, holes, reading) = read("json-file", folder.path(), ReadRequest::default()).await;
+        assert_eq!((lines.len(), holes.len(), reading.end), (0, 0, Place::default()));
+        let times: Vec<i64> = (0..400).map(|n| START + n).collect();
+        write("json-file", folder.path(), ["5k", "9", "false"], &times).await;
+        let cursor = folder.path().join("json-file.cursor");
+        let length = std::fs::metadata(folder.path().join("c-json.log")).unwrap().len();
+        std::fs::write(&cursor, b"damaged").unwrap();
+        for there in [true, false] {
+            let (lines, holes, reading) = read("json-file", folder.path(), ReadRequest::default()).await;
+            assert_eq!(lines.iter().map(|(time, _)| *time).collect::<Vec<_>>(), times, "{there}: {holes:?}");
+            assert_eq!(reading.end.offset, length);
+            std::fs::remove_file(&cursor).ok();
+        }
+    });
+}
+
+#[test]
 fn a_damaged_stretch_is_told_with_its_bytes() {
     runtime().block_on(async {
         let folder = tempfile::tempdir().unwrap();
