@@ -420,7 +420,7 @@ mod tests {
         let kind: &'static Quick =
             Box::leak(Box::new(Quick { held: Arc::clone(&held), reads: AtomicUsize::default() }));
         let main = Some(SinkSpec::new(kind, Options::new()));
-        let stores = Arc::new(Stores { main, others: Vec::new(), era: Arc::default() });
+        let stores = Arc::new(Stores { main, ..Stores::default() });
         let origin = Origin {
             source: Arc::default(),
             feed: Feed::new(held, BatchPolicy::default(), "c"),

@@ -38,6 +38,8 @@ pub struct Stores {
     pub others: Vec<Store>,
     /// The same for as long as the main one takes lines without a break.
     pub era: Arc<()>,
+    /// Without a main one: the latest that had one.
+    pub before: Option<Arc<Self>>,
 }
 
 impl Stores {
@@ -53,7 +55,7 @@ impl Stores {
             Some(Store { sink, shares: store.shares, active })
         };
         let others = known.iter().filter(|s| !is_main(&s.driver)).filter_map(other).collect();
-        Self { main, others, era: Arc::default() }
+        Self { main, others, ..Self::default() }
     }
 
     /// Nothing can be read.
@@ -62,12 +64,20 @@ impl Stores {
     }
 
     /// These, where `before` were until now.
-    pub fn following(mut self, before: &Self) -> Self {
+    pub fn following(mut self, before: &Arc<Self>) -> Self {
         let name = |stores: &Self| stores.main.as_ref().map(|m| m.kind.name());
         if name(&self) == name(before) {
             self.era = Arc::clone(&before.era);
         }
+        if self.main.is_none() {
+            self.before = Self::with_main(before);
+        }
         self
+    }
+
+    /// These, if they have a main one, or the latest that had.
+    pub fn with_main(now: &Arc<Self>) -> Option<Arc<Self>> {
+        if now.main.is_some() { Some(Arc::clone(now)) } else { now.before.clone() }
     }
 
     /// Whether a place in what one of both reads first means the same in the other.
