@@ -86,11 +86,14 @@ pub(crate) fn snapshot(places: &Places) -> io::Result<(Vec<Part>, Commit)> {
         let after = commit::load(&places.cursor)?;
         let same = known == after.is_some();
         let after = after.unwrap_or_default();
+        // What was written since others cut it is not under what was committed before.
+        let same = same && before.generation == after.generation && before.cuts == after.cuts;
         // An interrupted rotation nobody has finished yet stays so: then what is there is given.
-        let steady = same && !before.rotating && before.generation == after.generation && !after.rotating;
+        let steady = same && !before.rotating && !after.rotating;
         if steady || attempt > ATTEMPTS {
-            // Others may have cut it: then there is less of it than was committed.
-            match parts.first().filter(|p| p.generation == Some(before.base_generation)) {
+            let base = parts.first().filter(|p| p.generation == Some(before.base_generation));
+            match base.filter(|_| !before.rotating) {
+                // Others may have cut it: then there is less of it than was committed.
                 Some(base) => before.base_length = base.end,
                 None if before.base_length == u64::MAX => before.base_length = 0,
                 None => {}
