@@ -1,7 +1,7 @@
 //! A container's output: stored, followed, attached to.
 
 use super::Engine;
-use crate::log::{FollowRequest, Lines, Origin, Purpose, Run, past, read_logs};
+use crate::log::{FollowRequest, Lines, Origin, Purpose, Run, Stores, past, read_logs};
 use crate::shared::lock;
 use crate::{Snapshot, Status};
 use contract::log::StoredLine;
@@ -59,7 +59,7 @@ impl Engine {
         let stores = move || {
             let now =
                 shared.upgrade().and_then(|s| Some(Arc::clone(&lock(&s.logging).get(own.as_str())?.stores)));
-            now.filter(|now| now.main.is_some()).unwrap_or_else(|| Arc::clone(&first))
+            now.and_then(|now| Stores::with_main(&now)).unwrap_or_else(|| Arc::clone(&first))
         };
         let source = Arc::clone(&logging.source);
         read_logs(Origin { source, feed, attributes, run, stores: Arc::new(stores) }, request).await

@@ -405,7 +405,7 @@ mod tests {
             to.try_send(Ok(Piece::Lines((begin..stored).map(text).collect()))).unwrap();
             let mark = Mark { at, ..Mark::default() };
             let cursor = Cursor { stdout: mark.clone(), stderr: mark, pace: None };
-            let end = Place { generation: 0, offset: stored as u64 };
+            let end = Place { offset: stored as u64, ..Place::default() };
             Ok(Reading { pieces, cursor, end, found: request.tail })
         }
     }
@@ -420,7 +420,7 @@ mod tests {
         let kind: &'static Quick =
             Box::leak(Box::new(Quick { held: Arc::clone(&held), reads: AtomicUsize::default() }));
         let main = Some(SinkSpec::new(kind, Options::new()));
-        let stores = Arc::new(Stores { main, others: Vec::new(), era: Arc::default() });
+        let stores = Arc::new(Stores { main, ..Stores::default() });
         let origin = Origin {
             source: Arc::default(),
             feed: Feed::new(held, BatchPolicy::default(), "c"),

@@ -5,7 +5,7 @@ mod merge;
 use super::follow::{FollowRequest, Lines, told};
 use super::sink::SinkSpec;
 use super::swap::read_first;
-use contract::log::{Catalogue, LogSource, Piece, ReadRequest, Reading, StoredLine, Stream};
+use contract::log::{Catalogue, LogSource, Piece, Place, ReadRequest, Reading, StoredLine, Stream};
 use contract::record::LogStore;
 use contract::{Kind, PortError};
 use merge::{Merge, Role, Source};
@@ -17,6 +17,10 @@ use tokio::sync::mpsc;
 const CHANNEL: usize = 2;
 /// Lines in one of them.
 const LINES: usize = 512;
+/// A longer tail of several stores is not held: it is counted first, and then read.
+const HELD: usize = 4096;
+/// So often stores are opened twice until nothing was stored between both.
+const TRIES: usize = 5;
 
 /// Another place where lines are.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ pub struct Stores {
     pub others: Vec<Store>,
     /// The same for as long as the main one takes lines without a break.
     pub era: Arc<()>,
+    /// Without a main one: the latest that had one.
+    pub before: Option<Arc<Self>>,
 }
 
 impl Stores {
@@ -53,7 +59,7 @@ impl Stores {
             Some(Store { sink, shares: store.shares, active })
         };
         let others = known.iter().filter(|s| !is_main(&s.driver)).filter_map(other).collect();
-        Self { main, others, era: Arc::default() }
+        Self { main, others, ..Self::default() }
     }
 
     /// Nothing can be read.
@@ -62,12 +68,20 @@ impl Stores {
     }
 
     /// These, where `before` were until now.
-    pub fn following(mut self, before: &Self) -> Self {
+    pub fn following(mut self, before: &Arc<Self>) -> Self {
         let name = |stores: &Self| stores.main.as_ref().map(|m| m.kind.name());
         if name(&self) == name(before) {
             self.era = Arc::clone(&before.era);
         }
+        if self.main.is_none() {
+            self.before = Self::with_main(before);
+        }
         self
+    }
+
+    /// These, if they have a main one, or the latest that had.
+    pub fn with_main(now: &Arc<Self>) -> Option<Arc<Self>> {
+        if now.main.is_some() { Some(Arc::clone(now)) } else { now.before.clone() }
     }
 
     /// Whether a place in what one of both reads first means the same in the other.
@@ -82,33 +96,48 @@ impl Stores {
         {
             return open(main, source, request).await;
         }
-        let tail = request.tail;
+        let Some(tail) = request.tail else { return Ok(self.open_all(source, &request).await?.0) };
         // Of a tail nobody knows yet which lines are in it, and times are looked at afterwards.
-        let each = match tail {
-            Some(_) => ReadRequest { tail, ..ReadRequest::default() },
-            None => request,
-        };
+        let each = ReadRequest { tail: Some(tail), ..ReadRequest::default() };
+        let tries = if tail > HELD { TRIES } else { 0 };
+        for _ in 0..tries {
+            let (one, other) = (self.open_all(source, &each), self.open_all(source, &each));
+            let ((reading, ends), (mut counted, same)) = tokio::try_join!(one, other)?;
+            if ends == same {
+                let all = count(&mut counted.pieces).await?;
+                let pieces = beyond(reading.pieces, all.saturating_sub(tail));
+                return Ok(Reading { pieces, found: Some(all.min(tail)), ..reading });
+            }
+        }
+        let mut reading = self.open_all(source, &each).await?.0;
+        let (holes, last) = end_of(&mut reading.pieces, tail).await?;
+        let found = Some(last.len());
+        Ok(Reading { pieces: given(holes, last), found, ..reading })
+    }
+
+    /// All of them as one, and where each of them ends.
+    async fn open_all(
+        &self,
+        source: &LogSource,
+        each: &ReadRequest,
+    ) -> Result<(Reading, Vec<Place>), PortError> {
         // Its end is fixed first: what comes later it has alone.
         let main = match &self.main {
             Some(main) => Some(open(main, source, each.clone()).await?),
             None => None,
         };
         let mut sources = Vec::with_capacity(self.others.len() + 1);
+        let mut ends = Vec::with_capacity(self.others.len() + 1);
         for store in self.others.iter().rev() {
             let role = if store.active { Role::Beside } else { Role::Former };
             let reading = open(&store.sink, source, each.clone()).await?;
+            ends.push(reading.end);
             sources.push(Source::new(reading.pieces, role, store.shares));
         }
         let (cursor, end) = main.as_ref().map(|m| (m.cursor.clone(), m.end)).unwrap_or_default();
+        ends.push(end);
         sources.extend(main.map(|reading| Source::new(reading.pieces, Role::Main, false)));
-        let mut pieces = merged(sources);
-        let mut found = None;
-        if let Some(tail) = tail {
-            let (holes, last) = end_of(&mut pieces, tail).await?;
-            found = Some(last.len());
-            pieces = given(holes, last);
-        }
-        Ok(Reading { pieces, cursor, end, found })
+        Ok((Reading { pieces: merged(sources), cursor, end, found: None }, ends))
     }
 }
 
@@ -169,6 +198,38 @@ fn merged(sources: Vec<Source>) -> Pieces {
     pieces
 }
 
+/// How many lines there are.
+async fn count(pieces: &mut Pieces) -> Result<usize, PortError> {
+    let mut count = 0;
+    while let Some(piece) = pieces.recv().await {
+        if let Piece::Lines(lines) = piece? {
+            count += lines.len();
+        }
+    }
+    Ok(count)
+}
+
+/// Without the first so many lines.
+fn beyond(mut pieces: Pieces, mut skip: usize) -> Pieces {
+    let (to, given) = mpsc::channel(CHANNEL);
+    tokio::spawn(async move {
+        while let Some(mut piece) = pieces.recv().await {
+            if let Ok(Piece::Lines(lines)) = &mut piece {
+                let early = skip.min(lines.len());
+                skip -= early;
+                lines.drain(..early);
+                if lines.is_empty() {
+                    continue;
+                }
+            }
+            if to.send(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    given
+}
+
 /// What could not be read, and the last so many lines.
 async fn end_of(pieces: &mut Pieces, tail: usize) -> Result<(Vec<Piece>, VecDeque<StoredLine>), PortError> {
     let (mut holes, mut last) = (Vec::new(), VecDeque::new());
@@ -206,7 +267,84 @@ fn given(holes: Vec<Piece>, mut lines: VecDeque<StoredLine>) -> Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::log::{Hole, LogLine};
+    use async_trait::async_trait;
+    use contract::log::{
+        BatchPolicy, Hole, LogDriver, LogDriverKind, LogLine, LogReader, OptionSpec, Options,
+    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Lines of these times, each a piece of its own.
+    struct Timed {
+        times: std::ops::Range<i64>,
+        sent: Arc<AtomicUsize>,
+    }
+
+    #[async_trait]
+    impl LogDriverKind for Timed {
+        fn name(&self) -> &'static str {
+            "timed"
+        }
+        fn options(&self) -> &'static [OptionSpec] {
+            &[]
+        }
+        fn validate(&self, _: &Options) -> Result<(), PortError> {
+            Ok(())
+        }
+        fn batching(&self, _: &Options) -> BatchPolicy {
+            BatchPolicy::default()
+        }
+        async fn open(&self, _: &LogSource, _: &Options) -> Result<Box<dyn LogDriver>, PortError> {
+            Err(PortError::new(Kind::Unsupported, "it is only read"))
+        }
+        fn reader(&self) -> Option<&dyn LogReader> {
+            Some(self)
+        }
+    }
+
+    #[async_trait]
+    impl LogReader for Timed {
+        async fn read(&self, _: &LogSource, _: &Options, request: ReadRequest) -> Result<Reading, PortError> {
+            let (to, pieces) = mpsc::channel(1);
+            let (times, sent) = (self.times.clone(), Arc::clone(&self.sent));
+            tokio::spawn(async move {
+                for time_ns in times {
+                    let line = LogLine { stream: Stream::Stdout, time_ns, data: "x\n".into(), partial: None };
+                    let piece = Piece::Lines(vec![StoredLine { line, attrs: Default::default() }]);
+                    if to.send(Ok(piece)).await.is_err() {
+                        return;
+                    }
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            Ok(Reading { pieces, cursor: Default::default(), end: Place::default(), found: request.tail })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_tail_of_several_stores_is_exactly_that_and_is_not_held() {
+        let sent = Arc::new(AtomicUsize::default());
+        let spec = |times| {
+            let kind: &'static Timed = Box::leak(Box::new(Timed { times, sent: Arc::clone(&sent) }));
+            SinkSpec::new(kind, Options::new())
+        };
+        let former = Store { sink: spec(0..9000), shares: false, active: false };
+        let stores = Stores { main: Some(spec(9000..20_000)), others: vec![former], ..Stores::default() };
+        for (tail, first) in [(12_000, 8000), (100_000_000, 0), (3, 19_997)] {
+            sent.store(0, Ordering::Relaxed);
+            let request = ReadRequest { tail: Some(tail), ..ReadRequest::default() };
+            let mut reading = stores.read(&LogSource::default(), request).await.unwrap();
+            assert_eq!(reading.found, Some(20_000 - first as usize));
+            let taken = sent.load(Ordering::Relaxed);
+            assert!(tail < HELD || (20_000 + 1..39_000).contains(&taken), "{taken} were taken");
+            let mut got = Vec::new();
+            while let Some(piece) = reading.pieces.recv().await {
+                if let Piece::Lines(lines) = piece.unwrap() {
+                    got.extend(lines.iter().map(|l| l.line.time_ns));
+                }
+            }
+            assert_eq!(got, (first..20_000).collect::<Vec<i64>>());
+        }
+    }
 
     #[test]
     fn what_cannot_be_read_of_a_driver_that_went_is_told_among_its_lines() {

@@ -20,6 +20,9 @@ pub enum SessionError {
     /// The connection to the daemon broke.
     #[error("error from daemon in stream: {0}")]
     Stream(#[source] std::io::Error),
+    /// The daemon says that it cannot go on.
+    #[error("error from daemon in stream: {0}")]
+    Daemon(String),
 }
 
 /// How a session ended.
@@ -52,15 +55,22 @@ pub struct Output {
     decoder: Option<Decoder>,
     out: tokio::io::Stdout,
     err: tokio::io::Stderr,
+    /// What the daemon itself had to say.
+    failure: Vec<u8>,
 }
 
 impl Output {
     /// `framed` output is taken apart into the two streams.
     pub fn new(framed: bool) -> Self {
-        Self { decoder: framed.then(Decoder::default), out: tokio::io::stdout(), err: tokio::io::stderr() }
+        Self {
+            decoder: framed.then(Decoder::default),
+            out: tokio::io::stdout(),
+            err: tokio::io::stderr(),
+            failure: Vec::new(),
+        }
     }
 
-    /// Passes one piece on.
+    /// Passes one piece on. After an error nothing more is to come.
     pub async fn write(&mut self, data: &[u8]) -> std::io::Result<()> {
         let mut pieces = Vec::new();
         match &mut self.decoder {
@@ -69,6 +79,8 @@ impl Output {
         }
         for (stream, piece) in pieces {
             match stream {
+                Stream::System => self.failure.extend_from_slice(piece),
+                _ if !self.failure.is_empty() => break,
                 Stream::Out => {
                     self.out.write_all(piece).await?;
                     self.out.flush().await?;
@@ -79,7 +91,21 @@ impl Output {
                 }
             }
         }
-        Ok(())
+        let whole = self.decoder.as_ref().is_none_or(Decoder::is_between);
+        match self.failure.is_empty() || !whole {
+            true => Ok(()),
+            false => Err(std::io::Error::other("the daemon cannot go on")),
+        }
+    }
+
+    /// What the daemon said of itself, if it did.
+    pub fn end(&mut self) -> Result<(), SessionError> {
+        match std::mem::take(&mut self.failure) {
+            failure if failure.is_empty() => Ok(()),
+            failure => {
+                Err(SessionError::Daemon(String::from_utf8_lossy(failure.trim_ascii_end()).into_owned()))
+            }
+        }
     }
 }
 
@@ -118,10 +144,10 @@ pub async fn run(connection: Hijacked, streams: &Streams) -> Result<Ending, Sess
         let mut buffer = vec![0; 32 * 1024];
         loop {
             match reader.read(&mut buffer).await.map_err(SessionError::Stream)? {
-                0 => return Ok(Ending::Finished),
+                0 => return output.end().map(|()| Ending::Finished),
                 count => {
                     if output.write(buffer.get(..count).unwrap_or_default()).await.is_err() {
-                        return Ok(Ending::Finished);
+                        return output.end().map(|()| Ending::Finished);
                     }
                 }
             }
@@ -212,4 +238,25 @@ pub async fn beside<T>(main: impl Future<Output = T>, helpers: Vec<tokio::task::
     let result = main.await;
     helpers.iter().for_each(tokio::task::JoinHandle::abort);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_daemon_says_of_itself_amid_the_output_is_an_error_and_ends_it() {
+        let mut wire = wire::stdcopy::frame(Stream::System, b"Error grabbing logs: gone\n");
+        wire.extend(wire::stdcopy::frame(Stream::Out, b""));
+        for size in [1, 5, wire.len()] {
+            let mut output = Output::new(true);
+            let mut ended = false;
+            for chunk in wire.chunks(size) {
+                ended |= output.write(chunk).await.is_err();
+            }
+            let error = output.end().unwrap_err().to_string();
+            assert_eq!((ended, &*error), (true, "error from daemon in stream: Error grabbing logs: gone"));
+            assert!(output.end().is_ok());
+        }
+    }
 }

@@ -1,13 +1,16 @@
 //! The framing that carries stdout and stderr over one connection (Docker Engine API, "Stream format"): stream byte,
 //! three zeros, payload length as a big-endian u32, payload.
 
-/// Which of the two outputs a piece belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which of the two outputs a piece belongs to, or neither.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output (and echoed standard input).
+    #[default]
     Out,
     /// Standard error.
     Err,
+    /// The daemon's own: why the stream ends here.
+    System,
 }
 
 /// What stands before so many bytes of payload.
@@ -15,6 +18,7 @@ pub fn head(stream: Stream, length: usize) -> [u8; 8] {
     let kind = match stream {
         Stream::Out => 1,
         Stream::Err => 2,
+        Stream::System => 3,
     };
     let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
     [kind, 0, 0, 0, a, b, c, d]
@@ -33,7 +37,7 @@ pub fn frame(stream: Stream, data: &[u8]) -> Vec<u8> {
 pub struct Decoder {
     header: Vec<u8>,
     left: usize,
-    to_stderr: bool,
+    stream: Stream,
 }
 
 impl Decoder {
@@ -46,7 +50,11 @@ impl Decoder {
                 data = rest;
                 if let [kind, _, _, _, a, b, c, d] = *self.header.as_slice() {
                     self.left = u32::from_be_bytes([a, b, c, d]) as usize;
-                    self.to_stderr = kind >= 2;
+                    self.stream = match kind {
+                        0 | 1 => Stream::Out,
+                        3 => Stream::System,
+                        _ => Stream::Err,
+                    };
                     self.header.clear();
                 }
                 continue;
@@ -54,8 +62,13 @@ impl Decoder {
             let (piece, rest) = data.split_at(data.len().min(self.left));
             self.left -= piece.len();
             data = rest;
-            emit(if self.to_stderr { Stream::Err } else { Stream::Out }, piece);
+            emit(self.stream, piece);
         }
+    }
+
+    /// A frame has ended and no other has begun.
+    pub fn is_between(&self) -> bool {
+        self.left == 0 && self.header.is_empty()
     }
 }
 
@@ -66,25 +79,31 @@ mod tests {
     #[test]
     fn any_chunking_gives_the_same_bytes() {
         let mut wire = Vec::new();
-        for (stream, text) in
-            [(Stream::Out, "hello"), (Stream::Err, "oops\n"), (Stream::Out, ""), (Stream::Out, " world")]
-        {
+        for (stream, text) in [
+            (Stream::Out, "hello"),
+            (Stream::Err, "oops\n"),
+            (Stream::Out, ""),
+            (Stream::Out, " world"),
+            (Stream::System, "broken\n"),
+        ] {
             wire.extend(frame(stream, text.as_bytes()));
         }
         for size in 1..=wire.len() {
-            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let (mut out, mut err, mut system) = (Vec::new(), Vec::new(), Vec::new());
             let mut decoder = Decoder::default();
             for chunk in wire.chunks(size) {
                 decoder.push(chunk, |stream, piece| match stream {
                     Stream::Out => out.extend_from_slice(piece),
                     Stream::Err => err.extend_from_slice(piece),
+                    Stream::System => system.extend_from_slice(piece),
                 });
             }
             assert_eq!(
-                (out.as_slice(), err.as_slice()),
-                (&b"hello world"[..], &b"oops\n"[..]),
+                (out.as_slice(), err.as_slice(), system.as_slice()),
+                (&b"hello world"[..], &b"oops\n"[..], &b"broken\n"[..]),
                 "chunks of {size}"
             );
+            assert!(decoder.is_between());
         }
     }
 }

@@ -3,6 +3,7 @@ use crate::log::stores::Stores;
 use contract::fake::{FakeKind, FakeSpool, Keeps, Script};
 use contract::log::{Dropped, LogDriverKind, Losses, Options, Position, Streams};
 use contract::runtime::Spool;
+use std::sync::Arc;
 
 fn kind(name: &'static str) -> &'static dyn LogDriverKind {
     let keeps = if matches!(name, "json-file" | "local") { Keeps::Cursor } else { Keeps::Nothing };
@@ -126,6 +127,22 @@ fn a_former_file_that_is_still_given_one_stream_is_read_no_further_than_the_main
     let read = Stores::of(&drivers, &after, &known);
     assert_eq!(read.main.map(|m| m.kind.name()), Some("local"));
     assert!(read.others.iter().all(|other| other.active && other.shares));
+}
+
+#[test]
+fn who_follows_a_log_that_is_kept_no_longer_finds_what_was_kept_last() {
+    let drivers = contract::fake::FakeCatalogue(vec![kind("json-file"), kind("local")]);
+    let (json, local) = ([sink("json-file", "json-file")], [sink("local", "local")]);
+    let first = Arc::new(Stores::of(&drivers, &json, &[]));
+    let known = stores((&json, &[]), &local);
+    let second = Arc::new(Stores::of(&drivers, &local, &known).following(&first));
+    let mut none = Arc::clone(&second);
+    let known = stores((&local, &known), &[]);
+    for _ in 0..2 {
+        none = Arc::new(Stores::of(&drivers, &[], &known).following(&none));
+        let found = Stores::with_main(&none).unwrap();
+        assert!(Arc::ptr_eq(&found, &second), "and not what was kept before that");
+    }
 }
 
 #[test]

@@ -46,6 +46,15 @@ pub fn encode(lines: &[StoredLine], dress: Dress) -> Bytes {
     out.into()
 }
 
+/// What ends a response whose lines could not be read on, as Docker writes it.
+pub fn broken(cause: &str, dress: Dress) -> Bytes {
+    let text = format!("Error grabbing logs: {cause}\n");
+    match dress.tty {
+        true => text.into(),
+        false => stdcopy::frame(stdcopy::Stream::System, text.as_bytes()).into(),
+    }
+}
+
 /// RFC 3339 with exactly nine digits of fraction, as Docker prints log times.
 fn timestamp(ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(ns)).map_or_else(|_| String::new(), |t| format!("{t:.9}"))
@@ -82,6 +91,13 @@ mod tests {
         let stored = StoredLine { line, attrs: BTreeMap::new() };
         let sent = encode(&[stored], Dress { tty: false, timestamps: true, details: false });
         assert_eq!(&sent[..], b"\x02\0\0\0\0\0\0\x211970-01-01T00:00:01.500000000Z x\n");
+    }
+
+    #[test]
+    fn an_error_amid_the_lines_is_told_in_the_response_and_does_not_break_it_off() {
+        let dress = |tty| Dress { tty, timestamps: true, details: true };
+        assert_eq!(&broken("gone", dress(false))[..], b"\x03\0\0\0\0\0\0\x1aError grabbing logs: gone\n");
+        assert_eq!(&broken("gone", dress(true))[..], b"Error grabbing logs: gone\n");
     }
 
     #[test]

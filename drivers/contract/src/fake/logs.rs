@@ -161,7 +161,7 @@ impl LogReader for FakeKind {
         let files = lock(&self.files);
         let (mut lines, cursor) =
             files.get(&source.container_id).map(|f| (f.lines.clone(), f.cursor.clone())).unwrap_or_default();
-        let end = Place { generation: 0, offset: lines.len() as u64 };
+        let end = Place { offset: lines.len() as u64, ..Place::default() };
         let before = request.after.map_or(0, |place| usize::try_from(place.offset).unwrap_or(usize::MAX));
         lines.drain(..before.min(lines.len()));
         let first = request.tail.map_or(0, |tail| lines.len().saturating_sub(tail));

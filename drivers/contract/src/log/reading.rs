@@ -27,6 +27,8 @@ pub struct Place {
     pub generation: u64,
     /// Bytes of it.
     pub offset: u64,
+    /// How often others had cut a file until then; begins anew after the largest.
+    pub cuts: u16,
 }
 
 /// One stored line read back.

@@ -37,6 +37,8 @@ pub(crate) struct Commit {
     pub(crate) disorder_ns: i64,
     /// and a line of the older files.
     pub(crate) older_disorder_ns: i64,
+    /// How often others cut the file: a place in it that was known before means nothing then.
+    pub(crate) cuts: u16,
 }
 
 impl Commit {
@@ -56,7 +58,7 @@ impl Commit {
     pub(crate) fn cut(self, length: u64) -> Self {
         let here = self.base_generation == self.generation;
         let base_length = if here { self.base_length.min(length) } else { self.base_length };
-        Self { length, base_length, ..self }
+        Self { length, base_length, cuts: self.cuts.wrapping_add(1), ..self }
     }
 
     /// The same, with a batch finished.
@@ -182,6 +184,7 @@ mod tests {
             latest_ns: i64::MIN,
             disorder_ns: i64::MAX,
             older_disorder_ns: i64::MAX,
+            cuts: u16::MAX,
         };
         assert!(serde_json::to_vec(&commit).unwrap().len() + HEADER <= SLOT);
     }

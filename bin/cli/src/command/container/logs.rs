@@ -95,6 +95,7 @@ impl Logs {
                 break;
             }
         }
+        output.end()?;
         Ok(0)
     }
 }

@@ -13,6 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use contract::ContainerId;
 use futures::StreamExt;
+use std::convert::Infallible;
 
 pub async fn logs(
     State(gateway): State<Shared>,
@@ -41,10 +42,17 @@ pub async fn logs(
         timestamps: query.flag("timestamps"),
         details: query.flag("details"),
     };
-    let lines = gateway.engine.logs(&ContainerId::new(snapshot.spec.id.clone()), request).await?;
-    let body = tokio_stream(lines).map(move |item| match item {
-        Ok(batch) => Ok(lines::encode(&batch, dress)),
-        Err(error) => Err(std::io::Error::other(error.chain())),
+    let id = ContainerId::new(snapshot.spec.id.clone());
+    let lines = gateway.engine.logs(&id, request).await?;
+    let body = tokio_stream(lines).map(move |item| {
+        Ok::<_, Infallible>(match item {
+            Ok(batch) => lines::encode(&batch, dress),
+            Err(error) => {
+                let cause = error.chain();
+                tracing::warn!(container = id.short(), "reading its log: {cause}");
+                lines::broken(&cause, dress)
+            }
+        })
     });
     let mut response = Response::new(Body::from_stream(body));
     let kind = if dress.tty {

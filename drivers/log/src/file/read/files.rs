@@ -4,6 +4,7 @@ use super::super::commit::{self, Commit};
 use super::super::rotate::numbered;
 use super::super::{Places, RecordParser};
 use super::scan::{Found, Scanner, Stretch};
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 const CHUNK: usize = 256 * 1024;
 const ATTEMPTS: u32 = 200;
+
+/// Going through a file that nobody else has.
+pub(crate) type Scan<P> = Scanner<P, Box<dyn Read + Send>>;
 
 /// One file, held open so that rotation cannot take it away.
 pub(crate) struct Part {
@@ -31,16 +35,13 @@ impl Part {
         Scanner::<P, _>::new(self.bytes(from), from, CHUNK)
     }
 
-    fn bytes(&self, from: u64) -> Box<dyn Read + '_> {
-        if !self.packed {
-            return Box::new(Stretch { file: &self.file, at: from, end: self.end });
-        }
-        let packed = Stretch { file: &self.file, at: 0, end: u64::MAX };
-        let mut unpacked =
-            flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(CHUNK, packed)).take(self.end);
-        // What fails here fails again at the next read, where it is told.
-        io::copy(&mut unpacked.by_ref().take(from), &mut io::sink()).ok();
-        Box::new(unpacked)
+    /// The same, by itself.
+    pub(crate) fn into_scan<P: RecordParser>(self, from: u64) -> Scan<P> {
+        Scanner::new(bytes(self.file, self.packed, from, self.end), from, CHUNK)
+    }
+
+    fn bytes(&self, from: u64) -> Box<dyn Read + Send + '_> {
+        bytes(&self.file, self.packed, from, self.end)
     }
 
     /// The time of its first record.
@@ -55,17 +56,48 @@ impl Part {
     }
 }
 
+fn bytes<'a, F: Borrow<File> + Send + 'a>(
+    file: F,
+    packed: bool,
+    from: u64,
+    end: u64,
+) -> Box<dyn Read + Send + 'a> {
+    if !packed {
+        return Box::new(Stretch { file, at: from, end });
+    }
+    let packed = Stretch { file, at: 0, end: u64::MAX };
+    let mut unpacked =
+        flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(CHUNK, packed)).take(end);
+    // What fails here fails again at the next read, where it is told.
+    io::copy(&mut unpacked.by_ref().take(from), &mut io::sink()).ok();
+    Box::new(unpacked)
+}
+
 /// The files newest first, and the commit that fixes their end.
 pub(crate) fn snapshot(places: &Places) -> io::Result<(Vec<Part>, Commit)> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let before = commit::load(&places.cursor)?.unwrap_or_default();
+        // As the writer takes it up: where no cursor can be read, all that stands in the file is the log.
+        let stored = commit::load(&places.cursor)?;
+        let known = stored.is_some();
+        let mut before = stored.unwrap_or_else(|| Commit { base_length: u64::MAX, ..Commit::default() });
         let parts = open_all(&places.log, &before)?;
-        let after = commit::load(&places.cursor)?.unwrap_or_default();
+        let after = commit::load(&places.cursor)?;
+        let same = known == after.is_some();
+        let after = after.unwrap_or_default();
+        // What was written since others cut it is not under what was committed before.
+        let same = same && before.generation == after.generation && before.cuts == after.cuts;
         // An interrupted rotation nobody has finished yet stays so: then what is there is given.
-        let steady = !before.rotating && before.generation == after.generation && !after.rotating;
+        let steady = same && !before.rotating && !after.rotating;
         if steady || attempt > ATTEMPTS {
+            let base = parts.first().filter(|p| p.generation == Some(before.base_generation));
+            match base.filter(|_| !before.rotating) {
+                // Others may have cut it: then there is less of it than was committed.
+                Some(base) => before.base_length = base.end,
+                None if before.base_length == u64::MAX => before.base_length = 0,
+                None => {}
+            }
             return Ok((parts, before));
         }
         drop(parts);

@@ -14,18 +14,19 @@ mod tests;
 use super::{Places, RecordParser};
 use contract::log::{Hole, Piece, Place, ReadRequest, Reading, StoredLine};
 use contract::{Kind, PortError};
-use files::snapshot;
+use files::{Part, Scan, snapshot};
 use scan::Found;
-use select::{Selection, select};
+use select::{Selection, Start, select};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Files of unknown writers may be so much out of order.
 const MARGIN: Duration = Duration::from_secs(2);
-/// Lines and bytes given at once, and how many such pieces wait for a slow reader.
+/// Lines and bytes given at once, and how many such pieces wait for a slow reader, besides what is on its way to them and
+/// what is read ahead.
 const LINES: usize = 512;
 const BYTES: usize = 256 * 1024;
-const CHANNEL: usize = 4;
+const CHANNEL: usize = 3;
 
 type To = mpsc::Sender<Result<Piece, PortError>>;
 
@@ -48,89 +49,155 @@ pub(crate) async fn start<P: RecordParser>(
         })?;
     let (to, pieces) = mpsc::channel(CHANNEL);
     let found = selection.found;
-    tokio::task::spawn_blocking(move || send_all::<P>(selection, &request, &to));
-    let end = Place { generation: at.base_generation, offset: at.base_length };
+    tokio::spawn(send_all(Walk::<P>::new(selection, &request), to));
+    let end = Place { generation: at.base_generation, offset: at.base_length, cuts: at.cuts };
     Ok(Reading { pieces, cursor: at.cursor, end, found })
 }
 
-/// Whether reading goes on.
-enum Flow {
-    Goes,
-    Ends,
-}
-
-/// What was read and not yet given.
-struct Gathered<'a> {
+/// A stretch of what is read, done by one turn on a thread that may block.
+#[derive(Default)]
+struct Chunk {
+    pieces: Vec<Piece>,
+    /// Of the last piece.
     lines: Vec<StoredLine>,
     bytes: usize,
-    to: &'a To,
+    /// Of all of it, with what lines take besides their text.
+    weight: usize,
 }
 
-impl Gathered<'_> {
-    fn give(&mut self) -> Flow {
+impl Chunk {
+    fn end_piece(&mut self) {
         self.bytes = 0;
-        let lines = std::mem::take(&mut self.lines);
-        if lines.is_empty() || self.to.blocking_send(Ok(Piece::Lines(lines))).is_ok() {
-            return Flow::Goes;
+        if !self.lines.is_empty() {
+            self.pieces.push(Piece::Lines(std::mem::take(&mut self.lines)));
         }
-        Flow::Ends
     }
 
-    fn add(&mut self, line: StoredLine) -> Flow {
+    fn add(&mut self, line: StoredLine) {
         self.bytes += line.line.data.len();
+        self.weight += line.line.data.len() + size_of::<StoredLine>();
         self.lines.push(line);
-        if self.lines.len() >= LINES || self.bytes >= BYTES { self.give() } else { Flow::Goes }
+        if self.lines.len() >= LINES || self.bytes >= BYTES {
+            self.end_piece();
+        }
     }
 
-    fn hole(&mut self, hole: Hole) -> Flow {
-        match self.give() {
-            Flow::Goes if self.to.blocking_send(Ok(Piece::Hole(hole))).is_ok() => Flow::Goes,
-            _ => Flow::Ends,
-        }
+    fn hole(&mut self, hole: Hole) {
+        self.end_piece();
+        self.weight += size_of::<Piece>();
+        self.pieces.push(Piece::Hole(hole));
+    }
+
+    fn is_full(&self) -> bool {
+        self.weight >= BYTES
+    }
+
+    fn into_pieces(mut self) -> Vec<Piece> {
+        self.end_piece();
+        self.pieces
     }
 }
 
-fn send_all<P: RecordParser>(selection: Selection, request: &ReadRequest, to: &To) {
-    let mut out = Gathered { lines: Vec::new(), bytes: 0, to };
-    if let Some(hole) = selection.hole
-        && matches!(out.hole(hole), Flow::Ends)
-    {
-        return;
+/// A file on the way through it.
+struct Within<P> {
+    name: String,
+    /// Records still to be left out.
+    skip: usize,
+    scan: Scan<P>,
+}
+
+/// The way through what was selected. It rests between chunks, and holds no thread then.
+struct Walk<P> {
+    parts: std::vec::IntoIter<(Part, Start)>,
+    within: Option<Within<P>>,
+    hole: Option<Hole>,
+    since_ns: Option<i64>,
+    until_ns: Option<i64>,
+    /// A line later than `until_ns` is not shown; behind one that is later than this none is to come.
+    over_ns: Option<i64>,
+}
+
+impl<P: RecordParser> Walk<P> {
+    fn new(selection: Selection, request: &ReadRequest) -> Self {
+        let Selection { parts, hole, disorder, .. } = selection;
+        Self {
+            parts: parts.into_iter(),
+            within: None,
+            hole,
+            since_ns: request.since_ns,
+            until_ns: request.until_ns,
+            over_ns: request.until_ns.map(|until| until.saturating_add(disorder)),
+        }
     }
-    // A later line is not shown; behind one that is so much later none is to come.
-    let over = request.until_ns.map(|until| until.saturating_add(selection.disorder));
-    let mut since = request.since_ns;
-    for (part, start) in selection.parts {
-        let mut skip = start.records;
-        for found in part.scan::<P>(start.offset) {
-            let flow = match found {
-                Found::Record(..) if skip > 0 => {
-                    skip -= 1;
-                    Flow::Goes
-                }
+
+    /// The next chunk, and the way on unless that was the last.
+    fn on(mut self) -> (Vec<Piece>, Option<Self>) {
+        let mut out = Chunk::default();
+        if let Some(hole) = self.hole.take() {
+            out.hole(hole);
+        }
+        while !out.is_full() {
+            if self.within.is_none() {
+                let open = |(part, start): (Part, Start)| Within {
+                    name: part.name.clone(),
+                    skip: start.records,
+                    scan: part.into_scan(start.offset),
+                };
+                self.within = self.parts.next().map(open);
+            }
+            let Some(within) = &mut self.within else { return (out.into_pieces(), None) };
+            let Some(found) = within.scan.next() else {
+                self.within = None;
+                continue;
+            };
+            match found {
+                Found::Record(..) if within.skip > 0 => within.skip -= 1,
                 Found::Record(_, line) => {
                     let time_ns = line.line.time_ns;
-                    if since.is_some_and(|since| time_ns < since) {
+                    if self.since_ns.is_some_and(|since| time_ns < since) {
                         continue;
                     }
-                    since = None;
-                    if over.is_some_and(|over| time_ns > over) {
-                        out.give();
-                        return;
+                    self.since_ns = None;
+                    if self.over_ns.is_some_and(|over| time_ns > over) {
+                        return (out.into_pieces(), None);
                     }
-                    if request.until_ns.is_some_and(|until| time_ns > until) {
-                        continue;
+                    if self.until_ns.is_none_or(|until| time_ns <= until) {
+                        out.add(line);
                     }
-                    out.add(line)
                 }
-                Found::Damaged(..) | Found::Cut(..) if skip > 0 => Flow::Goes,
-                Found::Damaged(from, to) => out.hole(Hole::Damaged { file: part.name.clone(), from, to }),
-                Found::Cut(at, cause) => out.hole(Hole::Cut { file: part.name.clone(), at, cause }),
-            };
-            if matches!(flow, Flow::Ends) {
+                Found::Damaged(..) | Found::Cut(..) if within.skip > 0 => {}
+                Found::Damaged(from, to) => out.hole(Hole::Damaged { file: within.name.clone(), from, to }),
+                Found::Cut(at, cause) => out.hole(Hole::Cut { file: within.name.clone(), at, cause }),
+            }
+        }
+        (out.into_pieces(), Some(self))
+    }
+}
+
+/// Sends what is read. A reader that takes nothing costs memory and open files, never a thread: those that block are few,
+/// and what is written to files needs them too.
+async fn send_all<P: RecordParser>(walk: Walk<P>, to: To) {
+    let read_on = |walk: Walk<P>| tokio::task::spawn_blocking(move || walk.on());
+    let mut chunk = read_on(walk);
+    loop {
+        let (pieces, walk) = match chunk.await {
+            Ok(read) => read,
+            Err(e) => {
+                // Nobody may be listening any more.
+                to.send(Err(PortError::caused(Kind::Bug, "reading log files", e))).await.ok();
+                return;
+            }
+        };
+        // The next is read while these are sent.
+        let next = walk.map(read_on);
+        for piece in pieces {
+            if to.send(Ok(piece)).await.is_err() {
                 return;
             }
         }
+        match next {
+            Some(next) => chunk = next,
+            None => return,
+        }
     }
-    out.give();
 }

@@ -2,6 +2,7 @@
 
 use super::super::{RecordParser, Step};
 use contract::log::StoredLine;
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::marker::PhantomData;
@@ -11,17 +12,18 @@ use std::os::unix::fs::FileExt;
 pub(crate) const LONGEST: usize = 8 << 20;
 
 /// Bytes `at..end` of a file, which others may read at the same time.
-pub(crate) struct Stretch<'a> {
-    pub(crate) file: &'a File,
+pub(crate) struct Stretch<F> {
+    pub(crate) file: F,
     pub(crate) at: u64,
     pub(crate) end: u64,
 }
 
-impl Read for Stretch<'_> {
+impl<F: Borrow<File>> Read for Stretch<F> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let most = out.len().min(left);
-        let n = self.file.read_at(out.get_mut(..most).unwrap_or_default(), self.at)?;
+        let file: &File = self.file.borrow();
+        let n = file.read_at(out.get_mut(..most).unwrap_or_default(), self.at)?;
         self.at += n as u64;
         Ok(n)
     }

@@ -38,9 +38,9 @@ pub(crate) fn select<P: RecordParser>(
 ) -> io::Result<Selection> {
     let least = i64::try_from(MARGIN.as_nanos()).unwrap_or(i64::MAX);
     let disorder = at.disorder_ns.max(at.older_disorder_ns).max(least);
-    let hole = request.after.and_then(|place| cut_before(&mut parts, place));
+    let hole = request.after.and_then(|place| cut_before(&mut parts, place, at.cuts));
     let begin = |part: &Part| match request.after {
-        Some(place) if part.generation == Some(place.generation) => place.offset,
+        Some(place) if hole.is_none() && part.generation == Some(place.generation) => place.offset,
         _ => 0,
     };
     let mut chosen = Vec::new();
@@ -78,10 +78,12 @@ pub(crate) fn select<P: RecordParser>(
     Ok(Selection { parts: chosen, hole, found, disorder })
 }
 
-/// Leaves out what was written before `place`; tells if the file it is in is gone.
-fn cut_before(parts: &mut Vec<Part>, place: Place) -> Option<Hole> {
+/// Leaves out what was written before `place`; tells if the file it is in is gone, or was cut by others: then all of it is
+/// left in, for what stands at that place now is not what followed it.
+fn cut_before(parts: &mut Vec<Part>, place: Place, cuts: u16) -> Option<Hole> {
     let name = parts.first().map(|part| part.name.clone());
-    let there = parts.iter().any(|part| part.generation == Some(place.generation));
+    let there = |part: &Part| part.generation == Some(place.generation) && place.offset <= part.end;
+    let there = place.cuts == cuts && parts.iter().any(there);
     parts.retain(|part| part.generation.is_some_and(|g| g >= place.generation));
     (!there && !parts.is_empty()).then(|| Hole::Rotated { file: name.unwrap_or_default() })
 }

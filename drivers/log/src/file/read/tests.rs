@@ -262,6 +262,86 @@ fn reading_goes_on_where_an_earlier_reading_ended_also_over_a_rotation() {
 }
 
 #[test]
+fn readers_that_stand_still_leave_the_threads_that_files_are_written_on_alone() {
+    let few = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(3).build();
+    few.unwrap().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let times: Vec<i64> = (0..12_000).map(|n| START + n).collect();
+        write("json-file", folder.path(), ["100m", "1", "false"], &times).await;
+        let (reader, source) = (driver("json-file").unwrap().reader().unwrap(), source(folder.path()));
+        let mut still = Vec::new();
+        for _ in 0..3 {
+            still.push(reader.read(&source, &Options::new(), ReadRequest::default()).await.unwrap());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let written = write("json-file", folder.path(), ["100m", "1", "false"], &[START]);
+        let written = tokio::time::timeout(std::time::Duration::from_secs(20), written).await;
+        let is_written = written.is_ok();
+        let mut pieces = still.remove(0).pieces;
+        // Those that still stand would hold the runtime's end up.
+        drop(still);
+        assert!(is_written, "who reads nothing holds up who writes");
+        let mut got = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            if let Piece::Lines(lines) = piece.unwrap() {
+                got.extend(lines.iter().map(|l| l.line.time_ns));
+            }
+        }
+        assert_eq!(got, times);
+    });
+}
+
+#[test]
+fn who_goes_on_reading_a_log_that_others_emptied_is_told_and_given_all_that_was_written_since() {
+    runtime().block_on(async {
+        for kind in ["json-file", "local"] {
+            let folder = tempfile::tempdir().unwrap();
+            let times: Vec<i64> = (0..900).map(|n| START + n).collect();
+            write(kind, folder.path(), ["1m", "1", "false"], &times[..300]).await;
+            let (_, _, reading) = read(kind, folder.path(), ReadRequest::default()).await;
+            let name = if kind == "local" { "local-logs/container.log" } else { "c-json.log" };
+            File::options().write(true).open(folder.path().join(name)).unwrap().set_len(0).unwrap();
+            let on = |end| ReadRequest { after: Some(end), ..ReadRequest::default() };
+            // Before and after the writer notices, and when there is more again than there was.
+            for end in [300, 310, 900] {
+                if end > 300 {
+                    let before = if end == 310 { 300 } else { 310 };
+                    write(kind, folder.path(), ["1m", "1", "false"], &times[before..end]).await;
+                }
+                let (lines, holes, now) = read(kind, folder.path(), on(reading.end)).await;
+                let got: Vec<i64> = lines.iter().map(|(time, _)| *time).collect();
+                assert_eq!(got, times[300..end]);
+                assert!(matches!(&holes[..], [Hole::Rotated { .. }]), "{kind}, {end}: {holes:?}");
+                let (lines, holes, _) = read(kind, folder.path(), on(now.end)).await;
+                assert_eq!((lines.len(), holes.len()), (0, 0), "{kind}, {end}: {holes:?}");
+                let (all, holes, _) = read(kind, folder.path(), ReadRequest::default()).await;
+                assert_eq!((all.len(), holes.len()), (end - 300, 0));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_log_without_a_readable_cursor_is_shown_whole_and_none_is_empty() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (lines, holes, reading) = read("json-file", folder.path(), ReadRequest::default()).await;
+        assert_eq!((lines.len(), holes.len(), reading.end), (0, 0, Place::default()));
+        let times: Vec<i64> = (0..400).map(|n| START + n).collect();
+        write("json-file", folder.path(), ["5k", "9", "false"], &times).await;
+        let cursor = folder.path().join("json-file.cursor");
+        let length = std::fs::metadata(folder.path().join("c-json.log")).unwrap().len();
+        std::fs::write(&cursor, b"damaged").unwrap();
+        for there in [true, false] {
+            let (lines, holes, reading) = read("json-file", folder.path(), ReadRequest::default()).await;
+            assert_eq!(lines.iter().map(|(time, _)| *time).collect::<Vec<_>>(), times, "{there}: {holes:?}");
+            assert_eq!(reading.end.offset, length);
+            std::fs::remove_file(&cursor).ok();
+        }
+    });
+}
+
+#[test]
 fn a_damaged_stretch_is_told_with_its_bytes() {
     runtime().block_on(async {
         let folder = tempfile::tempdir().unwrap();
