@@ -368,7 +368,7 @@ impl RouterApi {
                 Seat { status, cursor: known.cursor, policy: s.batching(), delivery: s.delivery }
             });
             Router {
-                machine: Machine::new(seats, u64::from(me.incarnation()) << 32),
+                machine: Machine::new(seats, u64::from(me.incarnation()) << 32, spec.spool.budget()),
                 seed: seed(&spec.id),
                 spec: spec.clone(),
                 registry: below.clone(),

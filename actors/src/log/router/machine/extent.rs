@@ -17,6 +17,11 @@ impl Extent {
         self.0.last().map_or_else(Position::default, |&(segment, offset)| Position { segment, offset })
     }
 
+    /// All its bytes.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|(_, length)| *length).sum()
+    }
+
     /// Bytes of its longest segment.
     pub fn longest(&self) -> u64 {
         self.0.iter().map(|(_, length)| *length).max().unwrap_or_default()

@@ -24,8 +24,13 @@ pub(super) struct Window {
 }
 
 /// How a sink of limited room is doing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Room {
+    /// Something was delivered since the router's start, or a try failed.
+    pub(super) tried: bool,
+    /// Bytes that it may hold beyond its room: what a daemon finds in the spool a sink is to have that takes it. No limit
+    /// before it was tried.
+    pub(super) owed: u64,
     /// What comes is dropped, until there is room again.
     pub(super) dropping: bool,
     /// Lines are being passed over, by the effect of this number.
@@ -52,7 +57,14 @@ pub(super) struct Records {
 impl Window {
     pub(super) fn new(seat: Seat, attempt: u64) -> Self {
         let Seat { status, cursor, policy, delivery } = seat;
-        let room = Room { seen: status.bytes, ..Room::default() };
+        let room = Room {
+            tried: false,
+            owed: u64::MAX,
+            dropping: false,
+            passing: None,
+            seen: status.bytes,
+            flow: 0,
+        };
         Self {
             status: SinkStatus { state: SinkState::default(), ..status },
             policy,
