@@ -21,6 +21,8 @@ pub struct Reading {
     pub failed_ns: Option<i64>,
     /// Since when all this is counted.
     pub since_ns: i64,
+    /// What was dropped before that: lines, and their bytes.
+    pub earlier: (u64, u64),
     /// What was written for it, delivered or not: lines, and their bytes without their ends.
     pub offered: (u64, u64),
     /// When it was last seen that there was no room for lines in its buffer,
@@ -84,6 +86,9 @@ impl Gauge {
         let dropped: u64 = status.dropped().iter().map(|(_, lines)| lines).sum();
         let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.bytes.saturating_sub(lag.lines)));
         let unread = status.losses.dropped.bytes;
+        // What an earlier daemon delivered is not counted here, so neither is what it dropped.
+        let (lines, bytes) = last.earlier;
+        let (dropped, unread) = (dropped.saturating_sub(lines), unread.saturating_sub(bytes));
         let now = (status.lines + dropped + waiting.0, status.bytes + unread + waiting.1);
         last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));
         last.clone()
@@ -93,6 +98,9 @@ impl Gauge {
     pub fn found(&self, losses: &Losses) {
         let mut last = lock(&self.0);
         if losses.version > last.status.losses.version {
+            let (before, now) = (last.status.losses.dropped, losses.dropped);
+            last.earlier.0 += now.lines.saturating_sub(before.lines);
+            last.earlier.1 += now.bytes.saturating_sub(before.bytes);
             last.status.losses.clone_from(losses);
         }
     }
@@ -255,5 +263,23 @@ mod tests {
         gauge.note(&SinkStatus { lines: 16, bytes: 151, refused: 1, ..SinkStatus::default() }, None, 2);
         assert_eq!(gauge.read_with(Some(&Lag::default())).offered, (17, 151));
         assert!(gauge.read().since_ns > 0);
+    }
+
+    #[test]
+    fn what_was_offered_begins_with_the_daemon_as_what_was_delivered_does() {
+        // Drops of years stood beside the deliveries of a minute.
+        let gauge = Gauge::default();
+        let mut status = SinkStatus { lines: 3, bytes: 30, ..SinkStatus::default() };
+        status.losses.version = 1;
+        (status.losses.dropped.lines, status.losses.dropped.bytes) = (1000, 5000);
+        gauge.found(&status.losses);
+        gauge.note(&status, None, 1);
+        assert_eq!(gauge.read_with(None).offered, (3, 30));
+        status.losses.version = 2;
+        (status.losses.dropped.lines, status.losses.dropped.bytes) = (1002, 5020);
+        gauge.note(&status, None, 2);
+        gauge.found(&status.losses);
+        assert_eq!(gauge.read_with(None).offered, (5, 50));
+        assert_eq!(gauge.read().status.losses.dropped.lines, 1002);
     }
 }
