@@ -27,8 +27,10 @@ pub struct Reading {
     pub offered: (u64, u64),
     /// When it was last seen that there was no room for lines in its buffer,
     pub full_ns: Option<i64>,
-    /// and in the spool.
+    /// and in the spool,
     pub spool_full_ns: Option<i64>,
+    /// and that a part of that was gone.
+    pub spool_gone_ns: Option<i64>,
 }
 
 /// A buffer that had room for so long is told to be full again.
@@ -44,9 +46,9 @@ pub enum Change {
     /// The first lines were given up for this reason, or the first since it had long been otherwise; for other reasons they may
     /// have been already.
     Dropped {
-        /// One of [`SinkStatus::dropped`].
+        /// One of [`SinkStatus::dropped`], [`SinkStatus::dropped_bytes`] or [`SinkStatus::dropped_places`].
         reason: &'static str,
-        /// How many at once.
+        /// How many at once; 0 where that is not known.
         lines: u64,
     },
 }
@@ -138,6 +140,9 @@ impl Gauge {
             if now.unspooled > before.unspooled && quiet(last.spool_full_ns.replace(now_ns)) {
                 changes.push(Change::Dropped { reason: "spool-full", lines: 0 });
             }
+            if now.lost > before.lost && quiet(last.spool_gone_ns.replace(now_ns)) {
+                changes.push(Change::Dropped { reason: "spool-gone", lines: 0 });
+            }
             if now.lines > before.lines {
                 let again = quiet(last.full_ns.replace(now_ns));
                 if again && before.lines > 0 {
@@ -164,6 +169,11 @@ impl SinkStatus {
     pub fn dropped_bytes(&self) -> [(&'static str, u64); 2] {
         let dropped = &self.losses.dropped;
         [("buffer-full", dropped.bytes), ("spool-full", dropped.unspooled)]
+    }
+
+    /// Places where lines were given up and nobody knows how many, nor how many bytes; by the reason.
+    pub fn dropped_places(&self) -> [(&'static str, u64); 1] {
+        [("spool-gone", self.losses.dropped.lost)]
     }
 }
 
@@ -235,6 +245,19 @@ mod tests {
         // What is older than what is known here counts no more.
         gauge.found(&Losses::default());
         assert_eq!(gauge.read().status.losses.dropped.lines, 9);
+    }
+
+    #[test]
+    fn a_part_of_the_spool_that_is_gone_is_told_though_nobody_knows_what_was_in_it() {
+        // It was counted, and shown nowhere.
+        let gauge = Gauge::default();
+        let mut status = SinkStatus::default();
+        status.losses.dropped.lost = 1;
+        assert_eq!(gauge.note(&status, None, 1), [Change::Dropped { reason: "spool-gone", lines: 0 }]);
+        status.losses.dropped.lost = 2;
+        assert_eq!(gauge.note(&status, None, 2), []);
+        assert_eq!(gauge.read().status.dropped_places(), [("spool-gone", 2)]);
+        assert_eq!(status.dropped().iter().map(|(_, lines)| lines).sum::<u64>(), 0);
     }
 
     #[test]
