@@ -231,10 +231,11 @@ impl Machine {
                 }
             }
             Event::Delivered(sink, attempt, refused) => {
-                if let Some(w) = self.current(sink, attempt)
+                if let Some(w) = self.sinks.get_mut(sink).filter(|w| w.attempt == attempt)
                     && let Some(load) = w.flying.take()
                 {
                     w.room.tried = true;
+                    w.goes_on(&load.batch.end, &self.extent);
                     arrived(w, &load, refused);
                     self.enforce(sink, &mut out);
                     self.trim(&mut out);

@@ -34,6 +34,7 @@ impl Machine {
                         w.ready = Some((asked.clone(), Load { batch: batch.clone(), gaps: *gaps }));
                     } else if passed {
                         // What is not for this sink need not be read again.
+                        w.goes_on(&batch.end, &self.extent);
                         w.cursor = Some(batch.end.clone());
                         w.status.suppressed += batch.suppressed;
                         w.prune();

@@ -1,6 +1,6 @@
 //! One sink as the router sees it.
 
-use super::{Asked, Load, Seat, SinkState, SinkStatus};
+use super::{Asked, Extent, Load, Seat, SinkState, SinkStatus};
 use crate::log::gap::Ahead;
 use contract::log::{BatchPolicy, Cursor, Delivery, Loss, Overflow};
 
@@ -35,8 +35,8 @@ pub(super) struct Room {
     pub(super) dropping: bool,
     /// Lines are being passed over, by the effect of this number.
     pub(super) passing: Option<u64>,
-    /// Bytes delivered when the spool was measured last,
-    pub(super) seen: u64,
+    /// Bytes read since the spool was measured last and delivered, or not for the sink,
+    pub(super) done: u64,
     /// and about so many between two measurements.
     pub(super) flow: u64,
 }
@@ -57,14 +57,7 @@ pub(super) struct Records {
 impl Window {
     pub(super) fn new(seat: Seat, attempt: u64) -> Self {
         let Seat { status, cursor, policy, delivery } = seat;
-        let room = Room {
-            tried: false,
-            owed: u64::MAX,
-            dropping: false,
-            passing: None,
-            seen: status.bytes,
-            flow: 0,
-        };
+        let room = Room { tried: false, owed: u64::MAX, dropping: false, passing: None, done: 0, flow: 0 };
         Self {
             status: SinkStatus { state: SinkState::default(), ..status },
             policy,
@@ -131,6 +124,14 @@ impl Window {
         matches!(self.delivery, Delivery::NonBlocking { overflow: Overflow::DropOldest, .. })
     }
 
+    /// Notes how much of the spool is done with, now that the cursor goes on to `end`. Also what is for others: who gets one
+    /// stream keeps up with both.
+    pub(super) fn goes_on(&mut self, end: &Cursor, extent: &Extent) {
+        if let Some(cursor) = &self.cursor {
+            self.room.done += extent.read(cursor, end, &self.status.losses);
+        }
+    }
+
     /// Forgets what lies behind.
     pub(super) fn prune(&mut self) {
         let Some(cursor) = &self.cursor else { return };
@@ -148,13 +149,13 @@ impl Window {
 }
 
 impl Room {
-    /// Notes how much was delivered by the time of a measurement.
-    pub(super) fn note(&mut self, delivered: u64) {
-        let now = delivered.saturating_sub(std::mem::replace(&mut self.seen, delivered));
+    /// The spool is measured.
+    pub(super) fn note(&mut self) {
+        let now = std::mem::take(&mut self.done);
         self.flow = (self.flow * 7 + now) / 8;
     }
 
-    /// Whether so many bytes are delivered soon, as it goes now. Measurements are milliseconds apart.
+    /// Whether so many bytes are done with soon, as it goes now. Measurements are milliseconds apart.
     pub(super) fn soon(&self, bytes: u64) -> bool {
         bytes < self.flow.saturating_mul(64)
     }
