@@ -315,10 +315,6 @@ fn arrived(w: &mut Window, load: &Load, refused: usize) {
         w.dry = false;
     }
     w.cursor = Some(batch.end.clone());
-    let dropped = &mut w.status.losses.dropped;
-    dropped.unspooled += gaps.unspooled;
-    dropped.lost += gaps.lost;
-    w.status.losses.version += u64::from(gaps.unspooled + gaps.lost > 0);
     w.prune();
 }
 

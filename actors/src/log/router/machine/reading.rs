@@ -53,9 +53,10 @@ impl Machine {
 
     pub(super) fn advance(&mut self, sink: usize, out: &mut Vec<Effect>) {
         let Some(w) = self.sinks.get_mut(sink) else { return };
-        if w.status.state == SinkState::Idle
-            && let Some((_, load)) = w.ready.take()
-        {
+        let idle = w.status.state == SinkState::Idle;
+        if idle && !w.is_counted() {
+            self.store(sink, out);
+        } else if idle && let Some((_, load)) = w.ready.take() {
             w.flying = Some(load);
             self.send(sink, out);
             self.enforce(sink, out);

@@ -109,6 +109,7 @@ impl World {
                 return None;
             } else {
                 if policy.streams.lets(stream(next)) {
+                    gaps.unspooled += lacks(next);
                     let data = next.to_string().into();
                     lines.push(LogLine { stream: stream(next), time_ns: 0, data, partial: None });
                 }
@@ -131,7 +132,9 @@ impl World {
             to += 1;
         }
         let lines = (from..to).filter(|n| policy.streams.lets(stream(*n))).count() as u64;
-        (Loss { from: at(from), to: at(to), lines, bytes: lines, time_ns: 0 }, Gaps::default())
+        let unspooled = (from..to).filter(|n| policy.streams.lets(stream(*n))).map(lacks).sum();
+        let gaps = Gaps { unspooled, ..Gaps::default() };
+        (Loss { from: at(from), to: at(to), lines, bytes: lines, time_ns: 0 }, gaps)
     }
 
     /// What comes to a sink's lane after something later is refused.
@@ -173,6 +176,11 @@ impl World {
 /// Runs of the one and of the other.
 fn stream(number: u64) -> Stream {
     if (number / 5).is_multiple_of(2) { Stream::Stdout } else { Stream::Stderr }
+}
+
+/// Bytes for which the spool had no room at that line.
+fn lacks(number: u64) -> u64 {
+    u64::from(number % 11 == 7)
 }
 
 fn fresh(incarnation: u64, before: Option<&Machine>) -> Machine {
@@ -246,8 +254,12 @@ fn step(machine: &mut Machine, world: &mut World, event: Event) {
     let effects = machine.step(event);
     world.take(effects);
     // At most one batch in flight and one read ahead is held for each sink.
-    for window in &machine.sinks {
+    for (window, kept) in machine.sinks.iter().zip(&world.kept) {
         assert!(window.status.state != SinkState::Delivering || window.flying.is_some());
+        // What it tells to be missing is on disk.
+        let sent = window.flying.as_ref().filter(|load| load.gaps.unspooled > 0);
+        let stored = sent.is_none_or(|load| kept.losses.counted.is_past(&load.batch.end));
+        assert!(stored || world.unstored, "sent before it was counted: {window:?}");
     }
 }
 
@@ -372,6 +384,33 @@ fn what_a_daemon_finds_in_the_spool_is_not_dropped_before_its_drivers_were_tried
 }
 
 #[test]
+fn a_daemon_that_is_killed_between_a_batch_and_its_answer_has_counted_what_the_batch_tells() {
+    let (mut machine, mut world, _) = begun(8, None);
+    for (sink, attempt) in std::mem::take(&mut world.opening) {
+        open(&mut machine, &mut world, sink, attempt);
+    }
+    for _ in 0..4 {
+        while look_up(&mut machine, &mut world) {}
+        for (sink, attempt, batch) in std::mem::take(&mut world.flying) {
+            if number(&batch.end) < 8 {
+                arrive(&mut machine, &mut world, sink, attempt, &batch);
+            } else {
+                world.deliver(sink, &batch);
+            }
+        }
+    }
+    assert!(world.kept.iter().all(|kept| kept.cursor == 8));
+    world.die();
+    machine = fresh(1, None);
+    for sink in 0..SINKS {
+        step(&mut machine, &mut world, Event::Up(sink));
+    }
+    settle(&mut machine, &mut world);
+    let counted = machine.sinks.iter().map(|w| w.status.losses.dropped.unspooled);
+    assert_eq!(counted.collect::<Vec<_>>(), [1; SINKS]);
+}
+
+#[test]
 fn a_driver_that_cannot_be_opened_is_kept_to_its_room_at_once() {
     let (.., dropped) = begun(23, Some(Failure::Fatal("refused".into())));
     assert!(dropped.iter().all(|lines| *lines > 8), "{dropped:?}");
@@ -467,6 +506,13 @@ proptest! {
                     }
                 }
                 _ => {
+                    // What was on its way may have come there with its cursor, though nobody heard of it.
+                    if which % 2 == 1
+                        && let Some((sink, attempt, batch)) = any(&mut world.flying, which)
+                        && world.is_next(sink, attempt)
+                    {
+                        world.deliver(sink, &batch);
+                    }
                     incarnation += 1;
                     world.die();
                     machine = fresh(incarnation, None);
@@ -486,6 +532,9 @@ proptest! {
             prop_assert!(sink > 0 || dropped == 0);
             // What could not be stored a killed daemon takes along.
             prop_assert!(world.unstored || counted == dropped, "{} were dropped, {} counted", dropped, counted);
+            let unspooled = machine.sinks[sink].status.losses.dropped.unspooled;
+            let lacking: u64 = (0..world.written).filter(|n| lets(*n)).map(lacks).sum();
+            prop_assert!(world.unstored || unspooled == lacking, "{} are lacking, {} counted", lacking, unspooled);
         }
         prop_assert!(machine.drained(None));
         let there = world.extent();

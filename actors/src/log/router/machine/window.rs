@@ -50,6 +50,8 @@ pub(super) struct Records {
     pub(super) tried: u64,
     /// It did not get there.
     pub(super) failed: bool,
+    /// Of this version was what a batch tells to be missing that is sent then.
+    pub(super) counting: u64,
     /// What may go from the spool, for the next daemon will know of it.
     pub(super) safe: Vec<Loss>,
 }
@@ -58,6 +60,8 @@ impl Window {
     pub(super) fn new(seat: Seat, attempt: u64) -> Self {
         let Seat { status, cursor, policy, delivery } = seat;
         let room = Room { tried: false, owed: u64::MAX, dropping: false, passing: None, done: 0, flow: 0 };
+        // Nobody knows what of that the router before this one has had written.
+        let records = Records { counting: status.losses.version, ..Records::default() };
         Self {
             status: SinkStatus { state: SinkState::default(), ..status },
             policy,
@@ -71,7 +75,7 @@ impl Window {
             unread: false,
             failures: 0,
             room,
-            records: Records::default(),
+            records,
         }
     }
 
@@ -82,11 +86,26 @@ impl Window {
 
     /// Before this nothing is dropped any more: it was delivered, or may have been.
     pub(super) fn committed(&self) -> Option<Cursor> {
-        let head = self.head()?;
-        match &self.status.sent {
-            Some(sent) if !head.is_past(sent) => Some(sent.clone()),
-            _ => Some(head),
+        let sent = self.status.sent.iter().chain([&self.status.losses.counted]);
+        Some(sent.fold(self.head()?, |last, sent| if last.is_past(sent) { last } else { sent.clone() }))
+    }
+
+    /// Counts what the batch that is to be sent next tells to be missing in the spool. Whether that is on disk, unless it cannot
+    /// get there: with the batch its cursor is, and who is killed then never meets these gaps again.
+    pub(super) fn is_counted(&mut self) -> bool {
+        let Some((_, Load { batch, gaps })) = &self.ready else { return true };
+        if gaps.unspooled + gaps.lost == 0 {
+            return true;
         }
+        let losses = &mut self.status.losses;
+        if !losses.counted.is_past(&batch.end) {
+            losses.counted = batch.end.clone();
+            losses.dropped.unspooled += gaps.unspooled;
+            losses.dropped.lost += gaps.lost;
+            losses.version += 1;
+            self.records.counting = losses.version;
+        }
+        self.records.tried >= self.records.counting
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -105,7 +124,13 @@ impl Window {
         }
         let mut ahead = Ahead::default();
         let settled = self.records.storing.is_none() && self.records.tried == self.status.losses.version;
+        // A batch holds gaps that were counted, or others, so that none is counted twice.
+        let counted = Some(&self.status.losses.counted).filter(|counted| !head.is_past(counted));
+        ahead.until = counted.cloned();
         for loss in self.status.losses.ahead.iter().filter(|loss| !head.is_past(&loss.to)) {
+            if counted.is_some_and(|counted| loss.from.is_past(counted)) {
+                break;
+            }
             // Told of only once it is known how much it was, and stored.
             if self.grows(loss) || !settled {
                 ahead.until = Some(loss.from.clone());
