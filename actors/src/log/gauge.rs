@@ -21,12 +21,16 @@ pub struct Reading {
     pub failed_ns: Option<i64>,
     /// Since when all this is counted.
     pub since_ns: i64,
+    /// What was dropped before that: lines, and their bytes.
+    pub earlier: (u64, u64),
     /// What was written for it, delivered or not: lines, and their bytes without their ends.
     pub offered: (u64, u64),
     /// When it was last seen that there was no room for lines in its buffer,
     pub full_ns: Option<i64>,
-    /// and in the spool.
+    /// and in the spool,
     pub spool_full_ns: Option<i64>,
+    /// and that a part of that was gone.
+    pub spool_gone_ns: Option<i64>,
 }
 
 /// A buffer that had room for so long is told to be full again.
@@ -42,9 +46,9 @@ pub enum Change {
     /// The first lines were given up for this reason, or the first since it had long been otherwise; for other reasons they may
     /// have been already.
     Dropped {
-        /// One of [`SinkStatus::dropped`].
+        /// One of [`SinkStatus::dropped`], [`SinkStatus::dropped_bytes`] or [`SinkStatus::dropped_places`].
         reason: &'static str,
-        /// How many at once.
+        /// How many at once; 0 where that is not known.
         lines: u64,
     },
 }
@@ -84,6 +88,9 @@ impl Gauge {
         let dropped: u64 = status.dropped().iter().map(|(_, lines)| lines).sum();
         let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.bytes.saturating_sub(lag.lines)));
         let unread = status.losses.dropped.bytes;
+        // What an earlier daemon delivered is not counted here, so neither is what it dropped.
+        let (lines, bytes) = last.earlier;
+        let (dropped, unread) = (dropped.saturating_sub(lines), unread.saturating_sub(bytes));
         let now = (status.lines + dropped + waiting.0, status.bytes + unread + waiting.1);
         last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));
         last.clone()
@@ -93,6 +100,9 @@ impl Gauge {
     pub fn found(&self, losses: &Losses) {
         let mut last = lock(&self.0);
         if losses.version > last.status.losses.version {
+            let (before, now) = (last.status.losses.dropped, losses.dropped);
+            last.earlier.0 += now.lines.saturating_sub(before.lines);
+            last.earlier.1 += now.bytes.saturating_sub(before.bytes);
             last.status.losses.clone_from(losses);
         }
     }
@@ -130,6 +140,9 @@ impl Gauge {
             if now.unspooled > before.unspooled && quiet(last.spool_full_ns.replace(now_ns)) {
                 changes.push(Change::Dropped { reason: "spool-full", lines: 0 });
             }
+            if now.lost > before.lost && quiet(last.spool_gone_ns.replace(now_ns)) {
+                changes.push(Change::Dropped { reason: "spool-gone", lines: 0 });
+            }
             if now.lines > before.lines {
                 let again = quiet(last.full_ns.replace(now_ns));
                 if again && before.lines > 0 {
@@ -156,6 +169,11 @@ impl SinkStatus {
     pub fn dropped_bytes(&self) -> [(&'static str, u64); 2] {
         let dropped = &self.losses.dropped;
         [("buffer-full", dropped.bytes), ("spool-full", dropped.unspooled)]
+    }
+
+    /// Places where lines were given up and nobody knows how many, nor how many bytes; by the reason.
+    pub fn dropped_places(&self) -> [(&'static str, u64); 1] {
+        [("spool-gone", self.losses.dropped.lost)]
     }
 }
 
@@ -230,6 +248,19 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_spool_that_is_gone_is_told_though_nobody_knows_what_was_in_it() {
+        // It was counted, and shown nowhere.
+        let gauge = Gauge::default();
+        let mut status = SinkStatus::default();
+        status.losses.dropped.lost = 1;
+        assert_eq!(gauge.note(&status, None, 1), [Change::Dropped { reason: "spool-gone", lines: 0 }]);
+        status.losses.dropped.lost = 2;
+        assert_eq!(gauge.note(&status, None, 2), []);
+        assert_eq!(gauge.read().status.dropped_places(), [("spool-gone", 2)]);
+        assert_eq!(status.dropped().iter().map(|(_, lines)| lines).sum::<u64>(), 0);
+    }
+
+    #[test]
     fn a_sink_that_never_came_up_is_told_once() {
         let gauge = Gauge::default();
         assert_eq!(gauge.note(&status(0, 1, 0), None, 1), down());
@@ -255,5 +286,23 @@ mod tests {
         gauge.note(&SinkStatus { lines: 16, bytes: 151, refused: 1, ..SinkStatus::default() }, None, 2);
         assert_eq!(gauge.read_with(Some(&Lag::default())).offered, (17, 151));
         assert!(gauge.read().since_ns > 0);
+    }
+
+    #[test]
+    fn what_was_offered_begins_with_the_daemon_as_what_was_delivered_does() {
+        // Drops of years stood beside the deliveries of a minute.
+        let gauge = Gauge::default();
+        let mut status = SinkStatus { lines: 3, bytes: 30, ..SinkStatus::default() };
+        status.losses.version = 1;
+        (status.losses.dropped.lines, status.losses.dropped.bytes) = (1000, 5000);
+        gauge.found(&status.losses);
+        gauge.note(&status, None, 1);
+        assert_eq!(gauge.read_with(None).offered, (3, 30));
+        status.losses.version = 2;
+        (status.losses.dropped.lines, status.losses.dropped.bytes) = (1002, 5020);
+        gauge.note(&status, None, 2);
+        gauge.found(&status.losses);
+        assert_eq!(gauge.read_with(None).offered, (5, 50));
+        assert_eq!(gauge.read().status.losses.dropped.lines, 1002);
     }
 }

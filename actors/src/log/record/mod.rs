@@ -94,7 +94,8 @@ impl Builder {
 
     /// What was told of lines that are not there.
     pub fn gaps(&self) -> Gaps {
-        self.framer.gaps()
+        let rate = self.rules.as_ref().and_then(|rules| rules.rate.as_ref());
+        self.framer.gaps() + rate.map(Limiter::gaps).unwrap_or_default()
     }
 
     /// A part of the spool is missing before a place.

@@ -1,6 +1,7 @@
 //! How many lines come in a time.
 
 use super::nanoseconds;
+use crate::log::gap::Gaps;
 use contract::log::{LogLine, Pace, Position, Rate, Stream};
 use std::sync::Arc;
 
@@ -11,17 +12,24 @@ pub(super) struct Limiter {
     window_ns: i64,
     /// None before the first line.
     pace: Option<Pace>,
+    /// What it told.
+    gaps: Gaps,
 }
 
 impl Limiter {
     /// Goes on where a cursor stands.
     pub(super) fn at(rule: Arc<Rate>, pace: Option<Pace>) -> Self {
         let window_ns = nanoseconds(rule.window).max(1);
-        Self { rule, window_ns, pace }
+        Self { rule, window_ns, pace, gaps: Gaps::default() }
     }
 
     pub(super) fn pace(&self) -> Option<Pace> {
         self.pace.clone()
+    }
+
+    /// The lines that told of others.
+    pub(super) fn gaps(&self) -> Gaps {
+        self.gaps
     }
 
     /// Output stands at that place, with that time. Where that begins a window, the line that tells of the one before.
@@ -116,6 +124,8 @@ impl Limiter {
             n => format!("gantry: {n} lines were suppressed here by rate-limit={}", self.rule.given),
         };
         let stream = if pace.last_err { Stream::Stderr } else { Stream::Stdout };
-        Some(LogLine { stream, time_ns: pace.last_ns, data: text.into(), partial: None })
+        let told = LogLine { stream, time_ns: pace.last_ns, data: text.into(), partial: None };
+        self.gaps.mark(&told);
+        Some(told)
     }
 }

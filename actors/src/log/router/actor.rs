@@ -8,12 +8,13 @@ use crate::log::gap::Gaps;
 use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
 use crate::supervise::{
-    Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, Unavailable, Why, spawn,
+    Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, State, Unavailable, Why, spawn,
 };
 use contract::PortError;
 use contract::log::{Cursor, LogSource, Loss, Losses};
 use contract::runtime::Spool;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -46,6 +47,8 @@ pub struct Router {
     draining: Vec<Drain>,
     seed: u64,
     looks: Looks,
+    /// How often the spool was to be trimmed.
+    trims: Arc<AtomicU64>,
 }
 
 /// A look into the spool that is due without news.
@@ -236,12 +239,38 @@ impl Router {
                 self.looks.at(Instant::now() + pause, || me.tell_after(pause, Report::Look));
             }
             Effect::Trim(kept) => {
-                tokio::spawn(async move {
-                    if let Err(error) = spool.trim(&kept).await {
-                        tracing::warn!(error = error.chain(), "spool not trimmed");
-                    }
-                });
+                let (trims, incarnation) = (Arc::clone(&self.trims), me.incarnation());
+                let number = trims.fetch_add(1, Ordering::Relaxed) + 1;
+                let trim = move || {
+                    let (spool, kept) = (Arc::clone(&spool), kept.clone());
+                    async move { spool.trim(&kept).await }
+                };
+                // What comes later keeps less.
+                let latest = move || {
+                    let ended = matches!(me.state(), State::GaveUp | State::Stopped);
+                    !ended && me.incarnation() == incarnation && trims.load(Ordering::Relaxed) == number
+                };
+                tokio::spawn(until_done(trim, latest, AGAIN));
             }
+        }
+    }
+}
+
+/// Between two tries to trim a spool.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Trims a spool until that is done, or somebody later sees to it: the container may be waiting for the room, and then there is
+/// no news that would lead to another try.
+async fn until_done<F: Future<Output = Result<(), PortError>>>(
+    trim: impl Fn() -> F,
+    latest: impl Fn() -> bool,
+    pause: Duration,
+) {
+    while let Err(error) = trim().await {
+        tracing::warn!(error = error.chain(), "spool not trimmed");
+        tokio::time::sleep(pause).await;
+        if !latest() {
+            return;
         }
     }
 }
@@ -368,7 +397,7 @@ impl RouterApi {
                 Seat { status, cursor: known.cursor, policy: s.batching(), delivery: s.delivery }
             });
             Router {
-                machine: Machine::new(seats, u64::from(me.incarnation()) << 32),
+                machine: Machine::new(seats, u64::from(me.incarnation()) << 32, spec.spool.budget()),
                 seed: seed(&spec.id),
                 spec: spec.clone(),
                 registry: below.clone(),
@@ -376,6 +405,7 @@ impl RouterApi {
                 sinks: Vec::new(),
                 draining: Vec::new(),
                 looks: Looks::default(),
+                trims: Arc::default(),
             }
         });
         child.parent = parent.map(str::to_owned);
@@ -434,6 +464,25 @@ impl RouterApi {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::Kind;
+
+    #[tokio::test]
+    async fn a_spool_that_could_not_be_trimmed_is_trimmed_later_unless_it_was_to_be_again() {
+        // A container waited for the room until the next daemon.
+        let tries = std::cell::Cell::new(0);
+        let trim = || {
+            tries.set(tries.get() + 1);
+            let done = tries.get() == 3;
+            async move {
+                if done { Ok(()) } else { Err(PortError::new(Kind::Unavailable, "too many open files")) }
+            }
+        };
+        until_done(trim, || true, Duration::from_millis(1)).await;
+        assert_eq!(tries.get(), 3);
+        tries.set(0);
+        until_done(trim, || false, Duration::from_millis(1)).await;
+        assert_eq!(tries.get(), 1);
+    }
 
     #[tokio::test]
     async fn a_record_that_is_over_soon_does_not_wait_for_the_end_of_a_long_window() {

@@ -178,12 +178,14 @@ pub struct Machine {
     measuring: Option<u64>,
     passes: u64,
     kept: Vec<(u64, Option<u64>)>,
+    /// Bytes of the spool with which the container waits.
+    budget: u64,
 }
 
 impl Machine {
     /// A router for sinks that go on where its predecessor's ended; attempts are numbered from `first_attempt`, which must
-    /// be new in each incarnation.
-    pub fn new(sinks: impl IntoIterator<Item = Seat>, first_attempt: u64) -> Self {
+    /// be new in each incarnation. The spool holds no more than `budget`.
+    pub fn new(sinks: impl IntoIterator<Item = Seat>, first_attempt: u64, budget: u64) -> Self {
         Self {
             sinks: sinks.into_iter().map(|seat| Window::new(seat, first_attempt)).collect(),
             more: 0,
@@ -191,6 +193,7 @@ impl Machine {
             measuring: None,
             passes: first_attempt,
             kept: vec![(0, None)],
+            budget,
         }
     }
 
@@ -228,9 +231,11 @@ impl Machine {
                 }
             }
             Event::Delivered(sink, attempt, refused) => {
-                if let Some(w) = self.current(sink, attempt)
+                if let Some(w) = self.sinks.get_mut(sink).filter(|w| w.attempt == attempt)
                     && let Some(load) = w.flying.take()
                 {
+                    w.room.tried = true;
+                    w.goes_on(&load.batch.end, &self.extent);
                     arrived(w, &load, refused);
                     self.enforce(sink, &mut out);
                     self.trim(&mut out);
@@ -243,7 +248,9 @@ impl Machine {
             }
             Event::Failed(sink, attempt, failure) => {
                 if let Some(w) = self.current(sink, attempt) {
+                    (w.room.tried, w.room.owed) = (true, 0);
                     fail(w, sink, failure, &mut out);
+                    self.enforce(sink, &mut out);
                 }
             }
             Event::Waited(sink, attempt) => match self.current(sink, attempt).map(|w| w.status.state) {
@@ -308,10 +315,6 @@ fn arrived(w: &mut Window, load: &Load, refused: usize) {
         w.dry = false;
     }
     w.cursor = Some(batch.end.clone());
-    let dropped = &mut w.status.losses.dropped;
-    dropped.unspooled += gaps.unspooled;
-    dropped.lost += gaps.lost;
-    w.status.losses.version += u64::from(gaps.unspooled + gaps.lost > 0);
     w.prune();
 }
 

@@ -28,6 +28,8 @@ fn one(sink: &SinkReport, budget: u64) -> Value {
         status.dropped().into_iter().map(|(reason, lines)| (reason.to_owned(), lines.into())).collect();
     let bytes: Map<String, Value> =
         status.dropped_bytes().into_iter().map(|(reason, bytes)| (reason.to_owned(), bytes.into())).collect();
+    let places: Map<String, Value> =
+        status.dropped_places().into_iter().map(|(reason, n)| (reason.to_owned(), n.into())).collect();
     object!({
         "Container": sink.container, "Name": sink.name, "Sink": sink.sink, "Driver": sink.driver,
         "Streams": match sink.streams {
@@ -46,6 +48,7 @@ fn one(sink: &SinkReport, budget: u64) -> Value {
         "In": { "Lines": reading.offered.0, "Bytes": reading.offered.1 },
         "Delivered": { "Lines": status.lines, "Bytes": status.bytes, "Batches": status.batches },
         "Retries": status.retries, "Refused": status.refused, "Dropped": dropped, "DroppedBytes": bytes,
+        "DroppedPlaces": places,
         "Lag": sink.lag.map(|lag| object!({
             "Lines": lag.lines, "Bytes": lag.bytes, "Oldest": time(lag.oldest_ns),
         })),

@@ -43,6 +43,8 @@ pub struct Losses {
     pub ahead: Vec<Loss>,
     /// The sums, with what lies ahead.
     pub dropped: Dropped,
+    /// What the spool itself lacks is in the sums up to here.
+    pub counted: Cursor,
 }
 
 /// A part of a spool that somebody needs.

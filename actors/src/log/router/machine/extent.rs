@@ -17,6 +17,11 @@ impl Extent {
         self.0.last().map_or_else(Position::default, |&(segment, offset)| Position { segment, offset })
     }
 
+    /// All its bytes.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|(_, length)| *length).sum()
+    }
+
     /// Bytes of its longest segment.
     pub fn longest(&self) -> u64 {
         self.0.iter().map(|(_, length)| *length).max().unwrap_or_default()
@@ -31,6 +36,19 @@ impl Extent {
         };
         let reached = |&&(segment, _): &&(u64, u64)| (from.segment..=to.segment).contains(&segment);
         self.0.iter().filter(reached).map(part).sum()
+    }
+
+    /// Bytes that a sink read on its way from one cursor to another, without what it is not given. Where it ended is known, though
+    /// the spool was not measured since.
+    pub fn read(&self, from: &Cursor, to: &Cursor, losses: &Losses) -> u64 {
+        let way = |from: Position, to: Position| match from.segment == to.segment {
+            true => to.offset.saturating_sub(from.offset),
+            false if from > to => 0,
+            false => self.between(from, Position { offset: 0, ..to }) + to.offset,
+        };
+        let passed = losses.ahead.iter().filter(|loss| !from.is_past(&loss.to) && to.is_past(&loss.to));
+        let holes: u64 = passed.map(|loss| way(loss.from.top(), loss.to.top())).sum();
+        way(from.top(), to.top()).saturating_sub(holes)
     }
 
     /// The place so many bytes after another; the end, where there are fewer.
@@ -126,6 +144,17 @@ mod tests {
         assert_eq!((extent.after(at(0, 0), 999), extent.after(at(9, 3), 1)), (at(6, 20), at(9, 3)));
         assert_eq!((extent.before_end(20), extent.before_end(21)), (at(6, 0), at(5, 49)));
         assert_eq!(extent.before_end(999), at(0, 0));
+    }
+
+    #[test]
+    fn what_was_read_ends_where_reading_did_and_a_hole_was_not_read() {
+        let (extent, none) = (extent(), Losses::default());
+        assert_eq!(extent.read(&cursor(6, 10), &cursor(6, 90), &none), 80);
+        assert_eq!(extent.read(&cursor(3, 40), &cursor(7, 9), &none), 60 + 50 + 20 + 9);
+        assert_eq!(extent.read(&cursor(6, 10), &cursor(5, 90), &none), 0);
+        let loss = Loss { from: cursor(3, 60), to: cursor(5, 20), ..Loss::default() };
+        let losses = Losses { ahead: vec![loss], ..none };
+        assert_eq!(extent.read(&cursor(3, 40), &cursor(6, 9), &losses), 20 + 30 + 9);
     }
 
     #[test]

@@ -29,9 +29,12 @@ impl Machine {
         // Without a measurement nothing is given up: there will be another one.
         let Ok(extent) = result else { return };
         self.extent = extent;
+        // The container is not to wait for who has not come to it yet, either.
+        let tight = self.extent.total() >= self.budget - self.budget / 4;
         for sink in 0..self.sinks.len() {
             if let Some(w) = self.sinks.get_mut(sink) {
-                w.room.note(w.status.bytes);
+                w.room.note();
+                spare(w, &self.extent, tight);
                 if std::mem::take(&mut w.records.failed) {
                     // What could not be written is written now, perhaps.
                     w.records.tried = w.status.losses.version.wrapping_sub(1);
@@ -143,6 +146,17 @@ impl Machine {
     }
 }
 
+/// Notes how much of what was there at the router's start a sink has not caught up with.
+fn spare(w: &mut Window, extent: &Extent, tight: bool) {
+    if tight {
+        w.room.owed = 0;
+    } else if w.room.tried
+        && let Some(cursor) = &w.cursor
+    {
+        w.room.owed = w.room.owed.min(extent.held(cursor, &w.status.losses, extent.end()));
+    }
+}
+
 /// What a sink's room asks for, the spool being of that extent.
 fn need(w: &Window, extent: &Extent) -> Need {
     let Delivery::NonBlocking { buffer, overflow } = w.delivery else { return Need::Nothing };
@@ -155,7 +169,8 @@ fn need(w: &Window, extent: &Extent) -> Need {
     let all = held(extent.end());
     // Who keeps up with a burst is not to lose lines to it.
     let keeps_up = w.is_open() && w.failures == 0 && w.room.soon(all);
-    let limit = if keeps_up { buffer.saturating_add(extent.longest()) } else { buffer };
+    let usual = if keeps_up { buffer.saturating_add(extent.longest()) } else { buffer };
+    let limit = usual.max(buffer.saturating_add(w.room.owed));
     match overflow {
         Overflow::DropNewest if w.room.dropping => match losses.ahead.last() {
             Some(loss) if held(loss.from.top()) > buffer / 2 => {
@@ -173,11 +188,11 @@ fn need(w: &Window, extent: &Extent) -> Need {
             let keep = extent.after(from.top(), limit.saturating_sub(held(from.top())));
             Need::Pass(Box::new(Pass { from, keep: Some(keep), to: None, until: None }))
         }
-        Overflow::DropOldest => oldest(w, extent, &committed, limit),
+        Overflow::DropOldest => oldest(w, extent, &committed, (usual, limit)),
     }
 }
 
-fn oldest(w: &Window, extent: &Extent, committed: &Cursor, limit: u64) -> Need {
+fn oldest(w: &Window, extent: &Extent, committed: &Cursor, (usual, limit): (u64, u64)) -> Need {
     let losses = &w.status.losses;
     let first = losses.ahead.iter().position(|loss| loss.from.is_past(committed));
     let takes = w.status.state == SinkState::Idle;
@@ -190,8 +205,8 @@ fn oldest(w: &Window, extent: &Extent, committed: &Cursor, limit: u64) -> Need {
     let until = first.and_then(|i| losses.ahead.get(i + 1)).map(|loss| loss.from.clone());
     let Some(cursor) = &w.cursor else { return Need::Nothing };
     // What the daemon before this one had sent is not known: it is in the first half of the buffer.
-    let unknown = first.is_none() && w.status.bytes < limit;
-    let keep = unknown.then(|| extent.after(from.top(), limit / 2));
+    let unknown = first.is_none() && w.status.bytes < usual;
+    let keep = unknown.then(|| extent.after(from.top(), usual / 2));
     let before = extent.held(cursor, losses, keep.unwrap_or_else(|| from.top()));
     let to = extent.before_end(limit.saturating_sub(before));
     if to <= from.top() {
@@ -277,9 +292,24 @@ mod tests {
     fn a_buffer_as_large_as_can_be_written_is_not_taken_for_a_small_one() {
         let mut w = window();
         w.delivery = Delivery::NonBlocking { buffer: u64::MAX, overflow: Overflow::DropNewest };
-        (w.status.state, w.room.flow) = (SinkState::Idle, 1000);
+        (w.status.state, w.room.flow, w.room.owed) = (SinkState::Idle, 1000, 0);
         let extent = Extent::new(vec![(1, 100)]);
         assert!(matches!(need(&w, &extent), Need::Nothing));
+    }
+
+    #[test]
+    fn a_sink_that_is_given_little_of_much_output_keeps_up_with_it() {
+        // What it delivered alone was its flow, so one for errors lost them to each burst of the other stream.
+        let mut w = window();
+        (w.status.state, w.room.owed) = (SinkState::Idle, 0);
+        let extent = Extent::new(vec![(1, 100)]);
+        w.goes_on(&at(81), &extent);
+        w.cursor = Some(at(81));
+        w.room.note();
+        assert_eq!((w.status.bytes, w.room.flow), (0, 10));
+        assert!(matches!(need(&w, &extent), Need::Nothing));
+        w.room.flow = 0;
+        assert!(matches!(need(&w, &extent), Need::Pass(_)));
     }
 
     #[test]

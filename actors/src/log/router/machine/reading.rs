@@ -34,6 +34,7 @@ impl Machine {
                         w.ready = Some((asked.clone(), Load { batch: batch.clone(), gaps: *gaps }));
                     } else if passed {
                         // What is not for this sink need not be read again.
+                        w.goes_on(&batch.end, &self.extent);
                         w.cursor = Some(batch.end.clone());
                         w.status.suppressed += batch.suppressed;
                         w.prune();
@@ -52,9 +53,10 @@ impl Machine {
 
     pub(super) fn advance(&mut self, sink: usize, out: &mut Vec<Effect>) {
         let Some(w) = self.sinks.get_mut(sink) else { return };
-        if w.status.state == SinkState::Idle
-            && let Some((_, load)) = w.ready.take()
-        {
+        let idle = w.status.state == SinkState::Idle;
+        if idle && !w.is_counted() {
+            self.store(sink, out);
+        } else if idle && let Some((_, load)) = w.ready.take() {
             w.flying = Some(load);
             self.send(sink, out);
             self.enforce(sink, out);

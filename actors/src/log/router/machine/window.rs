@@ -1,6 +1,6 @@
 //! One sink as the router sees it.
 
-use super::{Asked, Load, Seat, SinkState, SinkStatus};
+use super::{Asked, Extent, Load, Seat, SinkState, SinkStatus};
 use crate::log::gap::Ahead;
 use contract::log::{BatchPolicy, Cursor, Delivery, Loss, Overflow};
 
@@ -24,14 +24,19 @@ pub(super) struct Window {
 }
 
 /// How a sink of limited room is doing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Room {
+    /// Something was delivered since the router's start, or a try failed.
+    pub(super) tried: bool,
+    /// Bytes that it may hold beyond its room: what a daemon finds in the spool a sink is to have that takes it. No limit
+    /// before it was tried.
+    pub(super) owed: u64,
     /// What comes is dropped, until there is room again.
     pub(super) dropping: bool,
     /// Lines are being passed over, by the effect of this number.
     pub(super) passing: Option<u64>,
-    /// Bytes delivered when the spool was measured last,
-    pub(super) seen: u64,
+    /// Bytes read since the spool was measured last and delivered, or not for the sink,
+    pub(super) done: u64,
     /// and about so many between two measurements.
     pub(super) flow: u64,
 }
@@ -45,6 +50,8 @@ pub(super) struct Records {
     pub(super) tried: u64,
     /// It did not get there.
     pub(super) failed: bool,
+    /// Of this version was what a batch tells to be missing that is sent then.
+    pub(super) counting: u64,
     /// What may go from the spool, for the next daemon will know of it.
     pub(super) safe: Vec<Loss>,
 }
@@ -52,7 +59,9 @@ pub(super) struct Records {
 impl Window {
     pub(super) fn new(seat: Seat, attempt: u64) -> Self {
         let Seat { status, cursor, policy, delivery } = seat;
-        let room = Room { seen: status.bytes, ..Room::default() };
+        let room = Room { tried: false, owed: u64::MAX, dropping: false, passing: None, done: 0, flow: 0 };
+        // Nobody knows what of that the router before this one has had written.
+        let records = Records { counting: status.losses.version, ..Records::default() };
         Self {
             status: SinkStatus { state: SinkState::default(), ..status },
             policy,
@@ -66,7 +75,7 @@ impl Window {
             unread: false,
             failures: 0,
             room,
-            records: Records::default(),
+            records,
         }
     }
 
@@ -77,11 +86,26 @@ impl Window {
 
     /// Before this nothing is dropped any more: it was delivered, or may have been.
     pub(super) fn committed(&self) -> Option<Cursor> {
-        let head = self.head()?;
-        match &self.status.sent {
-            Some(sent) if !head.is_past(sent) => Some(sent.clone()),
-            _ => Some(head),
+        let sent = self.status.sent.iter().chain([&self.status.losses.counted]);
+        Some(sent.fold(self.head()?, |last, sent| if last.is_past(sent) { last } else { sent.clone() }))
+    }
+
+    /// Counts what the batch that is to be sent next tells to be missing in the spool. Whether that is on disk, unless it cannot
+    /// get there: with the batch its cursor is, and who is killed then never meets these gaps again.
+    pub(super) fn is_counted(&mut self) -> bool {
+        let Some((_, Load { batch, gaps })) = &self.ready else { return true };
+        if gaps.unspooled + gaps.lost == 0 {
+            return true;
         }
+        let losses = &mut self.status.losses;
+        if !losses.counted.is_past(&batch.end) {
+            losses.counted = batch.end.clone();
+            losses.dropped.unspooled += gaps.unspooled;
+            losses.dropped.lost += gaps.lost;
+            losses.version += 1;
+            self.records.counting = losses.version;
+        }
+        self.records.tried >= self.records.counting
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -100,7 +124,13 @@ impl Window {
         }
         let mut ahead = Ahead::default();
         let settled = self.records.storing.is_none() && self.records.tried == self.status.losses.version;
+        // A batch holds gaps that were counted, or others, so that none is counted twice.
+        let counted = Some(&self.status.losses.counted).filter(|counted| !head.is_past(counted));
+        ahead.until = counted.cloned();
         for loss in self.status.losses.ahead.iter().filter(|loss| !head.is_past(&loss.to)) {
+            if counted.is_some_and(|counted| loss.from.is_past(counted)) {
+                break;
+            }
             // Told of only once it is known how much it was, and stored.
             if self.grows(loss) || !settled {
                 ahead.until = Some(loss.from.clone());
@@ -117,6 +147,14 @@ impl Window {
 
     pub(super) fn drops_oldest(&self) -> bool {
         matches!(self.delivery, Delivery::NonBlocking { overflow: Overflow::DropOldest, .. })
+    }
+
+    /// Notes how much of the spool is done with, now that the cursor goes on to `end`. Also what is for others: who gets one
+    /// stream keeps up with both.
+    pub(super) fn goes_on(&mut self, end: &Cursor, extent: &Extent) {
+        if let Some(cursor) = &self.cursor {
+            self.room.done += extent.read(cursor, end, &self.status.losses);
+        }
     }
 
     /// Forgets what lies behind.
@@ -136,13 +174,13 @@ impl Window {
 }
 
 impl Room {
-    /// Notes how much was delivered by the time of a measurement.
-    pub(super) fn note(&mut self, delivered: u64) {
-        let now = delivered.saturating_sub(std::mem::replace(&mut self.seen, delivered));
+    /// The spool is measured.
+    pub(super) fn note(&mut self) {
+        let now = std::mem::take(&mut self.done);
         self.flow = (self.flow * 7 + now) / 8;
     }
 
-    /// Whether so many bytes are delivered soon, as it goes now. Measurements are milliseconds apart.
+    /// Whether so many bytes are done with soon, as it goes now. Measurements are milliseconds apart.
     pub(super) fn soon(&self, bytes: u64) -> bool {
         bytes < self.flow.saturating_mul(64)
     }

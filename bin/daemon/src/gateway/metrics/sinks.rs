@@ -63,6 +63,13 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
         "Bytes given up, by the reason, where bytes are what is counted",
         bytes.map(|(s, (reason, bytes))| (and(s, "reason", reason), bytes)),
     )?;
+    let places =
+        sinks.iter().flat_map(|s| s.reading.status.dropped_places().into_iter().map(move |d| (s, d)));
+    to.counters(
+        "gantry_log_sink_dropped_places",
+        "Places where an unknown number of lines was given up, by the reason",
+        places.map(|(s, (reason, places))| (and(s, "reason", reason), places)),
+    )?;
     let lags = || sinks.iter().filter_map(|s| s.lag.map(|lag| (s, lag)));
     to.gauges(
         "gantry_log_sink_lag_lines",

@@ -5,6 +5,7 @@ use contract::log::{Delivery, Streams};
 fn sink(name: &str) -> SinkReport {
     let mut reading = Reading { offered: (12, 340), since_ns: 5_000_000_000, ..Reading::default() };
     (reading.status.lines, reading.status.bytes, reading.status.refused) = (7, 200, 2);
+    reading.status.losses.dropped.lost = 4;
     SinkReport {
         container: "0123456789abcdef".into(),
         name: name.into(),
@@ -57,6 +58,7 @@ fn a_sink_is_told_by_its_container_and_driver() {
             format!("gantry_log_sink_in_lines_total{labels}}} 12\n"),
             format!("gantry_log_sink_acknowledged_bytes_total{labels}}} 200\n"),
             format!("gantry_log_sink_dropped_lines_total{labels},reason=\"refused\"}} 2\n"),
+            format!("gantry_log_sink_dropped_places_total{labels},reason=\"spool-gone\"}} 4\n"),
             format!("gantry_log_sink_lag_seconds{labels}}} 2.5\n"),
             format!("gantry_log_sink_state{labels},state=\"opening\"}} 1.0\n"),
             format!("gantry_log_sink_state{labels},state=\"idle\"}} 0.0\n"),

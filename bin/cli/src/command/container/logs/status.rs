@@ -120,6 +120,11 @@ fn row(sink: &Value, now: jiff::Timestamp, no_trunc: bool) -> Row {
     if let bytes @ 1.. = number("/DroppedBytes/spool-full") {
         dropped.push(format!("{} spool-full", size(bytes)));
     }
+    match number("/DroppedPlaces/spool-gone") {
+        0 => {}
+        1 => dropped.push("1 place spool-gone".to_owned()),
+        n => dropped.push(format!("{n} places spool-gone")),
+    }
     let binary = |path: &str| units::binary_size(i64::try_from(number(path)).unwrap_or(i64::MAX));
     let first = text("/LastError").lines().next().unwrap_or_default();
     // A receiver's words may be in it: control characters would move the cursor of whoever looks.
@@ -164,7 +169,7 @@ mod tests {
             "Container": "0123456789abcdef", "Name": "web", "Sink": "errors", "Driver": "syslog", "Streams": "stderr",
             "Copy": false, "State": "waiting", "UpSince": null, "In": {"Lines": 24, "Bytes": 3500},
             "Delivered": {"Lines": 7, "Bytes": 2048}, "Retries": 3, "Dropped": {"refused": 5, "buffer-full": 0},
-            "DroppedBytes": {"buffer-full": 0, "spool-full": 2000},
+            "DroppedBytes": {"buffer-full": 0, "spool-full": 2000}, "DroppedPlaces": {"spool-gone": 2},
             "LastError": "connection refused", "Spool": {"Used": 8192, "Budget": 64 << 20},
             "Lag": {"Lines": 12, "Bytes": 1500, "Oldest": "2026-01-02T15:00:00Z"},
         });
@@ -184,7 +189,7 @@ mod tests {
                 "24 (3.5kB)",
                 "7 (2.05kB)",
                 "3",
-                "5 refused, 2kB spool-full",
+                "5 refused, 2kB spool-full, 2 places spool-gone",
                 "12 lines, 1.5kB, 30 seconds",
                 "8KiB/64MiB",
                 "connection refused"
