@@ -14,6 +14,18 @@ pub(crate) fn render(template: &str, source: &LogSource, options: &Options) -> R
     Template::parse(template).and_then(|read| read.render(&info(source, options))).map_err(told)
 }
 
+/// Refuses a template that fills in for no container. What a function makes of values that are not known yet is no reason:
+/// `{{slice .ID 0 6}}` fails for an id that is not there alone.
+pub(crate) fn check(template: &str, options: &Options) -> Result<(), String> {
+    if !template.contains("{{") {
+        return Ok(());
+    }
+    match Template::parse(template).and_then(|read| read.render(&info(&LogSource::default(), options))) {
+        Ok(_) | Err(TemplateError::Call { .. }) => Ok(()),
+        Err(error) => Err(told(template, &error)),
+    }
+}
+
 /// The fields, and the methods that want nothing.
 fn info(source: &LogSource, options: &Options) -> Value {
     let short = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect::<String>();
@@ -137,6 +149,20 @@ mod tests {
         let source = LogSource { command: args.join(" "), args, ..LogSource::default() };
         let filled = |template| render(template, &source, &Options::new()).unwrap();
         assert_eq!(filled("{{.ContainerEntrypoint}} {{index .ContainerArgs 1}}"), "sh echo a");
+    }
+
+    #[test]
+    fn a_template_that_wants_values_is_not_refused_before_there_are_any() {
+        for template in ["{{slice .ID 0 6}}", "{{index (split .Name \"-\") 1}}", "{{index .ContainerArgs 0}}"]
+        {
+            assert_eq!(check(template, &Options::new()), Ok(()), "{template}");
+            filled(template).unwrap();
+        }
+        assert_eq!(filled("{{index (split .Name \"-\") 1}}").unwrap(), "web");
+        assert!(filled("{{index (split .Name \"-\") 2}}").unwrap_err().contains("index out of range"));
+        for never in ["a{{.Nope}}", "{{.ID", "{{nope .ID}}"] {
+            assert!(check(never, &Options::new()).is_err(), "{never}");
+        }
     }
 
     #[test]

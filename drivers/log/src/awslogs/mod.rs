@@ -33,7 +33,10 @@ impl LogDriverKind for AwsLogs {
     }
     fn validate(&self, options: &Options) -> Result<(), PortError> {
         check_known(options, &OPTIONS, self.name())?;
-        Wanted::parse(&LogSource::default(), options).map(drop)
+        Wanted::check(options)
+    }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        Wanted::parse(source, options).map(drop)
     }
     fn batching(&self, options: &Options) -> BatchPolicy {
         // What cannot be read was refused before.
