@@ -3,7 +3,7 @@
 use contract::log::{LogSource, Options};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use template::{Template, TemplateError};
+use template::{Methods, Template, TemplateError};
 
 /// Fills `template` from `source`, and from the options it stands among.
 pub(crate) fn render(template: &str, source: &LogSource, options: &Options) -> Result<String, String> {
@@ -11,7 +11,9 @@ pub(crate) fn render(template: &str, source: &LogSource, options: &Options) -> R
         return Ok(template.to_owned());
     }
     let told = |error: TemplateError| told(template, &error);
-    Template::parse(template).and_then(|read| read.render(&info(source, options))).map_err(told)
+    Template::parse(template)
+        .and_then(|read| read.render_with(&info(source, options), Methods::Tag))
+        .map_err(told)
 }
 
 /// Refuses a template that fills in for no container. What a function makes of values that are not known yet is no reason:
@@ -20,7 +22,9 @@ pub(crate) fn check(template: &str, options: &Options) -> Result<(), String> {
     if !template.contains("{{") {
         return Ok(());
     }
-    match Template::parse(template).and_then(|read| read.render(&info(&LogSource::default(), options))) {
+    match Template::parse(template)
+        .and_then(|read| read.render_with(&info(&LogSource::default(), options), Methods::Tag))
+    {
         Ok(_) | Err(TemplateError::Call { .. }) => Ok(()),
         Err(error) => Err(told(template, &error)),
     }
@@ -118,6 +122,7 @@ mod tests {
                 "{{.ContainerLabels.app}} {{index .ContainerLabels \"app\"}} {{.ContainerEnv}}",
                 "shop shop [A=1]",
             ),
+            ("{{.ContainerLabels.Team}}", "<no value>"),
             ("{{.ContainerCreated}} {{.Config.tag}}", "2024-01-02 03:04:05.5 +0000 UTC t"),
         ] {
             assert_eq!(filled(template).unwrap(), wanted);

@@ -46,22 +46,31 @@ pub(super) fn truthy(value: &Value) -> bool {
     }
 }
 
-fn walk(start: &Value, path: &[String]) -> Result<Value, TemplateError> {
-    let mut at = start;
-    for key in path {
-        match at.get(key.as_str()) {
-            Some(next) => at = next,
-            // User-chosen keys (labels, drivers' options) may be absent; the API's own may not.
-            None if at.is_object() && !key.starts_with(|c: char| c.is_ascii_uppercase()) => {
-                return Ok(Value::Null);
-            }
-            None => return Err(TemplateError::NoField { path: path.join("."), key: key.clone() }),
-        }
-    }
-    Ok(at.clone())
-}
+/// Where the API has keys that users choose.
+const MAPS: [&str; 9] =
+    ["Labels", "Annotations", "Options", "DriverOpts", "Sysctls", "StorageOpt", "Tmpfs", "Networks", "Data"];
 
 impl Scope<'_> {
+    fn walk(&self, start: &Value, path: &[String]) -> Result<Value, TemplateError> {
+        let (mut at, mut holder) = (start, "");
+        for key in path {
+            match at.get(key.as_str()) {
+                Some(next) => (at, holder) = (next, key.as_str()),
+                None if at.is_object() && self.may_lack(at, holder, key) => return Ok(Value::Null),
+                None => return Err(TemplateError::NoField { path: path.join("."), key: key.clone() }),
+            }
+        }
+        Ok(at.clone())
+    }
+
+    /// User-chosen keys (labels, drivers' options) may be absent from an object that `holder` names; the API's own may not.
+    fn may_lack(&self, object: &Value, holder: &str, key: &str) -> bool {
+        let within = || self.variables.first().is_some_and(|(_, whole)| whole != object);
+        !key.starts_with(|c: char| c.is_ascii_uppercase())
+            || MAPS.contains(&holder)
+            || (matches!(self.methods, Methods::Tag) && within())
+    }
+
     fn nodes(&mut self, nodes: &[Node], dot: &Value) -> Result<(), TemplateError> {
         let depth = self.variables.len();
         for node in nodes {
@@ -151,7 +160,7 @@ impl Scope<'_> {
                         let last = name.rsplit('.').next().unwrap_or_default();
                         Ok(Value::from(last.replace(['-', '_'], " ")))
                     }
-                    Methods::None => {
+                    Methods::None | Methods::Tag => {
                         Err(TemplateError::NoField { path: "Label".to_owned(), key: "Label".to_owned() })
                     }
                 }
@@ -162,13 +171,13 @@ impl Scope<'_> {
 
     fn term(&self, term: &Term, dot: &Value) -> Result<Value, TemplateError> {
         match term {
-            Term::Field(path) => walk(dot, path),
+            Term::Field(path) => self.walk(dot, path),
             Term::Literal(value) => Ok(value.clone()),
-            Term::Group(pipeline, path) => walk(&self.pipeline(pipeline, dot)?, path),
+            Term::Group(pipeline, path) => self.walk(&self.pipeline(pipeline, dot)?, path),
             Term::Function(name) => call(name, &[]),
             Term::Variable(name, path) => {
                 match self.variables.iter().rev().find(|(known, _)| known == name) {
-                    Some((_, value)) => walk(value, path),
+                    Some((_, value)) => self.walk(value, path),
                     None => Err(TemplateError::Syntax(format!("undefined variable \"{name}\""))),
                 }
             }

@@ -42,6 +42,8 @@ pub struct Template {
 pub enum Methods<'a> {
     /// Nothing.
     None,
+    /// Nothing, in the tag of log lines: the outermost object alone has fields, those in it are maps.
+    Tag,
     /// The value of that label.
     Labels(&'a Map<String, Value>),
     /// A column's heading.
@@ -118,6 +120,25 @@ mod tests {
         assert_eq!(render("{{.Id}} {{ .State.Pid }} {{.State.Running}}").unwrap(), "abc 42 true");
         assert_eq!(render("{{.Config.Cmd}} {{.Config.Labels}}").unwrap(), "[sh -c] map[a.b:c d:e]");
         assert_eq!(render("{{.Config.Labels.nope}}").unwrap(), "<no value>");
+    }
+
+    #[test]
+    fn a_key_that_a_user_chose_may_be_in_capitals_and_absent() {
+        assert_eq!(render("{{.Config.Labels.App}}").unwrap(), "<no value>");
+        assert!(render("{{.Config.App}}").is_err());
+        let data = json!({"ID": "1", "ContainerLabels": {"App": "shop"}, "Config": {}});
+        let tag = |text| Template::parse(text).unwrap().render_with(&data, Methods::Tag);
+        for (text, wanted) in [
+            ("{{.ContainerLabels.App}}", "shop"),
+            ("{{.ContainerLabels.Team}} {{.Config.Team}}", "<no value> <no value>"),
+            ("{{with .ContainerLabels}}{{.App}} {{.Team}}{{end}}", "shop <no value>"),
+            ("{{$all := .ContainerLabels}}{{$all.Team}}", "<no value>"),
+        ] {
+            assert_eq!(tag(text).unwrap(), wanted, "{text}");
+        }
+        for wrong in ["{{.Team}}", "{{$.Team}}", "{{.ID.Team}}"] {
+            assert!(matches!(tag(wrong), Err(TemplateError::NoField { .. })), "{wrong}");
+        }
     }
 
     #[test]
