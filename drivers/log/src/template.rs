@@ -80,6 +80,7 @@ fn told(template: &str, error: &TemplateError) -> String {
         TemplateError::Call { function, why } => {
             format!("template: log-tag:1: executing \"log-tag\": error calling {function}: {why}")
         }
+        TemplateError::Limit(why) => format!("template: log-tag:1: executing \"log-tag\": {why}"),
     }
 }
 
