@@ -56,7 +56,7 @@ impl LogDriverKind for Gelf {
             Address::Tcp(target, most, pause) => Box::new(Stream {
                 line: Line::new(Target::Tcp(target)),
                 writer,
-                tries: Tries { most, pause: Some(pause), failed: 0 },
+                tries: Tries { most, pause: Some(pause), ..Tries::default() },
             }),
         })
     }

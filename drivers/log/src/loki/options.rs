@@ -87,7 +87,7 @@ pub(super) fn batch_size(options: &Options) -> Result<usize, PortError> {
 pub(super) fn tries(options: &Options) -> Result<Tries, PortError> {
     let most = number::<u64>(options, "loki-retries")?.filter(|n| *n > 0);
     let pause = duration(options, "loki-min-backoff")?;
-    Ok(Tries { most, pause, failed: 0 })
+    Ok(Tries { most, pause, ..Tries::default() })
 }
 
 fn url(options: &Options, key: &str) -> Result<Option<Url>, PortError> {
