@@ -37,8 +37,8 @@ const ARGUMENTS: usize = 256;
 fn weight(value: &Value) -> usize {
     STEP + match value {
         Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(map) => map.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+        Value::Array(items) => items.iter().map(weight).sum::<usize>(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + weight(value)).sum::<usize>(),
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
