@@ -340,6 +340,35 @@ impl Shared {
         sinks_for(&*self.ports.drivers, &spec.destinations()?, &spec.log_opts)
     }
 
+    /// Refuses log drivers that could not be opened for this container, however often that is tried.
+    pub fn fits(&self, spec: &ContainerSpec, name: &str) -> Result<(), PortError> {
+        let source = self.source(spec, name);
+        for sink in self.sinks(spec)? {
+            let told = |e: PortError| match sink.name == sink.kind.name() {
+                true => e,
+                false => PortError::new(e.kind, format!("logger: {}: {}", sink.name, e.chain())),
+            };
+            sink.kind.fits(&source, &sink.options).map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// What log drivers are told of a container.
+    fn source(&self, spec: &ContainerSpec, name: &str) -> LogSource {
+        LogSource {
+            container_id: spec.id.clone(),
+            container_name: name.to_owned(),
+            image_id: spec.image.clone(),
+            image_name: spec.image_name.clone(),
+            command: spec.args.join(" "),
+            args: spec.args.clone(),
+            created_ns: spec.created_ns,
+            env: spec.env.clone(),
+            labels: spec.labels.clone(),
+            directory: self.directory(&spec.id),
+        }
+    }
+
     /// Puts a new router in the place of one that has ended, unless the container has gone.
     pub fn route_anew(self: &Arc<Self>, of: (&ContainerSpec, &str), sinks: Vec<SinkSpec>) {
         if let Some(logging) = lock(&self.logging).get_mut(&of.0.id) {
@@ -355,19 +384,7 @@ impl Shared {
         sinks: Vec<SinkSpec>,
         spool: Arc<HeldSpool>,
     ) -> Logging {
-        let directory = self.directory(&spec.id);
-        let source = Arc::new(LogSource {
-            container_id: spec.id.clone(),
-            container_name: name.to_owned(),
-            image_id: spec.image.clone(),
-            image_name: spec.image_name.clone(),
-            command: spec.args.join(" "),
-            args: spec.args.clone(),
-            created_ns: spec.created_ns,
-            env: spec.env.clone(),
-            labels: spec.labels.clone(),
-            directory,
-        });
+        let source = Arc::new(self.source(spec, name));
         let (shared, of) = (Arc::downgrade(self), (spec.clone(), name.to_owned()));
         let told = move |sink: &str, change: Change| {
             if let Some(shared) = shared.upgrade() {

@@ -201,7 +201,8 @@ impl Engine {
         if name.is_empty() {
             return invalid("Neither old nor new names may be empty");
         }
-        if self.find(id.as_str())?.state.name == name {
+        let found = self.find(id.as_str())?;
+        if found.state.name == name {
             return invalid("Renaming a container with the same name as its current name");
         }
         let (this, id, name) = (self.clone(), id.clone(), name.to_owned());
@@ -209,6 +210,10 @@ impl Engine {
             |e: PortError| PortError::new(e.kind, format!("Error when allocating new name: {}", e.chain()));
         whole(async move {
             let name = checked_name(name).map_err(allocating)?;
+            // The next daemon opens the log of what runs under this name.
+            if matches!(found.status, Status::Running | Status::Paused) {
+                this.shared.fits(&found.spec, &name).map_err(allocating)?;
+            }
             let _claim = this.claim(&name, id.as_str()).await.map_err(allocating)?;
             this.call(&id, |reply| Renamed { name, reply }).await
         })

@@ -33,7 +33,8 @@ impl Engine {
         let lines = self.logs(id, LogsRequest { follow: false, ..request }).await?;
         // As of any destination: what concerns delivery and records is no option of the driver.
         let own = options.iter().filter(|(key, _)| !is_common(key) && !is_record_option(key));
-        let options = own.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let options: Options = own.map(|(k, v)| (k.clone(), v.clone())).collect();
+        kind.fits(&source, &options)?;
         let spec = ReplaySpec { source, lines, kind, options, patience };
         Ok(replay::replay(spec, &self.shared.registry))
     }

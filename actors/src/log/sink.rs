@@ -143,7 +143,8 @@ pub fn sinks_for(
     let nothing = sinks.iter().all(|s| s.kind.name() == "none");
     if !nothing && !sinks.iter().any(SinkSpec::is_readable) && !truth(&given("cache-disabled", "false")) {
         let files = given("cache-max-file", "5");
-        let compress = truth(&given("cache-compress", "true")) && files != "1";
+        // `01` is one, too, with which compression never opens.
+        let compress = truth(&given("cache-compress", "true")) && files.parse::<u32>() != Ok(1);
         let options = [
             ("max-size".to_owned(), given("cache-max-size", "20m")),
             ("max-file".to_owned(), files),
@@ -397,5 +398,20 @@ mod tests {
         let copy = ("json-file.copy".to_owned(), "json-file");
         assert_eq!(names("json-file:syslog"), [("json-file".to_owned(), "syslog"), copy]);
         assert_eq!(names("syslog").last().map(|(name, _)| name.as_str()), Some("json-file"));
+    }
+
+    #[test]
+    fn a_copy_of_one_file_is_not_compressed_however_the_one_is_written() {
+        let kind = |name, keeps| -> &'static dyn LogDriverKind {
+            Box::leak(Box::new(FakeKind::new(name, ["open", "deliver"], keeps, &Script::default())))
+        };
+        let drivers = FakeCatalogue(vec![kind("json-file", Keeps::Cursor), kind("syslog", Keeps::Nothing)]);
+        let compressed = |files: &str| {
+            let options = Options::from([("cache-max-file".to_owned(), files.to_owned())]);
+            let sinks = sinks_for(&drivers, &destinations("syslog", &options).unwrap(), &options).unwrap();
+            sinks.last().unwrap().options["compress"].clone()
+        };
+        let found = ["1", "01", "+1", "2", "02"].map(compressed);
+        assert_eq!(found, ["false", "false", "false", "true", "true"]);
     }
 }

@@ -228,6 +228,34 @@ fn a_driver_that_panics_in_a_start_fails_it() {
 }
 
 #[test]
+fn a_log_driver_that_does_not_fit_the_container_refuses_the_start_and_leaves_nothing() {
+    daemon(|d| async move {
+        let unfit = [("unfit".to_owned(), "template: log-tag:1: no".to_owned())];
+        let spec = contract::record::ContainerSpec { log_opts: unfit.into(), ..spec() };
+        let id = d.made("aa", spec).await;
+        let error = d.start(&id).await.unwrap_err();
+        let text = "failed to create task for container: failed to initialize logging driver: template: log-tag:1: no";
+        assert_eq!(error.text, text);
+        assert_eq!(d.status(&id), Some(Status::Created));
+        assert!(!d.actors().iter().any(|a| a.kind == "router"), "it would go on trying");
+        assert_eq!(d.world().runtime.shims(), Vec::<String>::new());
+        d.remove(&id, false, false).await.unwrap();
+        d.bare().await;
+    });
+}
+
+#[test]
+fn a_running_container_does_not_change_to_a_log_driver_that_does_not_fit_it() {
+    daemon(|d| async move {
+        let id = d.started("aa", spec()).await;
+        let log = ("local".to_owned(), [("unfit".to_owned(), "no".to_owned())].into());
+        let error = d.update(&id, crate::Changes { log: Some(log), ..Default::default() }).await.unwrap_err();
+        assert!(error.text.ends_with(": no"), "{}", error.text);
+        assert_eq!(d.shown(&id).unwrap().spec.log_driver, "json-file");
+    });
+}
+
+#[test]
 fn a_policy_restarts_until_the_user_stops() {
     daemon(|d| async move {
         let id = d.started("aa", policy("always")).await;

@@ -279,6 +279,11 @@ pub trait LogDriverKind: Send + Sync {
     fn options(&self) -> &'static [OptionSpec];
     /// Checks options, with Docker's error texts.
     fn validate(&self, options: &Options) -> Result<(), PortError>;
+    /// Checks what the options make of this container, as far as `open` would: that is tried again without end, and a
+    /// container that has started would come to wait for it.
+    fn fits(&self, _source: &LogSource, _options: &Options) -> Result<(), PortError> {
+        Ok(())
+    }
     /// Batch bounds.
     fn batching(&self, options: &Options) -> BatchPolicy;
     /// Prepares delivery without connecting.

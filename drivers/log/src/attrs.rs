@@ -1,7 +1,7 @@
 //! The extra attributes of a line, chosen from labels and environment, and the tag.
 
 use crate::options::{METADATA, invalid};
-use crate::template::render;
+use crate::template::{check, render};
 use contract::PortError;
 use contract::log::{LogSource, Options};
 use regex::Regex;
@@ -41,10 +41,12 @@ pub(crate) fn tag(source: &LogSource, options: &Options) -> Result<String, PortE
     render(template, source, options).map_err(invalid)
 }
 
-/// Refuses what would fail only at a container's start.
+/// Refuses what would fail at any container's start.
 pub(crate) fn check_metadata(options: &Options) -> Result<(), PortError> {
     debug_assert!(METADATA.iter().any(|o| o.name == "tag"));
-    attributes(&LogSource::default(), options).map(drop)
+    pattern(options, "labels-regex")?;
+    pattern(options, "env-regex")?;
+    check(options.get("tag").map_or("", String::as_str), options).map_err(invalid)
 }
 
 fn pattern(options: &Options, key: &str) -> Result<Option<Regex>, PortError> {

@@ -13,6 +13,9 @@ pub(crate) const METADATA: [OptionSpec; 5] = [
     OptionSpec { name: "tag", doc: "template of the tag" },
 ];
 
+/// Most bytes of a batch, whatever is asked for: it is in memory several times, for each container.
+pub(crate) const BATCH: usize = 64 << 20;
+
 pub(crate) fn invalid(text: impl Into<String>) -> PortError {
     PortError::new(Kind::Invalid, text)
 }

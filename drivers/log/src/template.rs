@@ -3,7 +3,7 @@
 use contract::log::{LogSource, Options};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use template::{Template, TemplateError};
+use template::{Methods, Template, TemplateError};
 
 /// Fills `template` from `source`, and from the options it stands among.
 pub(crate) fn render(template: &str, source: &LogSource, options: &Options) -> Result<String, String> {
@@ -11,7 +11,23 @@ pub(crate) fn render(template: &str, source: &LogSource, options: &Options) -> R
         return Ok(template.to_owned());
     }
     let told = |error: TemplateError| told(template, &error);
-    Template::parse(template).and_then(|read| read.render(&info(source, options))).map_err(told)
+    Template::parse(template)
+        .and_then(|read| read.render_with(&info(source, options), Methods::Tag))
+        .map_err(told)
+}
+
+/// Refuses a template that fills in for no container. What a function makes of values that are not known yet is no reason:
+/// `{{slice .ID 0 6}}` fails for an id that is not there alone.
+pub(crate) fn check(template: &str, options: &Options) -> Result<(), String> {
+    if !template.contains("{{") {
+        return Ok(());
+    }
+    match Template::parse(template)
+        .and_then(|read| read.render_with(&info(&LogSource::default(), options), Methods::Tag))
+    {
+        Ok(_) | Err(TemplateError::Call { .. }) => Ok(()),
+        Err(error) => Err(told(template, &error)),
+    }
 }
 
 /// The fields, and the methods that want nothing.
@@ -64,6 +80,7 @@ fn told(template: &str, error: &TemplateError) -> String {
         TemplateError::Call { function, why } => {
             format!("template: log-tag:1: executing \"log-tag\": error calling {function}: {why}")
         }
+        TemplateError::Limit(why) => format!("template: log-tag:1: executing \"log-tag\": {why}"),
     }
 }
 
@@ -106,6 +123,7 @@ mod tests {
                 "{{.ContainerLabels.app}} {{index .ContainerLabels \"app\"}} {{.ContainerEnv}}",
                 "shop shop [A=1]",
             ),
+            ("{{.ContainerLabels.Team}}", "<no value>"),
             ("{{.ContainerCreated}} {{.Config.tag}}", "2024-01-02 03:04:05.5 +0000 UTC t"),
         ] {
             assert_eq!(filled(template).unwrap(), wanted);
@@ -137,6 +155,20 @@ mod tests {
         let source = LogSource { command: args.join(" "), args, ..LogSource::default() };
         let filled = |template| render(template, &source, &Options::new()).unwrap();
         assert_eq!(filled("{{.ContainerEntrypoint}} {{index .ContainerArgs 1}}"), "sh echo a");
+    }
+
+    #[test]
+    fn a_template_that_wants_values_is_not_refused_before_there_are_any() {
+        for template in ["{{slice .ID 0 6}}", "{{index (split .Name \"-\") 1}}", "{{index .ContainerArgs 0}}"]
+        {
+            assert_eq!(check(template, &Options::new()), Ok(()), "{template}");
+            filled(template).unwrap();
+        }
+        assert_eq!(filled("{{index (split .Name \"-\") 1}}").unwrap(), "web");
+        assert!(filled("{{index (split .Name \"-\") 2}}").unwrap_err().contains("index out of range"));
+        for never in ["a{{.Nope}}", "{{.ID", "{{nope .ID}}"] {
+            assert!(check(never, &Options::new()).is_err(), "{never}");
+        }
     }
 
     #[test]

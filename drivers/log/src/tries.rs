@@ -1,10 +1,12 @@
 //! When a driver gives up what its options limit. Nothing does unless it was asked for: sinks try again without end.
 
 use contract::log::DeliverError;
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 /// How often a batch is tried, and how soon again.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tries {
     /// Tries before a batch is given up; without end when not given.
     pub(crate) most: Option<u64>,
@@ -12,16 +14,33 @@ pub(crate) struct Tries {
     pub(crate) pause: Option<Duration>,
     /// Those in a row that failed.
     pub(crate) failed: u64,
+    /// Lines of the batch that arrived in the course of them, as places in it.
+    pub(crate) arrived: BTreeSet<usize>,
 }
 
 impl Tries {
-    /// A try failed: the same error, or that all `lines` are given up.
+    /// A part of the batch arrived, but for those it says.
+    pub(crate) fn arrive(&mut self, part: Range<usize>, refused: &Range<usize>) {
+        // Where nothing is given up nobody asks.
+        if self.most.is_some() {
+            self.arrived.extend(part.filter(|line| !refused.contains(line)));
+        }
+    }
+
+    /// The batch is over.
+    pub(crate) fn succeed(&mut self) {
+        self.failed = 0;
+        self.arrived.clear();
+    }
+
+    /// A try failed: the same error, or that those of so many lines are given up that did not arrive.
     pub(crate) fn fail(&mut self, error: DeliverError, lines: usize) -> DeliverError {
         self.failed += 1;
         match error {
             DeliverError::Retry { source, .. } if self.most.is_some_and(|most| self.failed > most) => {
                 self.failed = 0;
-                DeliverError::Reject { lines: (0..lines).collect(), source }
+                let arrived = std::mem::take(&mut self.arrived);
+                DeliverError::Reject { lines: (0..lines).filter(|l| !arrived.contains(l)).collect(), source }
             }
             DeliverError::Retry { source, after } => {
                 DeliverError::Retry { source, after: after.max(self.pause) }
@@ -50,6 +69,20 @@ mod tests {
         );
         // The next batch has as many.
         assert!(matches!(limited.fail(retry(None), 2), DeliverError::Retry { .. }));
+    }
+
+    #[test]
+    fn lines_that_arrived_before_the_last_try_are_not_given_up() {
+        let mut tries = Tries { most: Some(1), ..Tries::default() };
+        tries.arrive(0..3, &(1..2));
+        assert!(matches!(tries.fail(retry(None), 5), DeliverError::Retry { .. }));
+        tries.arrive(0..1, &(0..0));
+        let given_up = tries.fail(retry(None), 5);
+        assert!(matches!(given_up, DeliverError::Reject { lines, .. } if lines == [1, 3, 4]));
+        // They say nothing of the next batch.
+        tries.arrive(0..1, &(0..0));
+        tries.succeed();
+        assert!(tries.arrived.is_empty());
     }
 
     #[test]

@@ -169,3 +169,19 @@ fn options_that_a_driver_has_not_are_refused_by_name() {
         assert!(error.chain().starts_with(&format!("gantry does not support the log driver {refused}: ")));
     }
 }
+
+#[test]
+fn a_batch_is_never_larger_than_64_mebibytes_whatever_is_asked_for() {
+    for (driver, key, values) in [
+        ("fluentd", "fluentd-buffer-limit", ["1k", "64m", "65m", "2g"]),
+        ("loki", "loki-batch-size", ["1024", "67108864", "67108865", "18446744073709551615"]),
+    ] {
+        let bytes = values.map(|value| {
+            let given =
+                options(&[("loki-url", "http://127.0.0.1:1"), (key, value)][usize::from(driver != "loki")..]);
+            Drivers::default().check(driver, &given).unwrap();
+            find(driver).unwrap().batching(&given).max_bytes
+        });
+        assert_eq!(bytes, [1 << 10, 64 << 20, 64 << 20, 64 << 20], "{driver}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Nodes and data into text.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 use super::functions::call;
@@ -7,7 +9,8 @@ use super::{Methods, Node, Pipeline, TemplateError, Term};
 
 /// Renders `nodes` against `data`, which has `methods`.
 pub fn run(nodes: &[Node], data: &Value, methods: Methods<'_>) -> Result<String, TemplateError> {
-    let mut scope = Scope { variables: vec![("$".to_owned(), data.clone())], out: String::new(), methods };
+    let variables = vec![("$".to_owned(), data.clone())];
+    let mut scope = Scope { variables, out: String::new(), methods, spent: Cell::new(0) };
     scope.nodes(nodes, data)?;
     Ok(scope.out)
 }
@@ -16,6 +19,28 @@ struct Scope<'a> {
     variables: Vec<(String, Value)>,
     out: String,
     methods: Methods<'a>,
+    /// Bytes that were handled.
+    spent: Cell<usize>,
+}
+
+/// Longest tag. Loops in loops and texts that double would take all of a daemon's memory and time.
+const LONGEST: usize = 64 << 10;
+/// Most bytes handled for one,
+const WORK: usize = 16 << 20;
+/// of which a step is so many,
+const STEP: usize = 64;
+/// and a function is given so many at most,
+const GIVEN: usize = 1 << 20;
+/// in so many arguments: `printf` makes up to 10 000 of each.
+const ARGUMENTS: usize = 256;
+
+fn weight(value: &Value) -> usize {
+    STEP + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum::<usize>(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + weight(value)).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
 }
 
 /// How Go's `%v` shows a value.
@@ -46,30 +71,83 @@ pub(super) fn truthy(value: &Value) -> bool {
     }
 }
 
-fn walk(start: &Value, path: &[String]) -> Result<Value, TemplateError> {
-    let mut at = start;
-    for key in path {
-        match at.get(key.as_str()) {
-            Some(next) => at = next,
-            // User-chosen keys (labels, drivers' options) may be absent; the API's own may not.
-            None if at.is_object() && !key.starts_with(|c: char| c.is_ascii_uppercase()) => {
-                return Ok(Value::Null);
-            }
-            None => return Err(TemplateError::NoField { path: path.join("."), key: key.clone() }),
-        }
-    }
-    Ok(at.clone())
-}
+/// Where the API has keys that users choose.
+const MAPS: [&str; 9] =
+    ["Labels", "Annotations", "Options", "DriverOpts", "Sysctls", "StorageOpt", "Tmpfs", "Networks", "Data"];
 
 impl Scope<'_> {
+    fn is_bounded(&self) -> bool {
+        matches!(self.methods, Methods::Tag)
+    }
+
+    fn spend(&self, bytes: usize) -> Result<(), TemplateError> {
+        let spent = self.spent.get().saturating_add(bytes);
+        self.spent.set(spent);
+        match self.is_bounded() && spent > WORK {
+            true => Err(TemplateError::Limit("it does too much")),
+            false => Ok(()),
+        }
+    }
+
+    /// Before `value` is copied, or once it was made.
+    fn handle(&self, value: &Value) -> Result<(), TemplateError> {
+        if self.is_bounded() { self.spend(weight(value)) } else { Ok(()) }
+    }
+
+    /// Refuses what would only be known to be too much when it is made.
+    fn check(&self, function: &str, arguments: &[Value]) -> Result<(), TemplateError> {
+        if !self.is_bounded() {
+            return Ok(());
+        }
+        let given: usize = arguments.iter().map(weight).sum();
+        let made = match (function, arguments) {
+            ("join", [Value::Array(items), between, ..]) => items.len().saturating_mul(weight(between)),
+            _ => 0,
+        };
+        match arguments.len() > ARGUMENTS || given > GIVEN || made > WORK {
+            true => Err(TemplateError::Limit("a function is given too much")),
+            false => Ok(()),
+        }
+    }
+
+    fn put(&mut self, text: &str) -> Result<(), TemplateError> {
+        if self.is_bounded() && self.out.len() + text.len() > LONGEST {
+            return Err(TemplateError::Limit("it becomes longer than 64 KiB"));
+        }
+        self.out.push_str(text);
+        Ok(())
+    }
+
+    fn walk(&self, start: &Value, path: &[String]) -> Result<Value, TemplateError> {
+        let (mut at, mut holder) = (start, "");
+        for key in path {
+            match at.get(key.as_str()) {
+                Some(next) => (at, holder) = (next, key.as_str()),
+                None if at.is_object() && self.may_lack(at, holder, key) => return Ok(Value::Null),
+                None => return Err(TemplateError::NoField { path: path.join("."), key: key.clone() }),
+            }
+        }
+        self.handle(at)?;
+        Ok(at.clone())
+    }
+
+    /// User-chosen keys (labels, drivers' options) may be absent from an object that `holder` names; the API's own may not.
+    fn may_lack(&self, object: &Value, holder: &str, key: &str) -> bool {
+        let within = || self.variables.first().is_some_and(|(_, whole)| whole != object);
+        !key.starts_with(|c: char| c.is_ascii_uppercase())
+            || MAPS.contains(&holder)
+            || (self.is_bounded() && within())
+    }
+
     fn nodes(&mut self, nodes: &[Node], dot: &Value) -> Result<(), TemplateError> {
         let depth = self.variables.len();
         for node in nodes {
+            self.spend(STEP)?;
             match node {
-                Node::Text(text) => self.out.push_str(text),
+                Node::Text(text) => self.put(text)?,
                 Node::Print(pipeline) => {
                     let text = show(&self.pipeline(pipeline, dot)?);
-                    self.out.push_str(&text);
+                    self.put(&text)?;
                 }
                 Node::Set(name, pipeline) => {
                     let value = self.pipeline(pipeline, dot)?;
@@ -100,7 +178,9 @@ impl Scope<'_> {
                     if entries.is_empty() {
                         self.nodes(otherwise, dot)?;
                     }
+                    let outside = self.variables.len();
                     for (key, value) in entries {
+                        self.handle(&value)?;
                         match names.as_slice() {
                             [name] => self.variables.push((name.clone(), value.clone())),
                             [first, second, ..] => {
@@ -110,6 +190,8 @@ impl Scope<'_> {
                             [] => {}
                         }
                         self.nodes(body, &value)?;
+                        // They are looked through for each name.
+                        self.variables.truncate(outside);
                     }
                 }
             }
@@ -137,7 +219,12 @@ impl Scope<'_> {
                     (Methods::Heading, Some(first)) if super::functions::SHAPING.contains(&name.as_str()) => {
                         Ok(first.clone())
                     }
-                    _ => call(name, &arguments),
+                    _ => {
+                        self.check(name, &arguments)?;
+                        let result = call(name, &arguments)?;
+                        self.handle(&result)?;
+                        Ok(result)
+                    }
                 }
             }
             Some((term, [])) => self.term(term, dot),
@@ -151,7 +238,7 @@ impl Scope<'_> {
                         let last = name.rsplit('.').next().unwrap_or_default();
                         Ok(Value::from(last.replace(['-', '_'], " ")))
                     }
-                    Methods::None => {
+                    Methods::None | Methods::Tag => {
                         Err(TemplateError::NoField { path: "Label".to_owned(), key: "Label".to_owned() })
                     }
                 }
@@ -162,13 +249,17 @@ impl Scope<'_> {
 
     fn term(&self, term: &Term, dot: &Value) -> Result<Value, TemplateError> {
         match term {
-            Term::Field(path) => walk(dot, path),
-            Term::Literal(value) => Ok(value.clone()),
-            Term::Group(pipeline, path) => walk(&self.pipeline(pipeline, dot)?, path),
+            Term::Field(path) => self.walk(dot, path),
+            Term::Literal(value) => {
+                self.handle(value)?;
+                Ok(value.clone())
+            }
+            Term::Group(pipeline, path) => self.walk(&self.pipeline(pipeline, dot)?, path),
             Term::Function(name) => call(name, &[]),
             Term::Variable(name, path) => {
+                self.spend(self.variables.len())?;
                 match self.variables.iter().rev().find(|(known, _)| known == name) {
-                    Some((_, value)) => walk(value, path),
+                    Some((_, value)) => self.walk(value, path),
                     None => Err(TemplateError::Syntax(format!("undefined variable \"{name}\""))),
                 }
             }

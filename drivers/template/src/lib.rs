@@ -29,6 +29,9 @@ pub enum TemplateError {
         /// What was wrong.
         why: String,
     },
+    /// It is more than a tag may be.
+    #[error("template: executing \"\": {0}")]
+    Limit(&'static str),
 }
 
 /// A parsed template.
@@ -42,6 +45,9 @@ pub struct Template {
 pub enum Methods<'a> {
     /// Nothing.
     None,
+    /// Nothing, in the tag of log lines: the outermost object alone has fields, those in it are maps. What it costs is
+    /// bounded: it is filled in by a daemon, for whoever may make containers.
+    Tag,
     /// The value of that label.
     Labels(&'a Map<String, Value>),
     /// A column's heading.
@@ -121,6 +127,25 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_a_user_chose_may_be_in_capitals_and_absent() {
+        assert_eq!(render("{{.Config.Labels.App}}").unwrap(), "<no value>");
+        assert!(render("{{.Config.App}}").is_err());
+        let data = json!({"ID": "1", "ContainerLabels": {"App": "shop"}, "Config": {}});
+        let tag = |text| Template::parse(text).unwrap().render_with(&data, Methods::Tag);
+        for (text, wanted) in [
+            ("{{.ContainerLabels.App}}", "shop"),
+            ("{{.ContainerLabels.Team}} {{.Config.Team}}", "<no value> <no value>"),
+            ("{{with .ContainerLabels}}{{.App}} {{.Team}}{{end}}", "shop <no value>"),
+            ("{{$all := .ContainerLabels}}{{$all.Team}}", "<no value>"),
+        ] {
+            assert_eq!(tag(text).unwrap(), wanted, "{text}");
+        }
+        for wrong in ["{{.Team}}", "{{$.Team}}", "{{.ID.Team}}"] {
+            assert!(matches!(tag(wrong), Err(TemplateError::NoField { .. })), "{wrong}");
+        }
+    }
+
+    #[test]
     fn json_prints_any_part() {
         assert_eq!(render("{{json .Config.Cmd}}").unwrap(), r#"["sh","-c"]"#);
         assert_eq!(render("{{.State.Pid | json}}").unwrap(), "42");
@@ -189,6 +214,29 @@ mod tests {
                 matches!(render(&deep), Err(TemplateError::Syntax(why)) if why.contains("deeper than 100"))
             );
         }
+    }
+
+    #[test]
+    fn a_tag_that_multiplies_what_it_is_given_ends_before_it_takes_all_memory() {
+        let env: Vec<String> = (0..1000).map(|n| format!("NAME_{n}=value")).collect();
+        let data = json!({"ID": "1", "ContainerEnv": env});
+        let tag = |text: &str| Template::parse(text).unwrap().render_with(&data, Methods::Tag);
+        let loops = |times: usize, inner: &str| {
+            let open = "{{range $i, $e := $.ContainerEnv}}".repeat(times);
+            format!("{open}{inner}{}", "{{end}}".repeat(times))
+        };
+        let doubled = format!("{{{{$a := \"x\"}}}}{}", "{{$a := print $a $a}}".repeat(60));
+        let wide = format!("{{{{printf \"{}\"{}}}}}", "%9999d".repeat(9000), " 1".repeat(9000));
+        let joined = "{{$s := join .ContainerEnv \"\"}}{{join (split (join .ContainerEnv $s) \"\") $s}}";
+        let long = loops(1, &"x".repeat(66));
+        for text in [long, loops(6, ""), loops(6, "{{$e}}"), doubled, wide, joined.to_owned()] {
+            assert!(matches!(tag(&text), Err(TemplateError::Limit(_))), "{text:.60}");
+        }
+        assert_eq!(tag(&loops(1, &"x".repeat(65))).unwrap().len(), 65_000);
+        assert_eq!(tag("{{len .ContainerEnv}} {{index .ContainerEnv 7}}").unwrap(), "1000 NAME_7=value");
+        // Who fills one in for himself may have as much as he likes.
+        let all = Template::parse(&loops(2, "x")).unwrap().render(&data);
+        assert_eq!(all.unwrap().len(), 1_000_000);
     }
 
     #[test]

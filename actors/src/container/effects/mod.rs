@@ -106,7 +106,8 @@ async fn steps(
     let mut container = spec.clone();
     volumes::mount(shared, &mut container).await?;
     lease(shared, spec, state).await?;
-    shared.logging(spec, &state.name).map_err(|e| {
+    // Before its router is made: that would go on trying.
+    shared.fits(spec, &state.name).and_then(|()| shared.logging(spec, &state.name)).map_err(|e| {
         PortError::new(
             e.kind,
             format!(

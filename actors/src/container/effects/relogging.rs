@@ -33,6 +33,7 @@ pub struct Change<'a> {
 /// Has the container's lines go elsewhere from here on and writes that; a failure leaves everything as it was.
 pub async fn swap(shared: &Arc<Shared>, change: Change<'_>) -> Result<(), PortError> {
     let Change { before, after, name, alive } = change;
+    shared.fits(after, name)?;
     let id = ContainerId::new(after.id.clone());
     let logging = shared.logging(before, name)?;
     let sinks: Vec<SinkSpec> = shared.sinks(after)?.into_iter().map(|s| s.anew(&logging.sinks)).collect();

@@ -15,6 +15,8 @@ use window::Window;
 
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(60);
+/// What the far side or an option asks for is not doubled and stands, but for an answer that is out of its mind.
+const ASKED: Duration = Duration::from_secs(600);
 
 /// Why a sink could not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -338,7 +340,7 @@ fn fail(w: &mut Window, sink: usize, failure: Failure, out: &mut Vec<Effect>) {
     // Spread, so that the sinks of many containers do not come back at the same moment.
     let spread = w.attempt.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
     let pause = pause.mul_f64(0.5 + spread as f64 / 512.0);
-    out.push(Effect::Wait(sink, w.attempt, pause.max(after.unwrap_or_default()).min(LONGEST)));
+    out.push(Effect::Wait(sink, w.attempt, pause.max(after.unwrap_or_default().min(ASKED))));
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ struct File {
 type Files = Arc<Mutex<HashMap<String, File>>>;
 
 /// A kind of log driver. Verbs: `open:NAME`, `deliver:NAME` (a failure of kind Unavailable is retried, any other ends the
-/// driver, one whose text is `panic` panics in it).
+/// driver, one whose text is `panic` panics in it). With the option `unfit` it fits no container; the value says why.
 pub struct FakeKind {
     name: &'static str,
     verbs: [&'static str; 2],
@@ -127,6 +127,11 @@ impl LogDriverKind for FakeKind {
 
     fn validate(&self, _: &Options) -> Result<(), PortError> {
         Ok(())
+    }
+
+    fn fits(&self, _: &LogSource, options: &Options) -> Result<(), PortError> {
+        let unfit = options.get("unfit").map(|text| PortError::new(crate::Kind::Invalid, text.clone()));
+        unfit.map_or(Ok(()), Err)
     }
 
     fn batching(&self, _: &Options) -> BatchPolicy {

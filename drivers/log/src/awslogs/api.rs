@@ -31,6 +31,8 @@ pub(super) struct Api {
 pub(super) enum Failure {
     /// An exception of the service: its name and its text.
     Named(String, String),
+    /// It took too long.
+    Slow(DeliverError),
     /// Anything else.
     Other(DeliverError),
 }
@@ -41,7 +43,13 @@ where
 {
     match error.code() {
         Some(code) => Failure::Named(code.to_owned(), error.message().unwrap_or_default().to_owned()),
-        None => Failure::Other(later(format!("{call}: {}", DisplayErrorContext(&error)), None)),
+        None => {
+            let told = later(format!("{call}: {}", DisplayErrorContext(&error)), None);
+            match error {
+                SdkError::TimeoutError(_) => Failure::Slow(told),
+                _ => Failure::Other(told),
+            }
+        }
     }
 }
 

@@ -8,7 +8,9 @@ const OVERHEAD: usize = 26;
 /// Most bytes of one event with that.
 const EVENT: usize = 262_144;
 /// Most bytes of one put, counted so.
-const PUT: usize = 1_048_576;
+pub(super) const PUT: usize = 1_048_576;
+/// A put that takes too long is halved down to this.
+const SMALLEST: usize = PUT / 16;
 /// Most events of one put.
 const EVENTS: usize = 10_000;
 /// Most time between the first and the last event of one put, milliseconds.
@@ -43,13 +45,25 @@ pub(super) fn events(lines: &[LogLine]) -> Vec<Event> {
     out
 }
 
-/// Which of them go together.
-pub(super) fn puts(events: &[Event]) -> Vec<Range<usize>> {
+/// The most bytes of a put after one of up to `most` has taken too long: it always would. But a service that hangs must not be
+/// left with puts of an event each when it goes on.
+pub(super) fn halved(most: usize) -> usize {
+    (most / 2).max(SMALLEST)
+}
+
+/// Those after a batch that got through.
+pub(super) fn grown(most: usize) -> usize {
+    (most + most / 4).min(PUT)
+}
+
+/// Which of them go together, in at most so many bytes where one is not longer by itself.
+pub(super) fn puts(events: &[Event], most: usize) -> Vec<Range<usize>> {
     let (mut out, mut start, mut bytes) = (Vec::new(), 0, 0);
     let mut first = events.first().map_or(0, |event| event.timestamp);
     for (at, event) in events.iter().enumerate() {
         let size = event.message.len() + OVERHEAD;
-        if bytes + size > PUT || at - start == EVENTS || event.timestamp - first >= SPAN {
+        let full = bytes + size > most || at - start == EVENTS || event.timestamp - first >= SPAN;
+        if full && at > start {
             out.push(start..at);
             (start, bytes, first) = (at, 0, event.timestamp);
         }
@@ -103,7 +117,7 @@ mod tests {
     }
 
     fn bounds(events: &[Event]) -> Vec<(usize, usize)> {
-        puts(events).into_iter().map(|put| (put.start, put.end)).collect()
+        puts(events, PUT).into_iter().map(|put| (put.start, put.end)).collect()
     }
 
     #[test]
@@ -137,6 +151,22 @@ mod tests {
         assert_eq!(bounds(&events(&many)), [(0, 10_000), (10_000, 10_001)]);
         let days = [line(0, "x"), line(SPAN - 1, "x"), line(SPAN, "x")];
         assert_eq!(bounds(&events(&days)), [(0, 2), (2, 3)]);
+    }
+
+    #[test]
+    fn puts_that_take_too_long_are_halved_until_they_get_through() {
+        let lines: Vec<LogLine> = (0..8).map(|n| line(n, vec![b'x'; 128 * 1024 - OVERHEAD])).collect();
+        let all = events(&lines);
+        let ends = |most| puts(&all, most).into_iter().map(|put| put.end).collect::<Vec<_>>();
+        assert_eq!(ends(PUT), [8]);
+        assert_eq!(ends(halved(PUT)), [4, 8]);
+        // None is without an event.
+        let least = (0..10).fold(PUT, |most, _| halved(most));
+        assert_eq!((least, ends(least)), (SMALLEST, (1..=8).collect::<Vec<_>>()));
+        // What goes on after some of them is cut at the same places.
+        let rest = puts(&all[4..], halved(PUT));
+        assert_eq!((rest.len(), rest[0].end), (1, 4));
+        assert_eq!((0..20).fold(least, |most, _| grown(most)), PUT);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use contract::log::{
     Batch, BatchPolicy, Cursor, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
     Records,
 };
-use event::{Event, events, lines, puts};
+use event::{Event, PUT, events, grown, halved, lines, puts};
 pub(crate) use options::JOINING;
 use options::{OPTIONS, Wanted, buffered, join};
 use std::sync::Arc;
@@ -33,7 +33,10 @@ impl LogDriverKind for AwsLogs {
     }
     fn validate(&self, options: &Options) -> Result<(), PortError> {
         check_known(options, &OPTIONS, self.name())?;
-        Wanted::parse(&LogSource::default(), options).map(drop)
+        Wanted::check(options)
+    }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        Wanted::parse(source, options).map(drop)
     }
     fn batching(&self, options: &Options) -> BatchPolicy {
         // What cannot be read was refused before.
@@ -47,7 +50,7 @@ impl LogDriverKind for AwsLogs {
     }
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
         let wanted = Wanted::parse(source, options)?;
-        Ok(Box::new(Sender { wanted, api: None, ready: false, under_way: None }))
+        Ok(Box::new(Sender { wanted, api: None, ready: false, under_way: None, most: PUT }))
     }
 }
 
@@ -58,13 +61,16 @@ struct Sender {
     ready: bool,
     /// What of the batch that is tried again is put already.
     under_way: Option<Progress>,
+    /// Most bytes of a put.
+    most: usize,
 }
 
 /// How far a batch of several puts has got.
 struct Progress {
     /// Which batch.
     end: Cursor,
-    puts: usize,
+    /// How many of its events are put.
+    events: usize,
     refused: Vec<usize>,
     cause: String,
 }
@@ -86,7 +92,7 @@ fn again(operation: &str, failure: Failure) -> DeliverError {
             let after = TOO_MUCH.contains(&name.as_str()).then_some(REST);
             later(format!("{operation}: {name}: {text}"), after)
         }
-        Failure::Other(error) => error,
+        Failure::Slow(error) | Failure::Other(error) => error,
     }
 }
 
@@ -119,6 +125,9 @@ impl Sender {
                 if matches!(&failure, Failure::Named(name, _) if name == "ResourceNotFoundException") {
                     self.ready = false;
                 }
+                if matches!(failure, Failure::Slow(_)) {
+                    self.most = halved(self.most);
+                }
                 Err(again("PutLogEvents", failure))
             }
         }
@@ -129,10 +138,12 @@ impl Sender {
             self.prepare(api).await?;
             self.ready = true;
         }
-        let fresh = || Progress { end: end.clone(), puts: 0, refused: Vec::new(), cause: String::new() };
+        let fresh = || Progress { end: end.clone(), events: 0, refused: Vec::new(), cause: String::new() };
         let mut progress = self.under_way.take().filter(|p| p.end == *end).unwrap_or_else(fresh);
-        for range in puts(events).into_iter().skip(progress.puts) {
-            match self.put(api, events.get(range).unwrap_or_default()).await {
+        let rest = events.get(progress.events..).unwrap_or_default();
+        for range in puts(rest, self.most) {
+            let put = rest.get(range).unwrap_or_default();
+            match self.put(api, put).await {
                 Ok(None) => {}
                 Ok(Some((lines, why))) => {
                     progress.refused.extend(lines);
@@ -143,8 +154,9 @@ impl Sender {
                     return Err(error);
                 }
             }
-            progress.puts += 1;
+            progress.events += put.len();
         }
+        self.most = grown(self.most);
         let Progress { mut refused, cause, .. } = progress;
         refused.sort_unstable();
         refused.dedup();

@@ -2,7 +2,7 @@
 
 use super::event::TEXT;
 use crate::options::{boolean, invalid};
-use crate::template::render;
+use crate::template::{check, render};
 use contract::PortError;
 use contract::log::{Join, LogSource, OptionSpec, Options, Pattern, both, datetime_pattern};
 use reqwest::Url;
@@ -84,6 +84,15 @@ pub(super) fn join(options: &Options) -> Result<Option<Join>, PortError> {
 
 impl Wanted {
     pub(super) fn parse(source: &LogSource, options: &Options) -> Result<Self, PortError> {
+        Self::filled(options, |template| render(template, source, options))
+    }
+
+    /// Refuses what is wrong whatever the container.
+    pub(super) fn check(options: &Options) -> Result<(), PortError> {
+        Self::filled(options, |template| check(template, options).map(|()| String::new())).map(drop)
+    }
+
+    fn filled(options: &Options, fill: impl Fn(&str) -> Result<String, String>) -> Result<Self, PortError> {
         let text = |key: &str| options.get(key).filter(|text| !text.is_empty()).cloned();
         let group = text("awslogs-group");
         let group = group.ok_or_else(|| invalid("must specify a value for log opt 'awslogs-group'"))?;
@@ -108,14 +117,12 @@ impl Wanted {
         };
         let stream = match text("awslogs-stream") {
             Some(name) => name,
-            None => {
-                render(text("tag").as_deref().unwrap_or("{{.FullID}}"), source, options).map_err(invalid)?
-            }
+            None => fill(text("tag").as_deref().unwrap_or("{{.FullID}}")).map_err(invalid)?,
         };
         Ok(Self {
             region: text("awslogs-region"),
             endpoint,
-            group: render(&group, source, options).map_err(invalid)?,
+            group: fill(&group).map_err(invalid)?,
             stream,
             create_group: flag(options, "awslogs-create-group", false)?,
             create_stream: flag(options, "awslogs-create-stream", true)?,
@@ -155,6 +162,19 @@ mod tests {
         assert_eq!(more.endpoint.unwrap().as_str(), "http://h:1/");
         let named = parse(&[("awslogs-group", "g"), ("tag", "t"), ("awslogs-stream", "s")]).unwrap();
         assert_eq!(named.stream, "s");
+    }
+
+    #[test]
+    fn templates_that_want_values_are_refused_with_the_container_they_do_not_fit() {
+        for (group, tag) in [("g", "{{index (split .Name \"-\") 1}}"), ("{{slice .Name 0 9}}", "t")] {
+            let options = [("awslogs-group", group), ("tag", tag)];
+            let options: Options = options.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+            Wanted::check(&options).unwrap();
+            let source = LogSource { container_name: "web".into(), ..LogSource::default() };
+            assert!(Wanted::parse(&source, &options).is_err(), "{group} {tag}");
+        }
+        let never = [("awslogs-group".to_owned(), "{{.Nope}}".to_owned())].into();
+        assert!(Wanted::check(&never).is_err());
     }
 
     #[test]

@@ -39,6 +39,9 @@ impl LogDriverKind for Fluentd {
         Settings::parse(options)?;
         check_metadata(options)
     }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        attributes(source, options).map(drop)
+    }
     fn batching(&self, options: &Options) -> BatchPolicy {
         // What cannot be read was refused before.
         let max_bytes = Settings::parse(options).map_or(1 << 20, |s| s.max_bytes);

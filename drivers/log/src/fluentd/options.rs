@@ -2,7 +2,7 @@
 
 use super::forward::Packing;
 use crate::dial::Target;
-use crate::options::{METADATA, binary_size, boolean, invalid};
+use crate::options::{BATCH, METADATA, binary_size, boolean, invalid};
 use crate::span::span;
 use crate::tls::Identity;
 use contract::PortError;
@@ -21,7 +21,7 @@ pub(super) static OPTIONS: [OptionSpec; 16] = {
             name: "fluentd-async-reconnect-interval",
             doc: "a connection is opened anew after so long, 100ms to 10s",
         },
-        OptionSpec { name: "fluentd-buffer-limit", doc: "most bytes sent in one message; 1m" },
+        OptionSpec { name: "fluentd-buffer-limit", doc: "most bytes sent in one message, up to 64m; 1m" },
         OptionSpec {
             name: "fluentd-compress",
             doc: "text or gzip, as the compress of Fluentd's own sender; text",
@@ -101,7 +101,7 @@ impl Settings {
             max_bytes: match get("fluentd-buffer-limit") {
                 None => 1 << 20,
                 Some(text) => {
-                    usize::try_from(binary_size(text).map_err(invalid)?).unwrap_or(usize::MAX).max(1)
+                    usize::try_from(binary_size(text).map_err(invalid)?).unwrap_or(usize::MAX).clamp(1, BATCH)
                 }
             },
             reconnect: reconnect(get("fluentd-async-reconnect-interval"))?,

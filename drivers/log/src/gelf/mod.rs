@@ -35,6 +35,9 @@ impl LogDriverKind for Gelf {
         Address::parse(options)?;
         check_metadata(options)
     }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        attributes(source, options).map(drop)
+    }
     fn batching(&self, options: &Options) -> BatchPolicy {
         let policy = BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() };
         match Address::parse(options) {
@@ -53,7 +56,7 @@ impl LogDriverKind for Gelf {
             Address::Tcp(target, most, pause) => Box::new(Stream {
                 line: Line::new(Target::Tcp(target)),
                 writer,
-                tries: Tries { most, pause: Some(pause), failed: 0 },
+                tries: Tries { most, pause: Some(pause), ..Tries::default() },
             }),
         })
     }

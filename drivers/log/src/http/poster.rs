@@ -76,13 +76,17 @@ impl<P: Protocol> Poster<P> {
                         self.protocol.settled(&self.endpoint, taken).await?;
                     }
                     let verdict = self.protocol.verdict(lines, answer)?;
-                    refused.extend(verdict.refused.map(|at| part.start + at));
+                    let wrong = part.start + verdict.refused.start..part.start + verdict.refused.end;
+                    // At least one is through with each post.
+                    let next = verdict.resume.filter(|next| (1..part.len()).contains(next));
+                    let through = next.map_or(part.end, |next| part.start + next);
+                    self.tries.arrive(part.start..through, &wrong);
+                    refused.extend(wrong);
                     if !verdict.why.is_empty() {
                         cause = verdict.why;
                     }
-                    // At least one is through with each post.
-                    if let Some(next) = verdict.resume.filter(|next| (1..part.len()).contains(next)) {
-                        parts.push(part.start + next..part.end);
+                    if through < part.end {
+                        parts.push(through..part.end);
                     }
                 }
             }
@@ -102,7 +106,7 @@ impl<P: Protocol> LogDriver for Poster<P> {
                 Err(self.tries.fail(error, batch.lines.len()))
             }
             arrived => {
-                self.tries.failed = 0;
+                self.tries.succeed();
                 // Not before a whole batch is through: it begins anew with each post that takes too long.
                 let most = self.endpoint.most;
                 self.endpoint.most = most.saturating_add(most / 4).saturating_add(1);

@@ -163,6 +163,20 @@ async fn a_post_that_took_too_long_comes_again_in_smaller_ones() {
 }
 
 #[tokio::test]
+async fn halves_that_arrived_are_not_among_the_lines_that_are_given_up() {
+    let (large, busy) = (refusal("413 Payload Too Large"), refusal("503 Busy"));
+    // The receiver takes the first half in one try, and none in the last one.
+    let (url, seen) = server(&[&large, OK, &busy, &busy]).await;
+    let mut poster = poster(settings(url, Greeting::Nothing));
+    poster.tries.most = Some(1);
+    let words = batch(&["a", "b", "c", "d"]);
+    assert!(matches!(poster.deliver(&words).await, Err(DeliverError::Retry { .. })));
+    let DeliverError::Reject { lines, .. } = poster.deliver(&words).await.unwrap_err() else { panic!() };
+    assert_eq!(lines, [2, 3]);
+    assert_eq!(bodies(&seen), ["a,b,c,d", "a,b", "c,d", "a,b,c,d"]);
+}
+
+#[tokio::test]
 async fn what_follows_a_refused_line_is_sent() {
     let wrong = "HTTP/1.1 400 Bad Request\r\ncontent-length: 1\r\n\r\n1";
     let (url, seen) = server(&[wrong, OK]).await;

@@ -56,6 +56,9 @@ impl LogDriverKind for Journald {
         path(options)?;
         check_metadata(options)
     }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        attributes(source, options).map(drop)
+    }
     fn batching(&self, _options: &Options) -> BatchPolicy {
         BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() }
     }

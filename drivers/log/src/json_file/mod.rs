@@ -84,6 +84,9 @@ impl LogDriverKind for JsonFile {
         limits(options)?;
         check_metadata(options)
     }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        attributes(source, options).map(drop)
+    }
     fn batching(&self, _options: &Options) -> BatchPolicy {
         BatchPolicy::default()
     }

@@ -75,6 +75,9 @@ impl LogDriverKind for Local {
         limits(options)?;
         check_metadata(options)
     }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        attributes(source, options).map(drop)
+    }
     fn batching(&self, _options: &Options) -> BatchPolicy {
         BatchPolicy::default()
     }

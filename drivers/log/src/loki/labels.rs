@@ -2,7 +2,7 @@
 
 use crate::attrs::attributes;
 use crate::options::invalid;
-use crate::template::{hostname, render};
+use crate::template::{check, hostname, render};
 use contract::PortError;
 use contract::log::{LogSource, Options};
 use std::collections::BTreeMap;
@@ -18,20 +18,7 @@ const EXTERNAL: &str = "container_name={{.Name}}";
 
 /// The labels of every line, without the one for its output.
 pub(super) fn labels(source: &LogSource, options: &Options) -> Result<BTreeMap<String, String>, PortError> {
-    let mut out = BTreeMap::new();
-    let external = options.get("loki-external-labels").map_or(EXTERNAL, String::as_str);
-    for pair in external.split(',') {
-        let (name, template) = match pair.split_once('=') {
-            Some((name, template)) if !template.contains('=') => (name, template),
-            _ => return Err(invalid(format!("loki: invalid external labels: {external}"))),
-        };
-        if name.is_empty() || clean(name) != name {
-            return Err(invalid(format!("loki: invalid external label name: {name}")));
-        }
-        let value = render(template, source, options)
-            .map_err(|e| invalid(format!("loki: could not expand label value: {template} err : {e}")))?;
-        out.insert(name.to_owned(), value);
-    }
+    let mut out = external(options, |template| render(template, source, options))?;
     let mut chosen = attributes(source, options)?;
     chosen.remove("tag");
     out.extend(chosen.into_iter().map(|(name, value)| (clean(&name), value)));
@@ -43,6 +30,32 @@ pub(super) fn labels(source: &LogSource, options: &Options) -> Result<BTreeMap<S
     out.insert("host".to_owned(), hostname());
     // To Loki, an empty label is none.
     out.retain(|_, value| !value.is_empty());
+    Ok(out)
+}
+
+/// Refuses external labels that are wrong whatever the container.
+pub(super) fn check_external(options: &Options) -> Result<(), PortError> {
+    external(options, |template| check(template, options).map(|()| String::new())).map(drop)
+}
+
+fn external(
+    options: &Options,
+    fill: impl Fn(&str) -> Result<String, String>,
+) -> Result<BTreeMap<String, String>, PortError> {
+    let mut out = BTreeMap::new();
+    let external = options.get("loki-external-labels").map_or(EXTERNAL, String::as_str);
+    for pair in external.split(',') {
+        let (name, template) = match pair.split_once('=') {
+            Some((name, template)) if !template.contains('=') => (name, template),
+            _ => return Err(invalid(format!("loki: invalid external labels: {external}"))),
+        };
+        if name.is_empty() || clean(name) != name {
+            return Err(invalid(format!("loki: invalid external label name: {name}")));
+        }
+        let value = fill(template)
+            .map_err(|e| invalid(format!("loki: could not expand label value: {template} err : {e}")))?;
+        out.insert(name.to_owned(), value);
+    }
     Ok(out)
 }
 
@@ -132,6 +145,9 @@ mod tests {
         ] {
             assert_eq!(of(&[("loki-external-labels", external)]), Err(text.into()));
         }
+        let short = [("loki-external-labels", "a={{slice .Name 0 6}}")];
+        let options: Options = short.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        assert!(check_external(&options).is_ok() && of(&short).is_err(), "a name that is too short");
         let template = of(&[("loki-external-labels", "a={{.Nope}}")]).unwrap_err();
         assert!(template.starts_with("loki: could not expand label value: {{.Nope}} err : "), "{template}");
     }

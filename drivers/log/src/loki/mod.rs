@@ -12,7 +12,7 @@ use contract::PortError;
 use contract::log::{
     BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogLine, LogSource, OptionSpec, Options,
 };
-use labels::{labels, selector};
+use labels::{check_external, labels, selector};
 use options::{OPTIONS, batch_size, check_refused, settings, tries};
 use push::Latest;
 use std::io;
@@ -34,8 +34,11 @@ impl LogDriverKind for Loki {
         settings(options)?.open()?;
         tries(options)?;
         batch_size(options)?;
-        labels(&LogSource::default(), options)?;
+        check_external(options)?;
         check_metadata(options)
+    }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        labels(source, options).map(drop)
     }
     fn batching(&self, options: &Options) -> BatchPolicy {
         // What cannot be read was refused before.

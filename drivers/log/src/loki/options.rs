@@ -1,7 +1,7 @@
 //! The options of Grafana's Docker driver, with its names and texts where it has them.
 
 use crate::http::{Greeting, Settings};
-use crate::options::{METADATA, invalid};
+use crate::options::{BATCH, METADATA, invalid};
 use crate::span::span;
 use crate::tls::Keys;
 use crate::tries::Tries;
@@ -18,7 +18,10 @@ pub(super) static OPTIONS: [OptionSpec; 18] = {
         OptionSpec { name: "loki-external-labels", doc: "name=template pairs; container_name={{.Name}}" },
         OptionSpec { name: "loki-tenant-id", doc: "the tenant, of a Loki with several" },
         OptionSpec { name: "loki-timeout", doc: "most time one push may take; 10s" },
-        OptionSpec { name: "loki-batch-size", doc: "most bytes of text in one push; 1048576" },
+        OptionSpec {
+            name: "loki-batch-size",
+            doc: "most bytes of text in one push, up to 67108864; 1048576",
+        },
         OptionSpec {
             name: "loki-batch-wait",
             doc: "most time a line waits for others, which gantry's do not",
@@ -77,14 +80,14 @@ fn number<T: std::str::FromStr>(options: &Options, key: &str) -> Result<Option<T
 
 /// Most bytes of a push; Grafana's default.
 pub(super) fn batch_size(options: &Options) -> Result<usize, PortError> {
-    Ok(number::<usize>(options, "loki-batch-size")?.unwrap_or(1 << 20).max(1))
+    Ok(number::<usize>(options, "loki-batch-size")?.unwrap_or(1 << 20).clamp(1, BATCH))
 }
 
 /// When a push is tried again.
 pub(super) fn tries(options: &Options) -> Result<Tries, PortError> {
     let most = number::<u64>(options, "loki-retries")?.filter(|n| *n > 0);
     let pause = duration(options, "loki-min-backoff")?;
-    Ok(Tries { most, pause, failed: 0 })
+    Ok(Tries { most, pause, ..Tries::default() })
 }
 
 fn url(options: &Options, key: &str) -> Result<Option<Url>, PortError> {

@@ -36,6 +36,9 @@ impl LogDriverKind for Otlp {
         pairs(options, "otlp-resource-attributes")?;
         check_metadata(options)
     }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        attributes(source, options).map(drop)
+    }
     fn batching(&self, _options: &Options) -> BatchPolicy {
         BatchPolicy::default()
     }

@@ -39,6 +39,9 @@ impl LogDriverKind for Splunk {
         format(options)?;
         check_metadata(options)
     }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        attributes(source, options).map(drop)
+    }
     fn batching(&self, options: &Options) -> BatchPolicy {
         // Docker's batch; a larger one where each waits for the index. And the longest piece of a line that Docker's driver
         // asks for.

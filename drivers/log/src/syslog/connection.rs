@@ -31,18 +31,21 @@ impl Address {
         if text.is_empty() {
             return Ok(Self::Local);
         }
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(invalid(format!(
-                "unsupported scheme: '{}'",
-                text.split(':').next().unwrap_or_default()
-            )));
+        let (scheme, rest) = scheme(text)?;
+        // What follows host or path means nothing, as in Docker.
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        let (host, path) = match rest.strip_prefix("//") {
+            Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+            None if rest.starts_with('/') => ("", rest),
+            // Neither, to Docker.
+            None => ("", ""),
         };
-        match scheme {
-            "unix" => Ok(Self::Stream(Target::Unix(rest.into()))),
-            "unixgram" => Ok(Self::Unixgram(rest.into())),
-            "udp" => Ok(Self::Udp(with_port(rest)?)),
-            "tcp" => Ok(Self::Stream(Target::Tcp(with_port(rest)?))),
-            "tcp+tls" => Ok(Self::Stream(Target::Tls(with_port(rest)?, identity.client()?))),
+        match &*scheme {
+            "unix" => Ok(Self::Stream(Target::Unix(path.into()))),
+            "unixgram" => Ok(Self::Unixgram(path.into())),
+            "udp" => Ok(Self::Udp(with_port(text, host)?)),
+            "tcp" => Ok(Self::Stream(Target::Tcp(with_port(text, host)?))),
+            "tcp+tls" => Ok(Self::Stream(Target::Tls(with_port(text, host)?, identity.client()?))),
             other => Err(invalid(format!("unsupported scheme: '{other}'"))),
         }
     }
@@ -58,15 +61,41 @@ impl Address {
     }
 }
 
-fn with_port(rest: &str) -> Result<String, PortError> {
-    // What follows the host means nothing, as in Docker.
-    let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if rest.is_empty() {
-        return Err(invalid("syslog-address: missing host"));
+/// The scheme and what follows its colon, with the refusals of Go's `url.Parse`.
+fn scheme(text: &str) -> Result<(String, &str), PortError> {
+    let is_scheme = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    };
+    match text.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => Ok((scheme.to_ascii_lowercase(), rest)),
+        Some(("", _)) => Err(invalid(format!("parse {text:?}: missing protocol scheme"))),
+        Some((first, _)) if !first.contains('/') => {
+            Err(invalid(format!("parse {text:?}: first path segment in URL cannot contain colon")))
+        }
+        _ => Err(invalid("unsupported scheme: ''")),
     }
-    let name_end = rest.rfind(']').map_or(0, |i| i + 1);
-    let has_port = rest.get(name_end..).is_some_and(|r| r.contains(':'));
-    Ok(if has_port { rest.to_owned() } else { format!("{rest}:514") })
+}
+
+/// The host and the port that `host` of the address `text` names: Docker's are this machine and 514.
+fn with_port(text: &str, host: &str) -> Result<String, PortError> {
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let bare = host.rfind(']').map_or(0, |i| i + 1);
+    let (name, port) = match host.get(bare..).and_then(|rest| rest.find(':')) {
+        Some(colon) => host.split_at(bare + colon),
+        None => (host, ""),
+    };
+    let port = port.strip_prefix(':').unwrap_or(port);
+    if port.contains(':') {
+        return Err(invalid(format!("address {host}: too many colons in address")));
+    }
+    let name = if name.is_empty() { "127.0.0.1" } else { name };
+    match port {
+        "" => Ok(format!("{name}:514")),
+        _ if port.parse::<u16>().is_ok() => Ok(format!("{name}:{port}")),
+        // One that never opens.
+        _ => Err(invalid(format!("parse {text:?}: invalid port \":{port}\" after host"))),
+    }
 }
 
 fn unixgram(path: &str) -> io::Result<Open> {
@@ -222,6 +251,40 @@ mod tests {
         ] {
             let found = Address::parse(text, &Identity::default()).unwrap();
             assert!(matches!(&found, Address::Udp(host) if host == wanted), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_host_is_this_machines_and_a_path_needs_no_slashes_before_it() {
+        for (text, wanted) in [
+            ("udp://", "127.0.0.1:514"),
+            ("udp:", "127.0.0.1:514"),
+            ("udp://:5514", "127.0.0.1:5514"),
+            ("UDP://u@h:", "h:514"),
+        ] {
+            let found = Address::parse(text, &Identity::default()).unwrap();
+            assert!(matches!(&found, Address::Udp(host) if host == wanted), "{text}: {found:?}");
+        }
+        let tcp = Address::parse("tcp://", &Identity::default()).unwrap();
+        assert!(matches!(&tcp, Address::Stream(Target::Tcp(host)) if host == "127.0.0.1:514"), "{tcp:?}");
+        for text in ["unix:/dev/log", "unix:///dev/log", "unix://host/dev/log"] {
+            let found = Address::parse(text, &Identity::default()).unwrap();
+            let is_there = matches!(&found, Address::Stream(Target::Unix(path)) if path.ends_with("dev/log"));
+            assert!(is_there, "{text}: {found:?}");
+        }
+        let datagrams = Address::parse("unixgram:/dev/log", &Identity::default()).unwrap();
+        assert!(matches!(&datagrams, Address::Unixgram(path) if path.ends_with("dev/log")));
+        let refused = |text| Address::parse(text, &Identity::default()).and_then(|found| found.check());
+        for (text, wanted) in [
+            ("unix:dev/log", "stat : no such file or directory"),
+            ("/dev/log", "unsupported scheme: ''"),
+            ("host:514", "unsupported scheme: 'host'"),
+            ("127.0.0.1:514", "parse \"127.0.0.1:514\": first path segment in URL cannot contain colon"),
+            (":514", "parse \":514\": missing protocol scheme"),
+            ("udp://::1", "address ::1: too many colons in address"),
+            ("udp://h:x", "parse \"udp://h:x\": invalid port \":x\" after host"),
+        ] {
+            assert_eq!(refused(text).unwrap_err().chain(), wanted);
         }
     }
 }

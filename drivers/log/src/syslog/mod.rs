@@ -3,7 +3,7 @@
 mod connection;
 mod format;
 
-use crate::attrs::{check_metadata, tag};
+use crate::attrs::{attributes, check_metadata, tag};
 use crate::dial::Target;
 use crate::options::{METADATA, check_known, invalid};
 use crate::tls::{Identity, Keys, Trust};
@@ -87,6 +87,9 @@ impl LogDriverKind for Syslog {
         facility(options)?;
         shape(options)?;
         check_metadata(options)
+    }
+    fn fits(&self, source: &LogSource, options: &Options) -> Result<(), PortError> {
+        attributes(source, options).map(drop)
     }
     fn batching(&self, options: &Options) -> BatchPolicy {
         let policy = BatchPolicy { max_lines: 1024, max_bytes: 256 * 1024, ..BatchPolicy::default() };

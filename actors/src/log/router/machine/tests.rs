@@ -422,6 +422,23 @@ fn a_container_does_not_wait_for_drivers_that_were_not_tried_yet() {
     assert!(dropped.iter().all(|lines| *lines > 8), "{dropped:?}");
 }
 
+#[test]
+fn a_pause_that_was_asked_for_may_be_longer_than_a_minute_but_not_without_end() {
+    for (asked, wanted) in [(120, 120), (600, 600), (86_400, 600)] {
+        let (mut machine, mut out) = (fresh(1, None), Vec::new());
+        let failure = Failure::Retry("busy".into(), Some(Duration::from_secs(asked)));
+        fail(&mut machine.sinks[0], 0, failure, &mut out);
+        let waits = matches!(out[..], [Effect::Wait(0, _, pause)] if pause == Duration::from_secs(wanted));
+        assert!(waits, "{asked}: {out:?}");
+    }
+    // Its own pauses have their bound.
+    let (mut machine, mut out) = (fresh(1, None), Vec::new());
+    for _ in 0..40 {
+        fail(&mut machine.sinks[0], 0, Failure::Retry("down".into(), None), &mut out);
+    }
+    assert!(out.iter().all(|effect| matches!(effect, Effect::Wait(0, _, pause) if *pause <= LONGEST)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
     /// Delivering, refusing, panicking, hanging sinks, a rebuilt router, a killed daemon, reads that fail and news at any
