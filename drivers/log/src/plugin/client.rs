@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// A plugin may have to reach its own far side before it reads.
+const START: Duration = Duration::from_secs(60);
 /// What plugins are asked for, and in which version of their protocol.
 const VERSION: &str = "application/vnd.docker.plugins.v1.2+json";
 /// The host that requests over a socket name.
@@ -77,9 +79,22 @@ impl Plugin {
     }
 
     async fn call(&self, method: &'static str, body: Option<&Value>) -> Result<Said, CallError> {
+        self.call_within(None, method, body).await
+    }
+
+    /// The same with a patience of its own.
+    async fn call_within(
+        &self,
+        patience: Option<Duration>,
+        method: &'static str,
+        body: Option<&Value>,
+    ) -> Result<Said, CallError> {
         let plugin = || self.name.clone();
         let away = |e: reqwest::Error| CallError::Away { plugin: plugin(), method, text: reason(e) };
         let mut request = self.client.post(format!("{}/{method}", self.base));
+        if let Some(patience) = patience {
+            request = request.timeout(patience);
+        }
         if let Some(body) = body {
             request = request.body(body.to_string());
         }
@@ -109,7 +124,7 @@ impl Plugin {
     /// Has it read the fifo at that path.
     pub(super) async fn start(&self, file: &str, info: &Value) -> Result<(), CallError> {
         let body = json!({ "File": file, "Info": info });
-        self.call("LogDriver.StartLogging", Some(&body)).await.map(drop)
+        self.call_within(Some(START), "LogDriver.StartLogging", Some(&body)).await.map(drop)
     }
 
     /// Tells it that nothing more comes there.
