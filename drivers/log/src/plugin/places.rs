@@ -36,8 +36,6 @@ struct Tls {
     key_file: String,
 }
 
-const ENDINGS: [&str; 3] = ["sock", "spec", "json"];
-
 /// Whether a plugin may be called so: names are parts of paths.
 pub(crate) fn named(name: &str) -> bool {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -50,23 +48,23 @@ fn is_socket(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
-/// The address of the plugin of that name, if one of the folders knows it. Sockets come before files.
+/// The address of the plugin of that name, if one of the folders knows it. As in Docker sockets come before files, in
+/// whichever folder they are, and among files the folder counts more than the ending.
 pub(crate) fn find(folders: &[PathBuf], name: &str) -> Result<Option<Address>, PortError> {
     if !named(name) {
         return Ok(None);
     }
-    for ending in ENDINGS {
+    let both = |folder: &PathBuf, ending: &str| {
         let file = format!("{name}.{ending}");
-        for path in folders.iter().flat_map(|folder| [folder.join(&file), folder.join(name).join(&file)]) {
-            match ending {
-                "sock" if is_socket(&path) => return Ok(Some(Address::Unix(path))),
-                "sock" => {}
-                _ if path.is_file() => return read(&path).map(Some),
-                _ => {}
-            }
-        }
+        [folder.join(&file), folder.join(name).join(&file)]
+    };
+    let mut sockets = folders.iter().flat_map(|folder| both(folder, "sock"));
+    if let Some(path) = sockets.find(|path| is_socket(path)) {
+        return Ok(Some(Address::Unix(path)));
     }
-    Ok(None)
+    let files = folders.iter().flat_map(|folder| ["spec", "json"].map(|ending| both(folder, ending)));
+    let file = files.flatten().find(|path| path.is_file());
+    file.map(|path| read(&path)).transpose()
 }
 
 /// The names that the folders know, in order.
@@ -154,6 +152,27 @@ mod tests {
         for name in ["nosuch", "file", "", "../plain", "a/b", ".."] {
             assert_eq!(at(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_description_in_an_earlier_folder_comes_before_an_address_in_a_later_one() {
+        let [first, second] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let folders = [first.path().to_owned(), second.path().to_owned()];
+        let found = || match find(&folders, "far").unwrap() {
+            Some(Address::Web(url, _)) => url,
+            Some(Address::Unix(path)) => path.display().to_string(),
+            None => String::new(),
+        };
+        std::fs::write(second.path().join("far.spec"), "tcp://late:1").unwrap();
+        assert_eq!(found(), "http://late:1");
+        std::fs::create_dir(first.path().join("far")).unwrap();
+        std::fs::write(first.path().join("far/far.json"), r#"{"Addr":"tcp://early:1"}"#).unwrap();
+        assert_eq!(found(), "http://early:1");
+        std::fs::write(first.path().join("far.spec"), "tcp://earliest:1").unwrap();
+        assert_eq!(found(), "http://earliest:1");
+        let socket = second.path().join("far.sock");
+        let _socket = UnixListener::bind(&socket).unwrap();
+        assert_eq!(found(), socket.display().to_string());
     }
 
     #[test]
