@@ -1,6 +1,7 @@
 //! The calls to a plugin: JSON by POST, where an answer's `Err` says what went wrong.
 
 use super::places::Address;
+use super::spelling::read;
 use crate::http::reason;
 use crate::options::invalid;
 use contract::PortError;
@@ -101,7 +102,7 @@ impl Plugin {
         let answer = request.send().await.map_err(away)?;
         let status = answer.status();
         let text = answer.bytes().await.map_err(away)?;
-        let said = serde_json::from_slice::<Said>(&text);
+        let said = read::<Said>(&text, &["Err", "Implements"]);
         let told = |text: String| CallError::Told { plugin: plugin(), method, text };
         match said {
             Ok(Said { err: Some(err), .. }) if !err.is_empty() => Err(told(err)),
@@ -160,15 +161,18 @@ mod tests {
     use tokio::net::UnixListener;
 
     #[tokio::test]
-    async fn a_plugin_that_says_null_where_nothing_is_wrong_is_understood() {
+    async fn a_plugin_that_says_null_where_nothing_is_wrong_or_writes_err_small_is_understood() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let plugin = Plugin::new("p", &Address::Unix(path), Duration::from_secs(5)).unwrap();
         let answers = tokio::spawn(async move {
-            for body in
-                [r#"{"Implements":["LogDriver"],"Err":null}"#, r#"{"Implements":null}"#, r#"{"Err":null}"#]
-            {
+            for body in [
+                r#"{"Implements":["LogDriver"],"Err":null}"#,
+                r#"{"Implements":null}"#,
+                r#"{"Err":null}"#,
+                r#"{"err":"no"}"#,
+            ] {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
                 let head =
@@ -179,6 +183,11 @@ mod tests {
         plugin.activate().await.unwrap();
         assert!(matches!(plugin.activate().await, Err(CallError::Other { .. })));
         plugin.start("/fifo", &Value::Null).await.unwrap();
+        let refused = plugin.stop("/fifo").await;
+        assert!(
+            matches!(refused, Err(CallError::Told { text, .. }) if text == "no"),
+            "in small letters, too"
+        );
         answers.await.unwrap();
     }
 }

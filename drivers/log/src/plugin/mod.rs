@@ -6,6 +6,7 @@ mod client;
 mod fifo;
 mod forward;
 mod places;
+mod spelling;
 
 use crate::options::invalid;
 use async_trait::async_trait;

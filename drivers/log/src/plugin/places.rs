@@ -1,6 +1,7 @@
 //! Where plugins are found (Docker's rules for plugins that are not managed): a socket `NAME.sock`, or a file that names an
 //! address, `NAME.spec` or `NAME.json`; each in a plugins' folder itself or in a folder of its name there.
 
+use super::spelling;
 use crate::options::invalid;
 use crate::tls::{Identity, Trust};
 use contract::PortError;
@@ -35,6 +36,9 @@ struct Tls {
     cert_file: String,
     key_file: String,
 }
+
+/// The names in a `.json` file.
+const NAMES: [&str; 6] = ["Addr", "TLSConfig", "InsecureSkipVerify", "CAFile", "CertFile", "KeyFile"];
 
 /// Whether a plugin may be called so: names are parts of paths.
 pub(crate) fn named(name: &str) -> bool {
@@ -91,7 +95,7 @@ fn read(path: &Path) -> Result<Address, PortError> {
         let anybody = Identity { trust: Trust::Anybody, ..Identity::default() };
         return parse(text.trim(), anybody).ok_or_else(|| wrong("Unknown protocol".into()));
     }
-    let described: Described = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    let described: Described = spelling::read(text.as_bytes(), &NAMES).map_err(|e| wrong(e.to_string()))?;
     let said = described.tls.is_some();
     let tls = described.tls.unwrap_or_default();
     let given = |text: String| Some(text).filter(|t| !t.is_empty());
@@ -181,6 +185,7 @@ mod tests {
         for (text, trust) in [
             (r#"{"Addr":"https://h:1"}"#, Trust::Authorities),
             (r#"{"Addr":"https://h:1","TLSConfig":{}}"#, Trust::Anybody),
+            (r#"{"addr":"https://h:1","TlsConfig":{"caFile":"/ca"}}"#, Trust::Authorities),
             (r#"{"Addr":"https://h:1","TLSConfig":{"CAFile":"/ca"}}"#, Trust::Authorities),
             (
                 r#"{"Addr":"https://h:1","TLSConfig":{"CAFile":"/ca","InsecureSkipVerify":true}}"#,
