@@ -1,7 +1,7 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
 use super::gauge::Gauge;
-use super::lane::{Lane, Turns, look_after};
+use super::lane::{Lane, Turns, let_go, look_after};
 use super::router::actor::{Report, Router};
 use super::router::machine::{Extent, Failure};
 use super::swap::furthest;
@@ -233,7 +233,9 @@ impl Answer<Open> for Sink {
             if !lane.is_next(attempt) {
                 return failed("a later try came first".into());
             }
-            lane.driver = None;
+            if let Some(driver) = lane.driver.take() {
+                let_go(driver);
+            }
             // What a driver that keeps a file has begun goes on when nobody waits for it.
             let stays = spec.kind.reader().is_some();
             let opened = tokio::select! {
@@ -248,7 +250,10 @@ impl Answer<Open> for Sink {
                 Some(cursor) => cursor,
                 None => match standing(&spec, &*spool).await {
                     Ok(cursor) => cursor,
-                    Err(error) => return failed(error.chain()),
+                    Err(error) => {
+                        let_go(driver);
+                        return failed(error.chain());
+                    }
                 },
             };
             lane.driver = Some(driver);
@@ -289,7 +294,10 @@ impl Answer<Deliver> for Sink {
             let stays = driver.cursor().is_some();
             let delivered = tokio::select! {
                 delivered = driver.deliver(&batch) => delivered,
-                () = spec.lane.given_up(), if !stays => return fail(Failure::Fatal("it was given up".into())),
+                () = spec.lane.given_up(), if !stays => {
+                    let_go(driver);
+                    return fail(Failure::Fatal("it was given up".into()));
+                }
             };
             let refused = match delivered {
                 Ok(()) => 0,
@@ -301,7 +309,10 @@ impl Answer<Deliver> for Sink {
                     lane.driver = Some(driver);
                     return fail(Failure::Retry(source.to_string(), after));
                 }
-                Err(DeliverError::Fatal { source }) => return fail(Failure::Fatal(source.to_string())),
+                Err(DeliverError::Fatal { source }) => {
+                    let_go(driver);
+                    return fail(Failure::Fatal(source.to_string()));
+                }
             };
             let certain = driver.certain();
             let certain = known(&spec, &*spool, certain, (lane.began.as_ref(), &batch.end)).await;
