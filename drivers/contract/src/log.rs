@@ -283,6 +283,10 @@ pub trait LogDriverKind: Send + Sync {
     fn batching(&self, options: &Options) -> BatchPolicy;
     /// Prepares delivery without connecting.
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError>;
+    /// Whether it is told of all options that were given, also of those that concern no driver.
+    fn takes_all(&self) -> bool {
+        false
+    }
     /// Present when what was delivered can be read back.
     fn reader(&self) -> Option<&dyn LogReader> {
         None

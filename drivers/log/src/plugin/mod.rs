@@ -126,6 +126,11 @@ impl LogDriverKind for Kind {
         &[]
     }
 
+    fn takes_all(&self) -> bool {
+        // So it is in Docker, which knows nothing of a plugin's options.
+        true
+    }
+
     fn validate(&self, _: &Options) -> Result<(), PortError> {
         // They are the plugin's to judge, when it is told to start (Docker does not check them either).
         Ok(())
