@@ -8,7 +8,7 @@ use contract::PortError;
 use contract::log::LogSource;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -16,6 +16,9 @@ use std::time::Duration;
 const CONNECT: Duration = Duration::from_secs(5);
 /// A plugin may have to reach its own far side before it reads.
 const START: Duration = Duration::from_secs(60);
+/// An answer that is followed ends when somebody ends it.
+const FOLLOWED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const READ: &str = "LogDriver.ReadLogs";
 /// What plugins are asked for, and in which version of their protocol.
 const VERSION: &str = "application/vnd.docker.plugins.v1.2+json";
 /// The host that requests over a socket name.
@@ -36,7 +39,17 @@ struct Said {
     // Plugins in other languages than Go say null where there is nothing.
     err: Option<String>,
     implements: Option<Vec<String>>,
+    cap: Option<Able>,
 }
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Able {
+    read_logs: bool,
+}
+
+/// The names in answers.
+const NAMES: [&str; 4] = ["Err", "Implements", "Cap", "ReadLogs"];
 
 /// Why a call did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +115,7 @@ impl Plugin {
         let answer = request.send().await.map_err(away)?;
         let status = answer.status();
         let text = answer.bytes().await.map_err(away)?;
-        let said = read::<Said>(&text, &["Err", "Implements"]);
+        let said = read::<Said>(&text, &NAMES);
         let told = |text: String| CallError::Told { plugin: plugin(), method, text };
         match said {
             Ok(Said { err: Some(err), .. }) if !err.is_empty() => Err(told(err)),
@@ -126,6 +139,30 @@ impl Plugin {
     pub(super) async fn start(&self, file: &str, info: &Value) -> Result<(), CallError> {
         let body = json!({ "File": file, "Info": info });
         self.call_within(Some(START), "LogDriver.StartLogging", Some(&body)).await.map(drop)
+    }
+
+    /// Whether it says that it gives lines back.
+    pub(super) async fn reads(&self) -> bool {
+        let said = self.call("LogDriver.Capabilities", None).await;
+        said.is_ok_and(|said| said.cap.is_some_and(|able| able.read_logs))
+    }
+
+    /// Has it give lines back, in an answer without a foreseeable end.
+    pub(super) async fn read(&self, info: &Value, config: &Value) -> Result<Response, CallError> {
+        let body = json!({ "Info": info, "Config": config }).to_string();
+        let request = self.client.post(format!("{}/{READ}", self.base)).timeout(FOLLOWED).body(body);
+        let answer = request.send().await.map_err(|e| self.unread(reason(e)))?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let text = answer.text().await.unwrap_or_default();
+        Err(self.unread(format!("{status} - {}", text.trim())))
+    }
+
+    /// Why lines that it gives back could not be read.
+    pub(super) fn unread(&self, text: String) -> CallError {
+        CallError::Told { plugin: self.name.clone(), method: READ, text }
     }
 
     /// Tells it that nothing more comes there.
