@@ -43,10 +43,15 @@ fn a_plugin_gets_what_docker_would_tell_it_and_each_line_as_an_entry() {
     let told: Vec<_> = pieces.iter().map(|e| (e["piece"][1].clone(), e["piece"][2].clone())).collect();
     assert_eq!(told, [(1.into(), false.into()), (2.into(), false.into()), (3.into(), true.into())]);
     assert_eq!(pieces.iter().map(|e| e["text"].as_str().unwrap().len()).sum::<usize>(), 40_000);
-    // What the container is, and the options that are not gantry's own, unchecked.
+    // What the container is, and all options, unchecked.
     let starts = plugin.calls("LogDriver.StartLogging");
     let info = &starts[0]["Info"];
-    assert_eq!(info["Config"], serde_json::json!({ "colour": "red", "labels": "app" }));
+    assert_eq!(
+        info["Config"],
+        serde_json::json!({
+            "colour": "red", "labels": "app", "mode": "non-blocking", "max-buffer-size": "1m", "cache-max-size": "2m",
+        })
+    );
     assert_eq!(info["ContainerID"], gantry.inspect("web", "{{.Id}}"));
     assert_eq!((&info["ContainerName"], &info["ContainerImageName"]), (&"/web".into(), &"busybox".into()));
     assert_eq!((&info["ContainerEntrypoint"], &info["DaemonName"]), (&"sh".into(), &"docker".into()));

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::log::chain;
+use crate::log::lane::let_go;
 use crate::random_id;
 use contract::log::{
     Batch, Catalogue, Cursor, DeliverError, Destination, FANOUT, LogDriverKind, LogLine, LogSource,
@@ -11,6 +12,10 @@ use contract::{ContainerId, Kind, PortError};
 use futures::future::join_all;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::time::timeout_at;
+
+/// A driver that has not even noticed the end of its time so much later is stuck.
+const STUCK: Duration = Duration::from_secs(1);
 
 /// What several drivers at once take, besides what each of them does.
 static SEVERAL: [OptionSpec; 3] = [
@@ -99,15 +104,15 @@ async fn probe(
         Some(kind) => {
             let work = tokio::spawn(async move {
                 let begun = Instant::now();
-                send(kind, &source, &options).await.map(|()| begun.elapsed())
+                send(kind, &source, &options, deadline).await.map(|()| begun.elapsed())
             });
             let stop = work.abort_handle();
-            match tokio::time::timeout(deadline, work).await {
+            match tokio::time::timeout(deadline + STUCK, work).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(panic)) => Err(vec!["the driver panicked".into(), panic.to_string()]),
                 Err(_) => {
                     stop.abort();
-                    Err(vec![format!("no answer within {} s", deadline.as_secs_f64())])
+                    Err(late(deadline))
                 }
             }
         }
@@ -116,8 +121,20 @@ async fn probe(
     Probed { sink: name, driver, outcome }
 }
 
-async fn send(kind: &dyn LogDriverKind, source: &LogSource, options: &Options) -> Result<(), Vec<String>> {
-    let mut driver = kind.open(source, options).await.map_err(|e| chain(&e))?;
+fn late(deadline: Duration) -> Vec<String> {
+    vec![format!("no answer within {} s", deadline.as_secs_f64())]
+}
+
+async fn send(
+    kind: &dyn LogDriverKind,
+    source: &LogSource,
+    options: &Options,
+    deadline: Duration,
+) -> Result<(), Vec<String>> {
+    let end = tokio::time::Instant::now() + deadline;
+    let late = |_| late(deadline);
+    let opened = timeout_at(end, kind.open(source, options)).await.map_err(late)?;
+    let mut driver = opened.map_err(|e| chain(&e))?;
     let text = format!("gantry probe of log driver {}: nothing is wrong", kind.name());
     let line = LogLine { stream: Stream::Stdout, time_ns: crate::now_ns(), data: text.into(), partial: None };
     let batch = Batch { lines: vec![line], end: Cursor::default(), ..Batch::default() };
@@ -126,6 +143,10 @@ async fn send(kind: &dyn LogDriverKind, source: &LogSource, options: &Options) -
         | DeliverError::Reject { source, .. }
         | DeliverError::Fatal { source } => chain(&*source),
     };
-    driver.deliver(&batch).await.map_err(told)?;
-    driver.close().await.map_err(told)
+    let delivered = timeout_at(end, driver.deliver(&batch)).await;
+    if !matches!(delivered, Ok(Ok(()))) {
+        let_go(driver);
+        return delivered.map_err(late)?.map_err(told);
+    }
+    timeout_at(end, driver.close()).await.map_err(late)?.map_err(told)
 }

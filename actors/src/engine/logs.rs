@@ -1,7 +1,7 @@
 //! A container's output: stored, followed, attached to.
 
 use super::Engine;
-use crate::log::{FollowRequest, Lines, Origin, Purpose, Run, Stores, past, read_logs};
+use crate::log::{FollowRequest, Lines, Origin, Purpose, Run, Stores, past, read_logs, read_remote};
 use crate::shared::lock;
 use crate::{Snapshot, Status};
 use contract::log::StoredLine;
@@ -40,10 +40,17 @@ impl Engine {
         request.follow &= snapshot.is_alive();
         let unreadable =
             || PortError::new(Kind::Unsupported, "configured logging driver does not support reading");
+        let (board, own, attempt) = (self.shared.board.clone(), id.clone(), snapshot.state.attempt);
+        let goes_on =
+            move || board.get(own.as_str()).is_some_and(|s| s.is_alive() && s.state.attempt == attempt);
         let Some(feed) = logging.feed else {
-            return match logging.stores.is_empty() || request.follow {
-                true => Err(unreadable()),
-                false => past(&logging.stores, &logging.source, request).await,
+            return match (logging.stores.is_empty(), request.follow) {
+                (true, _) => {
+                    let afar = read_remote(&logging.sinks, &logging.source, request, goes_on).await;
+                    afar.ok_or_else(unreadable)
+                }
+                (false, true) => Err(unreadable()),
+                (false, false) => past(&logging.stores, &logging.source, request).await,
             };
         };
         // A copy's lines have those that were chosen for the driver it stands beside.
@@ -51,10 +58,7 @@ impl Engine {
         let chosen = readable.filter(|s| s.purpose == Purpose::Asked).or(logging.sinks.first());
         let options = chosen.map(|s| s.options.clone()).unwrap_or_default();
         let attributes = (self.shared.ports.attributes)(&logging.source, &options)?;
-        let (board, own, attempt) = (self.shared.board.clone(), id.clone(), snapshot.state.attempt);
-        let run = Run::new(self.shared.board.changed(), move || {
-            board.get(own.as_str()).is_some_and(|s| s.is_alive() && s.state.attempt == attempt)
-        });
+        let run = Run::new(self.shared.board.changed(), goes_on);
         let (shared, own, first) = (Arc::downgrade(&self.shared), id.clone(), logging.stores);
         let stores = move || {
             let now =

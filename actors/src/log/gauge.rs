@@ -33,6 +33,37 @@ pub struct Reading {
     pub spool_gone_ns: Option<i64>,
 }
 
+/// So long after it was told that a sink is away it is not told again.
+const PAUSE_NS: i64 = 60_000_000_000;
+
+/// Which ups and downs are told: the first at once, then at most a pair of both a minute, or those of one sink that comes and
+/// goes would be all that is kept. What was told last comes true again: a sink that stays away is told of later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Flaps {
+    /// That it is away was told last,
+    down: bool,
+    /// and when that was.
+    told_ns: Option<i64>,
+}
+
+impl Flaps {
+    /// Whether to tell that it is away.
+    fn failed(&mut self, now_ns: i64) -> bool {
+        // A clock that was put back is not waited for.
+        let quiet = self.told_ns.is_none_or(|then| now_ns < then || now_ns - then >= PAUSE_NS);
+        let tell = !self.down && quiet;
+        if tell {
+            *self = Self { down: true, told_ns: Some(now_ns) };
+        }
+        tell
+    }
+
+    /// Whether to tell that it is back.
+    fn arrived(&mut self) -> bool {
+        std::mem::take(&mut self.down)
+    }
+}
+
 /// A buffer that had room for so long is told to be full again.
 const QUIET_NS: i64 = 10_000_000_000;
 
@@ -55,11 +86,11 @@ pub enum Change {
 
 /// A sink's latest reading; outlives the router that writes it, whose successor goes on counting.
 #[derive(Debug)]
-pub struct Gauge(Mutex<Reading>);
+pub struct Gauge(Mutex<Reading>, Mutex<Flaps>);
 
 impl Default for Gauge {
     fn default() -> Self {
-        Self(Mutex::new(Reading { since_ns: crate::now_ns(), ..Reading::default() }))
+        Self(Mutex::new(Reading { since_ns: crate::now_ns(), ..Reading::default() }), Mutex::default())
     }
 }
 
@@ -120,12 +151,13 @@ impl Gauge {
         let mut changes = Vec::new();
         if failed {
             last.failed_ns = Some(now_ns);
-            if last.up_since_ns.take().is_some() || last.status.retries == 0 {
+            last.up_since_ns = None;
+            if lock(&self.1).failed(now_ns) {
                 changes.push(Change::Down(status.last_error.clone().unwrap_or_default()));
             }
         } else if arrived {
             last.delivered_ns = Some(now_ns);
-            if last.up_since_ns.is_none() && last.status.retries > 0 {
+            if lock(&self.1).arrived() {
                 changes.push(Change::Up);
             }
             last.up_since_ns.get_or_insert(now_ns);
@@ -215,6 +247,25 @@ mod tests {
         assert_eq!(gauge.note(&status(4, 2, 6), None, 60), []);
         let read = gauge.read();
         assert_eq!((read.up_since_ns, read.delivered_ns, read.failed_ns), (Some(40), Some(60), Some(30)));
+    }
+
+    #[test]
+    fn a_sink_that_comes_and_goes_is_told_of_once_a_minute_and_what_was_told_last_comes_true() {
+        let (gauge, second) = (Gauge::default(), 1_000_000_000);
+        assert_eq!(gauge.note(&status(0, 1, 0), None, 0), down());
+        assert_eq!(gauge.note(&status(1, 1, 0), None, second), [Change::Up]);
+        for n in 1..59 {
+            let at = i64::try_from(n).unwrap() * second;
+            assert_eq!(gauge.note(&status(n, n + 1, 0), None, at), []);
+            assert_eq!(gauge.read().up_since_ns, None, "what is asked for is true");
+            assert_eq!(gauge.note(&status(n + 1, n + 1, 0), None, at + 1), []);
+            assert_eq!(gauge.read().up_since_ns, Some(at + 1));
+        }
+        assert_eq!(gauge.note(&status(59, 60, 0), None, 59 * second), []);
+        assert_eq!(gauge.note(&status(59, 61, 0), None, 60 * second), down(), "it is away still");
+        assert_eq!(gauge.note(&status(59, 62, 0), None, 180 * second), []);
+        assert_eq!(gauge.note(&status(60, 62, 0), None, 181 * second), [Change::Up]);
+        assert_eq!(gauge.note(&status(60, 63, 0), None, 182 * second), down(), "the last was long ago");
     }
 
     #[test]

@@ -70,7 +70,9 @@ impl Turns {
         while let Some(before) = opened.before.clone() {
             let mut last = before.opened.lock().await;
             last.ended = true;
-            last.driver = None;
+            if let Some(driver) = last.driver.take() {
+                let_go(driver);
+            }
             opened.before = last.before.take();
         }
         opened
@@ -93,6 +95,8 @@ impl Turns {
         };
         if rests {
             opened.driver = Some(driver);
+        } else {
+            let_go(driver);
         }
     }
 
@@ -108,6 +112,26 @@ impl Turns {
         };
         opened.ended = true;
         Some(opened.driver.take())
+    }
+}
+
+/// How long a far side may take to hear of it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Lets go of a driver that is not used again. Some far sides have to be told that nothing more comes; nobody waits for it.
+pub fn let_go(driver: Box<dyn LogDriver>) {
+    // A file is to be let go of before it is opened again, and its driver's panic is none of the far side's business.
+    if driver.cursor().is_some() || std::thread::panicking() {
+        return;
+    }
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(async move {
+            match tokio::time::timeout(FAREWELL, driver.close()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a driver that was let go of could not be closed"),
+                Err(_) => tracing::debug!("a driver that was let go of did not close in time"),
+            }
+        });
     }
 }
 
@@ -132,7 +156,7 @@ pub fn look_after<F: Future<Output = ()> + Send>(
             let Some(mut driver) = lane.driver.take() else { return };
             let looked = tokio::select! {
                 looked = driver.look_after() => looked,
-                () = of.given_up() => return,
+                () = of.given_up() => return let_go(driver),
             };
             let certain = driver.certain() == Certain::All;
             lane.driver = Some(driver);
@@ -157,8 +181,8 @@ mod tests {
     use async_trait::async_trait;
     use contract::log::{Batch, DeliverError};
 
-    /// Never comes to rest.
-    struct Hangs;
+    /// Never comes to rest. Tells when it is closed.
+    struct Hangs(Arc<tokio::sync::Notify>);
 
     #[async_trait]
     impl LogDriver for Hangs {
@@ -171,14 +195,15 @@ mod tests {
         }
 
         async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+            self.0.notify_one();
             Ok(())
         }
     }
 
     #[tokio::test]
-    async fn a_driver_that_hangs_in_resting_does_not_keep_its_lane_from_ending() {
-        let lane = Lane::default();
-        lane.lock().await.driver = Some(Box::new(Hangs));
+    async fn a_driver_that_hangs_in_resting_does_not_keep_its_lane_from_ending_and_is_closed() {
+        let (lane, closed) = (Lane::default(), Arc::new(tokio::sync::Notify::new()));
+        lane.lock().await.driver = Some(Box::new(Hangs(Arc::clone(&closed))));
         let rests = tokio::spawn({
             let lane = Arc::clone(&lane);
             async move { lane.rest().await }
@@ -186,6 +211,15 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(matches!(lane.end(Duration::from_millis(50)).await, Some(None)));
         rests.await.unwrap();
+        closed.notified().await;
+    }
+
+    #[tokio::test]
+    async fn a_driver_of_a_lane_that_had_no_end_is_closed_by_the_next() {
+        let (first, closed) = (Lane::default(), Arc::new(tokio::sync::Notify::new()));
+        first.lock().await.driver = Some(Box::new(Hangs(Arc::clone(&closed))));
+        assert!(Turns::after(&first).lock().await.driver.is_none());
+        closed.notified().await;
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ pub use machine::Progress;
 
 use super::chain::chain;
 use super::follow::Lines;
+use super::lane::let_go;
 use crate::supervise::{Answer, ChildSpec, Ctx, Link, Member, Message, Registry, spawn};
 use contract::log::{
     Batch, BatchPolicy, DeliverError, LogDriver, LogDriverKind, LogLine, LogSource, Options,
@@ -52,6 +53,15 @@ struct Kit {
     policy: BatchPolicy,
     /// Read, and too much for the batch before.
     rest: Vec<LogLine>,
+}
+
+impl Drop for Kit {
+    fn drop(&mut self) {
+        // In the middle of something, when whoever asked leaves.
+        if let Some(driver) = self.driver.take() {
+            let_go(driver);
+        }
+    }
 }
 
 struct Replay {
@@ -190,7 +200,7 @@ impl Replay {
 
     fn end(&mut self, progress: Progress, ctx: &mut Ctx<Self>) {
         use actix::ActorContext;
-        let (news, driver) = (self.news.take(), self.kit.take().and_then(|kit| kit.driver));
+        let (news, driver) = (self.news.take(), self.kit.take().and_then(|mut kit| kit.driver.take()));
         tokio::spawn(async move {
             let mut progress = progress;
             if let Some(driver) = driver {
@@ -210,7 +220,9 @@ impl Replay {
 
 impl Kit {
     async fn open(&mut self) -> Event {
-        self.driver = None;
+        if let Some(driver) = self.driver.take() {
+            let_go(driver);
+        }
         let opening = self.spec.kind.open(&self.spec.source, &self.spec.options);
         match tokio::time::timeout(self.spec.patience, opening).await {
             Ok(Ok(driver)) => {
@@ -256,22 +268,26 @@ impl Kit {
     }
 
     async fn deliver(&mut self, batch: &Batch) -> Event {
-        let Some(mut driver) = self.driver.take() else {
+        let Some(driver) = &mut self.driver else {
             return Event::Fatal("the driver is not open".into());
         };
-        // One that is given up in the middle is not used again.
-        let Ok(delivered) = tokio::time::timeout(self.spec.patience, driver.deliver(batch)).await else {
-            return self.silent();
-        };
-        let event = match delivered {
-            Ok(()) => Event::Delivered(None),
-            Err(DeliverError::Reject { lines, source }) => {
+        let event = match tokio::time::timeout(self.spec.patience, driver.deliver(batch)).await {
+            Ok(Ok(())) => Event::Delivered(None),
+            Ok(Err(DeliverError::Reject { lines, source })) => {
                 Event::Delivered(Some((lines, chain(&*source).join(": "))))
             }
-            Err(DeliverError::Retry { source, after }) => Event::Failed(chain(&*source).join(": "), after),
-            Err(DeliverError::Fatal { source }) => return Event::Fatal(chain(&*source).join(": ")),
+            Ok(Err(DeliverError::Retry { source, after })) => {
+                Event::Failed(chain(&*source).join(": "), after)
+            }
+            Ok(Err(DeliverError::Fatal { source })) => Event::Fatal(chain(&*source).join(": ")),
+            Err(_) => self.silent(),
         };
-        self.driver = Some(driver);
+        // One that cannot go on, or is given up in the middle, is not used again.
+        if matches!(event, Event::Fatal(_))
+            && let Some(driver) = self.driver.take()
+        {
+            let_go(driver);
+        }
         event
     }
 }

@@ -1,14 +1,14 @@
 //! The actor hosting one log driver, and which sinks a container gets.
 
 use super::gauge::Gauge;
-use super::lane::{Lane, Turns, look_after};
+use super::lane::{Lane, Turns, let_go, look_after};
 use super::router::actor::{Report, Router};
 use super::router::machine::{Extent, Failure};
 use super::swap::furthest;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::log::{
-    Batch, BatchPolicy, Catalogue, Certain, Cursor, DeliverError, Delivery, Destination, LogDriverKind,
-    LogSource, Losses, Options, Records, Streams,
+    Batch, BatchPolicy, Catalogue, Certain, Cursor, DAEMONS, DeliverError, Delivery, Destination,
+    LogDriverKind, LogSource, Losses, Options, Records, Streams, is_common,
 };
 use contract::runtime::Spool;
 use contract::{Kind, PortError};
@@ -120,6 +120,20 @@ impl SinkSpec {
 /// The drivers that can keep the copy of what cannot be read back.
 const COPIES: [&str; 2] = ["json-file", "local"];
 
+/// All options that were given for a destination, where its own ones go before the container's.
+fn all_given(one: &Destination, of: &Options) -> Options {
+    let mut all: Options = one.options.clone().into_iter().chain(one.records.clone()).collect();
+    // What the container says is not said for the daemon's own sinks.
+    if !one.name.starts_with(DAEMONS) {
+        let own = |key: &str| key.strip_prefix(one.name.as_str())?.strip_prefix('.').map(str::to_owned);
+        let shared = of.iter().map(|(key, value)| (key.clone(), value));
+        let named = of.iter().filter_map(|(key, value)| Some((own(key)?, value)));
+        let common = shared.chain(named).filter(|(key, _)| is_common(key));
+        all.extend(common.map(|(key, value)| (key, value.clone())));
+    }
+    all
+}
+
 /// The sinks for what was asked for: where none gives all lines back, a local json-file goes beside them, unless that was
 /// disabled. `of` are the container's options, for those that concern the copy.
 pub fn sinks_for(
@@ -133,8 +147,10 @@ pub fn sinks_for(
         })
     };
     let mut sinks = Vec::with_capacity(asked.len() + 1);
-    for Destination { name, driver, streams, delivery, options, records } in asked {
-        let own = SinkSpec::new(find(driver)?, options.clone());
+    for one in asked {
+        let Destination { name, driver, streams, delivery, options, records } = one;
+        let kind = find(driver)?;
+        let own = SinkSpec::new(kind, if kind.takes_all() { all_given(one, of) } else { options.clone() });
         let (records, delivery) = (Records::parse(records)?, *delivery);
         sinks.push(SinkSpec { name: name.clone(), streams: *streams, records, delivery, ..own });
     }
@@ -234,7 +250,9 @@ impl Answer<Open> for Sink {
             if !lane.is_next(attempt) {
                 return failed("a later try came first".into());
             }
-            lane.driver = None;
+            if let Some(driver) = lane.driver.take() {
+                let_go(driver);
+            }
             // What a driver that keeps a file has begun goes on when nobody waits for it.
             let stays = spec.kind.reader().is_some();
             let opened = tokio::select! {
@@ -249,7 +267,10 @@ impl Answer<Open> for Sink {
                 Some(cursor) => cursor,
                 None => match standing(&spec, &*spool).await {
                     Ok(cursor) => cursor,
-                    Err(error) => return failed(error.chain()),
+                    Err(error) => {
+                        let_go(driver);
+                        return failed(error.chain());
+                    }
                 },
             };
             lane.driver = Some(driver);
@@ -290,7 +311,10 @@ impl Answer<Deliver> for Sink {
             let stays = driver.cursor().is_some();
             let delivered = tokio::select! {
                 delivered = driver.deliver(&batch) => delivered,
-                () = spec.lane.given_up(), if !stays => return fail(Failure::Fatal("it was given up".into())),
+                () = spec.lane.given_up(), if !stays => {
+                    let_go(driver);
+                    return fail(Failure::Fatal("it was given up".into()));
+                }
             };
             let refused = match delivered {
                 Ok(()) => 0,
@@ -302,7 +326,10 @@ impl Answer<Deliver> for Sink {
                     lane.driver = Some(driver);
                     return fail(Failure::Retry(source.to_string(), after));
                 }
-                Err(DeliverError::Fatal { source }) => return fail(Failure::Fatal(source.to_string())),
+                Err(DeliverError::Fatal { source }) => {
+                    let_go(driver);
+                    return fail(Failure::Fatal(source.to_string()));
+                }
             };
             let certain = driver.certain();
             let certain = known(&spec, &*spool, certain, (lane.began.as_ref(), &batch.end)).await;
@@ -381,7 +408,67 @@ async fn store(spool: &dyn Spool, name: &str, cursor: &Cursor) -> Result<(), Str
 mod tests {
     use super::*;
     use contract::fake::{FakeCatalogue, FakeKind, Keeps, Script};
-    use contract::log::{FANOUT, destinations};
+    use contract::log::{FANOUT, LogDriver, OptionSpec, destinations};
+
+    /// A driver that is told everything.
+    struct Outlet;
+
+    #[async_trait::async_trait]
+    impl LogDriverKind for Outlet {
+        fn name(&self) -> &'static str {
+            "outlet"
+        }
+
+        fn options(&self) -> &'static [OptionSpec] {
+            &[]
+        }
+
+        fn validate(&self, _: &Options) -> Result<(), PortError> {
+            Ok(())
+        }
+
+        fn batching(&self, _: &Options) -> BatchPolicy {
+            BatchPolicy::default()
+        }
+
+        fn takes_all(&self) -> bool {
+            true
+        }
+
+        async fn open(&self, _: &LogSource, _: &Options) -> Result<Box<dyn LogDriver>, PortError> {
+            Err(PortError::new(Kind::Bug, "it is not opened here"))
+        }
+    }
+
+    #[test]
+    fn a_driver_that_others_wrote_is_told_of_options_that_concern_no_driver_too() {
+        let file = FakeKind::new("json-file", ["open", "deliver"], Keeps::Cursor, &Script::default());
+        let (outlet, file): (&dyn LogDriverKind, &dyn LogDriverKind) = (&Outlet, Box::leak(Box::new(file)));
+        let drivers = FakeCatalogue(vec![outlet, file]);
+        let options = |pairs: &[(&str, &str)]| -> Options {
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        };
+        let sinks = |driver: &str, given: &[(&str, &str)]| {
+            let mut asked = destinations(driver, &options(given)).unwrap();
+            asked.push(Destination::new("daemon-all", "outlet", Streams::Both, &options(&[("a", "b")])));
+            sinks_for(&drivers, &asked, &options(given)).unwrap()
+        };
+        let given =
+            [("colour", "red"), ("mode", "non-blocking"), ("cache-max-size", "2m"), ("rate-limit", "5/s")];
+        let one = sinks("outlet", &given);
+        assert_eq!(one[0].options, options(&given));
+        assert_eq!(one[1].options, options(&[("a", "b")]), "the daemon's own");
+        assert_eq!(one[2].options.len(), 3, "the copy's own");
+        let given = [
+            ("drivers", "json-file,x:outlet"),
+            ("x.mode", "non-blocking"),
+            ("mode", "blocking"),
+            ("x.a", "1"),
+        ];
+        let several = sinks(FANOUT, &given);
+        assert_eq!(several[0].options, options(&[]));
+        assert_eq!(several[1].options, options(&[("a", "1"), ("mode", "non-blocking")]));
+    }
 
     #[test]
     fn a_copy_has_a_name_of_its_own_where_another_driver_was_given_that_of_its_driver() {

@@ -47,7 +47,7 @@ fn stored_lines_go_to_another_driver_once_each_and_what_fails_is_sent_again() {
 }
 
 #[test]
-fn a_replay_whose_client_leaves_ends() {
+fn a_replay_whose_client_leaves_ends_and_closes_its_driver() {
     daemon(|d| async move {
         let id = written(&d, 5).await;
         let _held = d.world().script.hold("deliver:far");
@@ -56,6 +56,7 @@ fn a_replay_whose_client_leaves_ends() {
         until("it is under way", || d.world().script.calls("deliver:far", id.as_str()) == 1).await;
         drop(news);
         until("it has ended", || !d.actors().iter().any(|a| a.kind == "replay")).await;
+        until("its driver is closed", || d.world().script.calls("close", id.as_str()) == 1).await;
     });
 }
 

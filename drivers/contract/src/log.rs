@@ -6,6 +6,7 @@ mod destinations;
 mod losses;
 mod reading;
 mod records;
+mod remote;
 mod size;
 
 pub use catalogue::Catalogue;
@@ -14,6 +15,7 @@ pub use destinations::{DAEMONS, Destination, FANOUT, Streams, destinations, is_c
 pub use losses::{Dropped, Loss, Losses, Stretch};
 pub use reading::{Hole, LogReader, Piece, Place, ReadRequest, Reading, StoredLine};
 pub use records::{Join, LONGEST, Pattern, Rate, Records, both, datetime_pattern, is_record_option};
+pub use remote::{RemoteLines, RemoteReader, RemoteRequest};
 pub use size::{binary_size, decimal_size};
 
 use crate::error::PortError;
@@ -288,8 +290,16 @@ pub trait LogDriverKind: Send + Sync {
     fn batching(&self, options: &Options) -> BatchPolicy;
     /// Prepares delivery without connecting.
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError>;
+    /// Whether it is told of all options that were given, also of those that concern no driver.
+    fn takes_all(&self) -> bool {
+        false
+    }
     /// Present when what was delivered can be read back.
     fn reader(&self) -> Option<&dyn LogReader> {
+        None
+    }
+    /// Present when the far side may give lines back.
+    fn remote(&self) -> Option<&dyn RemoteReader> {
         None
     }
     /// Where the driver writes, if that is a file Docker shows as `LogPath`.

@@ -45,7 +45,8 @@ struct File {
 type Files = Arc<Mutex<HashMap<String, File>>>;
 
 /// A kind of log driver. Verbs: `open:NAME`, `deliver:NAME` (a failure of kind Unavailable is retried, any other ends the
-/// driver, one whose text is `panic` panics in it). With the option `unfit` it fits no container; the value says why.
+/// driver, one whose text is `panic` panics in it), `close`. With the option `unfit` it fits no container; the value says
+/// why.
 pub struct FakeKind {
     name: &'static str,
     verbs: [&'static str; 2],
@@ -111,7 +112,8 @@ impl LogDriver for Open {
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
-        Ok(())
+        let closed = self.script.at("close", &self.container).await;
+        closed.map_err(|error| DeliverError::Fatal { source: error.into() })
     }
 }
 

@@ -115,7 +115,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn parse(mut bytes: &[u8]) -> Option<StoredLine> {
+/// Reads a `LogEntry`; its text has an LF unless the entry says that it goes on.
+pub(crate) fn parse(mut bytes: &[u8]) -> Option<StoredLine> {
     let mut stream = Stream::Stdout;
     let (mut time_ns, mut data, mut partial, mut unfinished) = (0, Vec::new(), None, false);
     let mut attrs = BTreeMap::new();

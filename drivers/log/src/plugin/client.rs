@@ -1,18 +1,24 @@
 //! The calls to a plugin: JSON by POST, where an answer's `Err` says what went wrong.
 
 use super::places::Address;
+use super::spelling::read;
 use crate::http::reason;
 use crate::options::invalid;
 use contract::PortError;
 use contract::log::LogSource;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// A plugin may have to reach its own far side before it reads.
+const START: Duration = Duration::from_secs(60);
+/// An answer that is followed ends when somebody ends it.
+const FOLLOWED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const READ: &str = "LogDriver.ReadLogs";
 /// What plugins are asked for, and in which version of their protocol.
 const VERSION: &str = "application/vnd.docker.plugins.v1.2+json";
 /// The host that requests over a socket name.
@@ -33,7 +39,17 @@ struct Said {
     // Plugins in other languages than Go say null where there is nothing.
     err: Option<String>,
     implements: Option<Vec<String>>,
+    cap: Option<Able>,
 }
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Able {
+    read_logs: bool,
+}
+
+/// The names in answers.
+const NAMES: [&str; 4] = ["Err", "Implements", "Cap", "ReadLogs"];
 
 /// Why a call did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -77,16 +93,29 @@ impl Plugin {
     }
 
     async fn call(&self, method: &'static str, body: Option<&Value>) -> Result<Said, CallError> {
+        self.call_within(None, method, body).await
+    }
+
+    /// The same with a patience of its own.
+    async fn call_within(
+        &self,
+        patience: Option<Duration>,
+        method: &'static str,
+        body: Option<&Value>,
+    ) -> Result<Said, CallError> {
         let plugin = || self.name.clone();
         let away = |e: reqwest::Error| CallError::Away { plugin: plugin(), method, text: reason(e) };
         let mut request = self.client.post(format!("{}/{method}", self.base));
+        if let Some(patience) = patience {
+            request = request.timeout(patience);
+        }
         if let Some(body) = body {
             request = request.body(body.to_string());
         }
         let answer = request.send().await.map_err(away)?;
         let status = answer.status();
         let text = answer.bytes().await.map_err(away)?;
-        let said = serde_json::from_slice::<Said>(&text);
+        let said = read::<Said>(&text, &NAMES);
         let told = |text: String| CallError::Told { plugin: plugin(), method, text };
         match said {
             Ok(Said { err: Some(err), .. }) if !err.is_empty() => Err(told(err)),
@@ -109,7 +138,31 @@ impl Plugin {
     /// Has it read the fifo at that path.
     pub(super) async fn start(&self, file: &str, info: &Value) -> Result<(), CallError> {
         let body = json!({ "File": file, "Info": info });
-        self.call("LogDriver.StartLogging", Some(&body)).await.map(drop)
+        self.call_within(Some(START), "LogDriver.StartLogging", Some(&body)).await.map(drop)
+    }
+
+    /// Whether it says that it gives lines back.
+    pub(super) async fn reads(&self) -> bool {
+        let said = self.call("LogDriver.Capabilities", None).await;
+        said.is_ok_and(|said| said.cap.is_some_and(|able| able.read_logs))
+    }
+
+    /// Has it give lines back, in an answer without a foreseeable end.
+    pub(super) async fn read(&self, info: &Value, config: &Value) -> Result<Response, CallError> {
+        let body = json!({ "Info": info, "Config": config }).to_string();
+        let request = self.client.post(format!("{}/{READ}", self.base)).timeout(FOLLOWED).body(body);
+        let answer = request.send().await.map_err(|e| self.unread(reason(e)))?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let text = answer.text().await.unwrap_or_default();
+        Err(self.unread(format!("{status} - {}", text.trim())))
+    }
+
+    /// Why lines that it gives back could not be read.
+    pub(super) fn unread(&self, text: String) -> CallError {
+        CallError::Told { plugin: self.name.clone(), method: READ, text }
     }
 
     /// Tells it that nothing more comes there.
@@ -145,15 +198,18 @@ mod tests {
     use tokio::net::UnixListener;
 
     #[tokio::test]
-    async fn a_plugin_that_says_null_where_nothing_is_wrong_is_understood() {
+    async fn a_plugin_that_says_null_where_nothing_is_wrong_or_writes_err_small_is_understood() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let plugin = Plugin::new("p", &Address::Unix(path), Duration::from_secs(5)).unwrap();
         let answers = tokio::spawn(async move {
-            for body in
-                [r#"{"Implements":["LogDriver"],"Err":null}"#, r#"{"Implements":null}"#, r#"{"Err":null}"#]
-            {
+            for body in [
+                r#"{"Implements":["LogDriver"],"Err":null}"#,
+                r#"{"Implements":null}"#,
+                r#"{"Err":null}"#,
+                r#"{"err":"no"}"#,
+            ] {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
                 let head =
@@ -164,6 +220,11 @@ mod tests {
         plugin.activate().await.unwrap();
         assert!(matches!(plugin.activate().await, Err(CallError::Other { .. })));
         plugin.start("/fifo", &Value::Null).await.unwrap();
+        let refused = plugin.stop("/fifo").await;
+        assert!(
+            matches!(refused, Err(CallError::Told { text, .. }) if text == "no"),
+            "in small letters, too"
+        );
         answers.await.unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Lines on their way into a plugin's fifo.
 
 use super::Places;
-use super::client::Plugin;
+use super::client::{CallError, Plugin};
 use super::fifo::{Fifo, Trouble};
 use crate::local::proto::entry;
 use async_trait::async_trait;
@@ -24,6 +24,9 @@ pub(super) struct Forwarder {
     container: String,
     info: Value,
     open: Option<Session>,
+    /// One that was told to read and has not answered. Here, and not on its way: who closes this in the middle of something
+    /// has to tell both of it.
+    starting: Option<Session>,
     /// Frames that were read last, and when.
     read: Vec<u8>,
     at: Instant,
@@ -47,10 +50,11 @@ fn retry(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Deliver
 
 impl Forwarder {
     pub(super) fn new(name: &'static str, places: Arc<Places>, container: String, info: Value) -> Self {
-        Self { name, places, container, info, open: None, read: Vec::new(), at: Instant::now() }
+        let (open, starting, read) = (None, None, Vec::new());
+        Self { name, places, container, info, open, starting, read, at: Instant::now() }
     }
 
-    async fn start(&self) -> Result<Session, DeliverError> {
+    async fn start(&mut self) -> Result<Session, DeliverError> {
         let plugin = self.places.plugin(self.name, CALL).map_err(|e| retry(e.chain()))?;
         plugin.activate().await.map_err(retry)?;
         // A new name each time: a plugin that hears of an older one too late finds nothing there.
@@ -59,30 +63,36 @@ impl Forwarder {
         let name = format!("{}-{}-{:016x}", self.places.mark, self.container, u64::from_be_bytes(random));
         let fifo = Fifo::make(&self.places.fifos, &name).map_err(retry)?;
         let file = fifo.path().display().to_string();
-        plugin.start(&file, &self.info).await.map_err(retry)?;
         // Those that an ended plugin may have lost come first.
         let (frames, again) = (self.read.clone(), self.read.len());
-        Ok(Session { plugin, file, fifo, frames, again, written: 0, end: None })
+        let session = Session { plugin, file, fifo, frames, again, written: 0, end: None };
+        let session = self.starting.insert(session);
+        let started = session.plugin.start(&session.file, &self.info).await;
+        if matches!(started, Err(CallError::Away { .. })) {
+            // It may have heard of it and begin yet.
+            session.plugin.stop(&session.file).await.ok();
+        }
+        let session = self.starting.take();
+        started.map_err(retry)?;
+        session.ok_or_else(|| retry("it was not told to read"))
     }
 
-    /// Has a session's frames read.
-    async fn push(&mut self, mut session: Session) -> Result<(), DeliverError> {
+    /// Has the open session's frames read.
+    async fn push(&mut self) -> Result<(), DeliverError> {
+        let Some(session) = &mut self.open else { return Ok(()) };
         match session.fifo.push(&session.frames, &mut session.written).await {
             Ok(()) => {
                 keep(&mut self.read, session.frames.get(session.again..).unwrap_or_default());
                 self.at = Instant::now();
                 session.frames.clear();
                 (session.again, session.written, session.end) = (0, 0, None);
-                self.open = Some(session);
                 Ok(())
             }
-            Err(trouble @ Trouble::Stalled) => {
-                self.open = Some(session);
-                Err(retry(trouble))
-            }
+            Err(trouble @ Trouble::Stalled) => Err(retry(trouble)),
             Err(trouble) => {
                 // It may be there and have closed this fifo alone; then it need not keep the file in mind.
                 session.plugin.stop(&session.file).await.ok();
+                self.open = None;
                 Err(retry(trouble))
             }
         }
@@ -95,16 +105,17 @@ impl LogDriver for Forwarder {
         if batch.lines.is_empty() {
             return Ok(());
         }
-        let mut session = match self.open.take() {
+        let session = match self.open.take() {
             Some(open) => open,
             None => self.start().await?,
         };
+        let session = self.open.insert(session);
         // One that comes again goes on where it stands.
         if session.end.as_ref() != Some(&batch.end) {
             batch.lines.iter().for_each(|line| frame(line, &mut session.frames));
             session.end = Some(batch.end.clone());
         }
-        self.push(session).await
+        self.push().await
     }
 
     fn confirms(&self) -> bool {
@@ -123,7 +134,8 @@ impl LogDriver for Forwarder {
             }
         } else if !self.read.is_empty() {
             let session = self.start().await?;
-            self.push(session).await?;
+            self.open = Some(session);
+            self.push().await?;
         }
         Ok(!self.read.is_empty())
     }
@@ -138,6 +150,9 @@ impl LogDriver for Forwarder {
     }
 
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+        if let Some(session) = self.starting {
+            session.plugin.stop(&session.file).await.ok();
+        }
         match self.open {
             Some(session) => session.plugin.stop(&session.file).await.map_err(retry),
             None => Ok(()),
@@ -195,6 +210,42 @@ mod tests {
         // There is no other one yet that could be told to read.
         assert!(forwarder.look_after().await.is_err());
         assert!(forwarder.open.is_none() && forwarder.read.len() == 100);
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_is_given_up_while_it_starts_is_told_to_stop() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let folder = tempfile::tempdir().unwrap();
+        let listener = tokio::net::UnixListener::bind(folder.path().join("p.sock")).unwrap();
+        let calls = tokio::spawn(async move {
+            let (mut calls, mut hung) = (Vec::new(), Vec::new());
+            for _ in 0..3 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut bytes = [0; 4096];
+                let read = stream.read(&mut bytes).await.unwrap();
+                let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+                calls.push(text.split(' ').nth(1).unwrap_or_default().to_owned());
+                if text.contains("StartLogging") {
+                    hung.push(stream);
+                    continue;
+                }
+                let body = r#"{"Implements":["LogDriver"]}"#;
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length:";
+                stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+            }
+            calls
+        });
+        let (fifos, folders) = (folder.path().join("logging"), vec![folder.path().to_owned()]);
+        let places = Arc::new(Places { folders, fifos: fifos.clone(), mark: "t".into() });
+        let mut forwarder = Box::new(Forwarder::new("p", places, "c".into(), Value::Null));
+        let line = LogLine { stream: Stream::Stdout, time_ns: 1, data: "hi".into(), partial: None };
+        let batch = Batch { lines: vec![line], ..Batch::default() };
+        let short = Duration::from_millis(500);
+        assert!(tokio::time::timeout(short, forwarder.deliver(&batch)).await.is_err());
+        forwarder.close().await.unwrap();
+        let told = ["/Plugin.Activate", "/LogDriver.StartLogging", "/LogDriver.StopLogging"];
+        assert_eq!(calls.await.unwrap(), told);
+        assert_eq!(std::fs::read_dir(fifos).unwrap().count(), 0);
     }
 
     #[test]

@@ -6,12 +6,17 @@ mod client;
 mod fifo;
 mod forward;
 mod places;
+mod remote;
+mod spelling;
 
 use crate::options::invalid;
 use async_trait::async_trait;
 use client::{CallError, Plugin, info};
 use contract::PortError;
-use contract::log::{BatchPolicy, LogDriver, LogDriverKind, LogSource, OptionSpec, Options};
+use contract::log::{
+    BatchPolicy, LogDriver, LogDriverKind, LogSource, OptionSpec, Options, RemoteLines, RemoteReader,
+    RemoteRequest,
+};
 use forward::Forwarder;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -125,6 +130,11 @@ impl LogDriverKind for Kind {
         &[]
     }
 
+    fn takes_all(&self) -> bool {
+        // So it is in Docker, which knows nothing of a plugin's options.
+        true
+    }
+
     fn validate(&self, _: &Options) -> Result<(), PortError> {
         // They are the plugin's to judge, when it is told to start (Docker does not check them either).
         Ok(())
@@ -135,12 +145,36 @@ impl LogDriverKind for Kind {
     }
 
     async fn open(&self, source: &LogSource, options: &Options) -> Result<Box<dyn LogDriver>, PortError> {
-        let options = options.iter().map(|(k, v)| (k.clone(), Value::from(v.clone())));
         Ok(Box::new(Forwarder::new(
             self.name,
             Arc::clone(&self.places),
             source.container_id.clone(),
-            info(source, &options.collect()),
+            told(source, options),
         )))
+    }
+
+    fn remote(&self) -> Option<&dyn RemoteReader> {
+        Some(self)
+    }
+}
+
+/// What a plugin is told of a container.
+fn told(source: &LogSource, options: &Options) -> Value {
+    let options = options.iter().map(|(k, v)| (k.clone(), Value::from(v.clone())));
+    info(source, &options.collect())
+}
+
+#[async_trait]
+impl RemoteReader for Kind {
+    async fn read(
+        &self,
+        source: &LogSource,
+        options: &Options,
+        request: RemoteRequest,
+    ) -> Option<RemoteLines> {
+        // As in Docker, one that cannot be asked does not read.
+        let plugin = self.places.plugin(self.name, ASKED).ok()?;
+        let reads = plugin.reads().await;
+        reads.then(|| remote::read(plugin, told(source, options), remote::config(&request)))
     }
 }

@@ -1,6 +1,7 @@
 //! Where plugins are found (Docker's rules for plugins that are not managed): a socket `NAME.sock`, or a file that names an
 //! address, `NAME.spec` or `NAME.json`; each in a plugins' folder itself or in a folder of its name there.
 
+use super::spelling;
 use crate::options::invalid;
 use crate::tls::{Identity, Trust};
 use contract::PortError;
@@ -36,7 +37,8 @@ struct Tls {
     key_file: String,
 }
 
-const ENDINGS: [&str; 3] = ["sock", "spec", "json"];
+/// The names in a `.json` file.
+const NAMES: [&str; 6] = ["Addr", "TLSConfig", "InsecureSkipVerify", "CAFile", "CertFile", "KeyFile"];
 
 /// Whether a plugin may be called so: names are parts of paths.
 pub(crate) fn named(name: &str) -> bool {
@@ -50,23 +52,23 @@ fn is_socket(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
-/// The address of the plugin of that name, if one of the folders knows it. Sockets come before files.
+/// The address of the plugin of that name, if one of the folders knows it. As in Docker sockets come before files, in
+/// whichever folder they are, and among files the folder counts more than the ending.
 pub(crate) fn find(folders: &[PathBuf], name: &str) -> Result<Option<Address>, PortError> {
     if !named(name) {
         return Ok(None);
     }
-    for ending in ENDINGS {
+    let both = |folder: &PathBuf, ending: &str| {
         let file = format!("{name}.{ending}");
-        for path in folders.iter().flat_map(|folder| [folder.join(&file), folder.join(name).join(&file)]) {
-            match ending {
-                "sock" if is_socket(&path) => return Ok(Some(Address::Unix(path))),
-                "sock" => {}
-                _ if path.is_file() => return read(&path).map(Some),
-                _ => {}
-            }
-        }
+        [folder.join(&file), folder.join(name).join(&file)]
+    };
+    let mut sockets = folders.iter().flat_map(|folder| both(folder, "sock"));
+    if let Some(path) = sockets.find(|path| is_socket(path)) {
+        return Ok(Some(Address::Unix(path)));
     }
-    Ok(None)
+    let files = folders.iter().flat_map(|folder| ["spec", "json"].map(|ending| both(folder, ending)));
+    let file = files.flatten().find(|path| path.is_file());
+    file.map(|path| read(&path)).transpose()
 }
 
 /// The names that the folders know, in order.
@@ -93,7 +95,7 @@ fn read(path: &Path) -> Result<Address, PortError> {
         let anybody = Identity { trust: Trust::Anybody, ..Identity::default() };
         return parse(text.trim(), anybody).ok_or_else(|| wrong("Unknown protocol".into()));
     }
-    let described: Described = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    let described: Described = spelling::read(text.as_bytes(), &NAMES).map_err(|e| wrong(e.to_string()))?;
     let said = described.tls.is_some();
     let tls = described.tls.unwrap_or_default();
     let given = |text: String| Some(text).filter(|t| !t.is_empty());
@@ -157,11 +159,33 @@ mod tests {
     }
 
     #[test]
+    fn a_description_in_an_earlier_folder_comes_before_an_address_in_a_later_one() {
+        let [first, second] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let folders = [first.path().to_owned(), second.path().to_owned()];
+        let found = || match find(&folders, "far").unwrap() {
+            Some(Address::Web(url, _)) => url,
+            Some(Address::Unix(path)) => path.display().to_string(),
+            None => String::new(),
+        };
+        std::fs::write(second.path().join("far.spec"), "tcp://late:1").unwrap();
+        assert_eq!(found(), "http://late:1");
+        std::fs::create_dir(first.path().join("far")).unwrap();
+        std::fs::write(first.path().join("far/far.json"), r#"{"Addr":"tcp://early:1"}"#).unwrap();
+        assert_eq!(found(), "http://early:1");
+        std::fs::write(first.path().join("far.spec"), "tcp://earliest:1").unwrap();
+        assert_eq!(found(), "http://earliest:1");
+        let socket = second.path().join("far.sock");
+        let _socket = UnixListener::bind(&socket).unwrap();
+        assert_eq!(found(), socket.display().to_string());
+    }
+
+    #[test]
     fn a_description_without_a_word_on_tls_believes_the_machines_authorities() {
         let folder = tempfile::tempdir().unwrap();
         for (text, trust) in [
             (r#"{"Addr":"https://h:1"}"#, Trust::Authorities),
             (r#"{"Addr":"https://h:1","TLSConfig":{}}"#, Trust::Anybody),
+            (r#"{"addr":"https://h:1","TlsConfig":{"caFile":"/ca"}}"#, Trust::Authorities),
             (r#"{"Addr":"https://h:1","TLSConfig":{"CAFile":"/ca"}}"#, Trust::Authorities),
             (
                 r#"{"Addr":"https://h:1","TLSConfig":{"CAFile":"/ca","InsecureSkipVerify":true}}"#,

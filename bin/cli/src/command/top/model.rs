@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::moment::Moment;
+use super::moment::{Moment, line};
 use super::rows::{self, Row};
 use super::tree;
 
@@ -86,6 +86,8 @@ pub struct Model {
     pub before: Option<Moment>,
     /// The latest.
     pub now: Moment,
+    /// Why the last look saw nothing: what is shown is older then.
+    pub away: Option<String>,
     /// What is shown.
     pub pane: Pane,
     /// The order of containers.
@@ -103,6 +105,12 @@ impl Model {
     pub fn take(&mut self, moment: Moment) {
         let old = std::mem::replace(&mut self.now, moment);
         self.before = (old.at > 0.0).then_some(old);
+        self.away = None;
+    }
+
+    /// Notes that a look saw nothing. What was seen before stays: the daemon may be about to come back.
+    pub fn miss(&mut self, why: &str) {
+        self.away = Some(line(why));
     }
 
     /// The rows to show, without folded and filtered ones.

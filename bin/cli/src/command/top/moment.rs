@@ -84,7 +84,7 @@ fn number(value: &Value, path: &str) -> u64 {
 }
 
 /// Control characters would move the cursor of whoever looks.
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     let first = text.lines().next().unwrap_or_default();
     first.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -75,11 +75,13 @@ type Look<'a> = Pin<Box<dyn Future<Output = Result<Moment, CommandError>> + Send
 fn begin(client: &Client, pane: Pane) -> Look<'_> {
     Box::pin(async move {
         let looked = tokio::time::timeout(PATIENCE, look(client, pane == Pane::Actors)).await;
-        looked.unwrap_or_else(|_| Err(CommandError::Refused("the daemon does not answer".to_owned())))
+        looked.unwrap_or_else(|_| {
+            Err(CommandError::Refused(format!("no answer within {} s", PATIENCE.as_secs())))
+        })
     })
 }
 
-/// Shows the view until the user, a signal or the daemon ends it.
+/// Shows the view until the user or a signal ends it.
 pub async fn run(client: &Client) -> Result<u8, CommandError> {
     let mut model = Model::default();
     // A daemon that is away is told of before the terminal is taken.
@@ -102,7 +104,10 @@ pub async fn run(client: &Client) -> Result<u8, CommandError> {
         tokio::select! {
             moment = looked => {
                 looking = None;
-                model.take(moment?);
+                match moment {
+                    Ok(moment) => model.take(moment),
+                    Err(error) => model.miss(&error.to_string()),
+                }
             }
             _ = ticks.tick() => {
                 if looking.is_none() {

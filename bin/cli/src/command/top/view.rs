@@ -46,7 +46,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, place: &mut TableState, paint:
         Constraint::Length(1),
     ]);
     let [head, middle, detail, foot] = areas.areas(frame.area());
-    frame.render_widget(Paragraph::new(summary(model)), head);
+    let tone = if model.away.is_some() { Tone::Alarm } else { Tone::Plain };
+    frame.render_widget(Paragraph::new(summary(model)).style(paint.of(tone)), head);
     let rows = model.rows();
     let selected = model.selection(&rows);
     place.select((!rows.is_empty()).then_some(selected));
@@ -56,9 +57,15 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, place: &mut TableState, paint:
     frame.render_widget(Paragraph::new(bottom(model)), foot);
 }
 
-/// What all of them do together.
+/// What all of them do together, or that nobody knows.
 fn summary(model: &Model) -> String {
     let now = &model.now;
+    if let Some(why) = &model.away {
+        return format!(
+            "gantry {}  the daemon does not answer, these are its last figures: {why}",
+            now.version
+        );
+    }
     let running = now.containers.iter().filter(|c| c.state == "running").count();
     let sinks = now.containers.iter().flat_map(|c| &c.sinks);
     let (all, failing) = (sinks.clone().count(), sinks.filter(|s| rows::fails(s)).count());

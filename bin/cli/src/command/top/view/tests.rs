@@ -174,3 +174,18 @@ fn a_file_gets_the_same_rows_without_marks() {
     assert_eq!(lines[1], "api\trunning\t250\t25kB\t0\t\t0");
     assert_eq!(lines[5], "  errors:syslog\twaiting\t0\t0B\t1200\t2m\t5\tconnection refused");
 }
+
+#[test]
+fn the_last_figures_stay_while_the_daemon_is_away_and_it_is_told_until_it_is_back() {
+    let mut model = model();
+    let before = shown(&model, 120, 11);
+    model.miss("Cannot connect to the gantry daemon\nat all");
+    let away = shown(&model, 120, 11);
+    let told = "gantry 0.1.0  the daemon does not answer, these are its last figures: Cannot connect to the gantry daemon";
+    assert_eq!((away[0].as_str(), &away[1..]), (told, &before[1..]));
+    typed(&mut model, &[KeyCode::End]);
+    assert!(shown(&model, 120, 11)[9].starts_with("web/json-file"), "keys do what they did");
+    model.take(moment("2026-01-01T00:02:12Z", 20));
+    let back = shown(&model, 120, 11)[0].clone();
+    assert!(back.starts_with("gantry 0.1.0  2/3 containers run"), "{back}");
+}
