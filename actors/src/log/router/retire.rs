@@ -56,6 +56,7 @@ async fn standing(
     source: &LogSource,
     spool: &dyn Spool,
 ) -> Result<Cursor, PortError> {
+    let mut read = None;
     let own = match last {
         Some(driver) => {
             let (cursor, known) = (driver.cursor(), driver.certain() == Certain::All);
@@ -63,6 +64,8 @@ async fn standing(
             // What its far side does about it is nothing to wait for, unless it shows what was read.
             if !known && matches!(closing.await, Ok(Ok(Ok(())))) {
                 sink.gauge.settle();
+                // The router's end came before it heard of the last delivery.
+                read.clone_from(&sink.lane.lock().await.delivered);
             }
             cursor
         }
@@ -81,8 +84,8 @@ async fn standing(
         None => {
             let stored = spool.load_cursor(&sink.name).await?.unwrap_or_default();
             // Lines that are not for a sink are passed over without a word to the disk.
-            let told = sink.gauge.standing();
-            Ok(told.map_or(stored.clone(), |told| swap::furthest(&told, &stored)))
+            let told = [sink.gauge.standing(), read].into_iter().flatten();
+            Ok(told.fold(stored, |stored, told| swap::furthest(&told, &stored)))
         }
     }
 }
