@@ -3,7 +3,7 @@
 
 use super::feed::{Asked, Attributes, Feed, Part, Seat};
 use super::sieve::{Flow, Sieve};
-use super::sink::Purpose;
+use super::spec::Purpose;
 use super::stores::Stores;
 use contract::PortError;
 use contract::log::{
@@ -345,7 +345,7 @@ async fn until(time_ns: Option<i64>) {
 #[cfg(test)]
 mod tests {
     use super::super::held::HeldSpool;
-    use super::super::sink::SinkSpec;
+    use super::super::spec::SinkSpec;
     use super::*;
     use async_trait::async_trait;
     use contract::Kind;

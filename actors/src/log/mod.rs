@@ -15,6 +15,7 @@ pub mod replay;
 pub mod router;
 mod sieve;
 pub mod sink;
+mod spec;
 pub mod stores;
 mod survey;
 pub mod swap;
@@ -25,7 +26,7 @@ pub use follow::{FollowRequest, Lines, Origin, Run, read_logs};
 pub use gauge::{Change, Reading};
 pub use remote::read_remote;
 pub use router::actor::{RouterApi, RouterSpec};
-pub use sink::{Purpose, SinkSpec, sinks_for};
+pub use spec::{Purpose, SinkSpec, sinks_for};
 pub use stores::{Stores, past};
 pub use survey::{Lag, Place, Survey};
 

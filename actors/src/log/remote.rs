@@ -2,7 +2,7 @@
 
 use super::follow::{FollowRequest, Lines};
 use super::sieve::{Flow, Sieve};
-use super::sink::{Purpose, SinkSpec};
+use super::spec::{Purpose, SinkSpec};
 use contract::PortError;
 use contract::log::{LogSource, RemoteLines, RemoteRequest, StoredLine};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 mod merge;
 
 use super::follow::{FollowRequest, Lines, told};
-use super::sink::SinkSpec;
+use super::spec::SinkSpec;
 use super::swap::read_first;
 use contract::log::{Catalogue, LogSource, Piece, Place, ReadRequest, Reading, StoredLine, Stream};
 use contract::record::LogStore;

@@ -1,6 +1,6 @@
 //! Where sinks begin that take over from others, and where the lines of before are found again.
 
-use super::sink::SinkSpec;
+use super::spec::SinkSpec;
 use contract::log::{Cursor, Mark, Stream};
 use contract::record::LogStore;
 

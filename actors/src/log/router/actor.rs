@@ -6,7 +6,8 @@ use crate::log::cut::{Cut, cut};
 use crate::log::framer::seed;
 use crate::log::gap::Gaps;
 use crate::log::gauge::Change;
-use crate::log::sink::{Deliver, Open, Sink, SinkSpec};
+use crate::log::sink::{Deliver, Open, Sink};
+use crate::log::spec::SinkSpec;
 use crate::supervise::{
     Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, State, Unavailable, Why, spawn,
 };

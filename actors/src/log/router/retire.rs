@@ -2,7 +2,7 @@
 
 use super::actor::RouterApi;
 use crate::log::lane::Last;
-use crate::log::sink::SinkSpec;
+use crate::log::spec::SinkSpec;
 use crate::log::swap::{self, Stood};
 use crate::shared::CLOSE;
 use contract::log::{Certain, Cursor, LogSource};

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::io::Write;
 
 #[test]
 fn records_come_back_in_order_over_several_segments() {
