@@ -62,7 +62,9 @@ impl LogDriverKind for Fluentd {
         };
         let way = match settings.acknowledged {
             true => Way::Confirmed(None),
-            false => Way::Unconfirmed(Line::within(settings.target.clone(), settings.write_timeout)),
+            false => {
+                Way::Unconfirmed(Box::new(Line::within(settings.target.clone(), settings.write_timeout)))
+            }
         };
         let encoder = Encoder::new(head)
             .map_err(|e| PortError::caused(contract::Kind::Bug, "encode a container's attributes", e))?;
@@ -73,7 +75,7 @@ impl LogDriverKind for Fluentd {
 /// What is open, and since when.
 enum Way {
     Confirmed(Option<(Connection, Instant)>),
-    Unconfirmed(Line),
+    Unconfirmed(Box<Line>),
 }
 
 struct Sender {

@@ -114,7 +114,7 @@ async fn local() -> io::Result<Open> {
         }
         let target = Target::Unix(path.into());
         if target.connect().await.is_ok() {
-            return Ok(Open::Stream(Line::new(target)));
+            return Ok(Open::Stream(Box::new(Line::new(target))));
         }
     }
     Err(last)
@@ -122,7 +122,7 @@ async fn local() -> io::Result<Open> {
 
 /// What is open.
 enum Open {
-    Stream(Line),
+    Stream(Box<Line>),
     Unixgram(UnixDatagram),
     Udp(Socket),
 }
@@ -174,7 +174,7 @@ impl Way {
             (None, Address::Local) => local().await,
             (None, Address::Unixgram(path)) => unixgram(&path.to_string_lossy()),
             (None, Address::Udp(target)) => Ok(Open::Udp(Socket::open(target).await?)),
-            (None, Address::Stream(target)) => Ok(Open::Stream(Line::new(target.clone()))),
+            (None, Address::Stream(target)) => Ok(Open::Stream(Box::new(Line::new(target.clone())))),
         }
     }
 
