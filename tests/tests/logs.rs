@@ -72,6 +72,21 @@ fn timestamps_are_rfc3339_with_nanoseconds_and_in_order() {
 }
 
 #[test]
+fn a_line_has_the_time_at_which_it_ended() {
+    // It had that of its first byte, and `--since` hid what had just been said.
+    let gantry = Daemon::start();
+    ended(&gantry, "slow", "echo a; printf b; sleep 1.2; echo c; printf d; sleep 1.2");
+    let said = gantry.docker(["logs", "-t", "slow"]);
+    let lines: Vec<_> = said.lines().iter().map(|l| l.split_once(' ').unwrap()).collect();
+    let texts: Vec<_> = lines.iter().map(|(_, text)| *text).collect();
+    assert_eq!(texts, ["a", "bc", "d"]);
+    let times: Vec<jiff::Timestamp> = lines.iter().map(|(time, _)| time.parse().unwrap()).collect();
+    for pair in times.windows(2) {
+        assert!(pair[1].as_nanosecond() - pair[0].as_nanosecond() > 1_000_000_000, "{said}");
+    }
+}
+
+#[test]
 fn since_and_until_cut_by_time() {
     let gantry = Daemon::start();
     ended(&gantry, "timed", "echo a; sleep 1.2; echo b; sleep 1.2; echo c");

@@ -91,7 +91,7 @@ pub async fn cut(
 /// Where a record stands.
 pub fn place(record: &SpoolRecord) -> Position {
     match record {
-        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
+        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at, .. } => *at,
     }
 }
 

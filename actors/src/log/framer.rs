@@ -21,14 +21,19 @@ struct Lane {
     /// Where reading goes on.
     next: (Position, u32),
     carry: BytesMut,
+    /// When the last of that was read.
     carry_time: i64,
+    /// A line of so many bytes may come whole here and in pieces elsewhere, and has one time in both.
+    piece: usize,
+    /// When so many of the one under way were there.
+    first_ns: Option<i64>,
     /// No line that begins here or later is given out.
     limit: Option<(Position, u32)>,
 }
 
 impl Lane {
-    fn new(mark: &Mark) -> Self {
-        Self { mark: mark.clone(), next: (mark.at, mark.skip), ..Self::default() }
+    fn new(mark: &Mark, piece: usize) -> Self {
+        Self { mark: mark.clone(), next: (mark.at, mark.skip), piece, ..Self::default() }
     }
 
     fn go_to(&mut self, at: Position, skip: u32) {
@@ -56,10 +61,10 @@ impl Lane {
         id: impl Fn(&Mark) -> String,
         stream: Stream,
     ) -> LogLine {
+        let first_ns = self.first_ns.take();
         let time_ns = match &self.mark.partial {
             Some((_, _, first)) => *first,
-            None if self.carry.is_empty() => time_ns,
-            None => self.carry_time,
+            None => first_ns.unwrap_or(time_ns),
         };
         let data = if self.carry.is_empty() {
             text
@@ -118,9 +123,16 @@ fn identity(seed: u64, stream: Stream, mark: &Mark) -> String {
 impl Framer {
     /// A framer that goes on at `cursor`; records are to be pushed from its floor on.
     pub fn at(cursor: &Cursor, max_line: usize, seed: u64) -> Self {
-        let (stdout, stderr) = (Lane::new(&cursor.stdout), Lane::new(&cursor.stderr));
+        let max_line = max_line.max(1);
+        let (stdout, stderr) = (Lane::new(&cursor.stdout, max_line), Lane::new(&cursor.stderr, max_line));
         let (streams, gaps) = (Streams::Both, Gaps::default());
-        Self { stdout, stderr, max_line: max_line.max(1), seed, streams, gaps }
+        Self { stdout, stderr, max_line, seed, streams, gaps }
+    }
+
+    /// A line that is longer than so many bytes has the time at which those were there, though it comes whole.
+    pub fn dated(mut self, piece: usize) -> Self {
+        (self.stdout.piece, self.stderr.piece) = (piece, piece);
+        self
     }
 
     /// What it tells of lines that are not there is for who gets these streams.
@@ -156,7 +168,9 @@ impl Framer {
         for (lane, stream) in [(&mut self.stdout, Stream::Stdout), (&mut self.stderr, Stream::Stderr)] {
             if !lane.carry.is_empty() || lane.mark.partial.is_some() {
                 let identity = |m: &Mark| identity(self.seed, stream, m);
-                out.push(lane.emit(Bytes::new(), time_ns, true, identity, stream));
+                // The gap may be told of much later than what stands before it was read.
+                let ended_ns = lane.carry_time;
+                out.push(lane.emit(Bytes::new(), ended_ns, true, identity, stream));
             }
             lane.go_to(at, 1);
         }
@@ -228,7 +242,7 @@ impl Framer {
     ) -> Taken {
         match record {
             SpoolRecord::Data { at, stream, time_ns, data } => {
-                self.release(*at, out);
+                self.release(*at, *time_ns, out);
                 let (own, other) = match stream {
                     Stream::Stdout => (&mut self.stdout, &mut self.stderr),
                     Stream::Stderr => (&mut self.stderr, &mut self.stdout),
@@ -255,16 +269,18 @@ impl Framer {
                 }
                 Taken::Whole
             }
-            SpoolRecord::End { at } => {
+            SpoolRecord::End { at, time_ns } => {
                 for (lane, stream) in [(&mut self.stdout, Stream::Stdout), (&mut self.stderr, Stream::Stderr)]
                 {
                     if lane.next.0 > *at {
                         continue;
                     }
                     if !lane.carry.is_empty() {
+                        // A clock that was put back meanwhile does not make it older than it is.
+                        let ended_ns = lane.carry_time.max(*time_ns);
                         out.push(lane.emit(
                             Bytes::new(),
-                            0,
+                            ended_ns,
                             false,
                             |m| identity(self.seed, stream, m),
                             stream,
@@ -280,10 +296,10 @@ impl Framer {
 
     /// Unfinished text must not hold the spool while the other stream fills it: two segments later it goes out as
     /// a piece. That depends on places only, so it happens again when read again.
-    fn release(&mut self, at: Position, out: &mut Vec<LogLine>) {
+    fn release(&mut self, at: Position, time_ns: i64, out: &mut Vec<LogLine>) {
         for (lane, stream) in [(&mut self.stdout, Stream::Stdout), (&mut self.stderr, Stream::Stderr)] {
             if !lane.carry.is_empty() && lane.mark.at.segment + 1 < at.segment {
-                out.push(lane.emit(Bytes::new(), 0, false, |m| identity(self.seed, stream, m), stream));
+                out.push(lane.emit(Bytes::new(), time_ns, false, |m| identity(self.seed, stream, m), stream));
                 lane.go_to(at, 0);
             }
         }
@@ -324,9 +340,13 @@ fn take(
         }
         let room = max_line - lane.carry.len();
         let window = rest.get(..room).unwrap_or(rest);
+        let lf = memchr::memchr(b'\n', window);
+        if lane.first_ns.is_none() && lane.carry.len() + lf.unwrap_or(window.len()) >= lane.piece {
+            lane.first_ns = Some(time_ns);
+        }
         // One slice of the shared bytes a line: counting its holders is a visible part of a line's cost.
         let piece = |length| data.slice(used..used + length);
-        match memchr::memchr(b'\n', window) {
+        match lf {
             Some(lf) => {
                 let text = piece(lf);
                 used += lf + 1;
@@ -338,9 +358,7 @@ fn take(
                 out.push(lane.emit(text, time_ns, false, |m| identity(seed, stream, m), stream));
             }
             None => {
-                if lane.carry.is_empty() {
-                    lane.carry_time = time_ns;
-                }
+                lane.carry_time = time_ns;
                 lane.carry.extend_from_slice(window);
                 used += window.len();
             }

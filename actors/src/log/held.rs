@@ -109,7 +109,7 @@ impl HeldSpool {
         // Segments go as a whole, this one only if it was full.
         let (first, _) = self.spool.read(Position { offset: 0, ..from }, 1).await?;
         Ok(first.first().is_some_and(|record| match record {
-            SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => {
+            SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at, .. } => {
                 at.segment == from.segment
             }
         }))

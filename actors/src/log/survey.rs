@@ -355,7 +355,7 @@ fn spans<'a>(stream: Stream, cursor: &'a Cursor, losses: &'a [Loss]) -> Vec<Span
 
 fn place(record: &SpoolRecord) -> Position {
     match record {
-        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
+        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at, .. } => *at,
     }
 }
 

@@ -21,7 +21,7 @@ struct FakeSpool {
 
 fn place(record: &SpoolRecord) -> Position {
     match record {
-        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
+        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at, .. } => *at,
     }
 }
 
@@ -43,7 +43,8 @@ impl FakeSpool {
     }
     fn end(&self) {
         let at = self.next();
-        self.records.lock().unwrap().push(SpoolRecord::End { at });
+        let time_ns = (at.segment * 1000 + at.offset) as i64;
+        self.records.lock().unwrap().push(SpoolRecord::End { at, time_ns });
         self.more.send_modify(|n| *n += 1);
     }
 }
@@ -107,6 +108,54 @@ fn frame(records: &[SpoolRecord], from: &Cursor, most: usize) -> (Vec<LogLine>, 
         }
     }
     (lines, framer.cursor())
+}
+
+fn said(at: (u64, u64), stream: Stream, time_ns: i64, text: &'static str) -> SpoolRecord {
+    let at = Position { segment: at.0, offset: at.1 };
+    SpoolRecord::Data { at, stream, time_ns, data: Bytes::from_static(text.as_bytes()) }
+}
+
+fn stamped(lines: &[LogLine]) -> Vec<(String, i64)> {
+    lines.iter().map(|l| (String::from_utf8_lossy(&l.data).into_owned(), l.time_ns)).collect()
+}
+
+#[test]
+fn a_line_has_the_time_at_which_it_ended_and_not_at_which_it_began() {
+    // `--since 2s` hid a line that was begun four seconds ago and ended just now, and it stood behind later ones.
+    let records = [
+        said((0, 0), Stream::Stdout, 10, "x"),
+        said((0, 1), Stream::Stderr, 20, "other\n"),
+        said((0, 2), Stream::Stdout, 40, "done\na long"),
+        said((0, 3), Stream::Stdout, 50, "er"),
+        said((0, 4), Stream::Stdout, 60, " line\ntail"),
+        SpoolRecord::End { at: Position { segment: 0, offset: 5 }, time_ns: 90 },
+    ];
+    let (whole, _) = frame(&records, &Cursor::default(), usize::MAX);
+    let wanted = [("other", 20), ("xdone", 40), ("a longer", 50), (" line", 50), ("tail", 90)];
+    assert_eq!(stamped(&whole), wanted.map(|(text, time)| (text.to_owned(), time)));
+    let (mut got, mut cursor) = (Vec::new(), Cursor::default());
+    loop {
+        let (lines, next) = frame(&records, &cursor, 1);
+        if lines.is_empty() && next == cursor {
+            break;
+        }
+        got.extend(lines);
+        cursor = next;
+    }
+    assert_eq!(got, whole, "also from amid a line");
+}
+
+#[test]
+fn text_that_is_given_out_unfinished_has_the_time_at_which_it_was() {
+    let records = [
+        said((0, 0), Stream::Stdout, 10, "x"),
+        said((1, 0), Stream::Stderr, 20, "a\n"),
+        said((2, 0), Stream::Stderr, 30, "b\n"),
+        said((2, 1), Stream::Stdout, 40, "y\n"),
+    ];
+    let (lines, _) = frame(&records, &Cursor::default(), usize::MAX);
+    let wanted = [("a", 20), ("x", 30), ("b", 30), ("y", 30)];
+    assert_eq!(stamped(&lines), wanted.map(|(text, time)| (text.to_owned(), time)));
 }
 
 proptest! {

@@ -52,7 +52,8 @@ pub struct Partial {
 pub struct LogLine {
     /// Where it was written.
     pub stream: Stream,
-    /// Nanoseconds since the Unix epoch at which its first byte was read.
+    /// Nanoseconds since the Unix epoch at which its end was read, as in Docker; a piece has the time of the first one, lines
+    /// that were joined that of the first.
     pub time_ns: i64,
     /// The text; any bytes.
     pub data: Bytes,
@@ -76,7 +77,7 @@ pub struct Mark {
     pub at: Position,
     /// Payload bytes of that record already consumed.
     pub skip: u32,
-    /// The long line being cut, if one is: id, next ordinal, time of its first byte.
+    /// The long line being cut, if one is: id, next ordinal, time of its first piece.
     pub partial: Option<(String, u32, i64)>,
 }
 

@@ -271,6 +271,8 @@ pub enum SpoolRecord {
     End {
         /// This record's place.
         at: Position,
+        /// ns since the epoch at which the output had ended.
+        time_ns: i64,
     },
 }
 

@@ -71,7 +71,7 @@ async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>
     let records = records.into_iter().map(|(at, record)| {
         let at = position(at);
         match record.kind {
-            RecordKind::End => SpoolRecord::End { at },
+            RecordKind::End => SpoolRecord::End { at, time_ns: record.time_ns },
             RecordKind::Gap => {
                 let count = record.payload.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
                 let missing = if count == 0 { Missing::Unwritten } else { Missing::Unspooled(count) };

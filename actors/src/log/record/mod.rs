@@ -73,7 +73,8 @@ impl Builder {
             let (suppressed, cut, built) = Default::default();
             Box::new(Rules { streams: policy.streams, join, rate, suppressed, cut, built })
         });
-        Self { framer: Framer::at(cursor, longest, seed).telling(policy.streams), rules }
+        let framer = Framer::at(cursor, longest, seed).dated(policy.max_line).telling(policy.streams);
+        Self { framer, rules }
     }
 
     /// Ends where `limit` goes on.
@@ -169,7 +170,7 @@ impl Builder {
                 rules.end(out);
                 self.framer.push(record, out, full)
             }
-            SpoolRecord::End { at } => {
+            SpoolRecord::End { at, .. } => {
                 rules.end(out);
                 out.extend(rules.rate.as_mut().and_then(|rate| rate.end(*at)));
                 let taken = self.framer.push(record, &mut rules.cut, |_| false);
@@ -250,8 +251,8 @@ impl Rules {
         self.give(out);
     }
 
-    /// The text without LF with which streams ended. It stands for itself, whatever the rate: no time tells when the end came,
-    /// so whether something was over before it depends on who looked.
+    /// The text without LF with which streams ended. It stands for itself, whatever the rate: windows go by the times of
+    /// output, not by that of the end, so whether something was over before it depends on who looked.
     fn tails(&mut self, out: &mut Vec<LogLine>) {
         for line in self.cut.drain(..) {
             let lets = self.rate.as_mut().is_none_or(|rate| rate.lets_tail(&line));

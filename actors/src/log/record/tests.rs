@@ -25,7 +25,8 @@ impl Script {
         self
     }
     fn end(mut self) -> Self {
-        self.0.push(SpoolRecord::End { at: self.at() });
+        let time_ns = self.0.iter().rev().find_map(time).unwrap_or(0);
+        self.0.push(SpoolRecord::End { at: self.at(), time_ns });
         self
     }
 }
@@ -37,7 +38,7 @@ fn policy(pairs: &[(&str, &str)]) -> BatchPolicy {
 
 fn place(record: &SpoolRecord) -> Position {
     match record {
-        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
+        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at, .. } => *at,
     }
 }
 
@@ -157,6 +158,22 @@ fn a_long_line_comes_whole_up_to_its_bound() {
     assert_eq!(lengths(&longer), [256 * 1024, 44 * 1024]);
     let bounded = BatchPolicy { max_record: 100_000, ..long.clone() };
     assert_eq!(built(&script, &bounded).len(), 4);
+}
+
+#[test]
+fn a_long_line_that_comes_whole_has_the_time_that_its_first_piece_would_have() {
+    let script =
+        Script::default().out(0, "x").out(1000, &"x".repeat(20 * 1024)).out(2000, "\nshort").out(3000, "\n");
+    let times = |policy: &BatchPolicy| {
+        let mut builder = Builder::at(&Cursor::default(), policy, 1);
+        let mut out = Vec::new();
+        for record in &script.0 {
+            builder.push(record, &mut out, |_| false);
+        }
+        out.iter().map(|line| line.time_ns / 1_000_000).collect::<Vec<_>>()
+    };
+    assert_eq!(times(&policy(&[])), [1000, 1000, 3000], "in pieces");
+    assert_eq!(times(&policy(&[("max-line-size", "256k")])), [1000, 3000]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ const SEGMENT: u64 = 8;
 /// The place of a record.
 fn place(record: &SpoolRecord) -> Position {
     match record {
-        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at } => *at,
+        SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at, .. } => *at,
     }
 }
 
@@ -71,7 +71,7 @@ impl FakeSpool {
 
     /// The process ends.
     pub fn end(&self) {
-        self.push(|at, _| SpoolRecord::End { at });
+        self.push(|at, time_ns| SpoolRecord::End { at, time_ns });
     }
 
     /// Wakes readers without anything new.

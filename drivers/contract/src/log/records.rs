@@ -32,9 +32,9 @@ pub fn is_record_option(key: &str) -> bool {
 /// How records are built. Without anything said, as Docker does: pieces of 16 KiB, each line for itself, all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
-    /// Long lines come whole up to so many bytes.
+    /// Long lines come whole up to so many bytes, with the time that their first piece would have.
     pub reassemble: Option<usize>,
-    /// Lines that belong together come as one.
+    /// Lines that belong together come as one, with the time of the first.
     pub join: Option<Arc<Join>>,
     /// Most lines in a time.
     pub rate: Option<Arc<Rate>>,

@@ -1,8 +1,9 @@
 //! Reading back over rotated and compressed files, up to exactly the point the committed cursor stands for.
 //!
 //! Files and places in them are found by time without reading what lies before: lines stand in a file in the order they
-//! ended, so that one may be earlier than those before it by as long as it was unfinished while the other stream went on, or
-//! as far as the clock was set back. The writer notes how much that ever was; [`MARGIN`] is the least that is reckoned with.
+//! ended, and have the time at which they did; but pieces of a long line and joined lines have that of their first, so that
+//! they may be earlier than those before them by as long as they took, and any line by as far as the clock was set back. The
+//! writer notes how much that ever was; [`MARGIN`] is the least that is reckoned with.
 
 mod files;
 pub(crate) mod find;
