@@ -21,12 +21,15 @@ pub struct Output {
     /// streams may have been found readable before the first of them filled the budget.
     waiting: VecDeque<(u8, i64, Vec<u8>)>,
     dropped: u64,
+    /// Room that what was dropped last would have taken. Only where there is as much again it is told.
+    missed: usize,
 }
 
 impl Output {
     /// Begins a new stretch of the spool.
     pub fn open(dir: &Path, budget: u64, drop_when_full: bool) -> io::Result<Self> {
-        Ok(Self { spool: Writer::open(dir, budget)?, drop_when_full, waiting: VecDeque::new(), dropped: 0 })
+        let spool = Writer::open(dir, budget)?;
+        Ok(Self { spool, drop_when_full, waiting: VecDeque::new(), dropped: 0, missed: 0 })
     }
 
     /// Meets a full budget in the other way from now on. What was read and waits is dropped with the rest.
@@ -39,12 +42,24 @@ impl Output {
 
     /// Counts what waits as dropped.
     fn give_up(&mut self) {
-        self.dropped += self.waiting.drain(..).map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>();
+        for (_, _, bytes) in std::mem::take(&mut self.waiting) {
+            self.leave_out(&bytes);
+        }
+    }
+
+    fn leave_out(&mut self, bytes: &[u8]) {
+        self.dropped += bytes.len() as u64;
+        self.missed = HEADER + bytes.len();
     }
 
     /// Whether reading from the container must pause.
     pub fn blocked(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Bytes that were taken and of which the spool has no word yet: they wait, or were dropped.
+    pub fn owing(&self) -> u64 {
+        self.dropped + self.waiting.iter().map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>()
     }
 
     /// Takes what was read at once.
@@ -56,7 +71,7 @@ impl Output {
         }
         if self.dropped > 0 && !self.write_gap(time, HEADER + bytes.len()) {
             if self.drop_when_full {
-                self.dropped += bytes.len() as u64;
+                self.leave_out(bytes);
             } else {
                 self.waiting.push_back((stream, time, bytes.to_vec()));
             }
@@ -65,17 +80,15 @@ impl Output {
         match self.spool.append(Kind::Data, stream, time, bytes) {
             Ok(Appended::Written) => {}
             // A disk that fails is a budget that is full: the container must not notice more than that.
-            Ok(Appended::Full) | Err(_) if self.drop_when_full => self.dropped += bytes.len() as u64,
+            Ok(Appended::Full) | Err(_) if self.drop_when_full => self.leave_out(bytes),
             Ok(Appended::Full) | Err(_) => self.waiting.push_back((stream, time, bytes.to_vec())),
         }
     }
 
-    /// Tries again; true when nothing waits any more.
+    /// Tries again; true when nothing is owed any more.
     pub fn retry(&mut self) -> bool {
-        let next = self.waiting.front().map(|(_, _, bytes)| HEADER + bytes.len());
-        if let Some(next) = next.filter(|_| self.dropped > 0)
-            && !self.write_gap(now_ns(), next)
-        {
+        let next = self.waiting.front().map_or(self.missed, |(_, _, bytes)| HEADER + bytes.len());
+        if self.dropped > 0 && !self.write_gap(now_ns(), next) {
             return false;
         }
         while let Some((stream, time, bytes)) = self.waiting.front() {
@@ -186,6 +199,23 @@ mod tests {
         output.lift_budget();
         output.take(1, &[b'd'; 9]);
         assert_eq!(contents(&dir), [(Kind::Data, 900), (Kind::Gap, 1000), (Kind::Data, 9)]);
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_without_further_output() {
+        // It was told with the next output only: a log just ended where a container fell silent after its last lines were
+        // dropped.
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut output = Output::open(&dir, 1000, true).unwrap();
+        output.take(1, &[b'a'; 900]);
+        output.take(1, &[b'b'; 800]);
+        output.take(2, &[b'c'; 700]);
+        assert!(!output.retry() && !output.blocked());
+        assert_eq!((output.owing(), contents(&dir)), (1500, vec![(Kind::Data, 900)]));
+        trim(&dir, |segment| segment > 0).unwrap();
+        assert!(output.retry());
+        assert_eq!((output.owing(), contents(&dir)), (0, vec![(Kind::Gap, 1500)]));
     }
 
     #[test]
