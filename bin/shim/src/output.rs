@@ -143,7 +143,13 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
     use sandbox::spool::{Place, read, trim};
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
 
     #[test]
     fn a_second_stream_found_readable_when_the_budget_fills_is_kept_too() {
@@ -170,18 +176,80 @@ mod tests {
 
     /// What the spool holds: bytes of output, and for a gap how many it stands for.
     fn contents(dir: &Path) -> Vec<(Kind, u64)> {
+        contents_from(dir, &mut Place::default())
+    }
+
+    /// The same from a place on, which is then where it ends.
+    fn contents_from(dir: &Path, place: &mut Place) -> Vec<(Kind, u64)> {
         let told = |payload: &[u8]| payload.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
         let length =
             |kind, payload: &[u8]| if kind == Kind::Gap { told(payload) } else { payload.len() as u64 };
-        let (mut all, mut place) = (Vec::new(), Place::default());
+        let mut all = Vec::new();
         loop {
-            let (records, next) = read(dir, place, 1 << 20).unwrap();
+            let (records, next) = read(dir, *place, 1 << 20).unwrap();
             if records.is_empty() {
                 return all;
             }
             all.extend(records.into_iter().map(|(_, r)| (r.kind, length(r.kind, &r.payload))));
-            place = next;
+            *place = next;
         }
+    }
+
+    /// Takes output while its disk and its budget are full and free in turns: what the spool holds, what it tells to be
+    /// missing and what it still owes is all that was taken, at any time.
+    fn adds_up(disk: &Path, drop_when_full: bool, steps: &[(u8, usize)]) -> Result<(), TestCaseError> {
+        let folder = tempfile::tempdir_in(disk).unwrap();
+        let dir = folder.path().join("spool");
+        let filler = File::create(folder.path().join("filler")).unwrap();
+        let mut output = Output::open(&dir, 160_000, drop_when_full).unwrap();
+        let (mut taken, mut told, mut place) = (0, 0, Place::default());
+        for (step, size) in steps {
+            match step {
+                0 => {
+                    let mut at = 0;
+                    while filler.write_at(&[1; 4096], at).is_ok() {
+                        at += 4096;
+                    }
+                }
+                1 => filler.set_len(0).unwrap(),
+                2 => trim(&dir, |segment| segment >= place.segment).unwrap(),
+                3 => {
+                    output.retry();
+                }
+                4 => output.set_drop_when_full(size % 2 == 0),
+                _ => {
+                    output.take(1, &vec![b'x'; *size]);
+                    taken += *size as u64;
+                }
+            }
+            told += contents_from(&dir, &mut place).iter().map(|(_, bytes)| bytes).sum::<u64>();
+            prop_assert_eq!(told + output.owing(), taken);
+        }
+        output.lift_budget();
+        output.end().unwrap();
+        let rest = contents_from(&dir, &mut place);
+        prop_assert_eq!(rest.last(), Some(&(Kind::End, 0)));
+        told += rest.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        prop_assert_eq!(told, taken);
+        Ok(())
+    }
+
+    #[test]
+    fn each_byte_taken_is_output_or_told_to_be_missing_however_often_the_disk_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = folder.path().to_owned();
+        let on_small_disk = std::thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            mount(Some("small"), &disk, Some("tmpfs"), MsFlags::empty(), Some("size=1m")).unwrap();
+            let steps = prop::collection::vec((0_u8..12, 1_usize..6000), 1..100);
+            let config = Config { failure_persistence: None, ..Config::with_cases(64) };
+            let tried = TestRunner::new(config)
+                .run(&(any::<bool>(), steps), |(drop, steps)| adds_up(&disk, drop, &steps));
+            tried.unwrap();
+        });
+        on_small_disk.join().unwrap();
     }
 
     #[test]
