@@ -84,19 +84,22 @@ fn a_data_root_or_a_socket_of_another_daemon_is_not_taken_over() {
 }
 
 #[test]
-fn a_pidfile_of_a_living_process_is_refused_and_a_stale_one_replaced() {
+fn a_pidfile_of_a_living_daemon_is_refused_and_a_stale_one_replaced() {
     let place = Place::new();
     let file = place.path("pid");
     let flag = format!("--pidfile={}", file.display());
-    std::fs::write(&file, std::process::id().to_string()).expect("write the pidfile");
+    let other = Daemon::start();
+    std::fs::write(&file, other.pid().to_string()).expect("write the pidfile");
     let told = Builder::at(&place).args([flag.as_str()]).refused();
     let living = format!(
         "ensure gantryd is not running or delete {}: process with PID {} is still running",
         file.display(),
-        std::process::id()
+        other.pid()
     );
     assert!(told.fails(1).contains(&living), "{told}");
-    std::fs::write(&file, "4194305").expect("write the pidfile");
+    drop(other);
+    // The number may be another program's since.
+    std::fs::write(&file, std::process::id().to_string()).expect("write the pidfile");
     let mut daemon = Builder::at(&place).args([flag.as_str()]).start();
     assert_eq!(std::fs::read_to_string(&file).expect("a pidfile"), daemon.pid().to_string());
     daemon.crash();

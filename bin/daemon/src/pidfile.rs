@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct PidFile(PathBuf);
 
 impl PidFile {
-    /// Writes it. One that names a process that lives is somebody else's; one that names none was left behind.
+    /// Writes it. One that names a gantryd that lives is that one's; any other was left behind.
     pub fn write(path: &Path) -> anyhow::Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).context("failed to create pidfile directory")?;
@@ -33,7 +33,7 @@ impl Drop for PidFile {
     }
 }
 
-/// The living process that a pidfile names.
+/// The gantryd that a pidfile names, if it lives.
 fn owner(path: &Path) -> std::io::Result<Option<i32>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -41,9 +41,19 @@ fn owner(path: &Path) -> std::io::Result<Option<i32>> {
         Err(e) => return Err(e),
     };
     let pid = text.trim().parse::<i32>().ok().filter(|p| *p > 0 && *p != std::process::id().cast_signed());
-    Ok(pid.filter(|p| {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(*p), None) != Err(nix::errno::Errno::ESRCH)
-    }))
+    Ok(pid.filter(|p| is_gantryd(*p)))
+}
+
+/// Whether a number is that of a gantryd that lives. One that was killed keeps its number until its parent asks for its end,
+/// and after a reboot, or in a container that was started anew, the number is anybody's: also of a thread.
+fn is_gantryd(pid: i32) -> bool {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let (status, own) = (read(&format!("/proc/{pid}/status")), read("/proc/self/comm"));
+    let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim();
+    let (name, state) = (field("Name:"), field("State:"));
+    field("Tgid:") == pid.to_string()
+        && !state.starts_with(['Z', 'X'])
+        && (name == "gantryd" || name == own.trim_end())
 }
 
 /// A data root that is this process' alone, for as long as this lives; a kill frees it too.
@@ -79,21 +89,57 @@ impl DataRoot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command};
+
+    /// A process that sleeps under a name.
+    fn sleeper(folder: &Path, name: &str) -> Child {
+        let program = folder.join(name);
+        std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+        Command::new(&program).arg0("sleep").arg("60").spawn().unwrap()
+    }
 
     #[test]
-    fn a_pidfile_of_a_living_process_is_kept_and_a_stale_one_replaced() {
+    fn a_pidfile_of_a_living_gantryd_is_kept_and_a_stale_one_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub/pid");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         for stale in ["", "4194305", "nonsense", "-1"] {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, stale).unwrap();
             drop(PidFile::write(&path).unwrap());
             assert!(!path.exists());
         }
-        std::fs::write(&path, "1\n").unwrap();
-        let told = format!("{:#}", PidFile::write(&path).err().unwrap());
-        assert!(told.ends_with(": process with PID 1 is still running"), "{told}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n");
+        let mut gantryd = sleeper(folder.path(), "gantryd");
+        let named = format!("{}\n", gantryd.id());
+        std::fs::write(&path, &named).unwrap();
+        let told = PidFile::write(&path).err().map(|e| format!("{e:#}"));
+        let left = std::fs::read_to_string(&path).unwrap();
+        gantryd.kill().unwrap();
+        gantryd.wait().unwrap();
+        let living = format!(": process with PID {} is still running", gantryd.id());
+        assert!(told.as_ref().is_some_and(|told| told.ends_with(&living)), "{told:?}");
+        assert_eq!(left, named);
+    }
+
+    #[test]
+    fn a_pidfile_that_names_a_dead_gantryd_or_another_program_does_not_keep_one_from_starting() {
+        // Any process with that number did: one whose parent had not asked for its end, or the first of a container.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let mut other = sleeper(folder.path(), "other");
+        let mut dead = sleeper(folder.path(), "gantryd");
+        dead.kill().unwrap();
+        let pid = nix::unistd::Pid::from_raw(dead.id().cast_signed());
+        waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        let replaced = [1, other.id(), dead.id()].map(|pid| {
+            std::fs::write(&path, pid.to_string()).unwrap();
+            PidFile::write(&path).is_ok()
+        });
+        other.kill().unwrap();
+        other.wait().unwrap();
+        dead.wait().unwrap();
+        assert_eq!(replaced, [true; 3]);
     }
 
     #[test]

@@ -21,12 +21,15 @@ pub struct Output {
     /// streams may have been found readable before the first of them filled the budget.
     waiting: VecDeque<(u8, i64, Vec<u8>)>,
     dropped: u64,
+    /// Room that what was dropped last would have taken. Only where there is as much again it is told.
+    missed: usize,
 }
 
 impl Output {
     /// Begins a new stretch of the spool.
     pub fn open(dir: &Path, budget: u64, drop_when_full: bool) -> io::Result<Self> {
-        Ok(Self { spool: Writer::open(dir, budget)?, drop_when_full, waiting: VecDeque::new(), dropped: 0 })
+        let spool = Writer::open(dir, budget)?;
+        Ok(Self { spool, drop_when_full, waiting: VecDeque::new(), dropped: 0, missed: 0 })
     }
 
     /// Meets a full budget in the other way from now on. What was read and waits is dropped with the rest.
@@ -39,12 +42,24 @@ impl Output {
 
     /// Counts what waits as dropped.
     fn give_up(&mut self) {
-        self.dropped += self.waiting.drain(..).map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>();
+        for (_, _, bytes) in std::mem::take(&mut self.waiting) {
+            self.leave_out(&bytes);
+        }
+    }
+
+    fn leave_out(&mut self, bytes: &[u8]) {
+        self.dropped += bytes.len() as u64;
+        self.missed = HEADER + bytes.len();
     }
 
     /// Whether reading from the container must pause.
     pub fn blocked(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Bytes that were taken and of which the spool has no word yet: they wait, or were dropped.
+    pub fn owing(&self) -> u64 {
+        self.dropped + self.waiting.iter().map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>()
     }
 
     /// Takes what was read at once.
@@ -56,7 +71,7 @@ impl Output {
         }
         if self.dropped > 0 && !self.write_gap(time, HEADER + bytes.len()) {
             if self.drop_when_full {
-                self.dropped += bytes.len() as u64;
+                self.leave_out(bytes);
             } else {
                 self.waiting.push_back((stream, time, bytes.to_vec()));
             }
@@ -65,17 +80,15 @@ impl Output {
         match self.spool.append(Kind::Data, stream, time, bytes) {
             Ok(Appended::Written) => {}
             // A disk that fails is a budget that is full: the container must not notice more than that.
-            Ok(Appended::Full) | Err(_) if self.drop_when_full => self.dropped += bytes.len() as u64,
+            Ok(Appended::Full) | Err(_) if self.drop_when_full => self.leave_out(bytes),
             Ok(Appended::Full) | Err(_) => self.waiting.push_back((stream, time, bytes.to_vec())),
         }
     }
 
-    /// Tries again; true when nothing waits any more.
+    /// Tries again; true when nothing is owed any more.
     pub fn retry(&mut self) -> bool {
-        let next = self.waiting.front().map(|(_, _, bytes)| HEADER + bytes.len());
-        if let Some(next) = next.filter(|_| self.dropped > 0)
-            && !self.write_gap(now_ns(), next)
-        {
+        let next = self.waiting.front().map_or(self.missed, |(_, _, bytes)| HEADER + bytes.len());
+        if self.dropped > 0 && !self.write_gap(now_ns(), next) {
             return false;
         }
         while let Some((stream, time, bytes)) = self.waiting.front() {
@@ -130,7 +143,13 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
     use sandbox::spool::{Place, read, trim};
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
 
     #[test]
     fn a_second_stream_found_readable_when_the_budget_fills_is_kept_too() {
@@ -157,18 +176,80 @@ mod tests {
 
     /// What the spool holds: bytes of output, and for a gap how many it stands for.
     fn contents(dir: &Path) -> Vec<(Kind, u64)> {
+        contents_from(dir, &mut Place::default())
+    }
+
+    /// The same from a place on, which is then where it ends.
+    fn contents_from(dir: &Path, place: &mut Place) -> Vec<(Kind, u64)> {
         let told = |payload: &[u8]| payload.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
         let length =
             |kind, payload: &[u8]| if kind == Kind::Gap { told(payload) } else { payload.len() as u64 };
-        let (mut all, mut place) = (Vec::new(), Place::default());
+        let mut all = Vec::new();
         loop {
-            let (records, next) = read(dir, place, 1 << 20).unwrap();
+            let (records, next) = read(dir, *place, 1 << 20).unwrap();
             if records.is_empty() {
                 return all;
             }
             all.extend(records.into_iter().map(|(_, r)| (r.kind, length(r.kind, &r.payload))));
-            place = next;
+            *place = next;
         }
+    }
+
+    /// Takes output while its disk and its budget are full and free in turns: what the spool holds, what it tells to be
+    /// missing and what it still owes is all that was taken, at any time.
+    fn adds_up(disk: &Path, drop_when_full: bool, steps: &[(u8, usize)]) -> Result<(), TestCaseError> {
+        let folder = tempfile::tempdir_in(disk).unwrap();
+        let dir = folder.path().join("spool");
+        let filler = File::create(folder.path().join("filler")).unwrap();
+        let mut output = Output::open(&dir, 160_000, drop_when_full).unwrap();
+        let (mut taken, mut told, mut place) = (0, 0, Place::default());
+        for (step, size) in steps {
+            match step {
+                0 => {
+                    let mut at = 0;
+                    while filler.write_at(&[1; 4096], at).is_ok() {
+                        at += 4096;
+                    }
+                }
+                1 => filler.set_len(0).unwrap(),
+                2 => trim(&dir, |segment| segment >= place.segment).unwrap(),
+                3 => {
+                    output.retry();
+                }
+                4 => output.set_drop_when_full(size % 2 == 0),
+                _ => {
+                    output.take(1, &vec![b'x'; *size]);
+                    taken += *size as u64;
+                }
+            }
+            told += contents_from(&dir, &mut place).iter().map(|(_, bytes)| bytes).sum::<u64>();
+            prop_assert_eq!(told + output.owing(), taken);
+        }
+        output.lift_budget();
+        output.end().unwrap();
+        let rest = contents_from(&dir, &mut place);
+        prop_assert_eq!(rest.last(), Some(&(Kind::End, 0)));
+        told += rest.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        prop_assert_eq!(told, taken);
+        Ok(())
+    }
+
+    #[test]
+    fn each_byte_taken_is_output_or_told_to_be_missing_however_often_the_disk_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = folder.path().to_owned();
+        let on_small_disk = std::thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            mount(Some("small"), &disk, Some("tmpfs"), MsFlags::empty(), Some("size=1m")).unwrap();
+            let steps = prop::collection::vec((0_u8..12, 1_usize..6000), 1..100);
+            let config = Config { failure_persistence: None, ..Config::with_cases(64) };
+            let tried = TestRunner::new(config)
+                .run(&(any::<bool>(), steps), |(drop, steps)| adds_up(&disk, drop, &steps));
+            tried.unwrap();
+        });
+        on_small_disk.join().unwrap();
     }
 
     #[test]
@@ -186,6 +267,23 @@ mod tests {
         output.lift_budget();
         output.take(1, &[b'd'; 9]);
         assert_eq!(contents(&dir), [(Kind::Data, 900), (Kind::Gap, 1000), (Kind::Data, 9)]);
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_without_further_output() {
+        // It was told with the next output only: a log just ended where a container fell silent after its last lines were
+        // dropped.
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut output = Output::open(&dir, 1000, true).unwrap();
+        output.take(1, &[b'a'; 900]);
+        output.take(1, &[b'b'; 800]);
+        output.take(2, &[b'c'; 700]);
+        assert!(!output.retry() && !output.blocked());
+        assert_eq!((output.owing(), contents(&dir)), (1500, vec![(Kind::Data, 900)]));
+        trim(&dir, |segment| segment > 0).unwrap();
+        assert!(output.retry());
+        assert_eq!((output.owing(), contents(&dir)), (0, vec![(Kind::Gap, 1500)]));
     }
 
     #[test]

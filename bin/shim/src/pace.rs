@@ -61,6 +61,41 @@ impl Ear {
     }
 }
 
+/// The count of what was dropped is tried again after so long,
+const SOON: Duration = Duration::from_millis(10);
+/// and ever later, since no container waits for it, up to this.
+const LATEST: Duration = Duration::from_secs(1);
+
+/// When the spool is told of what was dropped, if nothing follows that could take the word along.
+#[derive(Debug, Default)]
+pub struct Retries {
+    /// When the last one was, and the pause after it.
+    last: Option<(Instant, Duration)>,
+}
+
+impl Retries {
+    /// Whether it is time to try, which is then done. What was just refused is not tried again at once.
+    pub fn due(&mut self, now: Instant) -> bool {
+        let (due, next) = match self.last {
+            None => (false, SOON),
+            Some((at, pause)) if now.duration_since(at) < pause => return false,
+            Some((_, pause)) => (true, LATEST.min(pause * 2)),
+        };
+        self.last = Some((now, next));
+        due
+    }
+
+    /// How long until the next try; `None` if there is nothing to try.
+    pub fn rest(&self, now: Instant) -> Option<Duration> {
+        self.last.map(|(at, pause)| pause.saturating_sub(now.duration_since(at)))
+    }
+
+    /// There is nothing to try any more.
+    pub fn clear(&mut self) {
+        self.last = None;
+    }
+}
+
 /// Announcements of output are no closer than this,
 const CLOSEST: Duration = Duration::from_micros(250);
 /// and in a rush, where whoever hears them is busy with what it has, no closer than this.
@@ -147,6 +182,27 @@ mod tests {
         ear.fail(begin);
         assert_eq!(ear.rest(begin + DEAF / 4), Some(DEAF * 3 / 4));
         assert_eq!(ear.rest(begin + DEAF), None);
+    }
+
+    #[test]
+    fn what_was_dropped_is_tried_again_by_itself_and_ever_later() {
+        // It was not tried before there was more output, which may never come.
+        let (mut retries, mut now) = (Retries::default(), Instant::now());
+        assert_eq!(retries.rest(now), None);
+        assert!(!retries.due(now), "it was just refused");
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            let rest = retries.rest(now).unwrap();
+            assert!(!retries.due(now + rest / 2));
+            now += rest;
+            assert!(retries.due(now));
+            pauses.push(rest.as_millis());
+        }
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        retries.clear();
+        assert_eq!(retries.rest(now), None);
+        assert!(!retries.due(now));
+        assert_eq!(retries.rest(now), Some(SOON));
     }
 
     /// How late output is announced that comes so often, looked after each 10 µs: most, in µs.

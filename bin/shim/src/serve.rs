@@ -2,7 +2,7 @@
 
 use crate::connection::{Attached, Connection};
 use crate::container::Container;
-use crate::pace::{Ear, Notices, Pace};
+use crate::pace::{Ear, Notices, Pace, Retries};
 use crate::requests::{self, Then};
 use crate::stdio::{detach_stdio, nonblocking, write_some};
 use nix::errno::Errno;
@@ -16,7 +16,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// How often a full spool is tried again.
+/// How often a full spool is tried again while the container waits for it.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// What a descriptor in the poll set is.
@@ -39,6 +39,7 @@ struct Loop {
     notices: Notices,
     pace: Pace,
     ear: Ear,
+    retries: Retries,
     shutdown: bool,
     buffer: Vec<u8>,
     /// Typed bytes that the main process's stdin has not taken yet, and whether it is to be closed after them.
@@ -65,6 +66,7 @@ pub fn run(container: Container) -> nix::Result<()> {
         notices: Notices::new(Instant::now()),
         pace: Pace::default(),
         ear: Ear::default(),
+        retries: Retries::default(),
         shutdown: false,
         buffer: vec![0; 64 * 1024],
         input: (Vec::new(), false),
@@ -100,9 +102,7 @@ impl Loop {
                 self.handle(source, flags, signals);
             }
         }
-        if self.container.output.blocked() && self.container.output.retry() {
-            self.notices.note();
-        }
+        self.retry();
         self.move_input();
         self.settle();
         Ok(())
@@ -113,7 +113,25 @@ impl Loop {
             return Some(RETRY.into());
         }
         let notice = self.notices.rest(now).filter(|_| self.subscribers());
-        [notice, self.ear.rest(now)].into_iter().flatten().min().map(TimeSpec::from)
+        let rests = [notice, self.ear.rest(now), self.retries.rest(now)];
+        rests.into_iter().flatten().min().map(TimeSpec::from)
+    }
+
+    /// Tries again what found no room in the spool.
+    fn retry(&mut self) {
+        let output = &mut self.container.output;
+        let before = output.owing();
+        // Behind the end of its output nothing may stand.
+        if before == 0 || self.container.exit.is_some() {
+            self.retries.clear();
+            return;
+        }
+        if output.blocked() || self.retries.due(Instant::now()) {
+            output.retry();
+        }
+        if output.owing() < before {
+            self.notices.note();
+        }
     }
 
     fn subscribers(&self) -> bool {
