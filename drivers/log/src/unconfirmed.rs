@@ -147,7 +147,7 @@ impl Line {
 
 /// That a time is over says nothing about what was waited for.
 fn unfinished(target: &Target, error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::TimedOut {
+    if error.kind() != io::ErrorKind::TimedOut || error.raw_os_error().is_some() {
         return error;
     }
     let seconds = CLOSE.as_secs();

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn causes_are_told_once_each_and_without_what_only_programmers_read() {
-        let layer = |text: &str, cause| PortError::caused(Kind::Unavailable, text, cause);
+        let layer = |text: &str, cause: PortError| PortError::caused(Kind::Unavailable, text, cause);
         let inner = PortError::new(Kind::Unavailable, "connection refused");
         let error = layer("dispatch failure", layer("io error", layer("connection refused", inner)));
         assert_eq!(chain(&error), "dispatch failure: io error: connection refused");
