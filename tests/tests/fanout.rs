@@ -132,6 +132,8 @@ fn what_several_drivers_cannot_be_is_refused_and_makes_nothing() {
     let refused =
         Builder::new().config(&json!({ "log-sinks": { "a": { "driver": "json-file" } } })).refused();
     assert!(refused.stderr.contains("log-sinks: a: each container has one folder"), "{}", refused.stderr);
+    let refused = Builder::new().config(&json!({ "log-sinks": { "a": { "driver": "none" } } })).refused();
+    assert!(refused.stderr.contains("log-sinks: a: none is no log sink"), "{}", refused.stderr);
 }
 
 #[test]

@@ -110,6 +110,8 @@ fn the_drivers_there_are_and_their_options_are_listed() {
     }
     let one = gantry.gantry(["logs", "driver", "ls", "syslog"]);
     assert!(one.ok().contains("syslog-address"), "{one}");
+    let common = one.ok().split("OPTION OF ANY DRIVER").nth(1).unwrap_or_default().to_owned();
+    assert!(["mode ", "rate-limit ", "cache-max-size "].iter().all(|key| common.contains(key)), "{one}");
     let json = gantry.gantry(["logs", "driver", "ls", "--json", "local"]).json();
     assert_eq!((&json[0]["Name"], &json[0]["Reads"]), (&"local".into(), &true.into()));
     let unknown = gantry.gantry(["logs", "driver", "ls", "nope"]);

@@ -24,6 +24,40 @@ static SEVERAL: [OptionSpec; 3] = [
     OptionSpec { name: "NAME.OPTION", doc: "an option of the driver of that name" },
 ];
 
+/// What every driver takes besides its own. Those of the local copy come last.
+static COMMON: [OptionSpec; 15] = [
+    OptionSpec { name: "mode", doc: "blocking: the container waits for the driver; or non-blocking" },
+    OptionSpec { name: "max-buffer-size", doc: "output kept for a driver that is not waited for; 1m" },
+    OptionSpec {
+        name: "overflow",
+        doc: "what goes beyond: drop-newest or drop-oldest; block with mode=blocking",
+    },
+    OptionSpec { name: "max-line-size", doc: "longer lines come in pieces, others whole; pieces of 16k" },
+    OptionSpec { name: "multiline-pattern", doc: "a line that matches begins a record" },
+    OptionSpec {
+        name: "multiline-datetime-format",
+        doc: "a line with such a date does, in strftime's verbs",
+    },
+    OptionSpec { name: "multiline-max-size", doc: "most bytes of a record of several lines; 256k" },
+    OptionSpec { name: "multiline-max-lines", doc: "most lines of a record; 1000" },
+    OptionSpec { name: "multiline-timeout", doc: "time without a line after which a record ends; 1s" },
+    OptionSpec { name: "rate-limit", doc: "most lines in a time, as 1000/s or 600/m" },
+    OptionSpec { name: "rate-limit-burst", doc: "most lines at once; those of rate-limit" },
+    OptionSpec { name: "cache-disabled", doc: "keep no local copy for docker logs; false" },
+    OptionSpec { name: "cache-max-size", doc: "size of the copy's files; 20m" },
+    OptionSpec { name: "cache-max-file", doc: "most files of the copy; 5" },
+    OptionSpec { name: "cache-compress", doc: "compress the copy's older files; true" },
+];
+
+/// Those that mean something to a driver.
+fn common(name: &str, readable: bool) -> Vec<OptionSpec> {
+    if name == "none" {
+        return Vec::new();
+    }
+    // What can be read back needs no copy.
+    COMMON.iter().filter(|option| !(readable && option.name.starts_with("cache-"))).copied().collect()
+}
+
 /// A log driver there is.
 #[derive(Debug, Clone)]
 pub struct DriverInfo {
@@ -31,6 +65,8 @@ pub struct DriverInfo {
     pub name: String,
     /// Its own options.
     pub options: Vec<OptionSpec>,
+    /// Those that it shares with all.
+    pub common: Vec<OptionSpec>,
     /// Lines can be read back.
     pub readable: bool,
 }
@@ -54,7 +90,8 @@ impl Engine {
             let kind = drivers.find(&name);
             let options = if name == FANOUT { &SEVERAL[..] } else { kind.map_or(&[][..], |k| k.options()) };
             let options = options.to_vec();
-            DriverInfo { readable: kind.is_some_and(|k| k.reader().is_some()), options, name }
+            let readable = kind.is_some_and(|k| k.reader().is_some());
+            DriverInfo { common: common(&name, readable), readable, options, name }
         };
         drivers.names().await.into_iter().map(info).collect()
     }
@@ -149,4 +186,20 @@ async fn send(
         return delivered.map_err(late)?.map_err(told);
     }
     timeout_at(end, driver.close()).await.map_err(late)?.map_err(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::log::{Delivery, is_record_option};
+
+    #[test]
+    fn what_is_listed_for_all_drivers_is_taken_by_all_and_none_takes_nothing() {
+        let taken =
+            |key: &str| Delivery::is_option(key) || is_record_option(key) || key.starts_with("cache-");
+        assert!(common("syslog", false).iter().all(|option| taken(option.name)));
+        assert_eq!(common("syslog", false).len(), COMMON.len());
+        assert!(!common("local", true).iter().any(|option| option.name.starts_with("cache-")));
+        assert!(common("none", false).is_empty());
+    }
 }

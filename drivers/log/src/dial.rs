@@ -3,6 +3,7 @@
 use rustix::net::sockopt;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -35,6 +36,15 @@ pub(crate) enum Target {
     Tls(String, Arc<ClientConfig>),
     /// A socket's path.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) | Self::Tls(address, _) => write!(f, "tcp {address}"),
+            Self::Unix(path) => write!(f, "unix {}", path.display()),
+        }
+    }
 }
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {
@@ -76,14 +86,18 @@ impl Target {
     pub(crate) async fn connect(&self) -> io::Result<Connection> {
         let stream: Box<dyn Duplex> = match self {
             Self::Tcp(address) => Box::new(tcp(address).await?),
-            Self::Unix(path) => Box::new(in_time(CONNECT, UnixStream::connect(path)).await?),
+            Self::Unix(path) => {
+                let stream = in_time(CONNECT, UnixStream::connect(path)).await;
+                Box::new(stream.map_err(|e| undialed(self, &e))?)
+            }
             Self::Tls(address, config) => {
                 let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
                 let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
                 let name = ServerName::try_from(host).map_err(io::Error::other)?;
                 let plain = tcp(address).await?;
                 let connector = TlsConnector::from(Arc::clone(config));
-                Box::new(in_time(CONNECT, connector.connect(name, plain)).await?)
+                let stream = in_time(CONNECT, connector.connect(name, plain)).await;
+                Box::new(stream.map_err(|e| undialed(self, &e))?)
             }
         };
         Ok(Connection(stream))
@@ -91,16 +105,49 @@ impl Target {
 }
 
 async fn tcp(address: &str) -> io::Result<TcpStream> {
-    let found: Vec<SocketAddr> = in_time(CONNECT, lookup_host(address)).await?.collect();
-    let mut failed = io::Error::other("the host has no address");
+    let found = in_time(CONNECT, lookup_host(address)).await;
+    let found: Vec<SocketAddr> = found.map_err(|e| unresolved("tcp", address, &e))?.collect();
+    let mut failed = unresolved("tcp", address, &io::Error::other(NO_HOST));
     for at in found {
         // One that does not answer leaves the others their time.
         match in_time(CONNECT, TcpStream::connect(at)).await {
             Ok(stream) => return tuned(stream),
-            Err(error) => failed = error,
+            Err(error) => failed = undialed(&format_args!("tcp {at}"), &error),
         }
     }
     Err(failed)
+}
+
+/// Go's word for a name without addresses.
+pub(crate) const NO_HOST: &str = "no such host";
+
+/// A connection that does not come about, in Go's words, as Docker's drivers tell it: the system's alone name nobody.
+pub(crate) fn undialed(to: &dyn fmt::Display, error: &io::Error) -> io::Error {
+    let why = match error.raw_os_error() {
+        Some(_) => format!("connect: {}", plain(error)),
+        None if error.kind() == io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
+        None => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("dial {to}: {why}"))
+}
+
+/// The same for a name that could not be looked up.
+pub(crate) fn unresolved(network: &str, address: &str, error: &io::Error) -> io::Error {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let text = error.to_string();
+    let why = match text.strip_prefix("failed to lookup address information: ").unwrap_or(&text) {
+        _ if error.kind() == io::ErrorKind::TimedOut => "i/o timeout",
+        "Name or service not known" | "Name does not resolve" | "No address associated with hostname" => {
+            NO_HOST
+        }
+        other => other,
+    };
+    io::Error::new(error.kind(), format!("dial {network}: lookup {host}: {why}"))
+}
+
+/// The system's word for an error, as Go writes it.
+pub(crate) fn plain(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 fn tuned(stream: TcpStream) -> io::Result<TcpStream> {
@@ -198,6 +245,24 @@ mod tests {
         assert!(sockopt::socket_keepalive(&stream).unwrap());
         let asked = (sockopt::tcp_keepidle(&stream), sockopt::tcp_keepintvl(&stream));
         assert_eq!(asked, (Ok(SILENT), Ok(PAUSE)));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_does_not_stand_tells_to_whom_it_was() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let refused = Target::Tcp(closed.clone()).connect().await.err().unwrap();
+        assert_eq!(refused.to_string(), format!("dial tcp {closed}: connect: connection refused"));
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let missing = Target::Unix("/nowhere/socket".into()).connect().await.err().unwrap();
+        let text = "dial unix /nowhere/socket: connect: no such file or directory";
+        assert_eq!((missing.kind(), missing.to_string().as_str()), (io::ErrorKind::NotFound, text));
+        let late = undialed(&Target::Tcp("10.0.0.1:514".to_owned()), &io::ErrorKind::TimedOut.into());
+        assert_eq!(late.to_string(), "dial tcp 10.0.0.1:514: i/o timeout");
+        let unknown = io::Error::other("failed to lookup address information: Name or service not known");
+        let unknown = unresolved("tcp", "collector:24224", &unknown);
+        assert_eq!(unknown.to_string(), "dial tcp: lookup collector: no such host");
     }
 
     #[tokio::test]

@@ -78,13 +78,13 @@ impl Drivers {
         }
         let Some(kind) = find(driver) else {
             self.plugins.check(driver)?;
-            return Records::parse(records).map(drop);
+            return Records::check(records).map(drop);
         };
         let own = options.iter().filter(|(k, _)| !options::is_common(k));
         kind.validate(&own.map(|(k, v)| (k.clone(), v.clone())).collect())?;
         // One driver joins lines by options of its own.
         let theirs = awslogs::JOINING.into_iter().find(|key| options.contains_key(*key));
-        match (Records::parse(records)?.join, theirs) {
+        match (Records::check(records)?.join, theirs) {
             (Some(_), Some(key)) => Err(both("multiline-pattern", key)),
             _ => Ok(()),
         }
@@ -170,6 +170,10 @@ mod tests {
         assert_eq!(
             text("local", &[("rate-limit-burst", "5")]),
             "log opt 'rate-limit-burst' needs 'rate-limit'"
+        );
+        assert_eq!(
+            text("syslog", &[("multiline-datetime-format", "%Q")]),
+            "invalid value for option multiline-datetime-format: %Q: %Q stands for no part of a date"
         );
         let twice = [("awslogs-group", "g"), ("multiline-pattern", "x"), ("awslogs-datetime-format", "%Y")];
         assert_eq!(

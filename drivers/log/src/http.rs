@@ -104,7 +104,7 @@ impl Endpoint {
         }
         let answer = self.ask(Method::POST, body).await?;
         let (status, after) = (answer.status(), pause(answer.headers(), SystemTime::now()));
-        let body = whole(answer).await.map_err(|e| later(reason(e), None))?;
+        let body = whole(answer).await.map_err(unsent)?;
         let told = || format!("{status} - {}", String::from_utf8_lossy(&body).trim());
         match status {
             s if s.is_success() => Ok(Answer::Taken(body)),
@@ -121,9 +121,8 @@ impl Endpoint {
 
     /// Sends a body to another place of the same receiver; its answer, whatever it is.
     pub(crate) async fn post_to(&self, url: Url, body: Vec<u8>) -> Result<(StatusCode, Bytes), DeliverError> {
-        let failed = |e| later(reason(e), None);
-        let answer = self.client.post(url).body(body).send().await.map_err(failed)?;
-        Ok((answer.status(), whole(answer).await.map_err(failed)?))
+        let answer = self.client.post(url).body(body).send().await.map_err(unsent)?;
+        Ok((answer.status(), whole(answer).await.map_err(unsent)?))
     }
 
     async fn ask(&mut self, method: Method, body: Vec<u8>) -> Result<Response, DeliverError> {
@@ -133,7 +132,7 @@ impl Endpoint {
         }
         let answer = request.send().await;
         self.timed_out = answer.as_ref().is_err_and(|e| e.is_timeout() && !e.is_connect());
-        answer.map_err(|e| later(reason(e), None))
+        answer.map_err(unsent)
     }
 }
 
@@ -155,6 +154,13 @@ async fn whole(mut answer: Response) -> Result<Bytes, reqwest::Error> {
 async fn text(answer: Response) -> String {
     let body = whole(answer).await.unwrap_or_default();
     String::from_utf8_lossy(&body).trim().to_owned()
+}
+
+/// To be tried again, with the host and port that were asked.
+fn unsent(error: reqwest::Error) -> DeliverError {
+    let to =
+        error.url().and_then(|url| Some(format!("{}:{}: ", url.host_str()?, url.port_or_known_default()?)));
+    later(to.unwrap_or_default() + &reason(error), None)
 }
 
 /// The causes in one line, without the address, which may hold a password.

@@ -179,6 +179,11 @@ mod tests {
                 "template: log-tag:1:3: executing \"log-tag\" at <.Nope>: can't evaluate field Nope in type *logger.Info",
             ),
             ("{{.ID", "template: log-tag:1: unclosed action"),
+            (
+                "{{.ContainerCreated.Format \"2006\"}}",
+                "template: log-tag:1: at <.ContainerCreated.Format>: Format is not a method but has arguments: times and \
+                 other values have no methods here",
+            ),
             ("{{nope .ID}}", "template: log-tag:1: function \"nope\" not defined"),
         ] {
             assert_eq!(filled(template).unwrap_err(), wanted);

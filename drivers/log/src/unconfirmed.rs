@@ -136,10 +136,25 @@ impl Line {
         // Nobody notices later that the connection had broken.
         self.look_after().await?;
         match self.open {
-            Some(connection) => connection.finish(CLOSE).await,
+            Some(connection) => {
+                let finished = connection.finish(CLOSE).await;
+                finished.map_err(|e| unfinished(&self.target, e))
+            }
             None => Ok(()),
         }
     }
+}
+
+/// That a time is over says nothing about what was waited for.
+fn unfinished(target: &Target, error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::TimedOut || error.raw_os_error().is_some() {
+        return error;
+    }
+    let seconds = CLOSE.as_secs();
+    let text = format!(
+        "{target}: the receiver has not closed its end within {seconds} s: whether it has read what was sent is unknown"
+    );
+    io::Error::new(error.kind(), text)
 }
 
 #[cfg(test)]
@@ -283,11 +298,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_receiver_that_hangs_has_not_closed() {
+    async fn a_receiver_that_hangs_has_not_closed_and_is_not_said_to_have_timed_out_alone() {
         let (listener, mut line) = line().await;
         line.write(b"unread".to_vec(), None).await.unwrap();
         let hangs = listener.accept().await.unwrap();
-        assert!(line.close().await.is_err());
+        let unknown = line.close().await.unwrap_err();
+        assert!(unknown.to_string().ends_with("whether it has read what was sent is unknown"), "{unknown}");
+        assert_eq!(unknown.kind(), io::ErrorKind::TimedOut);
         drop(hangs);
     }
 }

@@ -243,6 +243,11 @@ impl Scope<'_> {
                     }
                 }
             }
+            Some((Term::Field(path), _)) => {
+                let (whole, last) = (path.join("."), path.last().map_or("", String::as_str));
+                let why = "is not a method but has arguments: times and other values have no methods here";
+                Err(TemplateError::Syntax(format!("at <.{whole}>: {last} {why}")))
+            }
             _ => Err(TemplateError::Syntax("can't give argument to non-function".to_owned())),
         }
     }

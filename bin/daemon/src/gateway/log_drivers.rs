@@ -26,6 +26,7 @@ fn shown(driver: &DriverInfo) -> Value {
     object!({
         "Name": driver.name, "Reads": driver.readable,
         "Options": driver.options.iter().map(option).collect::<Vec<_>>(),
+        "CommonOptions": driver.common.iter().map(option).collect::<Vec<_>>(),
     })
 }
 

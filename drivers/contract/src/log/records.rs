@@ -114,6 +114,23 @@ impl Records {
         Ok(Self { reassemble, join, rate })
     }
 
+    /// Reads options that are newly given: Docker lets verbs of dates that it does not know match anything, which joins lines
+    /// wrongly without a word. Containers that were made with some keep them.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`], and such a verb.
+    pub fn check(options: &Options) -> Result<Self, PortError> {
+        let records = Self::parse(options)?;
+        let format = options.get(DATETIME).map(String::as_str).unwrap_or_default();
+        match pattern::unknown_verb(format) {
+            Some(verb) => {
+                let start: String = format.chars().take(200).collect();
+                Err(wrong(DATETIME, &start, &format!("%{verb} stands for no part of a date")))
+            }
+            None => Ok(records),
+        }
+    }
+
     /// These, and of `others` what they leave open.
     pub fn or(&self, others: &Self) -> Self {
         Self {
@@ -236,6 +253,18 @@ mod tests {
         let plain = parse(&[("multiline-datetime-format", "%Y-%m-%d"), ("rate-limit", "5/s")]).unwrap();
         assert!(plain.join.unwrap().begins.is_in(b"at 2026-11-29 it"));
         assert_eq!(plain.rate.unwrap().burst, 5);
+    }
+
+    #[test]
+    fn a_verb_of_dates_that_matches_anything_is_refused_where_it_is_given_and_kept_where_it_stands() {
+        let options: Options = [(DATETIME.to_owned(), "%Y-%Q".to_owned())].into();
+        assert_eq!(
+            Records::check(&options).unwrap_err().text,
+            "invalid value for option multiline-datetime-format: %Y-%Q: %Q stands for no part of a date"
+        );
+        Records::parse(&options).unwrap();
+        let fine: Options = [(DATETIME.to_owned(), "[%Y-%m-%d %H:%M:%S%L]".to_owned())].into();
+        Records::check(&fine).unwrap();
     }
 
     #[test]

@@ -9,7 +9,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::config::Builder;
-use aws_sdk_cloudwatchlogs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudwatchlogs::types::InputLogEvent;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use contract::log::DeliverError;
@@ -37,6 +37,20 @@ pub(super) enum Failure {
     Other(DeliverError),
 }
 
+/// The causes in one line. Several of the SDK's layers say the same.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
 fn failure<E>(call: &str, error: SdkError<E>) -> Failure
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -44,7 +58,7 @@ where
     match error.code() {
         Some(code) => Failure::Named(code.to_owned(), error.message().unwrap_or_default().to_owned()),
         None => {
-            let told = later(format!("{call}: {}", DisplayErrorContext(&error)), None);
+            let told = later(format!("{call}: {}", chain(&error)), None);
             match error {
                 SdkError::TimeoutError(_) => Failure::Slow(told),
                 _ => Failure::Other(told),
@@ -128,5 +142,19 @@ impl Api {
             old: place(info.too_old_log_event_end_index).max(place(info.expired_log_event_end_index)),
             new: place(info.too_new_log_event_start_index),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{Kind, PortError};
+
+    #[test]
+    fn causes_are_told_once_each_and_without_what_only_programmers_read() {
+        let layer = |text: &str, cause: PortError| PortError::caused(Kind::Unavailable, text, cause);
+        let inner = PortError::new(Kind::Unavailable, "connection refused");
+        let error = layer("dispatch failure", layer("io error", layer("connection refused", inner)));
+        assert_eq!(chain(&error), "dispatch failure: io error: connection refused");
     }
 }

@@ -136,6 +136,7 @@ async fn a_receiver_that_is_silent_or_away_is_tried_again() {
     let DeliverError::Retry { source, .. } = away else { panic!("{away}") };
     let text = source.to_string();
     assert!(text.contains("Connection refused") && !text.contains("secret"), "{text}");
+    assert!(text.starts_with("127.0.0.1:1: "), "who was asked: {text}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The journal's socket: entries as datagrams, those too large for one as a sealed memory file.
 
+use crate::dial::undialed;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::fs::File;
@@ -23,7 +24,7 @@ pub(super) struct Socket(UnixDatagram);
 impl Socket {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
-        socket.connect(path)?;
+        socket.connect(path).map_err(|e| away(path, &e))?;
         Ok(Self(socket))
     }
 
@@ -54,6 +55,30 @@ impl Socket {
     }
 }
 
+/// Docker's words where there is no journal, with the socket that is missing.
+fn away(path: &Path, error: &io::Error) -> io::Error {
+    let told = undialed(&format_args!("unixgram {}", path.display()), error);
+    match error.kind() {
+        kind @ (io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            io::Error::new(kind, format!("journald is not enabled on this host: {told}"))
+        }
+        _ => told,
+    }
+}
+
 async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(WRITE, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_journal_that_is_not_there_is_told_with_its_socket() {
+        let missing = Socket::open(Path::new("/nowhere/socket")).err().unwrap();
+        let text = "journald is not enabled on this host: dial unixgram /nowhere/socket: connect: no such file or \
+                    directory";
+        assert_eq!(missing.to_string(), text);
+    }
 }

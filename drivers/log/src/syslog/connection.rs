@@ -1,7 +1,7 @@
 //! Where syslog goes, and what is open to it.
 
-use crate::datagram::Socket;
-use crate::dial::Target;
+use crate::datagram::{MESSAGE_SIZE, Socket};
+use crate::dial::{Target, undialed};
 use crate::options::invalid;
 use crate::tls::Identity;
 use crate::unconfirmed::Line;
@@ -100,24 +100,25 @@ fn with_port(text: &str, host: &str) -> Result<String, PortError> {
 
 fn unixgram(path: &str) -> io::Result<Open> {
     let socket = UnixDatagram::unbound()?;
-    socket.connect(path)?;
+    socket.connect(path).map_err(|e| undialed(&format_args!("unixgram {path}"), &e))?;
     Ok(Open::Unixgram(socket))
 }
 
 /// The first local syslogd there is.
 async fn local() -> io::Result<Open> {
-    let mut last = io::Error::other("Unix syslog delivery error");
+    let mut first = None;
     for path in LOCAL {
         match unixgram(path) {
             Ok(open) => return Ok(open),
-            Err(error) => last = error,
+            // The place where one is looked for.
+            Err(error) => first = first.or(Some(error)),
         }
         let target = Target::Unix(path.into());
         if target.connect().await.is_ok() {
             return Ok(Open::Stream(Box::new(Line::new(target))));
         }
     }
-    Err(last)
+    Err(first.unwrap_or_else(|| io::Error::other("Unix syslog delivery error")))
 }
 
 /// What is open.
@@ -233,9 +234,6 @@ impl Open {
 async fn in_time<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
-
-/// EMSGSIZE on Linux.
-const MESSAGE_SIZE: i32 = 90;
 
 #[cfg(test)]
 mod tests {

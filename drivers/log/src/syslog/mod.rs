@@ -18,7 +18,7 @@ use format::{Formatter, Framing, Shape};
 static OPTIONS: [OptionSpec; 12] = {
     let [labels, labels_regex, env, env_regex, tag] = METADATA;
     [
-        OptionSpec { name: "syslog-address", doc: "udp|tcp://host[:port] or unix|unixgram://path" },
+        OptionSpec { name: "syslog-address", doc: "udp|tcp|tcp+tls://host[:port] or unix|unixgram://path" },
         OptionSpec { name: "syslog-facility", doc: "name or number; daemon unless given" },
         OptionSpec { name: "syslog-tls-ca-cert", doc: "certificate authority of tcp+tls" },
         OptionSpec { name: "syslog-tls-cert", doc: "client certificate of tcp+tls" },

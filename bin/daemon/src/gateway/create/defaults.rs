@@ -53,9 +53,10 @@ pub fn log_sinks(config: &Config) -> Result<Vec<Destination>, PortError> {
         if !named(name) {
             return Err(told(name, "a name has letters, digits, - and _"));
         }
-        if log_drivers::find(&sink.driver).is_some_and(|kind| kind.reader().is_some())
-            || sink.driver == "none"
-        {
+        if sink.driver == "none" {
+            return Err(told(name, "none is no log sink: it takes no lines"));
+        }
+        if log_drivers::find(&sink.driver).is_some_and(|kind| kind.reader().is_some()) {
             return Err(told(
                 name,
                 "each container has one folder: a sink for all of them sends its lines elsewhere",

@@ -70,6 +70,20 @@ pub fn datetime_pattern(format: &str) -> String {
     out
 }
 
+/// The first verb of a format that stands for nothing.
+pub(super) fn unknown_verb(format: &str) -> Option<char> {
+    let mut rest = format.chars();
+    while let Some(c) = rest.next() {
+        if c == '%'
+            && let Some(verb) = rest.next()
+            && matches(verb).is_empty()
+        {
+            return Some(verb);
+        }
+    }
+    None
+}
+
 fn matches(verb: char) -> &'static str {
     match verb {
         'a' => "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)",

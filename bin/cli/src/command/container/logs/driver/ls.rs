@@ -58,5 +58,11 @@ fn drivers(all: &[&Value]) -> Vec<String> {
 
 fn options(driver: &Value) -> Vec<String> {
     let row = |o: &Value| format!("{}\t{}", text(o, "Name"), text(o, "Description"));
-    std::iter::once("OPTION\tDESCRIPTION".to_owned()).chain(list(driver, "Options").map(row)).collect()
+    let part = |heading: &str, key: &'static str| {
+        let rows: Vec<String> = list(driver, key).map(row).collect();
+        std::iter::once(format!("{heading}\tDESCRIPTION")).chain(rows).collect::<Vec<_>>()
+    };
+    let (own, common) = (part("OPTION", "Options"), part("OPTION OF ANY DRIVER", "CommonOptions"));
+    // One that takes none of them, or a daemon that does not say.
+    if common.len() == 1 { own } else { [own, vec![String::new()], common].concat() }
 }
