@@ -1,6 +1,7 @@
 //! `docker logs` and `docker attach`.
 
 use gantry_tests::{Daemon, Output, Running, eventually};
+use std::path::Path;
 
 type Run = fn(&Daemon, Vec<&'static str>) -> Output;
 const BOTH: [Run; 2] = [Daemon::docker, Daemon::gantry];
@@ -190,6 +191,70 @@ fn logs_go_on_over_a_restart_of_the_container() {
     gantry.docker(["run", "--name", "twice", "busybox", "echo", "run"]).ok();
     gantry.docker(["start", "-a", "twice"]).ok();
     assert_eq!(gantry.docker(["logs", "twice"]).ok(), "run\nrun");
+}
+
+/// The numbers that were written in whole lines.
+fn numbers(text: &str) -> Vec<u64> {
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    whole.map(|line| line.trim_end().parse().unwrap_or_else(|_| panic!("{line:?} in {text}"))).collect()
+}
+
+fn without_a_gap(numbers: &[u64]) -> bool {
+    numbers.windows(2).all(|pair| pair[1] == pair[0] + 1)
+}
+
+#[test]
+fn a_log_that_is_taken_away_while_its_container_writes_goes_on_with_later_lines_and_over_restarts() {
+    let mut gantry = Daemon::start();
+    let remove = |path: &Path| std::fs::remove_file(path).unwrap();
+    let rename = |path: &Path| std::fs::rename(path, path.with_file_name("away")).unwrap();
+    let cases: [(&str, &str, fn(&Path)); 2] = [("removed", "json-file", remove), ("moved", "local", rename)];
+    for (name, driver, take) in cases {
+        let text = "n=0; while true; do echo $n; n=$((n+1)); sleep 0.01; done";
+        gantry
+            .docker(["run", "-d", "--name", name, "--log-driver", driver, "busybox", "sh", "-c", text])
+            .ok();
+        let id = gantry.inspect(name, "{{.Id}}");
+        let folder = gantry.data().join("containers").join(&id);
+        let path = match driver {
+            "local" => folder.join("local-logs/container.log"),
+            _ => folder.join(format!("{id}-json.log")),
+        };
+        let grown = || {
+            let grown = || std::fs::metadata(&path).is_ok_and(|found| found.len() > 2000);
+            eventually("the log has lines", || grown().then_some(()));
+        };
+        grown();
+        let follow = gantry.docker_running(["logs", "-f", name]);
+        follow.wait_for("0\n1\n");
+        take(&path);
+        grown();
+        let later = numbers(&gantry.docker(["logs", name]).stdout);
+        assert!(later[0] > 0 && without_a_gap(&later), "{later:?}");
+        follow.wait_for(&format!("\n{}\n", later.last().unwrap()));
+        let followed = numbers(&follow.stdout());
+        assert!(followed[0] == 0 && without_a_gap(&followed), "{followed:?}");
+        drop(follow);
+
+        gantry.docker(["restart", "-t", "0", name]).ok();
+        let all = eventually("lines of the second run are there", || {
+            let all = numbers(&gantry.docker(["logs", name]).stdout);
+            all.contains(&0).then_some(all)
+        });
+        let second = all.iter().position(|n| *n == 0).unwrap();
+        assert!(without_a_gap(&all[..second]) && without_a_gap(&all[second..]), "{all:?}");
+        assert_eq!(all[0], later[0], "what was written since is all there");
+
+        // The daemon may die before it has noticed, or after.
+        take(&path);
+        gantry.crash();
+        let on = eventually("lines after the kill are there", || {
+            let on = numbers(&gantry.docker(["logs", name]).stdout);
+            (on.len() > 20).then_some(on)
+        });
+        assert!(without_a_gap(&on), "{on:?}");
+        gantry.docker(["rm", "-f", name]).ok();
+    }
 }
 
 #[test]

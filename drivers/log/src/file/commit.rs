@@ -37,7 +37,7 @@ pub(crate) struct Commit {
     pub(crate) disorder_ns: i64,
     /// and a line of the older files.
     pub(crate) older_disorder_ns: i64,
-    /// How often others cut the file: a place in it that was known before means nothing then.
+    /// How often others cut the file, or took it away: a place in it that was known before means nothing then.
     pub(crate) cuts: u16,
 }
 
@@ -58,6 +58,13 @@ impl Commit {
     pub(crate) fn cut(self, length: u64) -> Self {
         let here = self.base_generation == self.generation;
         let base_length = if here { self.base_length.min(length) } else { self.base_length };
+        Self { length, base_length, cuts: self.cuts.wrapping_add(1), ..self }
+    }
+
+    /// The same, with another file of this length where the current one was.
+    pub(crate) fn replaced(self, length: u64) -> Self {
+        let here = self.base_generation == self.generation;
+        let base_length = if here { length } else { self.base_length };
         Self { length, base_length, cuts: self.cuts.wrapping_add(1), ..self }
     }
 

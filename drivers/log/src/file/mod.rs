@@ -17,7 +17,7 @@ use pen::Pen;
 use rotate::Limits;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How lines stand in a file.
@@ -82,7 +82,7 @@ struct Open {
     commits: CommitFile,
     at: Commit,
     pen: Pen,
-    /// The log was opened again: another one writes it.
+    /// The log was opened again, so that another one writes it, or its folder is gone: opening makes that anew.
     over: bool,
 }
 
@@ -171,10 +171,19 @@ impl Open {
         Ok(Self { places, limits, file, commits, at, pen, over: false })
     }
 
-    /// Sees to it that the file is as long as is noted: others cut logs that grow, and what a failed write left may still be
-    /// there.
+    /// Sees to it that the file is the one at its path and as long as is noted: others remove, move and cut logs that grow,
+    /// and what a failed write left may still be there.
     fn align(&mut self) -> io::Result<()> {
-        let found = self.file.metadata()?.len();
+        let own = self.file.metadata()?;
+        let in_place = match std::fs::metadata(&self.places.log) {
+            Ok(there) => (there.dev(), there.ino()) == (own.dev(), own.ino()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+            Err(e) => return Err(e),
+        };
+        if !in_place {
+            return self.replace();
+        }
+        let found = own.len();
         if found > self.at.length {
             self.file.set_len(self.at.length)?;
         } else if found < self.at.length {
@@ -182,6 +191,20 @@ impl Open {
             self.commits.store(&mut cut)?;
             self.at = cut;
         }
+        Ok(())
+    }
+
+    /// Goes on in the file that is at the path now, or in a new one. What others put there is kept.
+    fn replace(&mut self) -> io::Result<()> {
+        // The folder is not made here: it goes with a container that is removed while a write hangs.
+        let file =
+            open_log(&self.places.log).inspect_err(|e| self.over |= e.kind() == io::ErrorKind::NotFound)?;
+        let mut at = self.at.clone().replaced(file.metadata()?.len());
+        // Whoever took the log away may have taken the cursor along.
+        self.commits = CommitFile::open(&self.places.cursor)?.0;
+        // Noted before anything is written: a kill then leaves what is not committed behind the noted length.
+        self.commits.store(&mut at)?;
+        (self.file, self.at) = (file, at);
         Ok(())
     }
 
@@ -209,9 +232,9 @@ impl Open {
     fn write(&mut self, bytes: &[u8], parts: &[Part], order: Order, end: &Cursor) -> io::Result<()> {
         let pen = self.pen.clone();
         let Some(_held) = pen.hold() else { return Err(self.refused()) };
-        self.align()?;
         let mut start = 0;
         for (index, part) in parts.iter().enumerate() {
+            self.align()?;
             if part.lines > 0 && self.at.length >= self.limits.max_size.unwrap_or(u64::MAX) {
                 self.rotate()?;
             }

@@ -4,7 +4,9 @@ use crate::json_file::JsonLines;
 use contract::log::*;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const LIMITS: Limits = Limits { max_size: None, max_file: 1, compress: false };
 
@@ -31,6 +33,10 @@ fn lines(path: &Path) -> Vec<String> {
         serde_json::from_str::<serde_json::Value>(line).unwrap()["log"].as_str().unwrap().to_owned()
     };
     text.lines().map(of).collect()
+}
+
+fn texts(numbers: Range<u64>) -> Vec<String> {
+    numbers.map(|n| format!("line {n}\n")).collect()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -88,5 +94,162 @@ fn a_driver_whose_log_was_opened_again_writes_no_more() {
         let mut again = open(folder.path(), LIMITS).await;
         again.deliver(&batch(2)).await.unwrap();
         assert_eq!(lines(&places(folder.path()).log), ["line 0\n", "line 1\n", "line 2\n"]);
+    });
+}
+
+/// What takes a log away from its path, and how many lines it leaves there.
+type Taking = (fn(&Path), usize);
+
+const TAKINGS: [Taking; 4] = [
+    (|log| fs::remove_file(log).unwrap(), 0),
+    (|log| fs::rename(log, log.with_file_name("away")).unwrap(), 0),
+    // As logrotate does it with `create`.
+    (
+        |log| {
+            fs::rename(log, log.with_file_name("away")).unwrap();
+            fs::write(log, "").unwrap();
+        },
+        0,
+    ),
+    // As an editor does it: more than there was.
+    (
+        |log| {
+            let text = fs::read_to_string(log).unwrap();
+            fs::rename(log, log.with_file_name("away")).unwrap();
+            fs::write(log, text.repeat(2)).unwrap();
+        },
+        10,
+    ),
+];
+
+#[test]
+fn lines_that_come_after_the_log_was_taken_away_from_its_path_are_at_that_path() {
+    runtime().block_on(async {
+        for (nth, (take, left)) in TAKINGS.into_iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            let mut driver = open(folder.path(), LIMITS).await;
+            for n in 0..5 {
+                driver.deliver(&batch(n)).await.unwrap();
+            }
+            let log = places(folder.path()).log;
+            take(&log);
+            for n in 5..7 {
+                driver.deliver(&batch(n)).await.unwrap();
+            }
+            drop(driver);
+            // The kill came between the write and the commit.
+            let mut torn = fs::read(&log).unwrap();
+            torn.extend_from_within(..);
+            fs::write(&log, &torn).unwrap();
+            let mut driver = open(folder.path(), LIMITS).await;
+            assert_eq!(driver.cursor(), Some(batch(6).end), "{nth}");
+            driver.deliver(&batch(7)).await.unwrap();
+            let there = lines(&log);
+            assert_eq!((there.len(), &there[left..]), (left + 3, &texts(5..8)[..]), "{nth}");
+            let away = log.with_file_name("away");
+            assert!(!away.exists() || lines(&away) == texts(0..5), "{nth}");
+        }
+    });
+}
+
+#[test]
+fn a_kill_right_after_the_log_was_taken_away_loses_and_repeats_no_later_line() {
+    runtime().block_on(async {
+        // Before the writer could notice, and when it had made the new file and noted nothing.
+        for made in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut driver = open(folder.path(), LIMITS).await;
+            for n in 0..5 {
+                driver.deliver(&batch(n)).await.unwrap();
+            }
+            let log = places(folder.path()).log;
+            fs::remove_file(&log).unwrap();
+            if made {
+                fs::write(&log, "").unwrap();
+            }
+            drop(driver);
+            let mut driver = open(folder.path(), LIMITS).await;
+            assert_eq!(driver.cursor(), Some(batch(4).end));
+            driver.deliver(&batch(5)).await.unwrap();
+            assert_eq!(lines(&log), ["line 5\n"], "{made}");
+        }
+    });
+}
+
+#[test]
+fn a_log_that_was_removed_is_rotated_and_compressed_as_before() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits { max_size: Some(200), max_file: 3, compress: true };
+        let mut driver = open(folder.path(), limits).await;
+        for n in 0..5 {
+            driver.deliver(&batch(n)).await.unwrap();
+        }
+        let log = places(folder.path()).log;
+        let turned = log.with_file_name("log.1");
+        assert!(turned.exists() || turned.with_extension("1.gz").exists());
+        fs::remove_file(&log).unwrap();
+        let mut seen = Vec::new();
+        for n in 5..9 {
+            driver.deliver(&batch(n)).await.unwrap();
+            seen.push(lines(&log));
+        }
+        // Each record has about 70 bytes.
+        assert_eq!(seen, [texts(5..6), texts(5..7), texts(5..8), texts(8..9)]);
+        let begun = Instant::now();
+        for name in ["log.1.gz", "log.2.gz"] {
+            while !folder.path().join(name).exists() {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{name} is never made");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_log_that_was_removed_with_its_cursor_is_committed_in_a_new_one() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut driver = open(folder.path(), LIMITS).await;
+        driver.deliver(&batch(0)).await.unwrap();
+        let Places { log, cursor } = places(folder.path());
+        fs::remove_file(&log).unwrap();
+        fs::remove_file(cursor).unwrap();
+        driver.deliver(&batch(1)).await.unwrap();
+        drop(driver);
+        let driver = open(folder.path(), LIMITS).await;
+        assert_eq!((driver.cursor(), lines(&log)), (Some(batch(1).end), texts(1..2)));
+    });
+}
+
+#[test]
+fn a_log_whose_folder_was_removed_is_to_be_opened_again_and_makes_no_folder_of_a_removed_container() {
+    runtime().block_on(async {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("container");
+        let mut driver = open(&folder, LIMITS).await;
+        driver.deliver(&batch(0)).await.unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        let refused = driver.deliver(&batch(1)).await;
+        assert!(matches!(refused, Err(DeliverError::Fatal { .. })), "{refused:?}");
+        assert!(!folder.exists());
+        let mut driver = open(&folder, LIMITS).await;
+        driver.deliver(&batch(1)).await.unwrap();
+        assert_eq!(lines(&places(&folder).log), texts(1..2));
+    });
+}
+
+#[test]
+fn a_log_that_was_removed_is_made_anew_with_the_mode_it_had() {
+    use std::os::unix::fs::PermissionsExt;
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut driver = open(folder.path(), LIMITS).await;
+        let log = places(folder.path()).log;
+        let mode = || fs::metadata(&log).unwrap().permissions().mode();
+        let before = mode();
+        fs::remove_file(&log).unwrap();
+        driver.deliver(&batch(0)).await.unwrap();
+        assert_eq!(mode(), before);
     });
 }

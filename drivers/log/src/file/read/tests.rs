@@ -162,10 +162,17 @@ async fn read(kind: &str, folder: &Path, request: ReadRequest) -> (Vec<(i64, Str
     (lines, holes, reading)
 }
 
-async fn write(kind: &str, folder: &Path, limits: [&str; 3], times: &[i64]) {
+async fn opened(kind: &str, folder: &Path, limits: [&str; 3]) -> Box<dyn LogDriver> {
     let keys = ["max-size", "max-file", "compress"];
     let options = keys.iter().zip(limits).map(|(k, v)| ((*k).to_owned(), v.to_owned())).collect();
-    let mut driver = driver(kind).unwrap().open(&source(folder), &options).await.unwrap();
+    driver(kind).unwrap().open(&source(folder), &options).await.unwrap()
+}
+
+async fn write(kind: &str, folder: &Path, limits: [&str; 3], times: &[i64]) {
+    deliver(&mut *opened(kind, folder, limits).await, times).await;
+}
+
+async fn deliver(driver: &mut dyn LogDriver, times: &[i64]) {
     for (nth, some) in times.chunks(40).enumerate() {
         let lines =
             some.iter().enumerate().map(|(n, time)| LogLine { time_ns: *time, ..line(nth * 40 + n, "text") });
@@ -316,6 +323,46 @@ fn who_goes_on_reading_a_log_that_others_emptied_is_told_and_given_all_that_was_
                 assert_eq!((lines.len(), holes.len()), (0, 0), "{kind}, {end}: {holes:?}");
                 let (all, holes, _) = read(kind, folder.path(), ReadRequest::default()).await;
                 assert_eq!((all.len(), holes.len()), (end - 300, 0));
+            }
+        }
+    });
+}
+
+#[test]
+fn who_goes_on_reading_a_log_that_others_took_away_is_told_and_given_all_that_was_written_since() {
+    let takings: [fn(&Path); 3] = [
+        |log| std::fs::remove_file(log).unwrap(),
+        |log| std::fs::rename(log, log.with_file_name("away")).unwrap(),
+        |log| {
+            std::fs::rename(log, log.with_file_name("away")).unwrap();
+            std::fs::write(log, "").unwrap();
+        },
+    ];
+    let times: Vec<i64> = (0..400).map(|n| START + n).collect();
+    runtime().block_on(async {
+        for (kind, name) in [("json-file", "c-json.log"), ("local", "local-logs/container.log")] {
+            for (nth, take) in takings.into_iter().enumerate() {
+                for limits in [["1m", "1", "false"], ["5k", "5", "true"]] {
+                    let case = format!("{kind}, {nth}, {limits:?}");
+                    let folder = tempfile::tempdir().unwrap();
+                    let mut driver = opened(kind, folder.path(), limits).await;
+                    deliver(&mut *driver, &times[..300]).await;
+                    let (_, _, before) = read(kind, folder.path(), ReadRequest::default()).await;
+                    take(&folder.path().join(name));
+                    deliver(&mut *driver, &times[300..310]).await;
+                    let on = |end| ReadRequest { after: Some(end), ..ReadRequest::default() };
+                    let (lines, holes, now) = read(kind, folder.path(), on(before.end)).await;
+                    let got: Vec<i64> = lines.iter().map(|(time, _)| *time).collect();
+                    assert_eq!(got, times[300..310], "{case}");
+                    assert!(matches!(&holes[..], [Hole::Rotated { .. }]), "{case}: {holes:?}");
+                    deliver(&mut *driver, &times[310..]).await;
+                    let (lines, holes, _) = read(kind, folder.path(), on(now.end)).await;
+                    let got: Vec<i64> = lines.iter().map(|(time, _)| *time).collect();
+                    assert_eq!((&got[..], holes.len()), (&times[310..], 0), "{case}: {holes:?}");
+                    let (all, holes, _) = read(kind, folder.path(), ReadRequest::default()).await;
+                    let all: Vec<i64> = all.iter().map(|(time, _)| *time).collect();
+                    assert!(all.ends_with(&times[300..]) && holes.is_empty(), "{case}: {holes:?}");
+                }
             }
         }
     });
