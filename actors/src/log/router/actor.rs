@@ -330,7 +330,12 @@ impl Answer<Report> for Router {
     fn answer(&mut self, report: Report, _ctx: &mut Ctx<Self>) {
         let event = match report {
             Report::Up { sink } => Event::Up(sink),
-            Report::Opened { sink, attempt, cursor } => Event::Opened(sink, attempt, cursor),
+            Report::Opened { sink, attempt, cursor } => {
+                if let Some(spec) = self.spec.sinks.get(sink) {
+                    spec.gauge.opened(&cursor);
+                }
+                Event::Opened(sink, attempt, cursor)
+            }
             Report::Delivered { sink, attempt, refused, certain } => {
                 self.step(Event::Certain(sink, certain));
                 Event::Delivered(sink, attempt, refused)
