@@ -43,7 +43,8 @@ impl Reading {
         let unread = status.losses.dropped.bytes;
         // What an earlier daemon delivered is not counted here, so neither is what it dropped.
         let (lines, bytes) = self.earlier;
-        (status.lines + dropped.saturating_sub(lines), status.bytes + unread.saturating_sub(bytes))
+        let bytes = status.bytes + status.refused_bytes + unread.saturating_sub(bytes);
+        (status.lines + dropped.saturating_sub(lines), bytes)
     }
 
     /// Its next lines are not those that were believed to wait.
@@ -94,6 +95,13 @@ pub enum Change {
     Down(String),
     /// They arrive again.
     Up,
+    /// The first lines were refused.
+    Refused {
+        /// How many at once.
+        lines: u64,
+        /// In the far side's words, why.
+        error: String,
+    },
     /// The first lines were given up for this reason, or the first since it had long been otherwise; for other reasons they may
     /// have been already.
     Dropped {
@@ -193,7 +201,10 @@ impl Gauge {
         if last.status != *status {
             let first = last.status.dropped().into_iter().zip(status.dropped());
             let first = first.filter(|((_, before), (_, now))| *before == 0 && *now > 0);
-            changes.extend(first.map(|(_, (reason, lines))| Change::Dropped { reason, lines }));
+            changes.extend(first.map(|(_, (reason, lines))| match reason {
+                REFUSED => Change::Refused { lines, error: status.last_error.clone().unwrap_or_default() },
+                _ => Change::Dropped { reason, lines },
+            }));
             let full = |status: &SinkStatus| status.losses.dropped;
             let (before, now) = (full(&last.status), full(status));
             let quiet = |then: Option<i64>| then.is_none_or(|then| now_ns - then > QUIET_NS);
@@ -218,17 +229,19 @@ impl Gauge {
     }
 }
 
+const REFUSED: &str = "refused";
+
 impl SinkStatus {
     /// Lines that were given up, by the reason; every reason there is.
     pub fn dropped(&self) -> Vec<(&'static str, u64)> {
         let full = self.losses.dropped.lines;
-        vec![("refused", self.refused), ("rate-limit", self.suppressed), ("buffer-full", full)]
+        vec![(REFUSED, self.refused), ("rate-limit", self.suppressed), ("buffer-full", full)]
     }
 
     /// Bytes that were given up where it is not known in how many lines, or how many bytes of lines; by the reason.
-    pub fn dropped_bytes(&self) -> [(&'static str, u64); 2] {
+    pub fn dropped_bytes(&self) -> [(&'static str, u64); 3] {
         let dropped = &self.losses.dropped;
-        [("buffer-full", dropped.bytes), ("spool-full", dropped.unspooled)]
+        [(REFUSED, self.refused_bytes), ("buffer-full", dropped.bytes), ("spool-full", dropped.unspooled)]
     }
 
     /// Places where lines were given up and nobody knows how many, nor how many bytes; by the reason.
@@ -272,7 +285,7 @@ mod tests {
         assert_eq!(gauge.note(&status(1, 2, 0), None, 30), []);
         assert_eq!(gauge.read().up_since_ns, None);
         assert_eq!(gauge.note(&status(2, 2, 0), None, 40), [Change::Up]);
-        let refused = Change::Dropped { reason: "refused", lines: 5 };
+        let refused = Change::Refused { lines: 5, error: "down".into() };
         assert_eq!(gauge.note(&status(3, 2, 5), None, 50), [refused]);
         assert_eq!(gauge.note(&status(4, 2, 6), None, 60), []);
         let read = gauge.read();
@@ -353,7 +366,7 @@ mod tests {
     fn a_sink_that_is_back_and_refuses_is_told_of_both() {
         let gauge = Gauge::default();
         gauge.note(&status(0, 1, 0), None, 1);
-        let refused = Change::Dropped { reason: "refused", lines: 2 };
+        let refused = Change::Refused { lines: 2, error: "down".into() };
         assert_eq!(gauge.note(&status(1, 1, 2), None, 2), [Change::Up, refused]);
     }
 
@@ -385,6 +398,14 @@ mod tests {
         gauge.found(&status.losses);
         assert_eq!(gauge.read_with(gauge.read(), None).offered, (5, 50));
         assert_eq!(gauge.read().status.losses.dropped.lines, 1002);
+    }
+
+    #[test]
+    fn bytes_that_were_refused_were_offered_too() {
+        let gauge = Gauge::default();
+        let refused = SinkStatus { refused: 1, refused_bytes: 5, ..SinkStatus::default() };
+        gauge.note(&refused, None, 1);
+        assert_eq!(gauge.read_with(gauge.read(), None).offered, (1, 5));
     }
 
     fn at(offset: u64) -> Cursor {

@@ -46,7 +46,7 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
     )?;
     to.counters(
         "gantry_log_sink_acknowledged_bytes",
-        "Bytes of the batches that arrived, without ends of lines",
+        "Bytes of the lines that arrived, without their ends",
         count(|s| s.reading.status.bytes),
     )?;
     to.counters("gantry_log_sink_batches", "Batches that arrived", count(|s| s.reading.status.batches))?;
