@@ -43,8 +43,8 @@ impl Reading {
         let unread = status.losses.dropped.bytes;
         // What an earlier daemon delivered is not counted here, so neither is what it dropped.
         let (lines, bytes) = self.earlier;
-        let bytes = status.bytes + status.refused_bytes + unread.saturating_sub(bytes);
-        (status.lines + dropped.saturating_sub(lines), bytes)
+        let given_up = status.refused_bytes + status.suppressed_bytes + unread.saturating_sub(bytes);
+        (status.lines + dropped.saturating_sub(lines), status.bytes + given_up)
     }
 
     /// Its next lines are not those that were believed to wait.
@@ -239,9 +239,14 @@ impl SinkStatus {
     }
 
     /// Bytes that were given up where it is not known in how many lines, or how many bytes of lines; by the reason.
-    pub fn dropped_bytes(&self) -> [(&'static str, u64); 3] {
+    pub fn dropped_bytes(&self) -> [(&'static str, u64); 4] {
         let dropped = &self.losses.dropped;
-        [(REFUSED, self.refused_bytes), ("buffer-full", dropped.bytes), ("spool-full", dropped.unspooled)]
+        [
+            (REFUSED, self.refused_bytes),
+            ("rate-limit", self.suppressed_bytes),
+            ("buffer-full", dropped.bytes),
+            ("spool-full", dropped.unspooled),
+        ]
     }
 
     /// Places where lines were given up and nobody knows how many, nor how many bytes; by the reason.
@@ -401,11 +406,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_were_refused_were_offered_too() {
+    fn bytes_that_were_refused_or_suppressed_were_offered_as_their_lines_were() {
         let gauge = Gauge::default();
         let refused = SinkStatus { refused: 1, refused_bytes: 5, ..SinkStatus::default() };
         gauge.note(&refused, None, 1);
         assert_eq!(gauge.read_with(gauge.read(), None).offered, (1, 5));
+        gauge.note(&SinkStatus { suppressed: 2, suppressed_bytes: 9, ..refused }, None, 2);
+        assert_eq!(gauge.read_with(gauge.read(), None).offered, (3, 14));
     }
 
     fn at(offset: u64) -> Cursor {

@@ -162,6 +162,8 @@ pub struct SinkStatus {
     pub refused_bytes: u64,
     /// Lines that its limit on the rate suppressed.
     pub suppressed: u64,
+    /// Their bytes.
+    pub suppressed_bytes: u64,
     /// Why the last try failed, or lines were refused.
     pub last_error: Option<String>,
     /// What it is not given.
@@ -340,6 +342,7 @@ fn arrived(w: &mut Window, load: &Load, refused: usize) {
         w.status.last_error = Some(error);
     }
     w.status.suppressed += batch.suppressed;
+    w.status.suppressed_bytes += gaps.suppressed_bytes;
     w.status.state = SinkState::Idle;
     w.failures = 0;
     if std::mem::take(&mut w.unread) {
