@@ -205,7 +205,7 @@ fn oldest(w: &Window, extent: &Extent, committed: &Cursor, (usual, limit): (u64,
     let until = first.and_then(|i| losses.ahead.get(i + 1)).map(|loss| loss.from.clone());
     let Some(cursor) = &w.cursor else { return Need::Nothing };
     // What the daemon before this one had sent is not known: it is in the first half of the buffer.
-    let unknown = first.is_none() && w.status.bytes < usual;
+    let unknown = first.is_none() && w.status.bytes + w.status.refused_bytes < usual;
     let keep = unknown.then(|| extent.after(from.top(), usual / 2));
     let before = extent.held(cursor, losses, keep.unwrap_or_else(|| from.top()));
     let to = extent.before_end(limit.saturating_sub(before));
