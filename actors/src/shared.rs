@@ -255,8 +255,12 @@ impl Shared {
             }
             Change::Dropped { reason, lines } => {
                 tracing::warn!(container = spec.id, sink, reason, lines, "a log sink's lines are given up");
-                let action = if *reason == "refused" { "log_refused" } else { "log_dropped" };
-                (action, vec![("lines", lines.to_string()), ("reason", (*reason).to_owned())])
+                ("log_dropped", vec![("lines", lines.to_string()), ("reason", (*reason).to_owned())])
+            }
+            Change::Refused { lines, error } => {
+                tracing::warn!(container = spec.id, sink, lines, error, "a log sink refuses lines");
+                let reason = ("reason", "refused".to_owned());
+                ("log_refused", vec![("lines", lines.to_string()), reason, ("error", error.clone())])
             }
         };
         let told: Vec<(&str, String)> = [("sink", sink.to_owned())].into_iter().chain(told).collect();

@@ -55,12 +55,11 @@ impl Engine {
     async fn reports(&self, container: String, logging: Logging) -> Vec<SinkReport> {
         let now = self.shared.board.get(&container);
         let name = now.map_or_else(|| logging.source.container_name.clone(), |s| s.state.name.clone());
-        let place = |sink: &'_ SinkSpec| (sink.name.clone(), sink.gauge.read(), sink.streams);
-        let places: Vec<_> = logging.sinks.iter().map(place).collect();
-        let asked = places.iter().map(|(name, reading, streams)| Place {
-            name,
+        let readings: Vec<Reading> = logging.sinks.iter().map(|sink| sink.gauge.read()).collect();
+        let asked = logging.sinks.iter().zip(&readings).map(|(sink, reading)| Place {
+            name: &sink.name,
             cursor: reading.cursor.clone(),
-            streams: *streams,
+            streams: sink.streams,
             losses: reading.status.losses.ahead.clone(),
         });
         let asked: Vec<Place<'_>> = asked.collect();
@@ -69,7 +68,7 @@ impl Engine {
         let lags = lags.unwrap_or_else(|_| vec![None; asked.len()]);
         let extent = logging.spool.extent().await.ok();
         let spool_bytes = extent.map(|segments| segments.iter().map(|(_, bytes)| bytes).sum());
-        let report = |(sink, lag): (&SinkSpec, Option<Lag>)| SinkReport {
+        let report = |((sink, seen), lag): ((&SinkSpec, Reading), Option<Lag>)| SinkReport {
             container: container.clone(),
             name: name.clone(),
             sink: sink.name.clone(),
@@ -77,10 +76,10 @@ impl Engine {
             streams: sink.streams,
             delivery: sink.delivery,
             purpose: sink.purpose,
-            reading: sink.gauge.read_with(lag.as_ref()),
+            reading: sink.gauge.read_with(seen, lag.as_ref()),
             lag,
             spool_bytes,
         };
-        logging.sinks.iter().zip(lags).map(report).collect()
+        logging.sinks.iter().zip(readings).zip(lags).map(report).collect()
     }
 }

@@ -207,14 +207,14 @@ impl Framer {
         at < self.lane(stream).next.0
     }
 
-    /// Passes over the lines that end in a record of a stream that has none under way: how many they were.
-    pub(super) fn skip(&mut self, stream: Stream, at: Position, data: &[u8]) -> u64 {
+    /// Passes over the lines that end in a record of a stream that has none under way: how many they were, and their bytes.
+    pub(super) fn skip(&mut self, stream: Stream, at: Position, data: &[u8]) -> (u64, u64) {
         let lane = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
         if !lane.carry.is_empty() || lane.mark.partial.is_some() {
-            return 0;
+            return (0, 0);
         }
         let used = if at == lane.next.0 { (lane.next.1 as usize).min(data.len()) } else { 0 };
         let end = match lane.limit {
@@ -225,7 +225,8 @@ impl Framer {
         let rest = data.get(used..end).unwrap_or_default();
         let whole = memchr::memrchr(b'\n', rest).map_or(0, |last| last + 1);
         lane.go_to(at, (used + whole) as u32);
-        memchr::memchr_iter(b'\n', rest).count() as u64
+        let lines = memchr::memchr_iter(b'\n', rest).count() as u64;
+        (lines, (whole as u64).saturating_sub(lines))
     }
 
     /// From here exactly the lines after those given out come again.

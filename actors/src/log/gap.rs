@@ -25,6 +25,8 @@ pub struct Gaps {
     pub lost: u64,
     /// Lines that a limit on the rate suppressed among those passed over; a batch counts its own.
     pub suppressed: u64,
+    /// Bytes of lines that a limit on the rate suppressed, also a batch's own.
+    pub suppressed_bytes: u64,
 }
 
 impl Gaps {
@@ -45,6 +47,7 @@ impl std::ops::Add for Gaps {
             unspooled: self.unspooled + other.unspooled,
             lost: self.lost + other.lost,
             suppressed: self.suppressed + other.suppressed,
+            suppressed_bytes: self.suppressed_bytes + other.suppressed_bytes,
         }
     }
 }

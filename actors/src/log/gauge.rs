@@ -31,6 +31,27 @@ pub struct Reading {
     pub spool_full_ns: Option<i64>,
     /// and that a part of that was gone.
     pub spool_gone_ns: Option<i64>,
+    /// How often its place turned out to be another than was believed.
+    pub moves: u64,
+}
+
+impl Reading {
+    /// What was delivered or given up: lines, and their bytes.
+    fn counted(&self) -> (u64, u64) {
+        let status = &self.status;
+        let dropped: u64 = status.dropped().iter().map(|(_, lines)| lines).sum();
+        let unread = status.losses.dropped.bytes;
+        // What an earlier daemon delivered is not counted here, so neither is what it dropped.
+        let (lines, bytes) = self.earlier;
+        let given_up = status.refused_bytes + status.suppressed_bytes + unread.saturating_sub(bytes);
+        (status.lines + dropped.saturating_sub(lines), status.bytes + given_up)
+    }
+
+    /// Its next lines are not those that were believed to wait.
+    fn moved(&mut self) {
+        self.offered = self.counted();
+        self.moves += 1;
+    }
 }
 
 /// So long after it was told that a sink is away it is not told again.
@@ -74,6 +95,13 @@ pub enum Change {
     Down(String),
     /// They arrive again.
     Up,
+    /// The first lines were refused.
+    Refused {
+        /// How many at once.
+        lines: u64,
+        /// In the far side's words, why.
+        error: String,
+    },
     /// The first lines were given up for this reason, or the first since it had long been otherwise; for other reasons they may
     /// have been already.
     Dropped {
@@ -111,20 +139,27 @@ impl Gauge {
         lock(&self.0).status.certain = None;
     }
 
-    /// The latest, together with what is known to wait: by that, too, what was offered never goes back, though a line may
-    /// wait as one and arrive in pieces.
-    pub fn read_with(&self, lag: Option<&Lag>) -> Reading {
+    /// A reading, together with what was found to wait behind its cursor: added to the counts of a later one, lines that were
+    /// delivered in between would count twice. Also by what waits, what was offered does not go back, though a line may wait
+    /// as one and arrive in pieces.
+    pub fn read_with(&self, seen: Reading, lag: Option<&Lag>) -> Reading {
         let mut last = lock(&self.0);
-        let status = &last.status;
-        let dropped: u64 = status.dropped().iter().map(|(_, lines)| lines).sum();
+        let lag = lag.filter(|_| seen.moves == last.moves);
         let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.bytes.saturating_sub(lag.lines)));
-        let unread = status.losses.dropped.bytes;
-        // What an earlier daemon delivered is not counted here, so neither is what it dropped.
-        let (lines, bytes) = last.earlier;
-        let (dropped, unread) = (dropped.saturating_sub(lines), unread.saturating_sub(bytes));
-        let now = (status.lines + dropped + waiting.0, status.bytes + unread + waiting.1);
+        let counted = seen.counted();
+        let now = (counted.0 + waiting.0, counted.1 + waiting.1);
         last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));
-        last.clone()
+        Reading { offered: last.offered, ..seen }
+    }
+
+    /// Its driver stands there. Where that is further on than was believed, because word of a delivery was lost, what lies
+    /// between will not be delivered, and does not wait either.
+    pub fn opened(&self, at: &Cursor) {
+        let mut last = lock(&self.0);
+        if last.cursor.as_ref().is_some_and(|believed| !believed.is_past(at)) {
+            last.cursor = Some(at.clone());
+            last.moved();
+        }
     }
 
     /// What an earlier daemon counted is no change: it told of it then.
@@ -142,6 +177,7 @@ impl Gauge {
     pub fn begin_at(&self, cursor: Cursor) {
         let mut last = lock(&self.0);
         (last.cursor, last.status.certain) = (Some(cursor), None);
+        last.moved();
     }
 
     /// Notes what the router knows now; answers what changed.
@@ -165,7 +201,10 @@ impl Gauge {
         if last.status != *status {
             let first = last.status.dropped().into_iter().zip(status.dropped());
             let first = first.filter(|((_, before), (_, now))| *before == 0 && *now > 0);
-            changes.extend(first.map(|(_, (reason, lines))| Change::Dropped { reason, lines }));
+            changes.extend(first.map(|(_, (reason, lines))| match reason {
+                REFUSED => Change::Refused { lines, error: status.last_error.clone().unwrap_or_default() },
+                _ => Change::Dropped { reason, lines },
+            }));
             let full = |status: &SinkStatus| status.losses.dropped;
             let (before, now) = (full(&last.status), full(status));
             let quiet = |then: Option<i64>| then.is_none_or(|then| now_ns - then > QUIET_NS);
@@ -190,17 +229,24 @@ impl Gauge {
     }
 }
 
+const REFUSED: &str = "refused";
+
 impl SinkStatus {
     /// Lines that were given up, by the reason; every reason there is.
     pub fn dropped(&self) -> Vec<(&'static str, u64)> {
         let full = self.losses.dropped.lines;
-        vec![("refused", self.refused), ("rate-limit", self.suppressed), ("buffer-full", full)]
+        vec![(REFUSED, self.refused), ("rate-limit", self.suppressed), ("buffer-full", full)]
     }
 
     /// Bytes that were given up where it is not known in how many lines, or how many bytes of lines; by the reason.
-    pub fn dropped_bytes(&self) -> [(&'static str, u64); 2] {
+    pub fn dropped_bytes(&self) -> [(&'static str, u64); 4] {
         let dropped = &self.losses.dropped;
-        [("buffer-full", dropped.bytes), ("spool-full", dropped.unspooled)]
+        [
+            (REFUSED, self.refused_bytes),
+            ("rate-limit", self.suppressed_bytes),
+            ("buffer-full", dropped.bytes),
+            ("spool-full", dropped.unspooled),
+        ]
     }
 
     /// Places where lines were given up and nobody knows how many, nor how many bytes; by the reason.
@@ -225,6 +271,8 @@ impl SinkState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::log::{Mark, Position};
+    use proptest::prelude::*;
 
     fn status(batches: u64, retries: u64, refused: u64) -> SinkStatus {
         SinkStatus { batches, retries, refused, last_error: Some("down".into()), ..SinkStatus::default() }
@@ -242,7 +290,7 @@ mod tests {
         assert_eq!(gauge.note(&status(1, 2, 0), None, 30), []);
         assert_eq!(gauge.read().up_since_ns, None);
         assert_eq!(gauge.note(&status(2, 2, 0), None, 40), [Change::Up]);
-        let refused = Change::Dropped { reason: "refused", lines: 5 };
+        let refused = Change::Refused { lines: 5, error: "down".into() };
         assert_eq!(gauge.note(&status(3, 2, 5), None, 50), [refused]);
         assert_eq!(gauge.note(&status(4, 2, 6), None, 60), []);
         let read = gauge.read();
@@ -323,7 +371,7 @@ mod tests {
     fn a_sink_that_is_back_and_refuses_is_told_of_both() {
         let gauge = Gauge::default();
         gauge.note(&status(0, 1, 0), None, 1);
-        let refused = Change::Dropped { reason: "refused", lines: 2 };
+        let refused = Change::Refused { lines: 2, error: "down".into() };
         assert_eq!(gauge.note(&status(1, 1, 2), None, 2), [Change::Up, refused]);
     }
 
@@ -332,10 +380,10 @@ mod tests {
         let gauge = Gauge::default();
         gauge.note(&SinkStatus { lines: 10, bytes: 100, refused: 1, ..SinkStatus::default() }, None, 1);
         let lag = Lag { lines: 5, bytes: 55, oldest_ns: Some(1) };
-        assert_eq!(gauge.read_with(Some(&lag)).offered, (16, 150));
-        assert_eq!(gauge.read_with(None).offered, (16, 150), "nobody knows what waits");
+        assert_eq!(gauge.read_with(gauge.read(), Some(&lag)).offered, (16, 150));
+        assert_eq!(gauge.read_with(gauge.read(), None).offered, (16, 150), "nobody knows what waits");
         gauge.note(&SinkStatus { lines: 16, bytes: 151, refused: 1, ..SinkStatus::default() }, None, 2);
-        assert_eq!(gauge.read_with(Some(&Lag::default())).offered, (17, 151));
+        assert_eq!(gauge.read_with(gauge.read(), Some(&Lag::default())).offered, (17, 151));
         assert!(gauge.read().since_ns > 0);
     }
 
@@ -348,12 +396,118 @@ mod tests {
         (status.losses.dropped.lines, status.losses.dropped.bytes) = (1000, 5000);
         gauge.found(&status.losses);
         gauge.note(&status, None, 1);
-        assert_eq!(gauge.read_with(None).offered, (3, 30));
+        assert_eq!(gauge.read_with(gauge.read(), None).offered, (3, 30));
         status.losses.version = 2;
         (status.losses.dropped.lines, status.losses.dropped.bytes) = (1002, 5020);
         gauge.note(&status, None, 2);
         gauge.found(&status.losses);
-        assert_eq!(gauge.read_with(None).offered, (5, 50));
+        assert_eq!(gauge.read_with(gauge.read(), None).offered, (5, 50));
         assert_eq!(gauge.read().status.losses.dropped.lines, 1002);
+    }
+
+    #[test]
+    fn bytes_that_were_refused_or_suppressed_were_offered_as_their_lines_were() {
+        let gauge = Gauge::default();
+        let refused = SinkStatus { refused: 1, refused_bytes: 5, ..SinkStatus::default() };
+        gauge.note(&refused, None, 1);
+        assert_eq!(gauge.read_with(gauge.read(), None).offered, (1, 5));
+        gauge.note(&SinkStatus { suppressed: 2, suppressed_bytes: 9, ..refused }, None, 2);
+        assert_eq!(gauge.read_with(gauge.read(), None).offered, (3, 14));
+    }
+
+    fn at(offset: u64) -> Cursor {
+        let mark = Mark { at: Position { segment: 1, offset }, ..Mark::default() };
+        Cursor { stdout: mark.clone(), stderr: mark, pace: None }
+    }
+
+    /// Empty lines, which take a byte each in the spool.
+    fn waits(lines: u64) -> Lag {
+        Lag { lines, bytes: lines, oldest_ns: None }
+    }
+
+    #[test]
+    fn lines_that_are_delivered_while_the_spool_is_counted_are_not_offered_twice() {
+        // Whoever looked while lines came raised what was offered for good.
+        let gauge = Gauge::default();
+        gauge.note(&SinkStatus::default(), Some(&at(0)), 1);
+        let seen = gauge.read();
+        gauge.note(&SinkStatus { lines: 200, ..SinkStatus::default() }, Some(&at(200)), 2);
+        assert_eq!(gauge.read_with(seen, Some(&waits(200))).offered, (200, 0));
+        assert_eq!(gauge.read_with(gauge.read(), Some(&waits(0))).offered, (200, 0));
+    }
+
+    #[test]
+    fn what_a_sink_that_opens_further_on_will_not_deliver_does_not_stay_offered() {
+        let gauge = Gauge::default();
+        gauge.note(&SinkStatus::default(), Some(&at(0)), 1);
+        assert_eq!(gauge.read_with(gauge.read(), Some(&waits(200))).offered, (200, 0));
+        let early = gauge.read();
+        gauge.opened(&at(150));
+        assert_eq!(gauge.read_with(early, Some(&waits(200))).offered, (0, 0), "it was seen before");
+        assert_eq!(gauge.read_with(gauge.read(), Some(&waits(50))).offered, (50, 0));
+        gauge.opened(&at(150));
+        assert_eq!(gauge.read().offered, (50, 0), "it stands where it was believed to");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Write(u64),
+        Look,
+        Survey(usize),
+        Deliver(u64),
+        Refuse(u64),
+        Open(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1..9_u64).prop_map(Step::Write),
+            4 => Just(Step::Look),
+            4 => (0..4_usize).prop_map(Step::Survey),
+            4 => (1..9_u64).prop_map(Step::Deliver),
+            1 => (1..4_u64).prop_map(Step::Refuse),
+            1 => (0..60_u64).prop_map(Step::Open),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn at_rest_what_was_offered_is_what_was_delivered_or_dropped_whoever_looked(
+            steps in prop::collection::vec(step(), 1..60),
+        ) {
+            let (gauge, mut status) = (Gauge::default(), SinkStatus::default());
+            let (mut written, mut place) = (0_u64, 0_u64);
+            let mut looks: Vec<(u64, Reading)> = Vec::new();
+            gauge.note(&status, Some(&at(0)), 0);
+            for step in steps {
+                match step {
+                    Step::Write(lines) => written += lines,
+                    Step::Look => looks.push((place, gauge.read())),
+                    Step::Survey(nth) if nth < looks.len() => {
+                        let (from, seen) = looks.remove(nth);
+                        let told = gauge.read_with(seen, Some(&waits(written - from)));
+                        prop_assert!(told.offered.0 >= told.status.lines + told.status.refused);
+                    }
+                    Step::Survey(_) => {}
+                    Step::Deliver(lines) => {
+                        let lines = lines.min(written - place);
+                        (place, status.lines) = (place + lines, status.lines + lines);
+                    }
+                    Step::Refuse(lines) => {
+                        let lines = lines.min(written - place);
+                        (place, status.refused) = (place + lines, status.refused + lines);
+                    }
+                    Step::Open(to) => {
+                        place = to.min(written);
+                        gauge.opened(&at(place));
+                    }
+                }
+                gauge.note(&status, Some(&at(place)), 0);
+            }
+            status.lines += written - place;
+            gauge.note(&status, Some(&at(written)), 0);
+            let told = gauge.read_with(gauge.read(), Some(&waits(0)));
+            prop_assert_eq!(told.offered.0, status.lines + status.refused);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The actor hosting one log driver.
 
+use super::chain;
 use super::lane::{let_go, look_after};
 use super::router::actor::{Report, Router};
-use super::router::machine::{Extent, Failure};
+use super::router::machine::{Extent, Failure, Refusal};
 use super::spec::SinkSpec;
 use super::swap::furthest;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
@@ -143,10 +144,12 @@ impl Answer<Deliver> for Sink {
                 }
             };
             let refused = match delivered {
-                Ok(()) => 0,
+                Ok(()) => None,
                 Err(DeliverError::Reject { lines, source }) => {
-                    tracing::warn!(sink = spec.name, lines = lines.len(), error = %source, "log lines refused");
-                    lines.len()
+                    let error = spoken(&chain(&*source).join(": "));
+                    tracing::warn!(sink = spec.name, lines = lines.len(), error, "log lines refused");
+                    let data = lines.iter().filter_map(|line| batch.lines.get(*line)).map(|l| l.data.len());
+                    Some(Refusal { lines: lines.len(), bytes: data.sum::<usize>() as u64, error })
                 }
                 Err(DeliverError::Retry { source, after }) => {
                     lane.driver = Some(driver);
@@ -182,6 +185,14 @@ impl Answer<Deliver> for Sink {
         };
         self.report(work, fail(Failure::Fatal("the driver panicked".into())));
     }
+}
+
+/// Characters of a far side's words that are kept: it may answer with a whole page.
+const WORDS: usize = 500;
+
+/// A far side's words, fit for an event and a line of a terminal.
+fn spoken(text: &str) -> String {
+    text.chars().take(WORDS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The smallest spool in which lines are kept that were delivered, but perhaps not read: in a smaller one, of few segments,
@@ -228,4 +239,15 @@ async fn standing(spec: &SinkSpec, spool: &dyn Spool) -> Result<Cursor, PortErro
 
 async fn store(spool: &dyn Spool, name: &str, cursor: &Cursor) -> Result<(), String> {
     spool.store_cursor(name, cursor).await.map_err(|e| e.chain())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_lines_were_refused_is_told_without_control_characters_and_not_without_end() {
+        assert_eq!(spoken("400:\u{1b}[2J\r\nno"), "400: [2J  no");
+        assert_eq!(spoken(&"ü".repeat(9000)).chars().count(), WORDS);
+    }
 }

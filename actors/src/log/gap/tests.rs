@@ -115,6 +115,7 @@ async fn lines_passed_over_and_lines_suppressed_among_them_are_all_that_was_writ
     let pass = Pass { from: Cursor::default(), keep: None, to: None, until: None };
     let (loss, gaps) = pass_over(&spool, &pass, &policy, 1).await.unwrap();
     assert_eq!((loss.lines, gaps.suppressed), (5, 15));
+    assert_eq!((loss.bytes, gaps.suppressed_bytes), (5, 25));
     // The clock of this spool stands in 1970, so its window is over: one line more tells of what was suppressed. It was counted
     // as one that the container wrote.
     let cut = at(&spool, &Cursor::default(), &Ahead::default(), &policy).await;

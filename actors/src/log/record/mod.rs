@@ -154,8 +154,8 @@ impl Builder {
                         return Taken::Full;
                     }
                     if rules.lets_none(*stream) {
-                        let lines = self.framer.skip(*stream, *at, data);
-                        rules.suppress(*stream, *time_ns, lines);
+                        let skipped = self.framer.skip(*stream, *at, data);
+                        rules.suppress(*stream, *time_ns, skipped);
                     }
                     let from = self.framer.mark(*stream, *at).clone();
                     let taken = self.framer.push(record, &mut rules.cut, |cut| !cut.is_empty());
@@ -236,9 +236,10 @@ impl Rules {
             && self.rate.as_ref().is_some_and(Limiter::is_used_up)
     }
 
-    fn suppress(&mut self, stream: Stream, time_ns: i64, lines: u64) {
+    fn suppress(&mut self, stream: Stream, time_ns: i64, (lines, bytes): (u64, u64)) {
         if let Some(rate) = self.rate.as_mut().filter(|_| lines > 0) {
             rate.suppress(stream, time_ns, lines);
+            rate.withhold(bytes);
             self.suppressed += lines;
         }
     }
@@ -256,8 +257,13 @@ impl Rules {
     fn tails(&mut self, out: &mut Vec<LogLine>) {
         for line in self.cut.drain(..) {
             let lets = self.rate.as_mut().is_none_or(|rate| rate.lets_tail(&line));
-            if lets && self.streams.lets(line.stream) {
+            if !self.streams.lets(line.stream) {
+                continue;
+            }
+            if lets {
                 out.push(line);
+            } else if let Some(rate) = &mut self.rate {
+                rate.withhold(line.data.len() as u64);
             }
         }
     }
@@ -268,9 +274,11 @@ impl Rules {
                 continue;
             }
             let lets = self.rate.as_mut().is_none_or(|rate| rate.lets(&line, lines));
-            match lets {
-                true => out.push(line),
-                false => self.suppressed += lines,
+            if lets {
+                out.push(line);
+            } else if let Some(rate) = &mut self.rate {
+                self.suppressed += lines;
+                rate.withhold(line.data.len() as u64);
             }
         }
     }

@@ -12,7 +12,7 @@ pub(super) struct Limiter {
     window_ns: i64,
     /// None before the first line.
     pace: Option<Pace>,
-    /// What it told.
+    /// What it told, and the bytes that it kept back.
     gaps: Gaps,
 }
 
@@ -27,7 +27,7 @@ impl Limiter {
         self.pace.clone()
     }
 
-    /// The lines that told of others.
+    /// The lines that told of others, and how many bytes those had.
     pub(super) fn gaps(&self) -> Gaps {
         self.gaps
     }
@@ -89,6 +89,11 @@ impl Limiter {
             pace.last_ns = time_ns;
             pace.last_err = stream == Stream::Stderr;
         }
+    }
+
+    /// Counts bytes of lines that do not go through.
+    pub(super) fn withhold(&mut self, bytes: u64) {
+        self.gaps.suppressed_bytes += bytes;
     }
 
     /// Whether a line that has no end goes through: the rest of a suppressed one does not.

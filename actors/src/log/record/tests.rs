@@ -229,6 +229,18 @@ fn the_pieces_of_a_long_line_are_suppressed_together() {
     assert_eq!(got, ["aaaa", "bb", &told(1), "eeee", "e"]);
 }
 
+#[test]
+fn bytes_of_suppressed_lines_are_counted_without_their_ends_whole_or_in_pieces() {
+    // Their lines were counted as written, and their bytes were not.
+    let one = BatchPolicy { max_line: 4, ..policy(&[("rate-limit", "1/s")]) };
+    let mut builder = Builder::at(&Cursor::default(), &one, 1);
+    let mut out = Vec::new();
+    for record in &Script::default().out(0, "a\nccccdd").out(1, "dd\nee\n").out(2, "f\n\n").0 {
+        builder.push(record, &mut out, |_| false);
+    }
+    assert_eq!((out.len(), builder.suppressed(), builder.gaps().suppressed_bytes), (1, 4, 11));
+}
+
 fn any_script() -> impl Strategy<Value = Script> {
     let gap = prop_oneof![Just(0i64), Just(300), Just(1500), Just(4000)];
     let data = (any::<bool>(), "[ab \n]{0,14}", gap);

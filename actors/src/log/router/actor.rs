@@ -1,6 +1,6 @@
 //! The router's shell.
 
-use super::machine::{Asked, Effect, Event, Extent, Failure, Machine, Seat, SinkStatus};
+use super::machine::{Asked, Effect, Event, Extent, Failure, Machine, Refusal, Seat, SinkStatus};
 use super::pass::pass_over;
 use crate::log::cut::{Cut, cut};
 use crate::log::framer::seed;
@@ -97,7 +97,7 @@ pub enum Report {
         /// The try this answers.
         attempt: u64,
         /// Lines refused.
-        refused: usize,
+        refused: Option<Refusal>,
         /// What the far side is sure to have read ends here; none = with the batch.
         certain: Option<Cursor>,
     },
@@ -330,10 +330,19 @@ impl Answer<Report> for Router {
     fn answer(&mut self, report: Report, _ctx: &mut Ctx<Self>) {
         let event = match report {
             Report::Up { sink } => Event::Up(sink),
-            Report::Opened { sink, attempt, cursor } => Event::Opened(sink, attempt, cursor),
+            Report::Opened { sink, attempt, cursor } => {
+                if let Some(spec) = self.spec.sinks.get(sink) {
+                    spec.gauge.opened(&cursor);
+                }
+                Event::Opened(sink, attempt, cursor)
+            }
             Report::Delivered { sink, attempt, refused, certain } => {
                 self.step(Event::Certain(sink, certain));
-                Event::Delivered(sink, attempt, refused)
+                let lines = refused.as_ref().map_or(0, |refusal| refusal.lines);
+                if let Some(refusal) = refused {
+                    self.step(Event::Refused(sink, attempt, refusal));
+                }
+                Event::Delivered(sink, attempt, lines)
             }
             Report::Certain { sink } => Event::Certain(sink, None),
             Report::Failed { sink, attempt, failure } => {

@@ -27,6 +27,17 @@ pub enum Failure {
     Fatal(String),
 }
 
+/// Lines of a batch that the far side does not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// How many.
+    pub lines: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Why.
+    pub error: String,
+}
+
 /// What is to be read, and on what occasion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -71,6 +82,8 @@ pub enum Event {
     Opened(usize, u64, Cursor),
     /// The batch in flight arrived, but for so many refused lines.
     Delivered(usize, u64, usize),
+    /// What of the batch in flight was refused; that it arrived is told next.
+    Refused(usize, u64, Refusal),
     /// It did not.
     Failed(usize, u64, Failure),
     /// What the far side of a sink is sure to have read ends there, or with what was delivered.
@@ -145,9 +158,13 @@ pub struct SinkStatus {
     pub retries: u64,
     /// Lines refused for good.
     pub refused: u64,
+    /// Their bytes.
+    pub refused_bytes: u64,
     /// Lines that its limit on the rate suppressed.
     pub suppressed: u64,
-    /// Why the last try failed.
+    /// Their bytes.
+    pub suppressed_bytes: u64,
+    /// Why the last try failed, or lines were refused.
     pub last_error: Option<String>,
     /// What it is not given.
     pub losses: Losses,
@@ -243,6 +260,11 @@ impl Machine {
                     self.trim(&mut out);
                 }
             }
+            Event::Refused(sink, attempt, refusal) => {
+                if let Some(w) = self.current(sink, attempt).filter(|w| w.flying.is_some()) {
+                    w.refusal = Some(refusal);
+                }
+            }
             Event::Certain(sink, place) => {
                 if let Some(w) = self.sinks.get_mut(sink) {
                     w.status.certain = place;
@@ -304,13 +326,23 @@ impl Machine {
 
 fn arrived(w: &mut Window, load: &Load, refused: usize) {
     let Load { batch, gaps } = load;
-    let refused = refused.min(batch.lines.len()) as u64;
-    w.status.batches += 1;
-    w.status.lines += (batch.lines.len() as u64).saturating_sub(refused + gaps.markers);
     let bytes = batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
-    w.status.bytes += bytes.saturating_sub(gaps.bytes);
+    // What tells of gaps is not the container's, also where it is refused.
+    let lines = (batch.lines.len() as u64).saturating_sub(gaps.markers);
+    let bytes = bytes.saturating_sub(gaps.bytes);
+    let refused = (refused as u64).min(lines);
+    let refusal = w.refusal.take();
+    let refused_bytes = refusal.as_ref().map_or(0, |refusal| refusal.bytes).min(bytes);
+    w.status.batches += 1;
+    w.status.lines += lines - refused;
+    w.status.bytes += bytes - refused_bytes;
     w.status.refused += refused;
+    w.status.refused_bytes += refused_bytes;
+    if let Some(Refusal { error, .. }) = refusal {
+        w.status.last_error = Some(error);
+    }
     w.status.suppressed += batch.suppressed;
+    w.status.suppressed_bytes += gaps.suppressed_bytes;
     w.status.state = SinkState::Idle;
     w.failures = 0;
     if std::mem::take(&mut w.unread) {

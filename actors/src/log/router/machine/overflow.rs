@@ -205,7 +205,7 @@ fn oldest(w: &Window, extent: &Extent, committed: &Cursor, (usual, limit): (u64,
     let until = first.and_then(|i| losses.ahead.get(i + 1)).map(|loss| loss.from.clone());
     let Some(cursor) = &w.cursor else { return Need::Nothing };
     // What the daemon before this one had sent is not known: it is in the first half of the buffer.
-    let unknown = first.is_none() && w.status.bytes < usual;
+    let unknown = first.is_none() && w.status.bytes + w.status.refused_bytes < usual;
     let keep = unknown.then(|| extent.after(from.top(), usual / 2));
     let before = extent.held(cursor, losses, keep.unwrap_or_else(|| from.top()));
     let to = extent.before_end(limit.saturating_sub(before));
@@ -219,6 +219,7 @@ fn oldest(w: &Window, extent: &Extent, committed: &Cursor, (usual, limit): (u64,
 fn record(w: &mut Window, loss: Loss, gaps: Gaps) {
     let committed = w.committed();
     w.status.suppressed += gaps.suppressed;
+    w.status.suppressed_bytes += gaps.suppressed_bytes;
     let losses = &mut w.status.losses;
     losses.version += 1;
     losses.dropped.lines += loss.lines;
@@ -315,7 +316,9 @@ mod tests {
     #[test]
     fn what_a_limit_suppressed_among_lines_that_are_dropped_is_counted_as_suppressed() {
         let mut w = window();
-        record(&mut w, loss((2, 3), 1, 5), Gaps { suppressed: 40, ..Gaps::default() });
+        let gaps = Gaps { suppressed: 40, suppressed_bytes: 90, ..Gaps::default() };
+        record(&mut w, loss((2, 3), 1, 5), gaps);
         assert_eq!((w.status.suppressed, w.status.losses.dropped.lines), (40, 1));
+        assert_eq!((w.status.suppressed_bytes, w.status.losses.dropped.bytes), (90, 1));
     }
 }

@@ -37,6 +37,7 @@ impl Machine {
                         w.goes_on(&batch.end, &self.extent);
                         w.cursor = Some(batch.end.clone());
                         w.status.suppressed += batch.suppressed;
+                        w.status.suppressed_bytes += gaps.suppressed_bytes;
                         w.prune();
                     }
                     // Without news there is nothing to look for; what comes meanwhile makes one larger batch.

@@ -1,6 +1,6 @@
 //! One sink as the router sees it.
 
-use super::{Asked, Extent, Load, Seat, SinkState, SinkStatus};
+use super::{Asked, Extent, Load, Refusal, Seat, SinkState, SinkStatus};
 use crate::log::gap::Ahead;
 use contract::log::{BatchPolicy, Cursor, Delivery, Loss, Overflow};
 
@@ -12,6 +12,8 @@ pub(super) struct Window {
     pub(super) attempt: u64,
     pub(super) cursor: Option<Cursor>,
     pub(super) flying: Option<Load>,
+    /// What of it was refused.
+    pub(super) refusal: Option<Refusal>,
     pub(super) ready: Option<(Asked, Load)>,
     pub(super) reading: Option<Asked>,
     /// Nothing more was in the spool.
@@ -69,6 +71,7 @@ impl Window {
             attempt,
             cursor,
             flying: None,
+            refusal: None,
             ready: None,
             reading: None,
             dry: false,

@@ -36,7 +36,7 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
     )?;
     to.counters(
         "gantry_log_sink_in_bytes",
-        "Bytes of lines written for a sink, without their ends",
+        "Bytes of lines written for a sink, without their ends: acknowledged, dropped (also by rate-limit) or waiting",
         count(|s| s.reading.offered.1),
     )?;
     to.counters(
@@ -46,7 +46,7 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
     )?;
     to.counters(
         "gantry_log_sink_acknowledged_bytes",
-        "Bytes of the batches that arrived, without ends of lines",
+        "Bytes of the lines that arrived, without their ends",
         count(|s| s.reading.status.bytes),
     )?;
     to.counters("gantry_log_sink_batches", "Batches that arrived", count(|s| s.reading.status.batches))?;
@@ -60,7 +60,7 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
     let bytes = sinks.iter().flat_map(|s| s.reading.status.dropped_bytes().into_iter().map(move |d| (s, d)));
     to.counters(
         "gantry_log_sink_dropped_bytes",
-        "Bytes given up, by the reason, where bytes are what is counted",
+        "Bytes given up, by the reason",
         bytes.map(|(s, (reason, bytes))| (and(s, "reason", reason), bytes)),
     )?;
     let places =

@@ -14,9 +14,13 @@ Examples:
   gantry logs status --format '{{.Name}} {{.Sink}} {{.LagLines}}'
   gantry logs status --json
 
-UP is since when deliveries succeed. IN is what was written for a sink, ACKNOWLEDGED what has arrived there, both since
-COUNTING (a field for --format): the daemon's start, or the container's. LAG is what has not arrived yet: lines, bytes, and the
-age of the oldest. SPOOL is what the container's undelivered output takes up on disk, of what it may.";
+UP is since when deliveries succeed. IN is what was written for a sink, also what was dropped by its rate-limit or refused;
+ACKNOWLEDGED is what has arrived there, both since COUNTING (a field for --format): the daemon's start, or the container's. LAG
+is what has not arrived yet: lines, bytes, and the age of the oldest. SPOOL is what the container's undelivered output takes up
+on disk, of what it may.
+
+Fields for --format: .ID .Name .Sink .Driver .Mode .Buffer .State .Up .In .Acknowledged .Retries .Dropped .Lag .LagLines
+.LagBytes .LagSeconds .Spool .Counting .LastDelivery .LastError";
 
 const TABLE: &str = "{{.Name}}\t{{.Sink}}\t{{.Driver}}\t{{.State}}\t{{.Up}}\t{{.In}}\t{{.Acknowledged}}\t{{.Retries}}\t{{.Dropped}}\t{{.Lag}}\t{{.Spool}}\t{{.LastError}}";
 
@@ -161,6 +165,17 @@ fn row(sink: &Value, now: jiff::Timestamp, no_trunc: bool) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_help_names_every_field_that_a_format_can_have_and_no_other() {
+        // Most had to be guessed, and a wrong guess is an error.
+        let (_, listed) = EXAMPLES.split_once("Fields for --format:").unwrap();
+        let listed: Vec<&str> = listed.split_whitespace().collect();
+        let fields: Vec<String> = HEADINGS.iter().map(|(field, _)| format!(".{field}")).collect();
+        assert_eq!(listed, fields);
+        let row = row(&json!({}), "2026-01-02T15:00:30Z".parse().unwrap(), false);
+        assert!(HEADINGS.iter().all(|(field, _)| row.fields.contains_key(*field)));
+    }
 
     #[test]
     fn a_sink_is_told_with_what_came_what_arrived_and_what_waits() {
