@@ -263,7 +263,7 @@ mod tests {
             "invalid value for option multiline-datetime-format: %Y-%Q: %Q stands for no part of a date"
         );
         Records::parse(&options).unwrap();
-        let fine: Options = [(DATETIME.to_owned(), "[%Y-%m-%d %H:%M:%S%L]".to_owned())].into();
+        let fine: Options = [(DATETIME.to_owned(), r"\[%Y-%m-%d %H:%M:%S%L\]".to_owned())].into();
         Records::check(&fine).unwrap();
     }
 
