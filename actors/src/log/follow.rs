@@ -184,9 +184,10 @@ impl Follower {
             let reading = self.stores.read(&self.origin.source, after).await?;
             if reading.cursor.floor() <= behind.floor() {
                 // Nor have they: a sink that cannot store gave them up.
-                let part = self.origin.feed.next(&behind, Asked::Now, &self.origin.attributes).await?;
+                let (part, over) = self.beyond(&behind).await?;
                 if self.tell("lines were dropped before they could be shown or stored").await == Flow::Ends
                     || self.lines(part.lines).await == Flow::Ends
+                    || over
                 {
                     return Ok(());
                 }
@@ -200,6 +201,33 @@ impl Follower {
             match self.stored(reading).await? {
                 Some(next) => end = next,
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// What follows lines that nobody has any more, and whether nothing does. It may be yet to come: to look for it again and
+    /// again would tell of the same lines for ever.
+    async fn beyond(&mut self, behind: &Cursor) -> Result<(Part, bool), PortError> {
+        let (mut more, mut run) = (self.origin.feed.more(), self.origin.run.clone());
+        loop {
+            more.borrow_and_update();
+            run.changed.borrow_and_update();
+            // Asked before reading: what is not there after the end will not come.
+            let goes_on = self.request.follow && (run.goes_on)() && !self.is_over();
+            let part = self.origin.feed.next(behind, Asked::Now, &self.origin.attributes).await?;
+            let (stays, again) = (part.lines.is_empty() && part.end == *behind, part.again);
+            if !stays || !goes_on {
+                return Ok((part, stays));
+            }
+            let open = tokio::select! {
+                () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => true,
+                changed = more.changed() => changed.is_ok(),
+                changed = run.changed.changed() => changed.is_ok(),
+                () = self.to.closed() => false,
+                () = until(self.request.until_ns) => true,
+            };
+            if !open {
+                return Ok((part, true));
             }
         }
     }
@@ -360,6 +388,8 @@ mod tests {
     struct Quick {
         held: Arc<HeldSpool>,
         reads: AtomicUsize,
+        /// Nothing is stored after all.
+        forgets: bool,
     }
 
     fn text(n: usize) -> StoredLine {
@@ -393,6 +423,11 @@ mod tests {
     #[async_trait]
     impl LogReader for Quick {
         async fn read(&self, _: &LogSource, _: &Options, request: ReadRequest) -> Result<Reading, PortError> {
+            if self.forgets {
+                let (_, pieces) = mpsc::channel(1);
+                let (cursor, end) = (Cursor::default(), Place::default());
+                return Ok(Reading { pieces, cursor, end, found: None });
+            }
             // Eight lines are a segment, the first has number 1.
             let (stored, at) = match self.reads.fetch_add(1, Ordering::Relaxed) {
                 0 => (10, Position { segment: 2, offset: 200 }),
@@ -410,6 +445,48 @@ mod tests {
         }
     }
 
+    fn origin(held: Arc<HeldSpool>, forgets: bool, run: Run) -> Origin {
+        let quick = Quick { held: Arc::clone(&held), reads: AtomicUsize::default(), forgets };
+        let kind: &'static Quick = Box::leak(Box::new(quick));
+        let main = Some(SinkSpec::new(kind, Options::new()));
+        let stores = Arc::new(Stores { main, ..Stores::default() });
+        Origin {
+            source: Arc::default(),
+            feed: Feed::new(held, BatchPolicy::default(), "c"),
+            attributes: Attributes::new(),
+            run,
+            stores: Arc::new(move || Arc::clone(&stores)),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_reads_where_all_that_was_written_is_gone_is_told_once_and_waits_for_what_comes() {
+        for follow in [false, true] {
+            let spool = Arc::new(FakeSpool::default());
+            let held = HeldSpool::new(Arc::clone(&spool) as Arc<dyn Spool>);
+            for n in 0..16 {
+                spool.write(Stream::Stdout, format!("{n}\n"));
+            }
+            held.trim(&[Stretch::from(Position { segment: 3, offset: 0 })]).await.unwrap();
+            let (_changes, changed) = watch::channel(0);
+            let origin = origin(held, true, Run::new(changed, || true));
+            let request = FollowRequest { stdout: true, stderr: true, follow, ..Default::default() };
+            let (mut lines, mut got) = (read_logs(origin, request).await.unwrap(), Vec::new());
+            if follow {
+                let early = tokio::time::timeout(Duration::from_millis(100), lines.recv()).await;
+                assert!(early.is_err(), "nothing has come yet");
+                spool.write(Stream::Stdout, "16\n");
+            }
+            while got.len() < 2
+                && let Some(some) = lines.recv().await
+            {
+                got.extend(some.unwrap().iter().cloned().map(|l| l.line.data));
+            }
+            let told = "gantry: lines were dropped before they could be shown or stored\n";
+            assert_eq!(got, if follow { vec![told, "16\n"] } else { vec![told] });
+        }
+    }
+
     #[tokio::test]
     async fn a_tail_is_the_last_lines_though_they_are_stored_and_let_go_of_while_they_are_counted() {
         let spool = Arc::new(FakeSpool::default());
@@ -417,17 +494,7 @@ mod tests {
         for n in 0..40 {
             spool.write(Stream::Stdout, format!("{n}\n"));
         }
-        let kind: &'static Quick =
-            Box::leak(Box::new(Quick { held: Arc::clone(&held), reads: AtomicUsize::default() }));
-        let main = Some(SinkSpec::new(kind, Options::new()));
-        let stores = Arc::new(Stores { main, ..Stores::default() });
-        let origin = Origin {
-            source: Arc::default(),
-            feed: Feed::new(held, BatchPolicy::default(), "c"),
-            attributes: Attributes::new(),
-            run: Run::new(watch::channel(0).1, || false),
-            stores: Arc::new(move || Arc::clone(&stores)),
-        };
+        let origin = origin(held, false, Run::new(watch::channel(0).1, || false));
         let request = FollowRequest { stdout: true, stderr: true, tail: Some(2), ..Default::default() };
         let (mut lines, mut got) = (read_logs(origin, request).await.unwrap(), Vec::new());
         while let Some(some) = lines.recv().await {
