@@ -226,7 +226,12 @@ impl Open {
         next = next.complete(cursor);
         self.commits.store(&mut next)?;
         self.at = next;
-        self.file.set_len(self.at.length)
+        self.cut_back()
+    }
+
+    /// Takes away what is not committed. Others may have cut the file meanwhile: it must not be made longer, with zeros.
+    fn cut_back(&self) -> io::Result<()> {
+        if self.file.metadata()?.len() > self.at.length { self.file.set_len(self.at.length) } else { Ok(()) }
     }
 
     fn write(&mut self, bytes: &[u8], parts: &[Part], order: Order, end: &Cursor) -> io::Result<()> {
@@ -249,7 +254,7 @@ impl Open {
             }
             let written = self.file.write_all(piece).and_then(|()| self.commits.store(&mut next));
             if let Err(error) = written {
-                self.file.set_len(self.at.length)?;
+                self.cut_back()?;
                 return Err(error);
             }
             self.at = next;

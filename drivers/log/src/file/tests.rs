@@ -1,5 +1,5 @@
 use super::rotate::Limits;
-use super::{FileDriver, Places};
+use super::{FileDriver, Open, Places};
 use crate::json_file::JsonLines;
 use contract::log::*;
 use std::collections::BTreeMap;
@@ -78,6 +78,19 @@ fn what_a_failed_write_left_behind_does_not_stay_in_the_file() {
         driver.deliver(&batch(1)).await.unwrap();
         assert_eq!(lines(&log), ["line 0\n", "line 1\n"]);
     });
+}
+
+#[test]
+fn a_log_that_others_cut_while_a_write_fails_is_not_made_longer_with_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut open = Open::recover(places(folder.path()), LIMITS).unwrap();
+    let length = || fs::metadata(places(folder.path()).log).unwrap().len();
+    open.at.length = 100;
+    open.cut_back().unwrap();
+    assert_eq!(length(), 0);
+    fs::write(places(folder.path()).log, [b'x'; 120]).unwrap();
+    open.cut_back().unwrap();
+    assert_eq!(length(), 100);
 }
 
 #[test]
