@@ -101,16 +101,13 @@ async fn is_gone(spool: &dyn Spool, mut segments: RangeInclusive<u64>) -> Result
     Ok(!segments.all(|segment| extent.iter().any(|(present, _)| *present == segment)))
 }
 
-/// The last place of what is missing between one and the records that were found there, and a time for it. Segments are
-/// numbered without gaps; who has read nothing yet begins where there is something.
+/// The last place of what is missing between one and the records that were found there, and a time for it: the first one's,
+/// so that it is the same when read again. Segments are numbered without gaps; who has read nothing yet begins where there is
+/// something.
 fn lost(from: Position, records: &[SpoolRecord]) -> Option<(Position, i64)> {
-    let first = place(records.first()?).segment;
-    let time = |record: &SpoolRecord| match record {
-        SpoolRecord::Data { time_ns, .. } | SpoolRecord::Gap { time_ns, .. } => Some(*time_ns),
-        SpoolRecord::End { .. } => None,
-    };
-    (from != Position::default() && first > from.segment + 1).then(|| {
-        let time_ns = records.iter().find_map(time).unwrap_or_else(crate::now_ns);
-        (Position { segment: first - 1, offset: 0 }, time_ns)
-    })
+    let (SpoolRecord::Data { at, time_ns, .. }
+    | SpoolRecord::Gap { at, time_ns, .. }
+    | SpoolRecord::End { at, time_ns }) = records.first()?;
+    (from != Position::default() && at.segment > from.segment + 1)
+        .then(|| (Position { segment: at.segment - 1, offset: 0 }, *time_ns))
 }

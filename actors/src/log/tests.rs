@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use contract::PortError;
 use contract::log::*;
-use contract::runtime::{Spool, SpoolRecord};
+use contract::runtime::{Missing, Spool, SpoolRecord};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -156,6 +156,22 @@ fn text_that_is_given_out_unfinished_has_the_time_at_which_it_was() {
     let (lines, _) = frame(&records, &Cursor::default(), usize::MAX);
     let wanted = [("a", 20), ("x", 30), ("b", 30), ("y", 30)];
     assert_eq!(stamped(&lines), wanted.map(|(text, time)| (text.to_owned(), time)));
+}
+
+#[test]
+fn what_a_stream_had_beyond_a_place_that_became_unreadable_is_not_given_out_again() {
+    // A line that the other stream has under way keeps what is behind it being read: the stream went back to the gap.
+    let begun = said((0, 0), Stream::Stderr, 10, "begun");
+    let (one, lost) = (said((0, 1), Stream::Stdout, 20, "one\n"), Position { segment: 0, offset: 1 });
+    let two = said((0, 2), Stream::Stdout, 30, "two\n");
+    let (lines, cursor) = frame(&[begun.clone(), one, two.clone()], &Cursor::default(), usize::MAX);
+    assert_eq!(stamped(&lines), [("one".to_owned(), 20), ("two".to_owned(), 30)]);
+    let gap = SpoolRecord::Gap { at: lost, time_ns: 30, missing: Missing::Unreadable };
+    let records = [begun, gap, two, said((0, 3), Stream::Stdout, 40, "three\n")];
+    let (lines, next) = frame(&records, &cursor, usize::MAX);
+    let wanted = [("begun".to_owned(), 10), (crate::log::gap::lost(), 30), ("three".to_owned(), 40)];
+    assert_eq!(stamped(&lines), wanted);
+    assert!(frame(&records, &next, usize::MAX).0.is_empty());
 }
 
 proptest! {

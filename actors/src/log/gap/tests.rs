@@ -104,6 +104,25 @@ async fn a_part_of_the_spool_that_is_gone_without_a_record_is_told() {
 }
 
 #[tokio::test]
+async fn a_part_that_is_gone_before_an_end_alone_is_told_with_the_time_of_that_end() {
+    // It was told with the time at which it was read: another one each time.
+    let spool = FakeSpool::default();
+    for n in 0..24 {
+        spool.write(Stream::Stdout, format!("{n}\n"));
+    }
+    spool.end();
+    let first = at(&spool, &Cursor::default(), &Ahead::default(), &policy(4)).await.batch.end.clone();
+    let keep = [
+        Stretch { from: first.floor(), to: Some(first.top()) },
+        Stretch::from(contract::log::Position { segment: 4, offset: 0 }),
+    ];
+    spool.trim(&keep).await.unwrap();
+    let (lines, _) = all(&spool, &first, &Ahead::default(), 9).await;
+    assert_eq!(texts(&lines)[3..], ["7".to_owned(), lost()]);
+    assert_eq!(lines[4].time_ns, 25_000);
+}
+
+#[tokio::test]
 async fn lines_passed_over_and_lines_suppressed_among_them_are_all_that_was_written() {
     let spool = FakeSpool::default();
     for n in 0..20 {

@@ -276,3 +276,27 @@ fn room_that_was_kept_and_not_needed_is_given_back() {
     writer.close().unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn a_start_that_fails_for_want_of_room_gives_back_what_it_kept() {
+    // On a disk that is full, of all places, it stayed until the container was started anew or removed.
+    use nix::mount::{MsFlags, mount};
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().to_owned();
+    let on_small_disk = std::thread::spawn(move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        mount(Some("small"), &disk, Some("tmpfs"), MsFlags::empty(), Some("size=1m")).unwrap();
+        let dir = disk.join("spool");
+        let mut writer = Writer::open(&dir, 64 << 20).unwrap();
+        writer.append(Kind::Data, 1, 0, b"no end follows").unwrap();
+        let filler = File::create(disk.join("filler")).unwrap();
+        while (&filler).write(&[1; 4096]).is_ok() {}
+        // There is room for what is kept, which the next start takes over, and for nothing else.
+        let told = Writer::open(&dir, 64 << 20).unwrap_err();
+        assert_eq!(told.kind(), io::ErrorKind::StorageFull);
+        assert!(!dir.join("reserve").exists());
+    });
+    on_small_disk.join().unwrap();
+}

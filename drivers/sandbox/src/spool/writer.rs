@@ -95,8 +95,11 @@ impl Writer {
         writer.older = writer.measure()?;
         if !ended {
             let (now, none) = (nanoseconds(SystemTime::now()), 0_u64.to_le_bytes());
-            if writer.append(Kind::Gap, 0, now, &none)? == Appended::Full {
-                return Err(io::ErrorKind::StorageFull.into());
+            let told = writer.append(Kind::Gap, 0, now, &none);
+            if !matches!(told, Ok(Appended::Written)) {
+                // The container does not start: nobody would need what was kept, and nobody give it back.
+                let _kept = writer.close();
+                return Err(told.err().unwrap_or_else(|| io::ErrorKind::StorageFull.into()));
             }
         }
         Ok(writer)
