@@ -208,7 +208,7 @@ fn a_log_that_is_taken_away_while_its_container_writes_goes_on_with_later_lines_
     let mut gantry = Daemon::start();
     let remove = |path: &Path| std::fs::remove_file(path).unwrap();
     let rename = |path: &Path| std::fs::rename(path, path.with_file_name("away")).unwrap();
-    let cases: [(&str, &str, fn(&Path)); 2] = [("removed", "json-file", remove), ("moved", "local", rename)];
+    let cases = [("removed", "json-file", remove as fn(&Path)), ("moved", "local", rename)];
     for (name, driver, take) in cases {
         let text = "n=0; while true; do echo $n; n=$((n+1)); sleep 0.01; done";
         gantry

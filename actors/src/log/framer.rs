@@ -163,7 +163,8 @@ impl Framer {
         self.gaps
     }
 
-    /// Tells that output is missing before a place, whosever it was: lines under way end there.
+    /// Tells that output is missing before a place, whosever it was: lines under way end there. A stream that has gone on from
+    /// there stays where it is.
     pub fn gap(&mut self, at: Position, time_ns: i64, text: String, out: &mut Vec<LogLine>) {
         for (lane, stream) in [(&mut self.stdout, Stream::Stdout), (&mut self.stderr, Stream::Stderr)] {
             if lane.next > (at, 1) {

@@ -8,7 +8,7 @@ use super::spec::SinkSpec;
 use super::swap::furthest;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::PortError;
-use contract::log::{Batch, Certain, Cursor, DeliverError, Delivery, LogSource, Losses};
+use contract::log::{Batch, Certain, Cursor, DeliverError, Delivery, LogSource, Losses, Position};
 use contract::runtime::Spool;
 use std::sync::Arc;
 
@@ -215,11 +215,17 @@ async fn known(
     if place.floor().segment < end.floor().segment {
         // What others wrote, or what is not for this sink, may have moved it far on.
         let extent = Extent::new(spool.extent().await.ok()?);
-        if extent.between(place.floor(), end.floor()) > ROOMY / 8 {
+        if !is_near(&extent, place.floor(), end.floor()) {
             return None;
         }
     }
     Some(place)
+}
+
+/// Whether a sink may be kept back there, having got so far. What was given up once is not gone back to: from where the spool
+/// was let go of meanwhile, little is left on the way, and whoever read on there would tell of lines that were lost.
+fn is_near(extent: &Extent, place: Position, end: Position) -> bool {
+    extent.is_whole(place, end) && extent.between(place, end) <= ROOMY / 8
 }
 
 /// What is on disk about a sink: where it stands, unless it keeps that with its data, and what it was not given.
@@ -244,6 +250,19 @@ async fn store(spool: &dyn Spool, name: &str, cursor: &Cursor) -> Result<(), Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sink_is_not_kept_back_at_a_place_from_which_the_spool_was_let_go_of() {
+        // A sink of one stream was passed over a long part of the other's: the next line took its cursor back before it, and a
+        // restart told of a part of the spool that was gone.
+        let at = |segment| Position { segment, offset: 7 };
+        let near = |segments: Vec<(u64, u64)>| is_near(&Extent::new(segments), at(1), at(5));
+        let full = ROOMY / 8;
+        assert!(!near(vec![(1, full), (2, full), (3, full), (4, full), (5, 100)]));
+        assert!(!near(vec![(5, 100)]), "nothing but what was written last is left");
+        assert!(near(vec![(1, full), (2, 0), (3, 0), (4, 0), (5, 100)]), "starts that wrote nothing");
+        assert!(is_near(&Extent::new(vec![(5, 100)]), at(4), at(5)));
+    }
 
     #[test]
     fn why_lines_were_refused_is_told_without_control_characters_and_not_without_end() {

@@ -146,6 +146,24 @@ fn a_line_has_the_time_at_which_it_ended_and_not_at_which_it_began() {
 }
 
 #[test]
+fn a_gap_does_not_take_a_stream_back_that_has_gone_on_from_there() {
+    // Of a sink that takes a stream over from one that was behind: what it had of its own came twice.
+    let missing = contract::runtime::Missing::Unspooled(9);
+    let records = [
+        said((0, 0), Stream::Stdout, 10, "a\n"),
+        SpoolRecord::Gap { at: Position { segment: 0, offset: 1 }, time_ns: 20, missing },
+        said((0, 2), Stream::Stderr, 30, "b\n"),
+        said((0, 3), Stream::Stdout, 40, "c\n"),
+        said((0, 4), Stream::Stderr, 50, "d\n"),
+    ];
+    let stderr = Mark { at: Position { segment: 0, offset: 3 }, ..Mark::default() };
+    let (lines, _) = frame(&records, &Cursor { stderr, ..Cursor::default() }, usize::MAX);
+    let told = gap::unspooled(9);
+    let wanted = [("a", 10), (told.as_str(), 20), ("c", 40), ("d", 50)];
+    assert_eq!(stamped(&lines), wanted.map(|(text, time)| (text.to_owned(), time)));
+}
+
+#[test]
 fn text_that_is_given_out_unfinished_has_the_time_at_which_it_was() {
     let records = [
         said((0, 0), Stream::Stdout, 10, "x"),

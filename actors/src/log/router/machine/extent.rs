@@ -38,6 +38,13 @@ impl Extent {
         self.0.iter().filter(reached).map(part).sum()
     }
 
+    /// Whether no segment is gone between those of two places.
+    pub fn is_whole(&self, from: Position, to: Position) -> bool {
+        let between = from.segment.saturating_add(1)..to.segment;
+        let there = self.0.iter().filter(|(segment, _)| between.contains(segment)).count() as u64;
+        there == between.end.saturating_sub(between.start)
+    }
+
     /// Bytes that a sink read on its way from one cursor to another, without what it is not given. Where it ended is known, though
     /// the spool was not measured since.
     pub fn read(&self, from: &Cursor, to: &Cursor, losses: &Losses) -> u64 {
@@ -144,6 +151,15 @@ mod tests {
         assert_eq!((extent.after(at(0, 0), 999), extent.after(at(9, 3), 1)), (at(6, 20), at(9, 3)));
         assert_eq!((extent.before_end(20), extent.before_end(21)), (at(6, 0), at(5, 49)));
         assert_eq!(extent.before_end(999), at(0, 0));
+    }
+
+    #[test]
+    fn between_neighbours_nothing_is_gone() {
+        let extent = extent();
+        assert!(extent.is_whole(at(5, 10), at(6, 3)) && extent.is_whole(at(6, 3), at(6, 9)));
+        // What went of a place's own segment leaves no gap that is told of.
+        assert!(extent.is_whole(at(4, 7), at(6, 0)));
+        assert!(!extent.is_whole(at(3, 40), at(5, 0)) && !extent.is_whole(at(2, 0), at(6, 0)));
     }
 
     #[test]

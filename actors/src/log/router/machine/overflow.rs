@@ -260,9 +260,11 @@ fn record(w: &mut Window, loss: Loss, gaps: Gaps) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Seat, SinkStatus};
+    use super::super::{Asked, Load, Seat, SinkStatus};
     use super::*;
-    use contract::log::{BatchPolicy, Mark};
+    use crate::log::gap::Ahead;
+    use contract::log::{Batch, BatchPolicy, Mark};
+    use std::sync::Arc;
 
     fn at(offset: u64) -> Cursor {
         let mark = Mark { at: Position { segment: 1, offset }, ..Mark::default() };
@@ -311,6 +313,27 @@ mod tests {
         assert!(matches!(need(&w, &extent), Need::Nothing));
         w.room.flow = 0;
         assert!(matches!(need(&w, &extent), Need::Pass(_)));
+    }
+
+    #[test]
+    fn a_sink_that_takes_over_a_stream_does_not_go_back_with_its_own_to_where_gaps_were_counted() {
+        // Its own lines from there on came twice.
+        let mut w = window();
+        let head = Cursor { stdout: at(3).stdout, ..at(50) };
+        w.cursor = Some(head.clone());
+        w.status.losses.counted = at(10);
+        let until = Cursor { stdout: at(10).stdout, ..at(50) };
+        assert_eq!(w.ahead(&head).unwrap().until, Some(until.clone()));
+        assert_eq!(w.committed(), Some(until.clone()));
+        let asked = Asked { from: head, ahead: Ahead::default(), news: 0 };
+        let mut counts = |end: Cursor| {
+            let batch = Arc::new(Batch { lines: Vec::new(), end, suppressed: 0 });
+            w.ready = Some((asked.clone(), Load { batch, gaps: Gaps { unspooled: 5, ..Gaps::default() } }));
+            w.is_counted();
+            w.status.losses.dropped.unspooled
+        };
+        assert_eq!(counts(until), 0, "they were counted when its own stream was read");
+        assert_eq!(counts(at(60)), 5);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Asked, Extent, Load, Refusal, Seat, SinkState, SinkStatus};
 use crate::log::gap::Ahead;
+use crate::log::swap::furthest;
 use contract::log::{BatchPolicy, Cursor, Delivery, Loss, Overflow};
 
 #[derive(Debug)]
@@ -90,18 +91,20 @@ impl Window {
     /// Before this nothing is dropped any more: it was delivered, or may have been.
     pub(super) fn committed(&self) -> Option<Cursor> {
         let sent = self.status.sent.iter().chain([&self.status.losses.counted]);
-        Some(sent.fold(self.head()?, |last, sent| if last.is_past(sent) { last } else { sent.clone() }))
+        let later =
+            |last: Cursor, sent: &Cursor| if last.is_past(sent) { last } else { furthest(sent, &last) };
+        Some(sent.fold(self.head()?, later))
     }
 
     /// Counts what the batch that is to be sent next tells to be missing in the spool. Whether that is on disk, unless it cannot
     /// get there: with the batch its cursor is, and who is killed then never meets these gaps again.
     pub(super) fn is_counted(&mut self) -> bool {
-        let Some((_, Load { batch, gaps })) = &self.ready else { return true };
+        let Some((asked, Load { batch, gaps })) = &self.ready else { return true };
         if gaps.unspooled + gaps.lost == 0 {
             return true;
         }
         let losses = &mut self.status.losses;
-        if !losses.counted.is_past(&batch.end) {
+        if !furthest(&losses.counted, &asked.from).is_past(&batch.end) {
             losses.counted = batch.end.clone();
             losses.dropped.unspooled += gaps.unspooled;
             losses.dropped.lost += gaps.lost;
@@ -129,7 +132,8 @@ impl Window {
         let settled = self.records.storing.is_none() && self.records.tried == self.status.losses.version;
         // A batch holds gaps that were counted, or others, so that none is counted twice.
         let counted = Some(&self.status.losses.counted).filter(|counted| !head.is_past(counted));
-        ahead.until = counted.cloned();
+        // One that took over a stream from another begins before it with that alone, and does not go back with its own.
+        ahead.until = counted.map(|counted| furthest(counted, head));
         for loss in self.status.losses.ahead.iter().filter(|loss| !head.is_past(&loss.to)) {
             if counted.is_some_and(|counted| loss.from.is_past(counted)) {
                 break;
