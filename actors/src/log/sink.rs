@@ -2,8 +2,9 @@
 
 use super::chain;
 use super::lane::{let_go, look_after};
-use super::router::actor::{Report, Router};
+use super::router::actor::Router;
 use super::router::machine::{Extent, Failure, Refusal};
+use super::router::report::Report;
 use super::spec::SinkSpec;
 use super::swap::furthest;
 use crate::supervise::{Answer, Ctx, Link, Member, Message};

@@ -1,10 +1,10 @@
 //! The router's shell.
 
-use super::machine::{Asked, Effect, Event, Extent, Failure, Machine, Refusal, Seat, SinkStatus};
+use super::machine::{Effect, Event, Extent, Failure, Machine, Seat, SinkStatus};
 use super::pass::pass_over;
-use crate::log::cut::{Cut, cut};
+use super::report::Report;
+use crate::log::cut::cut;
 use crate::log::framer::seed;
-use crate::log::gap::Gaps;
 use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink};
 use crate::log::spec::SinkSpec;
@@ -12,7 +12,7 @@ use crate::supervise::{
     Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, State, Unavailable, Why, spawn,
 };
 use contract::PortError;
-use contract::log::{Cursor, LogSource, Loss, Losses};
+use contract::log::LogSource;
 use contract::runtime::Spool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,105 +72,6 @@ impl Looks {
     fn came(&mut self) {
         self.0 = None;
     }
-}
-
-/// What sinks and detached work tell the router.
-pub enum Report {
-    /// The sink's actor has (re)started.
-    Up {
-        /// Which.
-        sink: usize,
-    },
-    /// Its driver is open.
-    Opened {
-        /// Which.
-        sink: usize,
-        /// The try this answers.
-        attempt: u64,
-        /// Where it stands.
-        cursor: Cursor,
-    },
-    /// A batch arrived.
-    Delivered {
-        /// Which.
-        sink: usize,
-        /// The try this answers.
-        attempt: u64,
-        /// Lines refused.
-        refused: Option<Refusal>,
-        /// What the far side is sure to have read ends here; none = with the batch.
-        certain: Option<Cursor>,
-    },
-    /// The far side has read everything that was delivered.
-    Certain {
-        /// Whose.
-        sink: usize,
-    },
-    /// It did not, or opening failed.
-    Failed {
-        /// Which.
-        sink: usize,
-        /// The try this answers.
-        attempt: u64,
-        /// Why.
-        failure: Failure,
-    },
-    /// A pause is over.
-    Waited {
-        /// Which.
-        sink: usize,
-        /// The try that waited.
-        attempt: u64,
-    },
-    /// What is on disk about a sink was read.
-    Found {
-        /// Which.
-        sink: usize,
-        /// Where it stands, unless it keeps that itself.
-        cursor: Option<Cursor>,
-        /// What it was not given.
-        losses: Losses,
-    },
-    /// A batch was read.
-    Read {
-        /// Who asked.
-        sink: usize,
-        /// What was asked for.
-        asked: Asked,
-        /// The incarnation that asked.
-        incarnation: u32,
-        /// The batch.
-        result: Result<Cut, String>,
-    },
-    /// Lines were passed over.
-    Passed {
-        /// Whose.
-        sink: usize,
-        /// The effect's number.
-        number: u64,
-        /// Which, and what stood among them.
-        result: Result<(Loss, Gaps), String>,
-    },
-    /// What a sink was not given is on disk.
-    Stored {
-        /// Which.
-        sink: usize,
-        /// Its version.
-        version: u64,
-        /// It is really there.
-        done: bool,
-        /// The incarnation that asked.
-        incarnation: u32,
-    },
-    /// The spool was measured.
-    Measured {
-        /// What was found.
-        result: Result<Extent, String>,
-    },
-    /// There may be more to read.
-    More,
-    /// What stands in the spool may be over by now.
-    Look,
 }
 
 /// Replies once the sinks (or the one of this place) have everything the spool holds.

@@ -3,4 +3,5 @@
 pub mod actor;
 pub mod machine;
 pub(crate) mod pass;
+pub mod report;
 mod retire;
