@@ -104,8 +104,8 @@ fn perform(gantry: &mut Daemon, world: &World, step: &Step, tale: &mut Tale) -> 
             let then = |a: (&Op, &Answered), b: (&Op, &Answered)| {
                 let after_one = possible(world, a.0, a.1);
                 let mut all: Vec<World> = after_one.iter().flat_map(|w| possible(w, b.0, b.1)).collect();
-                // Two who kill one container both hear of its end.
-                if let (Op::Kill(one), Op::Kill(other)) = (a.0, b.0)
+                // Two who end one container both hear of its end.
+                if let (Op::Kill(one) | Op::Stop(one), Op::Kill(other) | Op::Stop(other)) = (a.0, b.0)
                     && one == other
                 {
                     all.extend(after_one);
