@@ -49,10 +49,10 @@ demo: setup build
 test: setup fault
 	@command -v docker >/dev/null || apt-get install -yq --no-install-recommends docker-cli || \
 	  { echo "the end-to-end tests drive Docker's command line: install docker-cli or docker-ce-cli"; exit 1; }
-	cargo test --locked --workspace --exclude gantry-tests
+	cargo test --locked --workspace --exclude gantry-tests --no-fail-fast
 	@# The shim's own tests left theirs, linked dynamically, in its place.
 	$(MAKE) shim
-	cargo test --locked -p gantry-tests -- --test-threads=6
+	cargo test --locked -p gantry-tests --no-fail-fast -- --test-threads=6
 	tests/demo.sh target/debug
 chaos: setup build
 	GANTRY_KILLS=$(CHAOS_KILLS) cargo test --locked -p gantry-tests --test network_kills -- --nocapture

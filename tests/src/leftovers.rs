@@ -13,13 +13,18 @@ pub static PLACES: LazyLock<PathBuf> = LazyLock::new(|| PathBuf::from("/tmp"));
 
 /// Everything that a daemon left in a place after its containers were removed and it was stopped, one line each.
 pub fn leftovers(place: &Place) -> Vec<String> {
-    let root = place.root();
-    // Ends that are on their way (a shim after its container's removal) get a moment.
+    // Ends that are on their way (a shim after its container's removal) get a moment. So does a program that is just
+    // being started: until it has replaced the one that starts it, its command line names the place.
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !processes(root).is_empty() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(10));
+    loop {
+        while !processes(place.root()).is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let found = found(place);
+        if !found.iter().any(|line| line.starts_with("process ")) || Instant::now() >= deadline {
+            return found;
+        }
     }
-    found(place)
 }
 
 /// The same at this moment, while the daemon may be running.

@@ -12,7 +12,8 @@ fn a_container_runs_and_nothing_of_it_is_left() {
 #[test]
 fn what_is_left_behind_is_found() {
     let place = Place::new();
-    let mut process = place.spawn("sleep", ["1000"]);
+    let mut process = place.spawn("sh", ["-c", "echo up; exec sleep 1000"]);
+    process.wait_for("up");
     assert_eq!(leftovers(&place), Vec::<String>::new());
     let marked = place.path("data/containers/x");
     std::fs::create_dir_all(&marked).unwrap();
