@@ -255,6 +255,7 @@ mod tests {
                 writer.append(RecordKind::Data, 1, 0, text.as_bytes()).unwrap();
                 writer.append(RecordKind::End, 0, 0, &[]).unwrap();
             }
+            writer.close().unwrap();
         }
         let spool = FileSpool { segments, cursors: folder.path().join("cursors"), more, budget: 64 << 20 };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -191,6 +191,46 @@ fn a_start_after_one_that_left_no_end_begins_with_a_gap() {
 }
 
 #[test]
+fn a_start_after_one_that_was_killed_before_it_wrote_anything_begins_with_a_gap_too() {
+    // What was in its pipes was lost without a word: the end of the start before it was taken for its own, or nothing was left.
+    for let_go in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut first = Writer::open(&dir, 64 << 20).unwrap();
+        first.append(Kind::End, 0, 1, &[]).unwrap();
+        first.close().unwrap();
+        // It has no time to close.
+        drop(Writer::open(&dir, 64 << 20).unwrap());
+        if let_go {
+            trim(&dir, |segment| segment > 0).unwrap();
+        }
+        // The second of these follows one that has told of it.
+        for expected in [Some(Kind::Gap), None] {
+            let segment = segments(&dir).unwrap().last().unwrap() + 1;
+            Writer::open(&dir, 64 << 20).unwrap().close().unwrap();
+            let (records, _) = read(&dir, Place { segment, offset: 0 }, 1 << 20).unwrap();
+            assert_eq!(records.first().map(|(_, record)| record.kind), expected, "{let_go}");
+        }
+    }
+}
+
+#[test]
+fn a_start_after_one_whose_last_segment_is_empty_begins_with_a_gap_though_the_others_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("spool");
+    let mut killed = Writer::open(&dir, 1000).unwrap();
+    killed.append(Kind::Data, 1, 0, &[0; 900]).unwrap();
+    // It goes on in a new segment, and finds no room there.
+    assert_eq!(killed.append(Kind::Data, 1, 0, &[0; 900]).unwrap(), Appended::Full);
+    drop(killed);
+    trim(&dir, |segment| segment > 0).unwrap();
+    assert_eq!(extent(&dir).unwrap(), [(1, 0)]);
+    drop(Writer::open(&dir, 1000).unwrap());
+    let (records, _) = read(&dir, Place::default(), 1 << 20).unwrap();
+    assert_eq!(records.first().map(|(at, record)| (at.segment, record.kind)), Some((2, Kind::Gap)));
+}
+
+#[test]
 fn a_record_in_what_a_container_wrote_is_not_taken_for_one() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("spool");

@@ -29,9 +29,13 @@ struct Reserve {
 }
 
 impl Reserve {
+    fn path(dir: &Path) -> PathBuf {
+        dir.join("reserve")
+    }
+
     /// `None` where files cannot be given room in advance.
     fn take(dir: &Path) -> io::Result<Option<Self>> {
-        let path = dir.join("reserve");
+        let path = Self::path(dir);
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
         match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVE) {
             Ok(()) => Ok(Some(Self { file, path })),
@@ -68,9 +72,9 @@ impl Writer {
     pub fn open(dir: &Path, budget: u64) -> io::Result<Self> {
         let used = dir.try_exists()? || dir.with_file_name("cursors").try_exists()?;
         std::fs::create_dir_all(dir)?;
-        let reserve = Reserve::take(dir)?;
         // What cannot be read is no reason not to start.
         let ended = is_ended(dir).unwrap_or(false);
+        let reserve = Reserve::take(dir)?;
         let segment = match segments(dir)?.last() {
             Some(last) => last + 1,
             // Emptied by someone: readers may stand in any number that ever was, and would wait for it in silence. What they
@@ -207,9 +211,17 @@ impl Writer {
     }
 }
 
-/// Whether what was written last is the end of a start of the container, or already told to be missing.
+/// Whether what was written last is the end of a start of the container, or already told to be missing. To be asked before
+/// room is kept anew.
 fn is_ended(dir: &Path) -> io::Result<bool> {
-    let written = extent(dir)?.into_iter().rev().find(|(_, length)| *length > 0);
+    let all = extent(dir)?;
+    let is_empty = all.last().is_some_and(|(_, length)| *length == 0);
+    if is_empty && Reserve::path(dir).try_exists()? {
+        // Who comes to nothing gives back what was kept. One that was killed does not, and what it had not written is in none
+        // of the segments, whatever the end of the start before it.
+        return Ok(false);
+    }
+    let written = all.into_iter().rev().find(|(_, length)| *length > 0);
     let Some((segment, length)) = written else { return Ok(true) };
     const GAP: usize = HEADER + size_of::<u64>();
     let from = length.saturating_sub(GAP as u64);
