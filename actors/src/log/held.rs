@@ -1,5 +1,6 @@
 //! A spool whose readers may hold what its router would let go.
 
+use super::trim::until_done;
 use crate::shared::lock;
 use async_trait::async_trait;
 use contract::PortError;
@@ -31,6 +32,8 @@ struct Book {
     /// What each reader still needs.
     holds: BTreeMap<u64, (Position, Grip)>,
     made: u64,
+    /// How often something more was to be let go of.
+    trims: u64,
 }
 
 impl Book {
@@ -97,42 +100,52 @@ impl HeldSpool {
         Hold { of: Arc::clone(self), key, grip: Grip::Loose }
     }
 
-    /// Whether everything from there on is still in the spool.
-    pub async fn still_has(&self, from: Position) -> Result<bool, PortError> {
+    /// Whether everything from one place to another is still in the spool.
+    pub async fn still_has(&self, from: Position, to: Position) -> Result<bool, PortError> {
         let trimmed = lock(&self.book).trimmed;
         if from >= trimmed {
             return Ok(true);
         }
-        if from.segment < trimmed.segment {
-            return Ok(false);
-        }
-        // Segments go as a whole, this one only if it was full.
-        let (first, _) = self.spool.read(Position { offset: 0, ..from }, 1).await?;
-        Ok(first.first().is_some_and(|record| match record {
-            SpoolRecord::Data { at, .. } | SpoolRecord::Gap { at, .. } | SpoolRecord::End { at, .. } => {
-                at.segment == from.segment
-            }
-        }))
+        // Segments go as a whole, and what one sink needs may lie before what others have let go of.
+        let there = self.spool.extent().await?;
+        Ok((from.segment..=to.segment).all(|needed| there.iter().any(|(segment, _)| *segment == needed)))
     }
 
     /// Lets go of what nobody needs any more.
     fn release(self: &Arc<Self>, change: impl FnOnce(&mut Book)) {
-        let (before, after) = {
+        let (number, changed) = {
             let mut book = lock(&self.book);
             let before = book.kept();
             change(&mut book);
             let after = book.kept();
             book.note(after.as_deref());
-            (before, after)
+            let changed = after.is_some() && before != after;
+            book.trims += u64::from(changed);
+            (book.trims, changed)
         };
-        if let Some(kept) = after.filter(|kept| before.as_ref() != Some(kept)) {
-            let spool = Arc::clone(&self.spool);
-            tokio::spawn(async move {
-                if let Err(error) = spool.trim(&kept).await {
-                    tracing::warn!(error = error.chain(), "spool not trimmed");
+        if changed {
+            // A spool that nobody has any more is not waited for.
+            let (own, same) = (Arc::downgrade(self), Arc::downgrade(self));
+            let once = move || {
+                let own = own.upgrade();
+                async move {
+                    let Some(own) = own else { return Ok(()) };
+                    // What is needed may be more by now.
+                    let Some(kept) = own.kept() else { return Ok(()) };
+                    own.spool.trim(&kept).await
                 }
-            });
+            };
+            let latest = move || same.upgrade().is_some_and(|own| lock(&own.book).trims == number);
+            tokio::spawn(until_done(once, latest));
         }
+    }
+
+    /// What is to be kept now; none = everything.
+    fn kept(&self) -> Option<Vec<Stretch>> {
+        let mut book = lock(&self.book);
+        let kept = book.kept();
+        book.note(kept.as_deref());
+        kept
     }
 }
 
@@ -179,6 +192,7 @@ impl Spool for HeldSpool {
         let kept = {
             let mut book = lock(&self.book);
             book.wanted = Some(keep.to_vec());
+            book.trims += 1;
             let kept = book.kept();
             book.note(kept.as_deref());
             kept
@@ -212,5 +226,54 @@ impl Spool for HeldSpool {
 
     async fn keep_cursors(&self, sinks: &[String]) -> Result<(), PortError> {
         self.spool.keep_cursors(sinks).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::fake::FakeSpool;
+    use contract::log::Stream;
+
+    fn at(segment: u64) -> Position {
+        Position { segment, offset: 0 }
+    }
+
+    /// Forty lines in five segments.
+    fn filled() -> (Arc<FakeSpool>, Arc<HeldSpool>) {
+        let spool = Arc::new(FakeSpool::default());
+        for n in 0..40 {
+            spool.write(Stream::Stdout, format!("{n}\n"));
+        }
+        (Arc::clone(&spool), HeldSpool::new(spool))
+    }
+
+    #[tokio::test]
+    async fn what_lies_before_something_that_was_let_go_of_is_there_as_long_as_a_sink_needs_it() {
+        let (_, held) = filled();
+        let early = Stretch { from: at(1), to: Some(at(2)) };
+        held.trim(&[early, Stretch::from(at(5))]).await.unwrap();
+        for (from, to, there) in [(1, 1, true), (1, 2, true), (2, 3, false), (1, 5, false), (5, 5, true)] {
+            assert_eq!(held.still_has(at(from), at(to)).await.unwrap(), there, "{from} to {to}");
+        }
+        held.trim(&[Stretch::from(at(5))]).await.unwrap();
+        assert!(!held.still_has(at(2), at(2)).await.unwrap(), "nobody needs it any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_reader_let_go_of_is_trimmed_later_where_that_fails_at_first() {
+        // The container waited for the room, and nothing that would have led to another try came from it.
+        let (spool, held) = filled();
+        let hold = held.hold();
+        held.trim(&[Stretch::from(at(4))]).await.unwrap();
+        assert_eq!(spool.segments(), 5);
+        spool.fail_trims(2);
+        drop(hold);
+        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        assert_eq!(spool.segments(), 5, "it was tried twice");
+        // Somebody who came meanwhile needs more than was needed then.
+        let _other = held.hold_loosely(at(3));
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        assert_eq!(spool.segments(), 3);
     }
 }

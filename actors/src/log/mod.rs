@@ -19,6 +19,7 @@ mod spec;
 pub mod stores;
 mod survey;
 pub mod swap;
+mod trim;
 
 pub use chain::chain;
 pub use feed::Feed;

@@ -8,6 +8,7 @@ use crate::log::framer::seed;
 use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink};
 use crate::log::spec::SinkSpec;
+use crate::log::trim::until_done;
 use crate::supervise::{
     Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, State, Unavailable, Why, spawn,
 };
@@ -143,7 +144,7 @@ impl Router {
             Effect::Trim(kept) => {
                 let (trims, incarnation) = (Arc::clone(&self.trims), me.incarnation());
                 let number = trims.fetch_add(1, Ordering::Relaxed) + 1;
-                let trim = move || {
+                let once = move || {
                     let (spool, kept) = (Arc::clone(&spool), kept.clone());
                     async move { spool.trim(&kept).await }
                 };
@@ -152,27 +153,8 @@ impl Router {
                     let ended = matches!(me.state(), State::GaveUp | State::Stopped);
                     !ended && me.incarnation() == incarnation && trims.load(Ordering::Relaxed) == number
                 };
-                tokio::spawn(until_done(trim, latest, AGAIN));
+                tokio::spawn(until_done(once, latest));
             }
-        }
-    }
-}
-
-/// Between two tries to trim a spool.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// Trims a spool until that is done, or somebody later sees to it: the container may be waiting for the room, and then there is
-/// no news that would lead to another try.
-async fn until_done<F: Future<Output = Result<(), PortError>>>(
-    trim: impl Fn() -> F,
-    latest: impl Fn() -> bool,
-    pause: Duration,
-) {
-    while let Err(error) = trim().await {
-        tracing::warn!(error = error.chain(), "spool not trimmed");
-        tokio::time::sleep(pause).await;
-        if !latest() {
-            return;
         }
     }
 }
@@ -375,25 +357,6 @@ impl RouterApi {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::Kind;
-
-    #[tokio::test]
-    async fn a_spool_that_could_not_be_trimmed_is_trimmed_later_unless_it_was_to_be_again() {
-        // A container waited for the room until the next daemon.
-        let tries = std::cell::Cell::new(0);
-        let trim = || {
-            tries.set(tries.get() + 1);
-            let done = tries.get() == 3;
-            async move {
-                if done { Ok(()) } else { Err(PortError::new(Kind::Unavailable, "too many open files")) }
-            }
-        };
-        until_done(trim, || true, Duration::from_millis(1)).await;
-        assert_eq!(tries.get(), 3);
-        tries.set(0);
-        until_done(trim, || false, Duration::from_millis(1)).await;
-        assert_eq!(tries.get(), 1);
-    }
 
     #[tokio::test]
     async fn a_record_that_is_over_soon_does_not_wait_for_the_end_of_a_long_window() {

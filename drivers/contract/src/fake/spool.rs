@@ -1,5 +1,5 @@
 use super::lock;
-use crate::error::PortError;
+use crate::error::{Kind, PortError};
 use crate::id::ContainerId;
 use crate::log::{Cursor, Losses, Position, Stream, Stretch};
 use crate::runtime::{Missing, Spool, SpoolRecord, Spools};
@@ -27,6 +27,7 @@ struct Contents {
     losses: BTreeMap<String, Losses>,
     written: u64,
     clock: i64,
+    failures: u32,
 }
 
 /// One container's spool: small segments, so that a test reaches trimming soon.
@@ -77,6 +78,11 @@ impl FakeSpool {
     /// Wakes readers without anything new.
     pub fn wake(&self) {
         self.more.send_modify(|n| *n += 1);
+    }
+
+    /// It cannot be trimmed the next so many times.
+    pub fn fail_trims(&self, times: u32) {
+        lock(&self.contents).failures = times;
     }
 
     /// Segments it still holds.
@@ -131,7 +137,12 @@ impl Spool for FakeSpool {
     }
 
     async fn trim(&self, keep: &[Stretch]) -> Result<(), PortError> {
-        lock(&self.contents).records.retain(|r| keep.iter().any(|k| k.has(place(r).segment)));
+        let mut contents = lock(&self.contents);
+        if let Some(left) = contents.failures.checked_sub(1) {
+            contents.failures = left;
+            return Err(PortError::new(Kind::Unavailable, "too many open files"));
+        }
+        contents.records.retain(|r| keep.iter().any(|k| k.has(place(r).segment)));
         Ok(())
     }
 
