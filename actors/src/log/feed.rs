@@ -35,8 +35,10 @@ pub struct Part {
     pub last: bool,
     /// By then there may be more all the same.
     pub again: Option<Duration>,
-    /// False when lines before these may have been let go of before they were read.
+    /// False when lines before these or between them may have been let go of before they were read.
     pub whole: bool,
+    /// The lines tell where some are missing.
+    pub tells: bool,
 }
 
 /// How new what is read must be.
@@ -141,9 +143,10 @@ impl Feed {
     async fn read(&self, from: &Cursor, attrs: &Attributes) -> Result<Part, PortError> {
         let cut = cut(&*self.spool, (from, &Ahead::default()), &self.policy, self.seed).await?;
         // Asked after reading: what is still there now was there then.
-        let whole = self.spool.still_has(from.floor()).await?;
+        let whole = self.spool.still_has(from.floor(), cut.batch.end.top()).await?;
         let lines = Arc::new(stored(&cut.batch.lines, attrs));
-        Ok(Part { lines, end: cut.batch.end.clone(), last: cut.last, again: cut.again, whole })
+        let (end, tells) = (cut.batch.end.clone(), cut.gaps.lost > 0);
+        Ok(Part { lines, end, last: cut.last, again: cut.again, whole, tells })
     }
 }
 
@@ -293,6 +296,29 @@ mod tests {
         assert!(same.whole, "what follows is still there");
         held.trim(&[Stretch::from(Position { segment: floor.segment + 2, offset: 0 })]).await.unwrap();
         assert!(!feed.next(&end, Asked::Now, &Attributes::new()).await.unwrap().whole);
+    }
+
+    #[tokio::test]
+    async fn what_a_stuck_sink_still_needs_is_whole_up_to_where_lines_were_let_go_of() {
+        // Each part of it was told to follow dropped lines.
+        let spool = Arc::new(FakeSpool::default());
+        let held = HeldSpool::new(Arc::clone(&spool) as Arc<dyn Spool>);
+        let policy = BatchPolicy { max_lines: 4, ..BatchPolicy::default() };
+        let feed = Feed::new(Arc::clone(&held), policy, "c");
+        for n in 0..40 {
+            spool.write(Stream::Stdout, format!("{n}\n"));
+        }
+        let mut end = feed.next(&Cursor::default(), Asked::Now, &Attributes::new()).await.unwrap().end;
+        let at = |segment| Position { segment, offset: 0 };
+        held.trim(&[Stretch { from: at(1), to: Some(at(2)) }, Stretch::from(at(5))]).await.unwrap();
+        let mut found = Vec::new();
+        for _ in 0..5 {
+            let part = feed.next(&end, Asked::Now, &Attributes::new()).await.unwrap();
+            found.push((part.lines.len(), part.whole, part.tells));
+            end = part.end;
+        }
+        let whole = (4, true, false);
+        assert_eq!(found, [whole, whole, whole, (4, false, true), whole]);
     }
 
     #[tokio::test]

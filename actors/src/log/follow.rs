@@ -106,7 +106,7 @@ pub async fn read_logs(origin: Origin, request: FollowRequest) -> Result<Lines, 
 
 /// Opens what is stored, and for a tail counts the lines behind it.
 async fn begin(origin: &Origin, stores: &Stores, first: &ReadRequest) -> Result<(Reading, usize), PortError> {
-    let mut tries = 0;
+    let (mut tries, mut before) = (0, None);
     loop {
         let reading = stores.read(&origin.source, first.clone()).await?;
         if reading.found.is_none() {
@@ -114,20 +114,23 @@ async fn begin(origin: &Origin, stores: &Stores, first: &ReadRequest) -> Result<
         }
         let (count, whole) = count(origin, &reading.cursor).await?;
         tries += 1;
-        if whole || tries == TRIES {
+        // What is not stored meanwhile is not going to be: a sink that cannot store gave it up.
+        if whole || tries == TRIES || before.as_ref() == Some(&reading.cursor) {
             return Ok((reading, count));
         }
+        before = Some(reading.cursor);
     }
 }
 
 /// How many lines were written and are not stored, and whether none of them was let go of meanwhile.
 async fn count(origin: &Origin, from: &Cursor) -> Result<(usize, bool), PortError> {
-    let (mut cursor, mut count, mut stop) = (from.clone(), 0, Stop::default());
+    let (mut cursor, mut count, mut stop, mut whole) = (from.clone(), 0, Stop::default(), true);
     loop {
         let part = origin.feed.next(&cursor, Asked::Now, &origin.attributes).await?;
         count += part.lines.len();
-        if !part.whole || part.last || stop.is_reached(&origin.feed, &part.end).await? {
-            return Ok((count, part.whole));
+        whole &= part.whole;
+        if part.last || stop.is_reached(&origin.feed, &part.end).await? {
+            return Ok((count, whole));
         }
         cursor = part.end;
     }
@@ -166,7 +169,7 @@ struct Follower {
 enum Left {
     /// There is no more.
     Over,
-    /// From here on lines were let go of before they were read.
+    /// Lines that follow this were let go of before they were read.
     Behind(Cursor),
 }
 
@@ -185,10 +188,11 @@ impl Follower {
             if reading.cursor.floor() <= behind.floor() {
                 // Nor have they: a sink that cannot store gave them up.
                 let (part, over) = self.beyond(&behind).await?;
-                if self.tell("lines were dropped before they could be shown or stored").await == Flow::Ends
-                    || self.lines(part.lines).await == Flow::Ends
-                    || over
-                {
+                let told = match part.tells {
+                    true => Flow::Goes,
+                    false => self.tell("lines were dropped before they could be shown or stored").await,
+                };
+                if told == Flow::Ends || self.lines(part.lines).await == Flow::Ends || over {
                     return Ok(());
                 }
                 (end.1, self.anchored) = (part.end, false);
@@ -292,7 +296,7 @@ impl Follower {
             // Asked before reading: what is not there after the end will not come.
             let goes_on = self.request.follow && (run.goes_on)() && !self.is_over();
             let asked = if goes_on && !due { Asked::After(news) } else { Asked::Now };
-            let Part { lines, end, last, whole, again } =
+            let Part { lines, end, last, whole, again, .. } =
                 self.origin.feed.next(&cursor, asked, &self.origin.attributes).await?;
             if !whole {
                 return Ok(Left::Behind(cursor));
