@@ -27,7 +27,7 @@ pub struct Place {
     pub generation: u64,
     /// Bytes of it.
     pub offset: u64,
-    /// How often others had cut a file until then; begins anew after the largest.
+    /// How often others had cut a file until then, counted from a number of the log's own; begins anew after the largest.
     pub cuts: u16,
 }
 

@@ -37,7 +37,8 @@ pub(crate) struct Commit {
     pub(crate) disorder_ns: i64,
     /// and a line of the older files.
     pub(crate) older_disorder_ns: i64,
-    /// How often others cut the file, or took it away: a place in it that was known before means nothing then.
+    /// How often others cut the file, or took it away: a place in it that was known before means nothing then. Counted from
+    /// a number of the log's own.
     pub(crate) cuts: u16,
 }
 

@@ -19,6 +19,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How lines stand in a file.
 pub(crate) trait RecordFormat: Send + Sync + 'static {
@@ -98,6 +99,13 @@ pub(crate) fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
+/// What cuts are counted from in a log that begins: there may have been another in its place, removed with its cursor, and
+/// a place in that means nothing in this. Never as where nothing has begun.
+fn first_cut() -> u16 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u16::try_from(since.as_micros() % u128::from(u16::MAX)).map_or(1, |n| n + 1)
+}
+
 fn system(operation: &str, path: &Path, error: io::Error) -> PortError {
     PortError::caused(Kind::Unavailable, format!("{operation} {}", path.display()), error)
 }
@@ -158,6 +166,9 @@ impl Open {
         if stored.is_none() {
             // Without a cursor, what stands in the file is all there is to keep.
             (at.length, at.base_length) = (found, found);
+            if found == 0 {
+                at.cuts = first_cut();
+            }
             commits.store(&mut at)?;
         } else if found < at.length {
             at = at.cut(found);

@@ -38,7 +38,7 @@ pub(crate) fn select<P: RecordParser>(
 ) -> io::Result<Selection> {
     let least = i64::try_from(MARGIN.as_nanos()).unwrap_or(i64::MAX);
     let disorder = at.disorder_ns.max(at.older_disorder_ns).max(least);
-    let hole = request.after.and_then(|place| cut_before(&mut parts, place, at.cuts));
+    let hole = request.after.and_then(|place| cut_before(&mut parts, place, at));
     let begin = |part: &Part| match request.after {
         Some(place) if hole.is_none() && part.generation == Some(place.generation) => place.offset,
         _ => 0,
@@ -80,12 +80,18 @@ pub(crate) fn select<P: RecordParser>(
 
 /// Leaves out what was written before `place`; tells if the file it is in is gone, or was cut by others: then all of it is
 /// left in, for what stands at that place now is not what followed it.
-fn cut_before(parts: &mut Vec<Part>, place: Place, cuts: u16) -> Option<Hole> {
-    let name = parts.first().map(|part| part.name.clone());
-    let there = |part: &Part| part.generation == Some(place.generation) && place.offset <= part.end;
-    let there = place.cuts == cuts && parts.iter().any(there);
-    parts.retain(|part| part.generation.is_some_and(|g| g >= place.generation));
-    (!there && !parts.is_empty()).then(|| Hole::Rotated { file: name.unwrap_or_default() })
+fn cut_before(parts: &mut Vec<Part>, place: Place, at: &Commit) -> Option<Hole> {
+    let file = parts.first().map_or_else(|| "the log".to_owned(), |part| part.name.clone());
+    let holds = |part: &Part| part.generation == Some(place.generation) && place.offset <= part.end;
+    // Nobody cut a log that had not begun.
+    let uncut = place.cuts == at.cuts || place == Place::default();
+    let there = uncut && parts.iter().any(holds);
+    // Whoever takes the cursor away with the files has them numbered anew: then none of these is older.
+    if place.generation <= at.generation {
+        parts.retain(|part| part.generation.is_some_and(|g| g >= place.generation));
+    }
+    let end = Place { generation: at.base_generation, offset: at.base_length, cuts: at.cuts };
+    (!there && place != end).then_some(Hole::Rotated { file })
 }
 
 fn tail<P: RecordParser>(part: &Part, from: u64, wanted: usize) -> (Start, usize) {

@@ -1,3 +1,5 @@
+mod going_on;
+
 use super::super::{RecordFormat, RecordParser};
 use super::find::{earliest, tail};
 use super::scan::{Found, Scanner, Stretch};
@@ -246,29 +248,6 @@ fn a_compressed_file_that_was_cut_gives_what_it_has_and_the_files_after_it() {
 }
 
 #[test]
-fn reading_goes_on_where_an_earlier_reading_ended_also_over_a_rotation() {
-    runtime().block_on(async {
-        for kind in ["json-file", "local"] {
-            let folder = tempfile::tempdir().unwrap();
-            let times: Vec<i64> = (0..500).map(|n| START + n).collect();
-            write(kind, folder.path(), ["5k", "5", "false"], &times[..300]).await;
-            let (before, _, reading) = read(kind, folder.path(), ReadRequest::default()).await;
-            write(kind, folder.path(), ["5k", "5", "false"], &times[300..360]).await;
-            let on = ReadRequest { after: Some(reading.end), ..ReadRequest::default() };
-            let (more, holes, _) = read(kind, folder.path(), on.clone()).await;
-            let got: Vec<i64> =
-                before.iter().rev().take(50).rev().chain(&more).map(|(time, _)| *time).collect();
-            assert_eq!((got, holes.len()), (times[250..360].to_vec(), 0));
-            for _ in 0..5 {
-                write(kind, folder.path(), ["5k", "5", "false"], &times[360..]).await;
-            }
-            let (_, holes, _) = read(kind, folder.path(), on).await;
-            assert!(matches!(&holes[..], [Hole::Rotated { .. }]), "what is gone is told: {holes:?}");
-        }
-    });
-}
-
-#[test]
 fn readers_that_stand_still_leave_the_threads_that_files_are_written_on_alone() {
     let few = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(3).build();
     few.unwrap().block_on(async {
@@ -295,76 +274,6 @@ fn readers_that_stand_still_leave_the_threads_that_files_are_written_on_alone() 
             }
         }
         assert_eq!(got, times);
-    });
-}
-
-#[test]
-fn who_goes_on_reading_a_log_that_others_emptied_is_told_and_given_all_that_was_written_since() {
-    runtime().block_on(async {
-        for kind in ["json-file", "local"] {
-            let folder = tempfile::tempdir().unwrap();
-            let times: Vec<i64> = (0..900).map(|n| START + n).collect();
-            write(kind, folder.path(), ["1m", "1", "false"], &times[..300]).await;
-            let (_, _, reading) = read(kind, folder.path(), ReadRequest::default()).await;
-            let name = if kind == "local" { "local-logs/container.log" } else { "c-json.log" };
-            File::options().write(true).open(folder.path().join(name)).unwrap().set_len(0).unwrap();
-            let on = |end| ReadRequest { after: Some(end), ..ReadRequest::default() };
-            // Before and after the writer notices, and when there is more again than there was.
-            for end in [300, 310, 900] {
-                if end > 300 {
-                    let before = if end == 310 { 300 } else { 310 };
-                    write(kind, folder.path(), ["1m", "1", "false"], &times[before..end]).await;
-                }
-                let (lines, holes, now) = read(kind, folder.path(), on(reading.end)).await;
-                let got: Vec<i64> = lines.iter().map(|(time, _)| *time).collect();
-                assert_eq!(got, times[300..end]);
-                assert!(matches!(&holes[..], [Hole::Rotated { .. }]), "{kind}, {end}: {holes:?}");
-                let (lines, holes, _) = read(kind, folder.path(), on(now.end)).await;
-                assert_eq!((lines.len(), holes.len()), (0, 0), "{kind}, {end}: {holes:?}");
-                let (all, holes, _) = read(kind, folder.path(), ReadRequest::default()).await;
-                assert_eq!((all.len(), holes.len()), (end - 300, 0));
-            }
-        }
-    });
-}
-
-#[test]
-fn who_goes_on_reading_a_log_that_others_took_away_is_told_and_given_all_that_was_written_since() {
-    let takings: [fn(&Path); 3] = [
-        |log| std::fs::remove_file(log).unwrap(),
-        |log| std::fs::rename(log, log.with_file_name("away")).unwrap(),
-        |log| {
-            std::fs::rename(log, log.with_file_name("away")).unwrap();
-            std::fs::write(log, "").unwrap();
-        },
-    ];
-    let times: Vec<i64> = (0..400).map(|n| START + n).collect();
-    runtime().block_on(async {
-        for (kind, name) in [("json-file", "c-json.log"), ("local", "local-logs/container.log")] {
-            for (nth, take) in takings.into_iter().enumerate() {
-                for limits in [["1m", "1", "false"], ["5k", "5", "true"]] {
-                    let case = format!("{kind}, {nth}, {limits:?}");
-                    let folder = tempfile::tempdir().unwrap();
-                    let mut driver = opened(kind, folder.path(), limits).await;
-                    deliver(&mut *driver, &times[..300]).await;
-                    let (_, _, before) = read(kind, folder.path(), ReadRequest::default()).await;
-                    take(&folder.path().join(name));
-                    deliver(&mut *driver, &times[300..310]).await;
-                    let on = |end| ReadRequest { after: Some(end), ..ReadRequest::default() };
-                    let (lines, holes, now) = read(kind, folder.path(), on(before.end)).await;
-                    let got: Vec<i64> = lines.iter().map(|(time, _)| *time).collect();
-                    assert_eq!(got, times[300..310], "{case}");
-                    assert!(matches!(&holes[..], [Hole::Rotated { .. }]), "{case}: {holes:?}");
-                    deliver(&mut *driver, &times[310..]).await;
-                    let (lines, holes, _) = read(kind, folder.path(), on(now.end)).await;
-                    let got: Vec<i64> = lines.iter().map(|(time, _)| *time).collect();
-                    assert_eq!((&got[..], holes.len()), (&times[310..], 0), "{case}: {holes:?}");
-                    let (all, holes, _) = read(kind, folder.path(), ReadRequest::default()).await;
-                    let all: Vec<i64> = all.iter().map(|(time, _)| *time).collect();
-                    assert!(all.ends_with(&times[300..]) && holes.is_empty(), "{case}: {holes:?}");
-                }
-            }
-        }
     });
 }
 
