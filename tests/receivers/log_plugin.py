@@ -1,12 +1,15 @@
 """A strict log plugin as Docker's protocol wants it: python3 log_plugin.py ADDRESS FILE, ADDRESS a socket's path or a port.
 
 Each entry becomes a line of JSON in FILE, each call one in FILE.calls, whatever breaks the protocol one in FILE.wrong. What
-it answers stands in FILE.behaviour, read anew for each call: ok, refuse (it cannot start), volumes (it takes no logs).
+it answers stands in FILE.behaviour, read anew for each call: ok, refuse (it cannot start), volumes (it takes no logs), reads
+(it gives back what it got), tears (the same without the end of the last entry).
 """
-import http.server, json, os, socketserver, stat, sys, threading
+import calendar, http.server, json, os, socketserver, stat, sys, threading, time
 
 address, path = sys.argv[1:]
 lock = threading.Lock()
+# By container: what was got, as times and frames, and how many fifos are read for it.
+logs, changed = {}, threading.Condition()
 
 
 def entry_type():
@@ -57,31 +60,79 @@ def parsed(body):
             "piece": [piece.id, piece.ordinal, piece.last] if entry.partial else None}
 
 
-def read(file, fd):
+def log_of(info):
+    with changed:
+        return logs.setdefault(info["ContainerID"], {"entries": [], "fifos": 0})
+
+
+def keep(log, entries, fifos=0):
+    with changed:
+        log["entries"] += entries
+        log["fifos"] += fifos
+        changed.notify_all()
+
+
+def read(file, fd, log):
     rest = b""
     while piece := os.read(fd, 1 << 16):
         rest, entries = rest + piece, []
         while len(rest) >= 4 and len(rest) >= (end := 4 + int.from_bytes(rest[:4], "big")):
             try:
                 entries.append(parsed(rest[4:end]))
+                keep(log, [(entries[-1]["time"], rest[:end])])
             except Exception as error:
                 note(".wrong", f"{error!r}: {rest[:end]!r}")
             rest = rest[end:]
         note("", *entries)
+    keep(log, [], -1)
     note(".calls", ["torn" if rest else "end", {"File": file}])
+
+
+def nanoseconds(text):
+    """Go's time, none for its zero."""
+    if text.startswith("0001-"):
+        return None
+    assert text.endswith("Z"), f"a time in a zone: {text}"
+    whole, _, fraction = text[:-1].partition(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) * 10**9 + int(fraction.ljust(9, "0"))
+
+
+def given(log, config):
+    """The frames that a ReadConfig asks for, a list for each time that there are some."""
+    since, until = nanoseconds(config["Since"]), nanoseconds(config["Until"])
+
+    def wanted(entries):
+        timely = lambda at: (since is None or at >= since) and (until is None or at <= until)
+        return [frame for at, frame in entries if timely(at)]
+
+    with changed:
+        seen = len(log["entries"])
+        first = 0 if config["Tail"] < 0 else max(seen - config["Tail"], 0)
+        there = log["entries"][first:]
+    yield wanted(there)
+    while config["Follow"]:
+        with changed:
+            changed.wait_for(lambda: len(log["entries"]) > seen or log["fifos"] == 0)
+            there = log["entries"][seen:]
+        if not there:
+            return
+        seen += len(there)
+        yield wanted(there)
 
 
 def called(method, body):
     if method == "Plugin.Activate":
         return {"Implements": ["VolumeDriver" if behaviour() == "volumes" else "LogDriver"]}
     if method == "LogDriver.Capabilities":
-        return {"Cap": {"ReadLogs": False}}
+        return {"Cap": {"ReadLogs": behaviour() in ("reads", "tears")}}
     if method == "LogDriver.StartLogging":
         if behaviour() == "refuse":
             return {"Err": "told to refuse"}
         file = body["File"]
         assert stat.S_ISFIFO(os.stat(file).st_mode), "no fifo"
-        threading.Thread(target=read, args=(file, os.open(file, os.O_RDONLY)), daemon=True).start()
+        log = log_of(body["Info"])
+        keep(log, [], 1)
+        threading.Thread(target=read, args=(file, os.open(file, os.O_RDONLY), log), daemon=True).start()
         return {"Err": ""}
     if method == "LogDriver.StopLogging":
         return {"Err": ""}
@@ -100,6 +151,8 @@ class Http(http.server.BaseHTTPRequestHandler):
             body = json.loads(text or "{}")
             assert "application/vnd.docker.plugins.v1" in self.headers["Accept"], self.headers["Accept"]
             note(".calls", [method, body])
+            if method == "LogDriver.ReadLogs":
+                return self.give(log_of(body["Info"]), body["Config"])
             status, answer = 200, called(method, body)
         except Exception as error:
             note(".wrong", f"{error!r}: {method} {text!r}")
@@ -110,6 +163,23 @@ class Http(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+
+    def give(self, log, config):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-json-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            for frames in given(log, config):
+                piece = b"".join(frames)
+                if behaviour() == "tears":
+                    piece = piece[:-3]
+                if piece:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+        except ConnectionError:
+            # Nobody wants more.
+            self.close_connection = True
 
 
 class Unix(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

@@ -162,3 +162,89 @@ fn a_plugin_gets_every_line_in_the_end() {
     let trials = [Trial::Dies, Trial::Hangs, Trial::HangsAndDies];
     Outage::new(&place, plugin, 0, Promise::EveryLine, &["outlet-colour=red"]).endures(&trials);
 }
+
+/// Keeps no copy beside the plugin.
+const ALONE: &[&str] = &["cache-disabled=true"];
+
+#[test]
+fn lines_are_read_back_from_a_plugin_that_gives_them_where_no_copy_is_kept() {
+    let place = Place::new();
+    let plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    plugin.behave("reads");
+    run(&gantry, "kept", &[], "echo kept");
+    has(&plugin, "kept");
+    assert_eq!(gantry.docker(["logs", "kept"]).ok(), "kept");
+    assert!(plugin.calls("LogDriver.ReadLogs").is_empty(), "it is not asked for what is here");
+    run(&gantry, "web", ALONE, "for n in 1 2 3 4; do echo $n; sleep 0.5; done; echo oops >&2");
+    has(&plugin, "oops");
+    let entries = plugin.entries();
+    let at = |text: &str| {
+        let ns = entries.iter().find(|e| e["text"] == text).unwrap()["time"].as_i64().unwrap();
+        format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+    };
+    let (second, third) = (at("2"), at("3"));
+    let cases = [
+        (vec![], "1\n2\n3\n4\n", "oops\n"),
+        (vec!["--tail", "2"], "4\n", "oops\n"),
+        (vec!["--since", &third], "3\n4\n", "oops\n"),
+        (vec!["--until", &second], "1\n2\n", ""),
+        (vec!["--since", &second, "--until", &third], "2\n3\n", ""),
+    ];
+    let times = cases.len();
+    for (options, stdout, stderr) in cases {
+        let said = gantry.docker(["logs"].iter().chain(&options).chain(&["web"]));
+        assert_eq!((said.code, &said.stdout[..], &said.stderr[..]), (0, stdout, stderr), "{said}");
+    }
+    let asked = plugin.calls("LogDriver.ReadLogs");
+    assert_eq!(asked.len(), times);
+    let never = "0001-01-01T00:00:00Z";
+    let all = serde_json::json!({"Since": never, "Until": never, "Tail": -1, "Follow": false});
+    assert_eq!((&asked[0]["Config"], &asked[1]["Config"]["Tail"]), (&all, &2.into()));
+    assert_eq!(asked[0]["Info"]["ContainerID"], gantry.inspect("web", "{{.Id}}"));
+    plugin.behave("ok");
+    let said = gantry.docker(["logs", "web"]);
+    assert!(said.fails(1).contains("configured logging driver does not support reading"), "{said}");
+    plugin.entries();
+}
+
+#[test]
+fn who_follows_a_plugin_that_gives_lines_back_sees_later_ones_and_the_containers_end() {
+    let place = Place::new();
+    let plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    plugin.behave("reads");
+    let text = "echo early; until test -e /go; do sleep 0.05; done; echo late; echo last >&2";
+    run(&gantry, "on", ALONE, text);
+    has(&plugin, "early");
+    let follow = gantry.docker_running(["logs", "-f", "on"]);
+    follow.wait_for("early\n");
+    gantry.docker(["exec", "on", "touch", "/go"]).ok();
+    follow.wait_for("late\n");
+    let said = follow.finish();
+    assert_eq!((said.code, &said.stdout[..], &said.stderr[..]), (0, "early\nlate\n", "last\n"), "{said}");
+    gantry.until_exited("on");
+    assert_eq!(plugin.calls("LogDriver.ReadLogs")[0]["Config"]["Follow"], true);
+    plugin.entries();
+}
+
+#[test]
+fn a_plugin_that_dies_while_it_gives_lines_back_ends_nobodys_reading_in_silence() {
+    let place = Place::new();
+    let mut plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    plugin.behave("tears");
+    run(&gantry, "on", ALONE, "echo one; echo two; exec sleep 1000");
+    has(&plugin, "two");
+    let torn = gantry.docker(["logs", "on"]);
+    assert!(torn.fails(1).contains("error getting log reader") && torn.stdout == "one\n", "{torn}");
+    plugin.behave("reads");
+    let follow = gantry.docker_running(["logs", "-f", "on"]);
+    follow.wait_for("one\ntwo\n");
+    plugin.kill();
+    let said = follow.finish();
+    assert!(said.fails(1).contains("error getting log reader"), "{said}");
+    assert_eq!(said.stdout, "one\ntwo\n");
+    gantry.docker(["rm", "-f", "on"]).ok();
+    eventually("no fifo stays", || plugin.fifos().is_empty().then_some(()));
+}
