@@ -89,6 +89,11 @@ impl CommitFile {
         Ok((Self { file, last: found.as_ref().map_or(0, |c| c.sequence) }, found))
     }
 
+    /// Whether it is the file at that path.
+    pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        super::is_at(&self.file.metadata()?, path)
+    }
+
     /// Stores `commit` under the next sequence number.
     pub(crate) fn store(&mut self, commit: &mut Commit) -> io::Result<()> {
         commit.sequence = self.last + 1;

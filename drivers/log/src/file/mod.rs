@@ -15,7 +15,7 @@ use contract::log::{Batch, Cursor, DeliverError, LogDriver, LogLine, StoredLine}
 use contract::{Kind, PortError};
 use pen::Pen;
 use rotate::Limits;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -106,6 +106,15 @@ fn first_cut() -> u16 {
     u16::try_from(since.as_micros() % u128::from(u16::MAX)).map_or(1, |n| n + 1)
 }
 
+/// Whether a file is the one at that path.
+fn is_at(own: &Metadata, path: &Path) -> io::Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
 fn system(operation: &str, path: &Path, error: io::Error) -> PortError {
     PortError::caused(Kind::Unavailable, format!("{operation} {}", path.display()), error)
 }
@@ -182,17 +191,17 @@ impl Open {
         Ok(Self { places, limits, file, commits, at, pen, over: false })
     }
 
-    /// Sees to it that the file is the one at its path and as long as is noted: others remove, move and cut logs that grow,
-    /// and what a failed write left may still be there.
+    /// Sees to it that both files are those at their paths, and the log as long as is noted: others remove, move and cut
+    /// logs that grow, and what a failed write left may still be there.
     fn align(&mut self) -> io::Result<()> {
         let own = self.file.metadata()?;
-        let in_place = match std::fs::metadata(&self.places.log) {
-            Ok(there) => (there.dev(), there.ino()) == (own.dev(), own.ino()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-            Err(e) => return Err(e),
-        };
-        if !in_place {
+        if !is_at(&own, &self.places.log)? {
             return self.replace();
+        }
+        if !self.commits.is_at(&self.places.cursor)? {
+            // In one that is gone nobody would find how far the log reaches: what is in the spool would be read again.
+            self.commits = CommitFile::open(&self.places.cursor)?.0;
+            self.commits.store(&mut self.at)?;
         }
         let found = own.len();
         if found > self.at.length {

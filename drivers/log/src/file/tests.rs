@@ -236,6 +236,22 @@ fn a_log_that_was_removed_with_its_cursor_is_committed_in_a_new_one() {
 }
 
 #[test]
+fn a_cursor_that_was_removed_while_its_log_stays_is_written_anew() {
+    // It was written on where nobody found it: `logs` showed what was in the spool twice, and the next daemon stored it again.
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut driver = open(folder.path(), LIMITS).await;
+        driver.deliver(&batch(0)).await.unwrap();
+        let Places { log, cursor } = places(folder.path());
+        fs::remove_file(cursor).unwrap();
+        driver.deliver(&batch(1)).await.unwrap();
+        drop(driver);
+        let driver = open(folder.path(), LIMITS).await;
+        assert_eq!((driver.cursor(), lines(&log)), (Some(batch(1).end), texts(0..2)));
+    });
+}
+
+#[test]
 fn a_log_whose_folder_was_removed_is_to_be_opened_again_and_makes_no_folder_of_a_removed_container() {
     runtime().block_on(async {
         let root = tempfile::tempdir().unwrap();
