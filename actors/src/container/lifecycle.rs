@@ -107,6 +107,10 @@ impl Container {
         self.wake();
         answer_all(&mut self.stoppers, &Ok(true));
         answer_all(&mut self.killers, &Ok(()));
+        if next != Next::Again {
+            // A stop came after the restart: it is as if that had come to its end before.
+            answer_all(&mut self.restarters, &Ok(()));
+        }
         match next {
             Next::After(pause) => {
                 let pause = if heard == Heard::AtOnce { pause } else { Duration::ZERO };

@@ -4,6 +4,7 @@ use contract::log::{Certain, Cursor, LogDriver};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::task::JoinHandle;
 
 /// The one open driver of a sink: whoever holds it delivers, so two deliveries never write one file. It is owned
 /// above the sink and its router and outlives both.
@@ -31,6 +32,9 @@ pub struct Opened {
     pub began: Option<Cursor>,
     /// and what it delivered last ends here.
     pub delivered: Option<Cursor>,
+    /// A cursor that is being written down, and the segment in which the last one stands.
+    noting: Option<JoinHandle<()>>,
+    noted: Option<u64>,
     /// The lane of the same sink before this one: it may not have come to its end.
     before: Option<Lane>,
 }
@@ -41,6 +45,27 @@ impl Opened {
         let next = attempt > self.attempt && !self.ended;
         self.attempt = self.attempt.max(attempt);
         next
+    }
+
+    /// Writes a cursor down that stands in this segment, after the one before it. Whoever is told of a delivery lets go of
+    /// segments before that: so the first of each is waited for, the others are written while the next batch is on its way.
+    pub async fn note(&mut self, segment: u64, noting: impl Future<Output = ()> + Send + 'static) {
+        self.noted().await;
+        if self.noted == Some(segment) {
+            self.noting = Some(tokio::spawn(noting));
+        } else {
+            noting.await;
+            self.noted = Some(segment);
+        }
+    }
+
+    /// Waits until nothing is being written down.
+    pub async fn noted(&mut self) {
+        if let Some(noting) = &mut self.noting {
+            // It has told itself why it failed.
+            let _told = noting.await;
+            self.noting = None;
+        }
     }
 }
 
@@ -73,6 +98,7 @@ impl Turns {
             if let Some(driver) = last.driver.take() {
                 let_go(driver);
             }
+            last.noted().await;
             opened.before = last.before.take();
         }
         opened
@@ -111,6 +137,8 @@ impl Turns {
             }
         };
         opened.ended = true;
+        // A disk that hangs in that keeps nobody from ending.
+        let _in_time = tokio::time::timeout(grace, opened.noted()).await.is_ok();
         Some(opened.driver.take())
     }
 }
@@ -161,6 +189,7 @@ pub fn look_after<F: Future<Output = ()> + Send>(
             let certain = driver.certain() == Certain::All;
             lane.driver = Some(driver);
             if certain && let Some(delivered) = lane.delivered.clone() {
+                lane.noted().await;
                 read(delivered).await;
             }
             pause = if lane.attempt == seen { (pause * 2).min(longest) } else { shortest };
@@ -212,6 +241,31 @@ mod tests {
         assert!(matches!(lane.end(Duration::from_millis(50)).await, Some(None)));
         rests.await.unwrap();
         closed.notified().await;
+    }
+
+    #[tokio::test]
+    async fn a_cursor_in_a_further_segment_is_written_down_before_others_hear_of_it_the_rest_meanwhile_in_order()
+     {
+        let (written, may) =
+            (Arc::new(std::sync::Mutex::new(Vec::new())), Arc::new(tokio::sync::Semaphore::new(1)));
+        let write = |number: u32| {
+            let (written, may) = (Arc::clone(&written), Arc::clone(&may));
+            async move {
+                may.acquire().await.unwrap().forget();
+                written.lock().unwrap().push(number);
+            }
+        };
+        let mut opened = Opened::default();
+        opened.note(7, write(1)).await;
+        assert_eq!(*written.lock().unwrap(), [1]);
+        opened.note(7, write(2)).await;
+        assert_eq!(*written.lock().unwrap(), [1], "the next batch does not wait for it");
+        let next = opened.note(7, write(3));
+        assert!(tokio::time::timeout(Duration::from_millis(20), next).await.is_err(), "out of order");
+        may.add_permits(2);
+        opened.note(8, write(4)).await;
+        assert_eq!(*written.lock().unwrap(), [1, 2, 4]);
+        opened.noted().await;
     }
 
     #[tokio::test]

@@ -11,6 +11,8 @@ use crate::supervise::{Answer, Ctx, Link, Member, Message};
 use contract::PortError;
 use contract::log::{Batch, Certain, Cursor, DeliverError, Delivery, LogSource, Losses, Position};
 use contract::runtime::Spool;
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 /// Hosts one driver.
@@ -36,9 +38,9 @@ impl Sink {
 
     fn report(&self, work: impl Future<Output = Report> + Send + 'static, panicked: Report) {
         let router = self.router.clone();
-        let work = tokio::spawn(work);
+        // One task: each hand-over between threads is a pause between two batches.
         tokio::spawn(async move {
-            let report = work.await.unwrap_or(panicked);
+            let report = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(panicked);
             // A router that is being rebuilt asks again.
             router.push(report).await.ok();
         });
@@ -91,6 +93,7 @@ impl Answer<Open> for Sink {
                 Ok(driver) => driver,
                 Err(error) => return failed(error.chain()),
             };
+            lane.noted().await;
             let cursor = match driver.cursor() {
                 Some(cursor) => cursor,
                 None => match standing(&spec, &*spool).await {
@@ -163,11 +166,16 @@ impl Answer<Deliver> for Sink {
             };
             let certain = driver.certain();
             let certain = known(&spec, &*spool, certain, (lane.began.as_ref(), &batch.end)).await;
-            if driver.cursor().is_none()
-                && let Err(error) = store(&*spool, &spec.name, certain.as_ref().unwrap_or(&batch.end)).await
-            {
-                // Only repetition after a restart is at stake.
-                tracing::warn!(sink = spec.name, error, "cursor not stored");
+            if driver.cursor().is_none() {
+                let place = certain.as_ref().unwrap_or(&batch.end).clone();
+                let (spool, name) = (Arc::clone(&spool), spec.name.clone());
+                let noting = async move {
+                    if let Err(error) = store(&*spool, &name, &place).await {
+                        // Only repetition after a restart is at stake.
+                        tracing::warn!(sink = name, error, "cursor not stored");
+                    }
+                };
+                lane.note(certain.as_ref().unwrap_or(&batch.end).floor().segment, noting).await;
             }
             lane.delivered = Some(batch.end.clone());
             if !driver.confirms() && !std::mem::replace(&mut lane.watched, true) {

@@ -94,6 +94,30 @@ fn a_stop_that_was_begun_keeps_the_policy_from_restarting() {
 }
 
 #[test]
+fn a_restart_that_is_overtaken_by_a_kill_or_a_stop_is_answered() {
+    // Its asker waited for ever: nothing was started any more.
+    daemon(|d| async move {
+        d.world().runtime.ignore(&[15]);
+        for overtaker in ["kill", "stop", "remove"] {
+            let id = d.started("web", spec()).await;
+            let restart = beside(&d, &id, |e, id| async move { e.restart(&id, Some(-1), None).await });
+            until("signalled", || d.world().runtime.signals(id.as_str()) == [15]).await;
+            match overtaker {
+                "kill" => d.kill(&id, "KILL").await.unwrap(),
+                "stop" => assert!(d.stop(&id, Some(0), None).await.unwrap()),
+                _ => d.remove(&id, true, false).await.unwrap(),
+            }
+            restart.await.unwrap().unwrap();
+            if overtaker != "remove" {
+                assert_eq!(d.status(&id), Some(Status::Exited));
+                d.remove(&id, false, false).await.unwrap();
+            }
+        }
+        d.bare().await;
+    });
+}
+
+#[test]
 fn a_kill_in_flight_is_answered() {
     daemon(|d| async move {
         let id = d.started("web", spec()).await;
