@@ -27,7 +27,7 @@ fn main() {
         // Sends one datagram and prints the answer.
         ["udp-ask", address, text] => {
             let socket = UdpSocket::bind("0.0.0.0:0").expect("bind");
-            socket.set_read_timeout(Some(std::time::Duration::from_secs(2))).expect("set a time limit");
+            socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("set a time limit");
             socket.send_to(text.as_bytes(), address).expect("send");
             let mut piece = [0; 2048];
             let n = socket.recv(&mut piece).expect("an answer");

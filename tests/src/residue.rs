@@ -1,7 +1,7 @@
 //! What a daemon without containers and without networks of its users has in the kernel: the same after any work as before.
 
 use crate::daemon::Daemon;
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, eventually};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -50,6 +50,18 @@ impl Residue {
         // The daemon's own folder is known by another name in each test.
         let found = found.into_iter().map(|(k, n)| (k.replace(&*root.to_string_lossy(), "PLACE"), n));
         Self(found.collect())
+    }
+
+    /// The same once nothing ends any more: a shim and an interface go a moment after their container.
+    #[track_caller]
+    pub fn at_rest(gantry: &Daemon) -> Self {
+        eventually("what has ended is gone", || {
+            let passing = |line: &String| {
+                line.starts_with("link ") || line.starts_with("process ") && !line.contains("gantryd")
+            };
+            (!crate::leftovers::found(gantry.place()).iter().any(passing)).then_some(())
+        });
+        Self::of(gantry)
     }
 
     /// What there is more of than in `before`.

@@ -19,6 +19,14 @@ fn start(gantry: &Daemon, options: &str, text: &str) {
     gantry.docker(args).ok();
 }
 
+/// Waits until a container's script has written this.
+#[track_caller]
+fn noted(gantry: &Daemon, name: &str, text: &str) {
+    eventually("the note is written", || {
+        (gantry.docker(["exec", name, "cat", "/dev/shm/note"]).stdout.trim_end() == text).then_some(())
+    });
+}
+
 fn hosts(namespace: &str) -> String {
     std::fs::read_link(format!("/proc/self/ns/{namespace}")).unwrap().to_str().unwrap().to_owned()
 }
@@ -36,9 +44,10 @@ fn processes_of_the_host_are_seen_when_asked_for_and_all_of_the_containers_are_k
         let found = gantry.place().run("ps", ["-eo", "args"]).stdout;
         found.lines().filter(|l| l.starts_with("sleep 424")).count()
     };
-    assert_eq!(alive(), 3);
+    // Between fork and exec they have the shell's command line.
+    eventually("all three sleep", || (alive() == 3).then_some(()));
     gantry.docker(["kill", "seer"]).ok();
-    assert_eq!(alive(), 0, "killed are all, not the first process alone");
+    eventually("killed are all, not the first process alone", || (alive() == 0).then_some(()));
     // The same when it ends by itself.
     start(&gantry, "--name ending --pid host", "sleep 4245 & exit 3");
     gantry.until_exited("ending");
@@ -50,8 +59,11 @@ fn processes_of_the_host_are_seen_when_asked_for_and_all_of_the_containers_are_k
 fn a_container_joins_the_processes_of_another_and_goes_with_them() {
     let gantry = Daemon::start();
     start(&gantry, "--name first", "sleep 1000");
-    let said = inside(&gantry, "--pid container:first", "ps; readlink /proc/self/ns/pid");
-    assert!(said.ok().contains("    1 root     sleep 1000"), "{said}");
+    // Its shell may not have become the program yet.
+    eventually("the first process of the other is seen", || {
+        let said = inside(&gantry, "--pid container:first", "ps; readlink /proc/self/ns/pid");
+        said.ok().contains("    1 root     sleep 1000").then_some(())
+    });
     start(&gantry, "--name second --pid container:first", "sleep 2000");
     let id = gantry.inspect("first", "{{.Id}}");
     assert_eq!(gantry.inspect("second", "{{.HostConfig.PidMode}}"), format!("container:{id}"));
@@ -70,6 +82,7 @@ fn a_container_joins_the_processes_of_another_and_goes_with_them() {
 fn memory_and_message_queues_are_shared_as_far_as_both_agree() {
     let gantry = Daemon::start();
     start(&gantry, "--name donor --ipc shareable --shm-size 5m", "echo shared > /dev/shm/note; sleep 1000");
+    noted(&gantry, "donor", "shared");
     let text = "cat /dev/shm/note; df -k /dev/shm | tail -1; echo back > /dev/shm/answer; readlink /proc/self/ns/ipc";
     let said = inside(&gantry, "--ipc container:donor", text);
     assert!(said.lines()[0] == "shared" && said.lines()[1].contains("5120"), "{said}");
@@ -149,6 +162,7 @@ fn what_cannot_be_joined_is_told_in_dockers_words() {
 fn shared_namespaces_are_found_again_by_another_daemon() {
     let mut gantry = Daemon::start();
     start(&gantry, "--name first --ipc shareable", "echo here > /dev/shm/note; sleep 1000");
+    noted(&gantry, "first", "here");
     start(&gantry, "--name second --pid container:first --ipc container:first", "sleep 2000");
     gantry.crash();
     assert_eq!(gantry.docker(["exec", "second", "cat", "/dev/shm/note"]).ok(), "here");

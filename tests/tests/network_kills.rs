@@ -83,7 +83,7 @@ fn a_daemon_killed_in_the_middle_of_a_networks_step_leaves_nothing_once_all_is_r
     let mut gantry = Daemon::start();
     Step::Stop.prepare(&gantry);
     clear(&gantry);
-    let before = Residue::of(&gantry);
+    let before = Residue::at_rest(&gantry);
     for round in 0..rounds {
         let step = STEPS[round as usize % STEPS.len()];
         step.prepare(&gantry);

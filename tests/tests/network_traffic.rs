@@ -33,7 +33,7 @@ fn traffic(other: &OtherHost, kinds: &[Kind]) -> Vec<Traffic> {
 
 fn connected(other: &OtherHost) -> std::io::Result<TcpStream> {
     let stream = inside(other.netns(), || TcpStream::connect_timeout(&published(), Duration::from_secs(2)))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     Ok(stream)
 }
 
@@ -76,7 +76,7 @@ fn no_connection_breaks_and_none_is_refused_when_the_daemon_is_killed_under_traf
 fn ports_answer_again_and_connections_resume_when_another_tool_flushes_all_rules() {
     let (place, other, _gantry) = with_echo();
     let datagrams = traffic(&other, &[Kind::Datagrams]);
-    let mut resting = connected(&other).unwrap();
+    let mut resting = eventually("a connection comes about", || connected(&other).ok());
     echoes(&mut resting).unwrap();
     for _ in 0..5 {
         datagrams.iter().for_each(Traffic::goes_on);

@@ -72,8 +72,12 @@ fn a_socket_that_systemd_hands_over_is_served_and_left_to_it() {
     client.args(["-H", &format!("unix://{}", handed.display()), "run", "-d", "busybox", "sleep", "1000"]);
     let id = gantry_tests::Running::spawn(client).finish().ok().to_owned();
     // What outlives the daemon must not hold its socket: systemd could never close it.
-    let inode =
-        place.sh(&format!("awk '$8 == \"{}\" {{ print $7; exit }}' /proc/net/unix", handed.display()));
+    // The one that listens: what the client's connection has at the daemon's end bears the same path.
+    let listening = format!(
+        "awk '$8 == \"{}\" && $4 == \"00010000\" {{ print $7; exit }}' /proc/net/unix",
+        handed.display()
+    );
+    let inode = place.sh(&listening);
     let holders = format!(
         "for p in /proc/[0-9]*; do ls -l $p/fd 2>/dev/null | grep -q 'socket:.{}' && echo ${{p#/proc/}}; done; true",
         inode.ok()

@@ -1,6 +1,6 @@
 //! Users, init, memory, limits of processes, kernel parameters, security options, devices.
 
-use gantry_tests::{Daemon, Output};
+use gantry_tests::{Daemon, Output, eventually};
 use serde_json::{Value, json};
 
 #[track_caller]
@@ -61,20 +61,21 @@ fn users_and_groups_are_those_of_the_image() {
 fn an_init_reaps_hands_signals_on_and_ends_as_the_program_does() {
     let gantry = Daemon::start();
     // An orphan falls to the first process: `sleep` leaves it unburied, the init does not.
-    let zombies = |name: &str| {
+    let zombies = |name: &str, wanted: &str| {
         gantry.docker(["exec", name, "sh", "-c", "(sleep 0.01 &)"]).ok();
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        gantry.docker([
-            "exec",
-            name,
-            "sh",
-            "-c",
-            "cat /proc/[0-9]*/stat 2>/dev/null | cut -d' ' -f3 | grep -c Z",
-        ])
+        eventually("the orphan has ended", || {
+            (!gantry.docker(["exec", name, "ps"]).ok().contains("sleep 0.01")).then_some(())
+        });
+        let count = "cat /proc/[0-9]*/stat 2>/dev/null | cut -d' ' -f3 | grep -c Z";
+        eventually(&format!("{name} an init there are {wanted} zombies"), || {
+            let said = gantry.docker(["exec", name, "sh", "-c", count]);
+            (said.stdout.trim() == wanted).then_some(())
+        });
     };
     gantry.docker(["run", "-d", "--name", "without", "busybox", "sleep", "1000"]).ok();
     gantry.docker(["run", "-d", "--name", "with", "--init", "busybox", "sleep", "1000"]).ok();
-    assert_eq!((zombies("without").stdout.trim(), zombies("with").stdout.trim()), ("1", "0"));
+    zombies("without", "1");
+    zombies("with", "0");
     let said = inside(&gantry, "--init", "cat /proc/1/comm; tr '\\0' ' ' < /proc/1/cmdline; exit 7");
     assert!(said.code == 7 && said.stdout.contains("/sbin/docker-init -- sh -c"), "{said}");
     let text = "trap 'echo got it; exit 5' TERM; echo up; while true; do sleep 0.05; done";
@@ -92,7 +93,7 @@ fn an_init_reaps_hands_signals_on_and_ends_as_the_program_does() {
     terminal.expect("# ");
     terminal.send("sleep 1000\r");
     let seen = || gantry.docker(["exec", "typed", "ps"]).stdout.lines().any(|l| l.ends_with(" sleep 1000"));
-    gantry_tests::eventually("it sleeps", || seen().then_some(()));
+    eventually("it sleeps", || seen().then_some(()));
     terminal.send("\x03");
     terminal.send("exit 4\r");
     assert_eq!(terminal.finish(), 4);

@@ -71,9 +71,9 @@ fn a_stack_trace_arrives_whole_in_every_driver() {
 #[test]
 fn a_record_that_nothing_follows_comes_by_itself_and_a_follower_sees_what_the_file_gets() {
     let gantry = Daemon::start();
-    let options = ["multiline-datetime-format=%Y-%m-%d", "multiline-timeout=300ms"];
-    let script =
-        "echo 2026-11-29 one; echo ' more'; sleep 2; echo 2026-11-30 two; echo ' more'; exec sleep 1000";
+    let options = ["multiline-datetime-format=%Y-%m-%d", "multiline-timeout=2s"];
+    let script = "echo 2026-11-29 one; echo ' more'; until [ -e /next ]; do sleep 0.1; done; \
+                  echo 2026-11-30 two; echo ' more'; exec sleep 1000";
     run(&gantry, "web", &options, script);
     let follower = gantry.docker_running(["logs", "-f", "web"]);
     let first = "2026-11-29 one\n more\n".to_owned();
@@ -81,6 +81,7 @@ fn a_record_that_nothing_follows_comes_by_itself_and_a_follower_sees_what_the_fi
     eventually("the first is there while nothing follows", || {
         texts(&gantry, "web").contains(&first).then_some(())
     });
+    gantry.docker(["exec", "web", "touch", "/next"]).ok();
     eventually("so is the second", || (texts(&gantry, "web") == both).then_some(()));
     eventually("the follower has them", || (follower.stdout() == both.concat()).then_some(()));
     drop(follower);

@@ -48,18 +48,13 @@ fn sighup_takes_over_what_docker_takes_over_and_tells_it_in_an_event() {
     assert!(daemon.log().contains("new values that count only after a restart: icc"), "{}", daemon.log());
     let said = daemon.docker(["run", "--rm", "busybox", "sh", "-c", "ulimit -n; df -k /dev/shm | tail -1"]);
     assert!(said.lines()[0] == "64" && said.lines()[1].contains("1024"), "{said}");
-    let events = daemon.docker([
-        "events",
-        "--since",
-        "1",
-        "--until",
-        &now(),
-        "--filter",
-        "type=daemon",
-        "--format",
-        "json",
-    ]);
-    let event = events.json();
+    // It is told behind the line in the log.
+    let event = gantry_tests::eventually("the event is told", || {
+        let until = now();
+        let args = ["events", "--since", "1", "--until", &until, "--filter", "type=daemon"];
+        let events = daemon.docker(args.iter().chain(&["--format", "json"]));
+        (!events.ok().is_empty()).then(|| events.json())
+    });
     assert_eq!((&event["Action"], &event["Actor"]["ID"]), (&json!("reload"), &fresh["ID"]));
     let attributes = &event["Actor"]["Attributes"];
     for (key, value) in [

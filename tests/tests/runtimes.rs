@@ -216,6 +216,9 @@ fn options_reach_it() {
             "echo shared > /dev/shm/note; sleep 1000",
         ])
         .ok();
+    eventually("the note is written", || {
+        (gantry.docker(["exec", "donor", "cat", "/dev/shm/note"]).stdout == "shared\n").then_some(())
+    });
     assert_eq!(run("--ipc container:donor", "cat /dev/shm/note"), "shared");
     let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 98}]});
     let file = gantry.write("deny.json", profile.to_string());

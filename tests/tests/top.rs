@@ -8,7 +8,12 @@ fn the_options_of_ps_choose_the_columns() {
     gantry
         .docker(["run", "-d", "--name", "box", "busybox", "sh", "-c", "sleep 1000 & sleep 2000; true"])
         .ok();
-    gantry_tests::eventually("both run", || (gantry.docker(["top", "box"]).lines().len() == 4).then_some(()));
+    // Between fork and exec one has the shell's command line.
+    gantry_tests::eventually("both run", || {
+        let said = gantry.docker(["top", "box"]);
+        let runs = |program: &str| said.lines().iter().any(|l| l.ends_with(program));
+        (said.lines().len() == 4 && runs(" sleep 1000") && runs(" sleep 2000")).then_some(())
+    });
     let title = |options: &[&str]| {
         let said = gantry.docker([&["top", "box"], options].concat());
         let lines: Vec<String> = said.lines().iter().map(|l| (*l).to_owned()).collect();

@@ -109,6 +109,11 @@ fn colours_can_be_refused() {
 #[test]
 fn without_a_terminal_it_shows_the_state_of_now_and_ends() {
     let gantry = with_container();
+    eventually("all has arrived", || {
+        let shown = gantry.gantry(["top", "--once"]);
+        let sink: Vec<&str> = shown.lines().get(2).copied()?.split_whitespace().collect();
+        sink.starts_with(&["json-file", "idle"]).then_some(())
+    });
     for args in [&["top"][..], &["top", "--once"]] {
         let shown = gantry.gantry(args);
         let lines = shown.lines();

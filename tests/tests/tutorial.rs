@@ -70,7 +70,7 @@ fn a_site_finds_its_database_by_alias_whoever_bears_it_and_wherever_it_is() {
     gantry.docker(["rm", "-f", "mysqld"]).ok();
     eventually("the page is made of another's", page);
     gantry.docker(["network", "disconnect", "mybridge", "mariadbd"]).ok();
-    let broken = place.sh(&wget("127.0.0.1:8888/cgi-bin/page"));
+    let broken = place.sh("timeout 20 busybox wget -qO- http://127.0.0.1:8888/cgi-bin/page");
     assert_eq!(broken.stdout, "page with \n", "off the network it is nobody's database");
     gantry.docker(["network", "connect", "--alias", "db", "mybridge", "mariadbd"]).ok();
     eventually("it is back", page);

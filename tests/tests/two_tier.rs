@@ -1,6 +1,7 @@
 //! A site and its database, two real programs of Debian's, as the tutorials of Docker have them run.
 
-use gantry_tests::{Builder, Daemon, eventually, two_tier};
+use gantry_tests::{Builder, Daemon, two_tier};
+use std::time::{Duration, Instant};
 
 const SITE: &str = "http://127.0.0.1:8080/";
 
@@ -54,9 +55,19 @@ fn fetched(gantry: &Daemon, post: Option<&str>) -> Option<String> {
     said.status.success().then(|| String::from_utf8(said.stdout).unwrap())
 }
 
+/// How long a database may take until it answers: at first it makes its tables.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// What the site shows once it has its database.
 fn shown(gantry: &Daemon) -> String {
-    eventually("the site has its database", || fetched(gantry, None))
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(page) = fetched(gantry, None) {
+            return page;
+        }
+        assert!(Instant::now() < deadline, "the site has no database");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
@@ -92,7 +103,7 @@ fn a_site_and_its_database_work_together_and_the_data_outlives_both() {
     database(&gantry);
     site(&gantry);
     assert_eq!(shown(&gantry), two, "the volume kept it");
-    gantry.docker(["stop", "db"]).ok();
+    gantry.docker(["stop", "-t", "35", "db"]).ok();
     assert_eq!(
         gantry.inspect("db", "{{.State.ExitCode}}"),
         "0",

@@ -381,11 +381,11 @@ fn every_sink_gets_every_line_once_across_refusals_and_panics_and_the_spool_is_t
         // The next start of the container goes on in the same spool.
         spool.write(Stream::Stdout, b"again\n");
         spool.end();
-        assert!(api.drain(None, Duration::from_secs(5)).await);
+        assert!(api.drain(None, Duration::from_secs(20)).await);
         assert_eq!(ALL[0].got.lock().unwrap().last().unwrap(), "again");
         api.close(Duration::from_secs(5)).await;
         // Who still waits for a router that has ended asks it no more.
-        let asked = tokio::time::timeout(Duration::from_secs(5), api.drain(None, Duration::from_secs(60)));
+        let asked = tokio::time::timeout(Duration::from_secs(20), api.drain(None, Duration::from_secs(60)));
         assert_eq!(asked.await, Ok(false));
     });
 }

@@ -7,7 +7,7 @@ use actix::{ActorContext, AsyncContext, System};
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 fn with_system<F: Future<Output = ()>>(test: impl FnOnce(Registry) -> F) {
     let system = System::with_tokio_rt(|| {
@@ -91,7 +91,7 @@ fn counter(name: &str, log: &Log) -> ChildSpec<Counter> {
 }
 
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..4000 {
         if done() {
             return;
         }
@@ -270,7 +270,9 @@ fn a_dropped_reply_is_an_error_and_an_actor_may_tell_itself() {
         assert_eq!(link.ask(AddToSelf, SOON).await, Ok(true));
         assert_eq!(link.ask(Add, SOON).await, Ok(12));
         link.ask(AddLater, SOON).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(80)).await;
+        while link.call(|r| Defer(Some(r)), SOON).await != Ok(13) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         assert_eq!(link.ask(Add, SOON).await, Ok(14));
     });
 }

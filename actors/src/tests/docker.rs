@@ -3,6 +3,7 @@
 use super::stage::*;
 use crate::{Status, WaitCondition};
 use contract::Kind;
+use contract::record::{Backoff, ContainerSpec};
 use std::time::Duration;
 
 #[test]
@@ -181,7 +182,7 @@ fn waits_end_as_their_conditions_say() {
 fn a_failed_start_answers_everybody_and_undoes_what_it_did() {
     daemon(|d| async move {
         for (auto_remove, kind, code) in [(false, Kind::NotFound, 127), (true, Kind::Denied, 126)] {
-            let spec = contract::record::ContainerSpec { auto_remove, ..spec() };
+            let spec = ContainerSpec { auto_remove, ..spec() };
             let id = d.made("aa", spec).await;
             let next = d.wait(&id, WaitCondition::NextExit).await.unwrap();
             let removed = d.wait(&id, WaitCondition::Removed).await.unwrap();
@@ -218,7 +219,7 @@ fn a_failed_start_answers_everybody_and_undoes_what_it_did() {
 #[test]
 fn a_driver_that_panics_in_a_start_fails_it() {
     daemon(|d| async move {
-        let spec = contract::record::ContainerSpec { log_driver: "nosuch".into(), ..spec() };
+        let spec = ContainerSpec { log_driver: "nosuch".into(), ..spec() };
         let id = d.made("aa", spec).await;
         let error = d.start(&id).await.unwrap_err();
         assert!(error.text.contains("failed to initialize logging driver"), "{}", error.text);
@@ -231,7 +232,7 @@ fn a_driver_that_panics_in_a_start_fails_it() {
 fn a_log_driver_that_does_not_fit_the_container_refuses_the_start_and_leaves_nothing() {
     daemon(|d| async move {
         let unfit = [("unfit".to_owned(), "template: log-tag:1: no".to_owned())];
-        let spec = contract::record::ContainerSpec { log_opts: unfit.into(), ..spec() };
+        let spec = ContainerSpec { log_opts: unfit.into(), ..spec() };
         let id = d.made("aa", spec).await;
         let error = d.start(&id).await.unwrap_err();
         let text = "failed to create task for container: failed to initialize logging driver: template: log-tag:1: no";
@@ -258,7 +259,9 @@ fn a_running_container_does_not_change_to_a_log_driver_that_does_not_fit_it() {
 #[test]
 fn a_policy_restarts_until_the_user_stops() {
     daemon(|d| async move {
-        let id = d.started("aa", policy("always")).await;
+        // Long enough to be seen waiting: the second pause is twice as long.
+        let backoff = Backoff { min: Duration::from_secs(1), ..Backoff::default() };
+        let id = d.started("aa", ContainerSpec { backoff, ..policy("always") }).await;
         d.world().runtime.exit(id.as_str(), 0);
         until("restarted", || d.world().runtime.starts(id.as_str()) == 2).await;
         d.comes_to(&id, Status::Running).await;
@@ -275,7 +278,7 @@ fn a_policy_restarts_until_the_user_stops() {
         assert!(d.start(&id).await.unwrap());
         d.kill(&id, "KILL").await.unwrap();
         assert_eq!(d.status(&id), Some(Status::Exited));
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(d.status(&id), Some(Status::Exited));
     });
 }

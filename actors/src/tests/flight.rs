@@ -236,7 +236,7 @@ fn a_name_in_flight_is_not_given_twice() {
         let held = d.world().script.hold("create");
         let creating = d.clone();
         let first = tokio::spawn(async move { creating.create(Some("web".into()), spec()).await });
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        until("it is under way", || d.world().script.all_calls("create") == 1).await;
         assert_eq!(d.inject_at("containers", "ClaimName", 1), 1);
         let error = d.create(Some("web".into()), spec()).await.unwrap_err();
         assert_eq!(error.kind, Kind::Conflict, "{}", error.text);
@@ -254,7 +254,7 @@ fn an_operation_whose_client_leaves_goes_on_to_its_end() {
         let held = d.world().script.hold("create");
         let creating = d.clone();
         let left = tokio::spawn(async move { creating.create(Some("web".into()), spec()).await });
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        until("it is under way", || d.world().script.all_calls("create") == 1).await;
         left.abort();
         assert!(left.await.unwrap_err().is_cancelled());
         drop(held);

@@ -64,7 +64,7 @@ fn probes_tell_whether_it_is_healthy_and_only_changes_are_events() {
         }
         let mut told = Vec::new();
         while told.len() < 3 {
-            let next = tokio::time::timeout(Duration::from_secs(10), live.recv()).await;
+            let next = tokio::time::timeout(Duration::from_secs(20), live.recv()).await;
             let action = next.expect("an event").unwrap().action;
             told.extend(Some(action).filter(|a| a.starts_with("health_status")));
         }

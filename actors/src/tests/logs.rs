@@ -1,6 +1,7 @@
 //! Output on its way to sinks and readers.
 
 use super::stage::*;
+use crate::log::Lines;
 use crate::{LogsRequest, Status};
 use contract::record::ContainerSpec;
 use contract::{ContainerId, Kind};
@@ -19,7 +20,10 @@ fn follow() -> LogsRequest {
 }
 
 async fn read(d: &Daemon, id: &ContainerId, request: LogsRequest) -> Vec<String> {
-    let mut lines = d.logs(id, request).await.unwrap();
+    texts(d.logs(id, request).await.unwrap()).await
+}
+
+async fn texts(mut lines: Lines) -> Vec<String> {
     let mut out = Vec::new();
     while let Some(lines) = lines.recv().await {
         let lines = lines.unwrap();
@@ -63,8 +67,15 @@ fn reading_an_ended_container_does_not_wait_for_a_remote_sink() {
         let id = d.started("web", remote()).await;
         write(&d, &id, 0, 10);
         d.stop(&id, None, None).await.unwrap();
-        let quick = tokio::time::timeout(Duration::from_millis(1500), read(&d, &id, all())).await;
-        assert_eq!(quick.expect("it waited"), numbers(10));
+        // A busy machine may take as long by itself, though not again and again.
+        for attempt in 1.. {
+            let quick = tokio::time::timeout(Duration::from_millis(1500), read(&d, &id, all())).await;
+            if let Ok(lines) = quick {
+                assert_eq!(lines, numbers(10));
+                return;
+            }
+            assert!(attempt < 10, "it waited");
+        }
     });
 }
 
@@ -121,10 +132,8 @@ fn failing_opening_and_panicking_drivers_lose_and_double_nothing() {
 fn following_ends_with_the_run_it_was_asked_for() {
     daemon(|d| async move {
         let id = d.started("web", policy("always")).await;
-        let (reading, own) = (d.clone(), id.clone());
-        let first = tokio::spawn(async move { read(&reading, &own, follow()).await });
+        let first = tokio::spawn(texts(d.logs(&id, follow()).await.unwrap()));
         write(&d, &id, 0, 30);
-        tokio::time::sleep(Duration::from_millis(50)).await;
         d.world().runtime.exit(id.as_str(), 0);
         assert_eq!(first.await.unwrap(), numbers(30));
         until("restarted", || d.world().runtime.starts(id.as_str()) == 2).await;
@@ -154,7 +163,7 @@ fn a_follower_begun_at_any_moment_of_a_short_run_ends_and_has_every_line() {
             write(&d, &id, 0, 20);
             d.world().runtime.exit(id.as_str(), 0);
             let lines =
-                tokio::time::timeout(Duration::from_secs(10), follower).await.expect("it hangs").unwrap();
+                tokio::time::timeout(Duration::from_secs(20), follower).await.expect("it hangs").unwrap();
             assert_eq!(lines, numbers(20));
             d.comes_to(&id, Status::Exited).await;
             d.remove(&id, false, false).await.unwrap();

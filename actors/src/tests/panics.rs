@@ -103,14 +103,14 @@ async fn life(d: Arc<Daemon>, mut faults: Faults) {
     assert!(world.runtime.runs(id.as_str()));
     again(|| d.restart(&id, None, None)).await.unwrap();
     d.comes_to(&id, Status::Running).await;
-    let code = tokio::time::timeout(Duration::from_secs(10), next).await.expect("a waiter hangs");
+    let code = tokio::time::timeout(Duration::from_secs(20), next).await.expect("a waiter hangs");
     assert_eq!(code.unwrap().unwrap(), 143);
     for _ in 0..20 {
         assert!(attached.output.recv().await.is_some());
     }
     assert_eq!(attached.output.recv().await, None, "an attachment ends with the run it was made for");
     let followed = async { while lines.recv().await.is_some() {} };
-    tokio::time::timeout(Duration::from_secs(10), followed).await.expect("a follower hangs");
+    tokio::time::timeout(Duration::from_secs(20), followed).await.expect("a follower hangs");
 
     for n in 20..40 {
         world.runtime.write(id.as_str(), &format!("{n}\n"));
@@ -129,7 +129,7 @@ async fn life(d: Arc<Daemon>, mut faults: Faults) {
     policy_life(&d, &mut faults).await;
     removed(&d, &id).await;
     let code =
-        tokio::time::timeout(Duration::from_secs(10), gone).await.expect("a waiter hangs").unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(20), gone).await.expect("a waiter hangs").unwrap().unwrap();
     assert!(matches!(code, 137 | 143), "{code}");
     let heir = again(|| d.create(Some("site".into()), spec())).await.unwrap();
     removed(&d, &heir).await;

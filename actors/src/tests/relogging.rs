@@ -254,7 +254,7 @@ fn actors_that_panic_amid_changes_lose_no_line() {
         }
         until("read", || true).await;
         let mut lines = Vec::new();
-        for _ in 0..400 {
+        for _ in 0..2000 {
             lines = read(&d, &id, all()).await;
             if lines.len() >= written {
                 break;

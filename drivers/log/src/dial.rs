@@ -272,12 +272,12 @@ mod tests {
             let (mut piece, mut count) = (vec![0; 128 * 1024], 0);
             while let Ok(read @ 1..) = theirs.read(&mut piece).await {
                 count += read;
-                tokio::time::sleep(Duration::from_millis(60)).await;
+                tokio::time::sleep(Duration::from_millis(150)).await;
             }
             count
         });
         let mut connection = Connection(Box::new(ours));
-        let (bytes, limit) = (vec![b'x'; 2 << 20], Duration::from_millis(500));
+        let (bytes, limit) = (vec![b'x'; 2 << 20], Duration::from_secs(2));
         connection.write(&bytes, limit).await.unwrap();
         connection.close(limit).await;
         assert_eq!(reads.await.unwrap(), bytes.len());

@@ -91,12 +91,12 @@ fn a_network_of_one_family_leaves_the_other_alone() {
     let one = Endpoint { address: None, ..endpoint(&only_six, "one", 1, 2) };
     join(&host, &Endpoint { default_route6: true, ..one }, &six);
     assert_eq!(six.sh("ip -o -4 addr show dev eth0"), "");
-    six.sh("busybox ping -6 -c 1 -W 2 fd99:1::1");
+    six.sh("busybox ping -6 -c 1 -W 20 fd99:1::1");
     let only_four = Segment { six: None, ..segment("gt1", 2) };
     let two = Endpoint { address6: None, ..endpoint(&only_four, "two", 2, 2) };
     join(&host, &Endpoint { default_route: true, ..two }, &four);
     assert_eq!(four.sh("ip -o -6 addr show dev eth0"), "");
-    four.sh("busybox ping -c 1 -W 2 10.99.2.1");
+    four.sh("busybox ping -c 1 -W 20 10.99.2.1");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn an_isolated_bridge_and_an_inhibited_one_have_no_address() {
     join(&host, &endpoint(&alone, "one", 1, 2), &one);
     join(&host, &endpoint(&alone, "two", 1, 3), &two);
     assert_eq!(host.ns.sh("ip -o addr show dev gt0"), "");
-    one.sh("busybox ping -6 -c 1 -W 2 fd99:1::3; busybox ping -c 1 -W 2 10.99.1.3");
+    one.sh("busybox ping -6 -c 1 -W 20 fd99:1::3; busybox ping -c 1 -W 20 10.99.1.3");
     let mut inhibited = segment("gt1", 2);
     inhibited.policy.inhibit4 = true;
     wait(host.driver.ensure_segment(&inhibited)).unwrap();
@@ -137,9 +137,9 @@ fn neighbours_are_told_of_an_address_that_changed_hands() {
             host.driver.ensure_endpoint(&shared, ns.path()).await.unwrap();
             // Told in the background: the first holder is asked for, the second one makes itself known.
             if container == "one" {
-                watcher.sh("busybox ping -6 -c 1 -W 2 fd99:1::50; busybox ping -c 1 -W 2 10.99.1.50");
+                watcher.sh("busybox ping -6 -c 1 -W 20 fd99:1::50; busybox ping -c 1 -W 20 10.99.1.50");
             }
-            for _ in 0..100 {
+            for _ in 0..400 {
                 if knows(mac) {
                     break;
                 }

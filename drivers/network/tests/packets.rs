@@ -75,14 +75,14 @@ fn published_ports_are_reached_from_everywhere_and_only_as_published() {
     assert_eq!(web.get("192.0.2.1:7777").unwrap(), "10.99.0.1", "a container reaches itself");
     assert_eq!(client.get("10.99.0.2:80").unwrap(), "10.99.0.3");
     assert_eq!(client.get("192.0.2.9:81").unwrap(), "192.0.2.1", "outgoing traffic is masqueraded");
-    assert!(outside.get("192.0.2.1:7778").is_err());
+    assert!(outside.is_shut_out("192.0.2.1:7778"));
     outside.sh("ip route add 10.99.0.0/16 via 192.0.2.1");
-    assert!(outside.get("10.99.0.2:80").is_err(), "unpublished ways in stay closed");
+    assert!(outside.is_shut_out("10.99.0.2:80"), "unpublished ways in stay closed");
     host.ns.serve(82);
     client.sh("ip route add 127.0.0.9 via 10.99.0.1; echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet");
-    assert!(client.get("127.0.0.9:82").is_err(), "the host's loopback stays closed");
+    assert!(client.is_shut_out("127.0.0.9:82"), "the host's loopback stays closed");
     wait(host.driver.remove_endpoint(&one)).unwrap();
-    assert!(host.ns.get("127.0.0.1:7777").is_err());
+    assert!(host.ns.is_shut_out("127.0.0.1:7777"));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn udp_ports_answer_through_loopback() {
     });
     host.ns.run(|| {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         socket.send_to(b"ping", "127.0.0.1:5353").unwrap();
         let mut buffer = [0; 16];
         assert_eq!(socket.recv(&mut buffer).unwrap(), 4);

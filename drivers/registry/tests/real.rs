@@ -39,7 +39,7 @@ impl Registry {
             .spawn()
             .unwrap();
         let registry = Self { host, child, folder };
-        for _ in 0..500 {
+        for _ in 0..2000 {
             if tokio::net::TcpStream::connect(&registry.host).await.is_ok() {
                 return registry;
             }

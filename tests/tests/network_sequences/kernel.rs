@@ -22,7 +22,10 @@ pub fn answers(gantry: &Daemon, world: &World, seen: &Seen) {
         let fours = container.joined.values().filter_map(|j| j.address.map(IpAddr::V4));
         let should: BTreeSet<IpAddr> =
             fours.chain(shown.addresses6.values().map(|a| IpAddr::V6(*a))).collect();
-        assert_eq!(addresses(&netns), should, "addresses inside {name}");
+        // What a dead daemon had begun goes behind the next one's back.
+        eventually(&format!("{name} has the addresses {should:?} inside"), || {
+            (addresses(&netns) == should).then_some(())
+        });
         if container.joined.keys().any(|n| n != "bridge") {
             names(world, seen, name, &netns);
         }
@@ -78,8 +81,9 @@ fn names(world: &World, seen: &Seen, name: &str, netns: &Path) {
         let fours: BTreeSet<IpAddr> = shared.iter().filter_map(four).collect();
         let sixes: BTreeSet<IpAddr> = shared.iter().filter_map(six).collect();
         for (record, addresses) in [(1, fours), (28, sixes)] {
-            let told = inside(netns, || asked_for(other, record));
-            let told = told.unwrap_or_else(|| panic!("no name server for {name}"));
+            let told = eventually(&format!("there is a name server for {name}"), || {
+                inside(netns, || asked_for(other, record))
+            });
             let all = told.iter().all(|a| addresses.contains(a));
             let right = all && told.is_empty() == addresses.is_empty();
             assert!(right, "{name} is told that {other} is {told:?}, not {addresses:?}");

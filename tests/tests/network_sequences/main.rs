@@ -45,7 +45,7 @@ fn whatever_is_done_with_networks_is_shown_as_it_is_and_leaves_nothing() {
     let first = Random::seeded().seed();
     let mut gantry = Daemon::start();
     warm_up(&gantry);
-    let before = Residue::of(&gantry);
+    let before = Residue::at_rest(&gantry);
     let begin = Instant::now();
     let mut steps = 0;
     for seed in (first..).take(count as usize) {

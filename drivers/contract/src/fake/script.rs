@@ -57,6 +57,11 @@ impl Script {
         lock(&self.0).calls.iter().filter(|(v, s)| *v == verb && s == subject).count()
     }
 
+    /// How often `verb` was called, whatever it was about.
+    pub fn all_calls(&self, verb: &str) -> usize {
+        lock(&self.0).calls.iter().filter(|(v, _)| *v == verb).count()
+    }
+
     /// A fake's verb begins.
     pub(super) async fn at(&self, verb: &'static str, subject: &str) -> Result<(), PortError> {
         let step = {

@@ -52,8 +52,14 @@ async fn server(answers: &[&str]) -> (Url, Seen) {
 
 fn settings(url: Url, greeting: Greeting) -> Settings {
     let identity = Identity::default();
-    let timeout = Duration::from_millis(500);
+    // A busy machine takes its time over an answer.
+    let timeout = Duration::from_secs(20);
     Settings { url, headers: HeaderMap::new(), identity, timeout, proxy: None, greeting }
+}
+
+/// The same for a receiver that never answers.
+fn of_a_silent_one(url: Url) -> Settings {
+    Settings { timeout: Duration::from_millis(500), ..settings(url, Greeting::Nothing) }
 }
 
 /// Sends the texts with commas between them and refuses what it is told to.
@@ -129,7 +135,7 @@ async fn answers_that_say_nothing_about_lines_are_tried_again() {
 #[tokio::test]
 async fn a_receiver_that_is_silent_or_away_is_tried_again() {
     let (url, _) = server(&[]).await;
-    let silent = poster(settings(url, Greeting::Nothing)).deliver(&batch(&["a"])).await.unwrap_err();
+    let silent = poster(of_a_silent_one(url)).deliver(&batch(&["a"])).await.unwrap_err();
     assert!(matches!(silent, DeliverError::Retry { after: None, .. }), "{silent}");
     let away = "http://user:secret@127.0.0.1:1/".parse().unwrap();
     let away = poster(settings(away, Greeting::Nothing)).deliver(&batch(&["a"])).await.unwrap_err();
@@ -152,11 +158,12 @@ async fn what_is_too_large_goes_in_halves_and_only_one_line_is_given_up() {
 #[tokio::test]
 async fn a_post_that_took_too_long_comes_again_in_smaller_ones() {
     let (silent, _) = server(&[]).await;
-    let mut poster = poster(settings(silent, Greeting::Nothing));
+    let mut poster = poster(of_a_silent_one(silent));
     let slow = poster.deliver(&batch(&["a", "b", "c", "d", "e", "f"])).await;
     assert!(matches!(slow, Err(DeliverError::Retry { .. })));
     assert_eq!(poster.endpoint.most, 3);
     let (url, seen) = server(&[OK, OK, OK]).await;
+    poster.endpoint.client = settings(url.clone(), Greeting::Nothing).open().unwrap().client;
     poster.endpoint.settings.url = url;
     poster.deliver(&batch(&["a", "b", "c", "d", "e", "f"])).await.unwrap();
     poster.deliver(&batch(&["g", "h", "i", "j"])).await.unwrap();

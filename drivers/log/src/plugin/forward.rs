@@ -217,8 +217,9 @@ mod tests {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let folder = tempfile::tempdir().unwrap();
         let listener = tokio::net::UnixListener::bind(folder.path().join("p.sock")).unwrap();
+        let (asked, starts) = tokio::sync::oneshot::channel();
         let calls = tokio::spawn(async move {
-            let (mut calls, mut hung) = (Vec::new(), Vec::new());
+            let (mut calls, mut hung, mut asked) = (Vec::new(), Vec::new(), Some(asked));
             for _ in 0..3 {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut bytes = [0; 4096];
@@ -227,6 +228,9 @@ mod tests {
                 calls.push(text.split(' ').nth(1).unwrap_or_default().to_owned());
                 if text.contains("StartLogging") {
                     hung.push(stream);
+                    if let Some(asked) = asked.take() {
+                        asked.send(()).unwrap();
+                    }
                     continue;
                 }
                 let body = r#"{"Implements":["LogDriver"]}"#;
@@ -240,8 +244,10 @@ mod tests {
         let mut forwarder = Box::new(Forwarder::new("p", places, "c".into(), Value::Null));
         let line = LogLine { stream: Stream::Stdout, time_ns: 1, data: "hi".into(), partial: None };
         let batch = Batch { lines: vec![line], ..Batch::default() };
-        let short = Duration::from_millis(500);
-        assert!(tokio::time::timeout(short, forwarder.deliver(&batch)).await.is_err());
+        tokio::select! {
+            delivered = forwarder.deliver(&batch) => panic!("it did not wait for the plugin: {delivered:?}"),
+            asked = starts => asked.unwrap(),
+        }
         forwarder.close().await.unwrap();
         let told = ["/Plugin.Activate", "/LogDriver.StartLogging", "/LogDriver.StopLogging"];
         assert_eq!(calls.await.unwrap(), told);

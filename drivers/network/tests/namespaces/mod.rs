@@ -65,10 +65,19 @@ impl Ns {
         });
     }
 
+    /// A busy machine takes its time over an answer.
     pub fn get(&self, address: &str) -> Result<String, String> {
+        self.get_within(address, Duration::from_secs(20))
+    }
+
+    /// No answer comes, for which nobody waits for long.
+    pub fn is_shut_out(&self, address: &str) -> bool {
+        self.get_within(address, Duration::from_secs(2)).is_err()
+    }
+
+    fn get_within(&self, address: &str, limit: Duration) -> Result<String, String> {
         let address: SocketAddr = address.parse().unwrap();
         self.run(move || {
-            let limit = Duration::from_secs(2);
             let mut stream = TcpStream::connect_timeout(&address, limit).map_err(|e| e.to_string())?;
             stream.set_read_timeout(Some(limit)).unwrap();
             let mut text = String::new();

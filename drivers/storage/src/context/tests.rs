@@ -354,7 +354,7 @@ async fn add_unpacks_local_archives_and_leaves_fetched_ones_whole() {
     // All that was fetched is gone with the last who held it.
     drop(origin);
     let left = async || {
-        for _ in 0..200 {
+        for _ in 0..2000 {
             if std::fs::read_dir(stage.base.path().join("builds")).unwrap().next().is_none() {
                 return false;
             }

@@ -42,14 +42,16 @@ fn ask(question: &str, secret: bool) -> Result<String, CommandError> {
     if !terminal::stdin_is_terminal() {
         return Err(refused("Error: Cannot perform an interactive login from a non TTY device"));
     }
-    output::raw(question);
     let failed = |source| CommandError::File { path: "read stdin".into(), source };
     if !secret {
+        output::raw(question);
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
         return Ok(line.trim().to_owned());
     }
+    // Before it is asked for: what is typed at once must not be shown either.
     let raw = terminal::RawMode::enter()?;
+    output::raw(question);
     let mut typed = Vec::new();
     for byte in std::io::stdin().lock().bytes() {
         match byte.map_err(failed)? {
