@@ -15,9 +15,11 @@ pub struct Reading {
     pub cursor: Option<Cursor>,
     /// Since when deliveries succeed without a failure between, ns since the epoch.
     pub up_since_ns: Option<i64>,
+    /// Since when they fail, or are refused as a whole.
+    pub down_since_ns: Option<i64>,
     /// When the last delivery arrived.
     pub delivered_ns: Option<i64>,
-    /// When the last try failed.
+    /// When the last try failed, or a delivery was refused as a whole.
     pub failed_ns: Option<i64>,
     /// Since when all this is counted.
     pub since_ns: i64,
@@ -185,14 +187,15 @@ impl Gauge {
         let mut last = lock(&self.0);
         let (arrived, failed) = (status.batches > last.status.batches, status.retries > last.status.retries);
         let mut changes = Vec::new();
-        if failed {
-            last.failed_ns = Some(now_ns);
-            last.up_since_ns = None;
-            if lock(&self.1).failed(now_ns) {
+        if failed || (arrived && status.refuses) {
+            (last.failed_ns, last.up_since_ns) = (Some(now_ns), None);
+            last.down_since_ns.get_or_insert(now_ns);
+            // Of what is refused its own event tells.
+            if failed && lock(&self.1).failed(now_ns) {
                 changes.push(Change::Down(status.last_error.clone().unwrap_or_default()));
             }
         } else if arrived {
-            last.delivered_ns = Some(now_ns);
+            (last.delivered_ns, last.down_since_ns) = (Some(now_ns), None);
             if lock(&self.1).arrived() {
                 changes.push(Change::Up);
             }
@@ -232,6 +235,14 @@ impl Gauge {
 const REFUSED: &str = "refused";
 
 impl SinkStatus {
+    /// A word for what it does. One that is open and of which everything is refused is not as it should be.
+    pub fn word(&self) -> &'static str {
+        match self.state {
+            SinkState::Idle | SinkState::Delivering if self.refuses => REFUSED,
+            state => state.name(),
+        }
+    }
+
     /// Lines that were given up, by the reason; every reason there is.
     pub fn dropped(&self) -> Vec<(&'static str, u64)> {
         let full = self.losses.dropped.lines;
@@ -257,7 +268,7 @@ impl SinkStatus {
 
 impl SinkState {
     /// A word for it.
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Opening => "opening",
             Self::Idle => "idle",

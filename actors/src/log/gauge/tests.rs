@@ -104,6 +104,39 @@ fn a_sink_that_is_back_and_refuses_is_told_of_both() {
 }
 
 #[test]
+fn a_sink_of_which_everything_is_refused_is_not_up() {
+    // A wrong token left it idle and up for ever, with its last delivery just now.
+    let gauge = Gauge::default();
+    let refusing = |batches, refused| SinkStatus { refuses: true, ..status(batches, 0, refused) };
+    gauge.note(&status(1, 0, 0), None, 10);
+    let told = Change::Refused { lines: 3, error: "down".into() };
+    assert_eq!(gauge.note(&refusing(2, 3), None, 20), [told]);
+    assert_eq!(gauge.note(&refusing(3, 5), None, 30), []);
+    let read = gauge.read();
+    assert_eq!((read.up_since_ns, read.down_since_ns), (None, Some(20)));
+    assert_eq!((read.delivered_ns, read.failed_ns), (Some(10), Some(30)));
+    let word = |state| SinkStatus { state, ..refusing(3, 5) }.word();
+    assert_eq!(
+        [SinkState::Idle, SinkState::Delivering, SinkState::Parked].map(word),
+        ["refused", "refused", "reopening"]
+    );
+    gauge.note(&status(4, 0, 5), None, 40);
+    let read = gauge.read();
+    assert_eq!((read.up_since_ns, read.down_since_ns, read.delivered_ns), (Some(40), None, Some(40)));
+    assert_eq!(SinkStatus { state: SinkState::Idle, ..read.status }.word(), "idle");
+}
+
+#[test]
+fn a_sink_that_comes_back_only_to_refuse_is_down_since_it_went() {
+    let gauge = Gauge::default();
+    assert_eq!(gauge.note(&status(0, 1, 0), None, 1), down());
+    let refused = Change::Refused { lines: 2, error: "down".into() };
+    assert_eq!(gauge.note(&SinkStatus { refuses: true, ..status(1, 1, 2) }, None, 2), [refused]);
+    assert_eq!(gauge.read().down_since_ns, Some(1));
+    assert_eq!(gauge.note(&status(2, 1, 2), None, 3), [Change::Up]);
+}
+
+#[test]
 fn what_was_offered_never_goes_back() {
     let gauge = Gauge::default();
     gauge.note(&SinkStatus { lines: 10, bytes: 100, refused: 1, ..SinkStatus::default() }, None, 1);

@@ -164,6 +164,8 @@ pub struct SinkStatus {
     pub suppressed: u64,
     /// Their bytes.
     pub suppressed_bytes: u64,
+    /// Everything was refused of what was delivered last.
+    pub refuses: bool,
     /// Why the last try failed, or lines were refused.
     pub last_error: Option<String>,
     /// What it is not given.
@@ -330,6 +332,7 @@ fn arrived(w: &mut Window, load: &Load, refused: usize) {
     // What tells of gaps is not the container's, also where it is refused.
     let lines = (batch.lines.len() as u64).saturating_sub(gaps.markers);
     let bytes = bytes.saturating_sub(gaps.bytes);
+    let whole = refused >= batch.lines.len();
     let refused = (refused as u64).min(lines);
     let refusal = w.refusal.take();
     let refused_bytes = refusal.as_ref().map_or(0, |refusal| refusal.bytes).min(bytes);
@@ -338,6 +341,9 @@ fn arrived(w: &mut Window, load: &Load, refused: usize) {
     w.status.bytes += bytes - refused_bytes;
     w.status.refused += refused;
     w.status.refused_bytes += refused_bytes;
+    if !batch.lines.is_empty() {
+        w.status.refuses = whole;
+    }
     if let Some(Refusal { error, .. }) = refusal {
         w.status.last_error = Some(error);
     }

@@ -247,6 +247,16 @@ fn what_is_refused_has_not_arrived_and_it_is_known_why() {
     assert_eq!((status.lines, status.bytes), (1, 3));
     assert_eq!((status.refused, status.refused_bytes), (1, 5));
     assert_eq!(status.last_error.as_deref(), Some("400"));
+    assert!(!status.refuses, "one was taken");
+    let mut deliver = |load: Load, refused| {
+        machine.sinks[0].flying = Some(load);
+        machine.step(Event::Delivered(0, attempt, refused));
+        machine.sinks[0].status.refuses
+    };
+    assert!(deliver(load(), 2));
+    let empty = Arc::new(Batch { lines: Vec::new(), end: at(2), suppressed: 0 });
+    assert!(deliver(Load { batch: empty, gaps: Gaps::default() }, 0), "nothing was sent");
+    assert!(!deliver(load(), 0));
 }
 
 fn arrive(machine: &mut Machine, world: &mut World, sink: usize, attempt: u64, batch: &Batch) {

@@ -111,9 +111,9 @@ pub fn age(seconds: u64) -> String {
     }
 }
 
-/// Deliveries fail.
+/// Deliveries fail, or are refused.
 pub fn fails(sink: &Sink) -> bool {
-    matches!(sink.state.as_str(), "waiting" | "reopening")
+    matches!(sink.state.as_str(), "waiting" | "reopening" | "refused")
 }
 
 struct Group<'a> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Error;
 
 /// What a sink's router may be doing, in the words of `gantry logs status`.
-const STATES: [&str; 5] = ["opening", "idle", "delivering", "waiting", "reopening"];
+const STATES: [&str; 6] = ["opening", "idle", "delivering", "refused", "waiting", "reopening"];
 
 fn labels(sink: &SinkReport) -> Labels<'_> {
     let id = sink.container.get(..12).unwrap_or(&sink.container);
@@ -49,7 +49,11 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
         "Bytes of the lines that arrived, without their ends",
         count(|s| s.reading.status.bytes),
     )?;
-    to.counters("gantry_log_sink_batches", "Batches that arrived", count(|s| s.reading.status.batches))?;
+    to.counters(
+        "gantry_log_sink_batches",
+        "Batches that arrived or were refused",
+        count(|s| s.reading.status.batches),
+    )?;
     to.counters("gantry_log_sink_retries", "Deliveries that failed", count(|s| s.reading.status.retries))?;
     let dropped = sinks.iter().flat_map(|s| s.reading.status.dropped().into_iter().map(move |d| (s, d)));
     to.counters(
@@ -97,19 +101,24 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
         "gantry_log_sink_state",
         "1 for what a sink is doing",
         sinks.iter().flat_map(|s| {
-            let state = s.reading.status.state.name();
+            let state = s.reading.status.word();
             STATES.into_iter().map(move |one| (and(s, "state", one), f64::from(u8::from(one == state))))
         }),
     )?;
     to.gauges(
         "gantry_log_sink_up",
-        "0 while the latest deliveries failed",
+        "0 while the latest deliveries failed, or were refused as a whole",
         sinks.iter().map(|s| (labels(s), f64::from(u8::from(is_up(s))))),
     )?;
     to.gauges(
         "gantry_log_sink_up_since_timestamp_seconds",
         "Since when deliveries succeed without a failure between; none before the first one and while they fail",
         sinks.iter().filter_map(|s| Some((labels(s), seconds(s.reading.up_since_ns?)))),
+    )?;
+    to.gauges(
+        "gantry_log_sink_down_since_timestamp_seconds",
+        "Since when deliveries fail, or are refused as a whole; none while they succeed",
+        sinks.iter().filter_map(|s| Some((labels(s), seconds(s.reading.down_since_ns?)))),
     )?;
     to.gauges(
         "gantry_log_sink_counting_since_timestamp_seconds",

@@ -20,6 +20,19 @@ fn sink(name: &str) -> SinkReport {
     }
 }
 
+#[test]
+fn a_sink_that_takes_nothing_is_not_up() {
+    let mut readings = readings();
+    let reading = &mut readings.sinks[0].reading;
+    reading.status.refuses = true;
+    (reading.failed_ns, reading.down_since_ns) = (Some(9_000_000_000), Some(7_000_000_000));
+    let text = told(readings, false);
+    let labels = r#"{id="0123456789ab",name="we\"b\\",sink="errors",driver="syslog"}"#;
+    assert!(text.contains(&format!("gantry_log_sink_up{labels} 0.0\n")), "{text}");
+    let since = format!("gantry_log_sink_down_since_timestamp_seconds{labels} 7.0\n");
+    assert!(text.contains(&since), "{text}");
+}
+
 fn readings() -> Readings {
     let mut counts = Counts::default();
     let mut timing = Timing { count: 3, sum: 61.0, ..Timing::default() };
@@ -36,8 +49,12 @@ fn readings() -> Readings {
 }
 
 fn written(open: bool) -> String {
+    told(readings(), open)
+}
+
+fn told(readings: Readings, open: bool) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(readings()));
+    registry.register_collector(Box::new(readings));
     let mut out = String::new();
     match open {
         true => text::encode(&mut out, &registry).unwrap(),
