@@ -142,12 +142,11 @@ impl Gauge {
     }
 
     /// A reading, together with what was found to wait behind its cursor: added to the counts of a later one, lines that were
-    /// delivered in between would count twice. Also by what waits, what was offered does not go back, though a line may wait
-    /// as one and arrive in pieces.
+    /// delivered in between would count twice. Also by what waits, what was offered does not go back.
     pub fn read_with(&self, seen: Reading, lag: Option<&Lag>) -> Reading {
         let mut last = lock(&self.0);
         let lag = lag.filter(|_| seen.moves == last.moves);
-        let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.bytes.saturating_sub(lag.lines)));
+        let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.text));
         let counted = seen.counted();
         let now = (counted.0 + waiting.0, counted.1 + waiting.1);
         last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));

@@ -14,7 +14,9 @@ const STRIDE: usize = 256 * 1024;
 pub struct Lag {
     /// Bytes of output.
     pub bytes: u64,
-    /// Ends of lines in them.
+    /// Those without the ends of lines.
+    pub text: u64,
+    /// Ends of lines in them, but for a line of which a part was delivered: it counted then.
     pub lines: u64,
     /// When the first of them was read from the container, ns since the epoch; none while no line is complete.
     pub oldest_ns: Option<i64>,
@@ -64,6 +66,11 @@ impl Count {
         Self { bytes: pick(tally.bytes, stream), lines: pick(tally.lines, stream) }
     }
 
+    /// Lines that end here after a mark at which one was under way.
+    fn begun(self, from: &Mark) -> u64 {
+        u64::from(from.partial.is_some()).min(self.lines)
+    }
+
     fn since(self, earlier: Self) -> Self {
         Self {
             bytes: self.bytes.saturating_sub(earlier.bytes),
@@ -77,6 +84,8 @@ impl Count {
 struct Waiting {
     /// Between where it stands and the last part that it will not be given, but for such parts.
     closed: Count,
+    /// Lines that end there, and of which a part lies before.
+    begun: u64,
     /// Before the rest, all of which waits.
     open: Count,
     oldest_ns: Option<i64>,
@@ -203,13 +212,15 @@ impl Survey {
                 None => self.waiting(spool, stream, &spans).await?,
             };
             let rest = Count::of(self.total, stream).since(waiting.open);
-            let lines = waiting.closed.lines + rest.lines;
-            lag.bytes += waiting.closed.bytes + rest.bytes;
-            lag.lines += lines;
-            if lines > 0 && waiting.oldest_ns.is_none() {
+            let begun = waiting.begun + spans.last().map_or(0, |(from, _)| rest.begun(from));
+            let (bytes, ends) = (waiting.closed.bytes + rest.bytes, waiting.closed.lines + rest.lines);
+            lag.bytes += bytes;
+            lag.text += bytes.saturating_sub(ends);
+            lag.lines += ends.saturating_sub(begun);
+            if ends > 0 && waiting.oldest_ns.is_none() {
                 waiting.oldest_ns = self.oldest(spool, stream, &spans).await?;
             }
-            if lines > 0 {
+            if ends > 0 {
                 lag.oldest_ns = [lag.oldest_ns, waiting.oldest_ns].into_iter().flatten().min();
             }
             // What was written since the count lies before a mark beyond it.
@@ -230,14 +241,15 @@ impl Survey {
     ) -> Result<Waiting, PortError> {
         let mut out = Waiting::default();
         for (from, to) in spans {
-            let from = self.before(spool, stream, from).await?;
+            let before = self.before(spool, stream, from).await?;
             match to {
                 Some(to) => {
-                    let span = self.before(spool, stream, to).await?.since(from);
+                    let span = self.before(spool, stream, to).await?.since(before);
                     out.closed.bytes += span.bytes;
                     out.closed.lines += span.lines;
+                    out.begun += span.begun(from);
                 }
-                None => out.open = from,
+                None => out.open = before,
             }
         }
         Ok(out)

@@ -140,7 +140,7 @@ fn a_sink_that_comes_back_only_to_refuse_is_down_since_it_went() {
 fn what_was_offered_never_goes_back() {
     let gauge = Gauge::default();
     gauge.note(&SinkStatus { lines: 10, bytes: 100, refused: 1, ..SinkStatus::default() }, None, 1);
-    let lag = Lag { lines: 5, bytes: 55, oldest_ns: Some(1) };
+    let lag = Lag { lines: 5, bytes: 55, text: 50, ..Lag::default() };
     assert_eq!(gauge.read_with(gauge.read(), Some(&lag)).offered, (16, 150));
     assert_eq!(gauge.read_with(gauge.read(), None).offered, (16, 150), "nobody knows what waits");
     gauge.note(&SinkStatus { lines: 16, bytes: 151, refused: 1, ..SinkStatus::default() }, None, 2);
@@ -183,7 +183,7 @@ fn at(offset: u64) -> Cursor {
 
 /// Empty lines, which take a byte each in the spool.
 fn waits(lines: u64) -> Lag {
-    Lag { lines, bytes: lines, oldest_ns: None }
+    Lag { lines, bytes: lines, ..Lag::default() }
 }
 
 #[test]

@@ -239,11 +239,11 @@ impl Answer<Report> for Router {
             }
             Report::Delivered { sink, attempt, refused, certain } => {
                 self.step(Event::Certain(sink, certain));
-                let lines = refused.as_ref().map_or(0, |refusal| refusal.lines);
+                let records = refused.as_ref().map_or(0, |refusal| refusal.records);
                 if let Some(refusal) = refused {
                     self.step(Event::Refused(sink, attempt, refusal));
                 }
-                Event::Delivered(sink, attempt, lines)
+                Event::Delivered(sink, attempt, records)
             }
             Report::Certain { sink } => Event::Certain(sink, None),
             Report::Failed { sink, attempt, failure } => {

@@ -28,6 +28,7 @@ async fn plain(spool: &dyn Spool, asked: &Place<'_>) -> Lag {
             let rest: Vec<u8> = (0..data.len()).filter(given).map(|n| data[n]).collect();
             if asked.streams.lets(*stream) && !rest.is_empty() {
                 lag.bytes += rest.len() as u64;
+                lag.text += rest.len() as u64 - newlines(&rest);
                 lag.lines += newlines(&rest);
                 lines[index(*stream)] += newlines(&rest);
                 oldest[index(*stream)].get_or_insert(*time_ns);
@@ -189,4 +190,24 @@ async fn a_sink_that_hangs_is_not_counted_again() {
     let reads = spool.1.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(survey.lags(&spool, &asked).await.unwrap()[0], Some(first));
     assert_eq!(spool.1.load(std::sync::atomic::Ordering::Relaxed), reads);
+}
+
+#[tokio::test]
+async fn the_rest_of_a_line_of_which_pieces_were_delivered_is_no_line_more() {
+    // Whoever looked then raised by one what was written, for good.
+    let (spool, mut survey) = (FakeSpool::default(), Survey::default());
+    for text in ["aaaa", "bb\nc", "c\nd\n"] {
+        spool.write(Stream::Stdout, text);
+    }
+    let partial = Some(("id".to_owned(), 2, 1000));
+    let cursor = Cursor { stdout: Mark { partial, ..mark(1, 0) }, ..cursor(1, 0) };
+    let streams = Streams::Both;
+    let asked = Place { name: "a", cursor: Some(cursor.clone()), streams, losses: vec![] };
+    let lag = survey.lags(&spool, &[asked.clone()]).await.unwrap()[0].unwrap();
+    assert_eq!((lag.lines, lag.bytes, lag.text, lag.oldest_ns), (2, 8, 5, Some(2000)));
+    let end = Mark { at: mark(1, 0).at, skip: 3, partial: None };
+    let loss = Loss { from: Cursor { stdout: end, ..cursor }, to: self::cursor(2, 0), ..Loss::default() };
+    let asked = Place { losses: vec![loss], ..asked };
+    let lag = survey.lags(&spool, &[asked]).await.unwrap()[0].unwrap();
+    assert_eq!((lag.lines, lag.bytes), (2, 7), "also before what is passed over");
 }

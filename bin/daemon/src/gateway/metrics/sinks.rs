@@ -41,7 +41,7 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
     )?;
     to.counters(
         "gantry_log_sink_acknowledged_lines",
-        "Lines that arrived, as far as the driver's protocol tells",
+        "Lines of the container that arrived, also joined or in pieces, as far as the driver's protocol tells",
         count(|s| s.reading.status.lines),
     )?;
     to.counters(

@@ -15,7 +15,7 @@ fn sink(name: &str) -> SinkReport {
         delivery: Delivery::NonBlocking { buffer: 5000, overflow: Default::default() },
         purpose: Purpose::Asked,
         reading,
-        lag: Some(Lag { bytes: 143, lines: 3, oldest_ns: Some(8_000_000_000) }),
+        lag: Some(Lag { bytes: 143, lines: 3, oldest_ns: Some(8_000_000_000), ..Lag::default() }),
         spool_bytes: Some(4096),
     }
 }

@@ -17,8 +17,8 @@ Examples:
 STATE is refused where a receiver took nothing of what came last: that is not sent again. UP is since when deliveries succeed,
 or since when it is down: they fail, or are refused. IN is what was written for a sink, also what was dropped by its rate-limit
 or refused; ACKNOWLEDGED is what has arrived there, both since COUNTING (a field for --format): the daemon's start, or the
-container's. LAG is what has not arrived yet: lines, bytes, and the age of the oldest. SPOOL is what the container's undelivered
-output takes up on disk, of what it may.
+container's. LAG is what has not arrived yet: lines, bytes, and the age of the oldest. Lines are the container's, also where several
+are joined to one record. SPOOL is what the container's undelivered output takes up on disk, of what it may.
 
 Fields for --format: .ID .Name .Sink .Driver .Mode .Buffer .State .Up .In .Acknowledged .Retries .Dropped .Lag .LagLines
 .LagBytes .LagSeconds .Spool .Counting .LastDelivery .LastError";
