@@ -61,6 +61,7 @@ impl Engine {
             cursor: reading.cursor.clone(),
             streams: sink.streams,
             losses: reading.status.losses.ahead.clone(),
+            counted: reading.status.losses.counted.clone(),
         });
         let asked: Vec<Place<'_>> = asked.collect();
         let lags = logging.survey.lock().await.lags(&*logging.spool, &asked).await;

@@ -27,6 +27,8 @@ pub struct Reading {
     pub earlier: (u64, u64),
     /// What was written for it, delivered or not: lines, and their bytes without their ends.
     pub offered: (u64, u64),
+    /// The most bytes that were told to have found no room in the spool.
+    pub unspooled: u64,
     /// When it was last seen that there was no room for lines in its buffer,
     pub full_ns: Option<i64>,
     /// and in the spool,
@@ -51,7 +53,7 @@ impl Reading {
 
     /// Its next lines are not those that were believed to wait.
     fn moved(&mut self) {
-        self.offered = self.counted();
+        (self.offered, self.unspooled) = (self.counted(), 0);
         self.moves += 1;
     }
 }
@@ -142,7 +144,8 @@ impl Gauge {
     }
 
     /// A reading, together with what was found to wait behind its cursor: added to the counts of a later one, lines that were
-    /// delivered in between would count twice. Also by what waits, what was offered does not go back.
+    /// delivered in between would count twice. Also by what waits, what was offered does not go back, nor does what found no
+    /// room in the spool: that counts before the sink has come to it, and is the same when it has.
     pub fn read_with(&self, seen: Reading, lag: Option<&Lag>) -> Reading {
         let mut last = lock(&self.0);
         let lag = lag.filter(|_| seen.moves == last.moves);
@@ -150,7 +153,12 @@ impl Gauge {
         let counted = seen.counted();
         let now = (counted.0 + waiting.0, counted.1 + waiting.1);
         last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));
-        Reading { offered: last.offered, ..seen }
+        let mut told = Reading { offered: last.offered, ..seen };
+        let dropped = &mut told.status.losses.dropped;
+        dropped.unspooled += lag.map_or(0, |lag| lag.unspooled);
+        last.unspooled = last.unspooled.max(dropped.unspooled);
+        (dropped.unspooled, told.unspooled) = (last.unspooled, last.unspooled);
+        told
     }
 
     /// Its driver stands there. Where that is further on than was believed, because word of a delivery was lost, what lies

@@ -1,9 +1,12 @@
 //! How much of a container's output its sinks have not delivered. What the spool holds is counted once, however often and
 //! for however many sinks somebody asks; nobody pays for it who does not look.
 
+mod missing;
+
 use contract::PortError;
 use contract::log::{Cursor, Loss, Mark, Position, Stream, Streams};
 use contract::runtime::{Spool, SpoolRecord};
+use missing::Missed;
 use std::collections::BTreeMap;
 
 /// Bytes asked of the spool at once, and about as many between two places whose counts are remembered.
@@ -18,6 +21,9 @@ pub struct Lag {
     pub text: u64,
     /// Ends of lines in them, but for a line of which a part was delivered: it counted then.
     pub lines: u64,
+    /// Bytes for which the spool had no room, and that were not counted yet as dropped: its sink has not come to where they
+    /// are missing.
+    pub unspooled: u64,
     /// When the first of them was read from the container, ns since the epoch; none while no line is complete.
     pub oldest_ns: Option<i64>,
 }
@@ -109,6 +115,8 @@ pub struct Place<'a> {
     pub streams: Streams,
     /// What lies ahead of its cursor and will not be given to it, in order.
     pub losses: Vec<Loss>,
+    /// What the spool lacks was counted up to here.
+    pub counted: Cursor,
 }
 
 /// Counts of one container's output.
@@ -118,6 +126,7 @@ pub struct Survey {
     points: Vec<(Position, Tally)>,
     end: Position,
     total: Tally,
+    missed: Missed,
     /// What the spool was known to hold when it was last counted to its end.
     seen: Option<u64>,
     /// Where sinks stood when they were last asked for.
@@ -155,6 +164,7 @@ impl Survey {
         }
         let useless = self.points.partition_point(|(at, _)| *at <= lowest).saturating_sub(1);
         self.points.drain(..useless);
+        self.missed.forget_below(lowest);
     }
 
     /// Goes on counting to the spool's end.
@@ -177,6 +187,7 @@ impl Survey {
                 if let SpoolRecord::Data { stream, data, .. } = record {
                     self.total.add(*stream, data);
                 }
+                self.missed.note(record);
             }
             self.end = next;
             self.remember();
@@ -201,7 +212,7 @@ impl Survey {
             losses: sink.losses.clone(),
             waiting: [None; 2],
         });
-        let mut lag = Lag::default();
+        let mut lag = Lag { unspooled: self.missed.ahead(sink, cursor), ..Lag::default() };
         for stream in [Stream::Stdout, Stream::Stderr] {
             if !sink.streams.lets(stream) {
                 continue;

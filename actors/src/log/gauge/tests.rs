@@ -149,6 +149,31 @@ fn what_was_offered_never_goes_back() {
 }
 
 #[test]
+fn what_found_no_room_in_the_spool_counts_at_once_and_not_again_when_the_sink_comes_to_it() {
+    // A sink that was away had lost nothing, by what was shown, until it was back.
+    let gauge = Gauge::default();
+    let missing = |unspooled| Lag { unspooled, ..Lag::default() };
+    let told = |lag: Option<&Lag>| {
+        let reading = gauge.read_with(gauge.read(), lag);
+        assert_eq!(reading.status.dropped_bytes()[3], ("spool-full", reading.unspooled));
+        reading.unspooled
+    };
+    assert_eq!(told(Some(&missing(100))), 100);
+    assert_eq!(told(None), 100, "what was told once stays so");
+    let mut status = SinkStatus::default();
+    (status.losses.dropped.unspooled, status.losses.version) = (60, 1);
+    gauge.note(&status, None, 1);
+    assert_eq!(told(Some(&missing(40))), 100);
+    (status.losses.dropped.unspooled, status.losses.version) = (100, 2);
+    gauge.note(&status, None, 2);
+    assert_eq!(told(Some(&missing(0))), 100);
+    assert_eq!(told(Some(&missing(5))), 105);
+    assert_eq!(gauge.read().status.losses.dropped.unspooled, 100, "what is counted is another matter");
+    gauge.begin_at(at(0));
+    assert_eq!(told(Some(&missing(0))), 100, "what it will not come to is not told of");
+}
+
+#[test]
 fn what_was_offered_begins_with_the_daemon_as_what_was_delivered_does() {
     // Drops of years stood beside the deliveries of a minute.
     let gauge = Gauge::default();
