@@ -177,3 +177,30 @@ fn what_is_being_removed_has_no_log_any_more() {
         d.bare().await;
     });
 }
+
+#[test]
+fn what_only_the_shim_knows_to_be_missing_is_shown_and_is_the_same_once_the_spool_and_the_sink_know() {
+    daemon(|d| async move {
+        let held = d.world().script.hold("deliver:remote");
+        let log_opts = [("mode".to_owned(), "non-blocking".to_owned())].into();
+        let id = d.started("web", ContainerSpec { log_opts, ..remote() }).await;
+        write(&d, &id, 0, 1);
+        until("it hangs", || d.world().script.calls("deliver:remote", id.as_str()) == 1).await;
+        let shown = || async {
+            let all = d.log_status(None).await.unwrap();
+            let remote = all.into_iter().find(|s| s.sink == "remote").unwrap();
+            remote.reading.status.losses.dropped.unspooled
+        };
+        assert_eq!(shown().await, 0);
+        d.world().runtime.leave_out(id.as_str(), 700);
+        assert_eq!(shown().await, 700);
+        d.world().spools.of(id.as_str()).drop_bytes(700);
+        d.world().runtime.leave_out(id.as_str(), 0);
+        assert_eq!(shown().await, 700, "the spool tells of it now");
+        drop(held);
+        until("it is told", || d.stage.remote.lines(id.as_str()).len() == 2).await;
+        assert_eq!(shown().await, 700);
+        d.world().runtime.leave_out(id.as_str(), 5);
+        assert_eq!(shown().await, 705);
+    });
+}
