@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::container::snapshot::Snapshot;
+use crate::log::router::machine::SinkState;
 use crate::log::{Lag, Place, Purpose, Reading, SinkSpec};
 use crate::shared::{Logging, lock};
 use contract::log::{Delivery, Streams};
@@ -38,6 +39,14 @@ pub struct SinkReport {
     pub lag: Option<Lag>,
     /// Bytes that the container's undelivered output takes up on disk, for whichever of its sinks.
     pub spool_bytes: Option<u64>,
+}
+
+/// Of a sink about which nobody decides: what its router knew last is not how it is.
+fn abandoned(mut reading: Reading) -> Reading {
+    reading.status.state = SinkState::Parked;
+    reading.status.last_error = Some("the container's log router failed and is started again".to_owned());
+    reading.up_since_ns = None;
+    reading
 }
 
 impl Engine {
@@ -78,6 +87,7 @@ impl Engine {
         let spool_bytes = extent.map(|segments| segments.iter().map(|(_, bytes)| bytes).sum());
         let report = |((sink, seen), lag): ((&SinkSpec, Reading), Option<Lag>)| {
             let lag = lag.map(|lag| Lag { unspooled: lag.unspooled + untold, ..lag });
+            let reading = sink.gauge.read_with(seen, lag.as_ref());
             SinkReport {
                 container: container.clone(),
                 name: name.clone(),
@@ -86,7 +96,7 @@ impl Engine {
                 streams: sink.streams,
                 delivery: sink.delivery,
                 purpose: sink.purpose,
-                reading: sink.gauge.read_with(seen, lag.as_ref()),
+                reading: if logging.router.is_working() { reading } else { abandoned(reading) },
                 lag,
                 spool_bytes,
             }

@@ -1,6 +1,7 @@
 //! Output on its way to sinks and readers.
 
 use super::stage::*;
+use crate::supervise::State;
 use crate::{LogsRequest, Status};
 use contract::record::ContainerSpec;
 use contract::{ContainerId, Kind};
@@ -202,5 +203,29 @@ fn what_only_the_shim_knows_to_be_missing_is_shown_and_is_the_same_once_the_spoo
         assert_eq!(shown().await, 700);
         d.world().runtime.leave_out(id.as_str(), 5);
         assert_eq!(shown().await, 705);
+    });
+}
+
+#[test]
+fn sinks_whose_router_is_away_are_not_shown_as_it_left_them() {
+    // It panicked again and again, and they stood there as idle and up.
+    daemon(|d| async move {
+        let id = d.started("web", spec()).await;
+        write(&d, &id, 0, 1);
+        until("stored", || d.stage.file.lines(id.as_str()) == numbers(1)).await;
+        let shown = || async { d.log_status(None).await.unwrap().remove(0) };
+        while shown().await.reading.status.lines < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for nth in 1..8 {
+            d.inject_at("router", "started", nth);
+        }
+        d.inject_at("router", "Report", 1);
+        write(&d, &id, 1, 2);
+        until("parked", || d.actors().iter().any(|a| a.kind == "router" && a.state == State::Parked)).await;
+        let told = shown().await;
+        assert_eq!(told.reading.status.word(), "reopening");
+        assert!(told.reading.status.last_error.is_some() && told.reading.up_since_ns.is_none());
+        assert_eq!(told.lag.map(|lag| lag.lines), Some(1));
     });
 }

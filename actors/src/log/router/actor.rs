@@ -344,6 +344,11 @@ impl RouterApi {
         }
     }
 
+    /// Whether it does anything now: not while it is rebuilt after a panic, which may take ever longer.
+    pub fn is_working(&self) -> bool {
+        self.link.state() == State::Running
+    }
+
     /// Lets each sink that has everything within this time rest, until there is more for it.
     pub fn rest(&self, patience: Duration) {
         for sink in &self.sinks {

@@ -128,9 +128,14 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
     spools(now, to)
 }
 
+/// States in which nothing arrives.
+const AWAY: [&str; 3] = ["refused", "waiting", "reopening"];
+
 /// Nothing failed yet, or something arrived since.
 fn is_up(sink: &SinkReport) -> bool {
-    sink.reading.up_since_ns.is_some() || sink.reading.failed_ns.is_none()
+    let reading = &sink.reading;
+    let arrives = reading.up_since_ns.is_some() || reading.failed_ns.is_none();
+    arrives && !AWAY.contains(&reading.status.word())
 }
 
 /// Output on disk, which is a container's and not a sink's.
