@@ -164,7 +164,9 @@ impl Survey {
         }
         let useless = self.points.partition_point(|(at, _)| *at <= lowest).saturating_sub(1);
         self.points.drain(..useless);
-        self.missed.forget_below(lowest);
+        // A sink may go back, though not to before what is remembered.
+        let first = self.points.first().map_or(lowest, |(at, _)| *at);
+        self.missed.forget_below(first);
     }
 
     /// Goes on counting to the spool's end.

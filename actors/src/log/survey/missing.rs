@@ -16,8 +16,8 @@ impl Missed {
         }
     }
 
-    pub(super) fn forget_below(&mut self, lowest: Position) {
-        self.0.retain(|(at, _)| *at >= lowest);
+    pub(super) fn forget_below(&mut self, first: Position) {
+        self.0.retain(|(at, _)| *at >= first);
     }
 
     /// Bytes of which a sink at that cursor will be told, and that are not in its sums: what was passed over is, with all that
