@@ -15,9 +15,11 @@ pub struct Reading {
     pub cursor: Option<Cursor>,
     /// Since when deliveries succeed without a failure between, ns since the epoch.
     pub up_since_ns: Option<i64>,
+    /// Since when they fail, or are refused as a whole.
+    pub down_since_ns: Option<i64>,
     /// When the last delivery arrived.
     pub delivered_ns: Option<i64>,
-    /// When the last try failed.
+    /// When the last try failed, or a delivery was refused as a whole.
     pub failed_ns: Option<i64>,
     /// Since when all this is counted.
     pub since_ns: i64,
@@ -25,6 +27,8 @@ pub struct Reading {
     pub earlier: (u64, u64),
     /// What was written for it, delivered or not: lines, and their bytes without their ends.
     pub offered: (u64, u64),
+    /// The most bytes that were told to have found no room in the spool.
+    pub unspooled: u64,
     /// When it was last seen that there was no room for lines in its buffer,
     pub full_ns: Option<i64>,
     /// and in the spool,
@@ -49,7 +53,7 @@ impl Reading {
 
     /// Its next lines are not those that were believed to wait.
     fn moved(&mut self) {
-        self.offered = self.counted();
+        (self.offered, self.unspooled) = (self.counted(), 0);
         self.moves += 1;
     }
 }
@@ -140,16 +144,21 @@ impl Gauge {
     }
 
     /// A reading, together with what was found to wait behind its cursor: added to the counts of a later one, lines that were
-    /// delivered in between would count twice. Also by what waits, what was offered does not go back, though a line may wait
-    /// as one and arrive in pieces.
+    /// delivered in between would count twice. Also by what waits, what was offered does not go back, nor does what found no
+    /// room in the spool: that counts before the sink has come to it, and is the same when it has.
     pub fn read_with(&self, seen: Reading, lag: Option<&Lag>) -> Reading {
         let mut last = lock(&self.0);
         let lag = lag.filter(|_| seen.moves == last.moves);
-        let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.bytes.saturating_sub(lag.lines)));
+        let waiting = lag.map_or((0, 0), |lag| (lag.lines, lag.text));
         let counted = seen.counted();
         let now = (counted.0 + waiting.0, counted.1 + waiting.1);
         last.offered = (last.offered.0.max(now.0), last.offered.1.max(now.1));
-        Reading { offered: last.offered, ..seen }
+        let mut told = Reading { offered: last.offered, ..seen };
+        let dropped = &mut told.status.losses.dropped;
+        dropped.unspooled += lag.map_or(0, |lag| lag.unspooled);
+        last.unspooled = last.unspooled.max(dropped.unspooled);
+        (dropped.unspooled, told.unspooled) = (last.unspooled, last.unspooled);
+        told
     }
 
     /// Its driver stands there. Where that is further on than was believed, because word of a delivery was lost, what lies
@@ -185,14 +194,15 @@ impl Gauge {
         let mut last = lock(&self.0);
         let (arrived, failed) = (status.batches > last.status.batches, status.retries > last.status.retries);
         let mut changes = Vec::new();
-        if failed {
-            last.failed_ns = Some(now_ns);
-            last.up_since_ns = None;
-            if lock(&self.1).failed(now_ns) {
+        if failed || (arrived && status.refuses) {
+            (last.failed_ns, last.up_since_ns) = (Some(now_ns), None);
+            last.down_since_ns.get_or_insert(now_ns);
+            // Of what is refused its own event tells.
+            if failed && lock(&self.1).failed(now_ns) {
                 changes.push(Change::Down(status.last_error.clone().unwrap_or_default()));
             }
         } else if arrived {
-            last.delivered_ns = Some(now_ns);
+            (last.delivered_ns, last.down_since_ns) = (Some(now_ns), None);
             if lock(&self.1).arrived() {
                 changes.push(Change::Up);
             }
@@ -232,6 +242,14 @@ impl Gauge {
 const REFUSED: &str = "refused";
 
 impl SinkStatus {
+    /// A word for what it does. One that is open and of which everything is refused is not as it should be.
+    pub fn word(&self) -> &'static str {
+        match self.state {
+            SinkState::Idle | SinkState::Delivering if self.refuses => REFUSED,
+            state => state.name(),
+        }
+    }
+
     /// Lines that were given up, by the reason; every reason there is.
     pub fn dropped(&self) -> Vec<(&'static str, u64)> {
         let full = self.losses.dropped.lines;
@@ -257,7 +275,7 @@ impl SinkStatus {
 
 impl SinkState {
     /// A word for it.
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Opening => "opening",
             Self::Idle => "idle",

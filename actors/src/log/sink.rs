@@ -2,6 +2,7 @@
 
 use super::chain;
 use super::lane::{let_go, look_after};
+use super::record::container_lines;
 use super::router::actor::Router;
 use super::router::machine::{Extent, Failure, Refusal};
 use super::router::report::Report;
@@ -152,8 +153,11 @@ impl Answer<Deliver> for Sink {
                 Err(DeliverError::Reject { lines, source }) => {
                     let error = spoken(&chain(&*source).join(": "));
                     tracing::warn!(sink = spec.name, lines = lines.len(), error, "log lines refused");
-                    let data = lines.iter().filter_map(|line| batch.lines.get(*line)).map(|l| l.data.len());
-                    Some(Refusal { lines: lines.len(), bytes: data.sum::<usize>() as u64, error })
+                    let records = lines.len();
+                    let refused: Vec<_> = lines.iter().filter_map(|line| batch.lines.get(*line)).collect();
+                    let bytes = refused.iter().map(|line| line.data.len() as u64).sum();
+                    let lines = container_lines(refused, &spec.batching());
+                    Some(Refusal { records, lines, bytes, error })
                 }
                 Err(DeliverError::Retry { source, after }) => {
                     lane.driver = Some(driver);

@@ -1,9 +1,12 @@
 //! How much of a container's output its sinks have not delivered. What the spool holds is counted once, however often and
 //! for however many sinks somebody asks; nobody pays for it who does not look.
 
+mod missing;
+
 use contract::PortError;
 use contract::log::{Cursor, Loss, Mark, Position, Stream, Streams};
 use contract::runtime::{Spool, SpoolRecord};
+use missing::Missed;
 use std::collections::BTreeMap;
 
 /// Bytes asked of the spool at once, and about as many between two places whose counts are remembered.
@@ -14,8 +17,13 @@ const STRIDE: usize = 256 * 1024;
 pub struct Lag {
     /// Bytes of output.
     pub bytes: u64,
-    /// Ends of lines in them.
+    /// Those without the ends of lines.
+    pub text: u64,
+    /// Ends of lines in them, but for a line of which a part was delivered: it counted then.
     pub lines: u64,
+    /// Bytes for which the spool had no room, and that were not counted yet as dropped: its sink has not come to where they
+    /// are missing.
+    pub unspooled: u64,
     /// When the first of them was read from the container, ns since the epoch; none while no line is complete.
     pub oldest_ns: Option<i64>,
 }
@@ -64,6 +72,11 @@ impl Count {
         Self { bytes: pick(tally.bytes, stream), lines: pick(tally.lines, stream) }
     }
 
+    /// Lines that end here after a mark at which one was under way.
+    fn begun(self, from: &Mark) -> u64 {
+        u64::from(from.partial.is_some()).min(self.lines)
+    }
+
     fn since(self, earlier: Self) -> Self {
         Self {
             bytes: self.bytes.saturating_sub(earlier.bytes),
@@ -77,6 +90,8 @@ impl Count {
 struct Waiting {
     /// Between where it stands and the last part that it will not be given, but for such parts.
     closed: Count,
+    /// Lines that end there, and of which a part lies before.
+    begun: u64,
     /// Before the rest, all of which waits.
     open: Count,
     oldest_ns: Option<i64>,
@@ -100,6 +115,8 @@ pub struct Place<'a> {
     pub streams: Streams,
     /// What lies ahead of its cursor and will not be given to it, in order.
     pub losses: Vec<Loss>,
+    /// What the spool lacks was counted up to here.
+    pub counted: Cursor,
 }
 
 /// Counts of one container's output.
@@ -109,6 +126,7 @@ pub struct Survey {
     points: Vec<(Position, Tally)>,
     end: Position,
     total: Tally,
+    missed: Missed,
     /// What the spool was known to hold when it was last counted to its end.
     seen: Option<u64>,
     /// Where sinks stood when they were last asked for.
@@ -146,6 +164,9 @@ impl Survey {
         }
         let useless = self.points.partition_point(|(at, _)| *at <= lowest).saturating_sub(1);
         self.points.drain(..useless);
+        // A sink may go back, though not to before what is remembered.
+        let first = self.points.first().map_or(lowest, |(at, _)| *at);
+        self.missed.forget_below(first);
     }
 
     /// Goes on counting to the spool's end.
@@ -168,6 +189,7 @@ impl Survey {
                 if let SpoolRecord::Data { stream, data, .. } = record {
                     self.total.add(*stream, data);
                 }
+                self.missed.note(record);
             }
             self.end = next;
             self.remember();
@@ -192,7 +214,7 @@ impl Survey {
             losses: sink.losses.clone(),
             waiting: [None; 2],
         });
-        let mut lag = Lag::default();
+        let mut lag = Lag { unspooled: self.missed.ahead(sink, cursor), ..Lag::default() };
         for stream in [Stream::Stdout, Stream::Stderr] {
             if !sink.streams.lets(stream) {
                 continue;
@@ -203,13 +225,15 @@ impl Survey {
                 None => self.waiting(spool, stream, &spans).await?,
             };
             let rest = Count::of(self.total, stream).since(waiting.open);
-            let lines = waiting.closed.lines + rest.lines;
-            lag.bytes += waiting.closed.bytes + rest.bytes;
-            lag.lines += lines;
-            if lines > 0 && waiting.oldest_ns.is_none() {
+            let begun = waiting.begun + spans.last().map_or(0, |(from, _)| rest.begun(from));
+            let (bytes, ends) = (waiting.closed.bytes + rest.bytes, waiting.closed.lines + rest.lines);
+            lag.bytes += bytes;
+            lag.text += bytes.saturating_sub(ends);
+            lag.lines += ends.saturating_sub(begun);
+            if ends > 0 && waiting.oldest_ns.is_none() {
                 waiting.oldest_ns = self.oldest(spool, stream, &spans).await?;
             }
-            if lines > 0 {
+            if ends > 0 {
                 lag.oldest_ns = [lag.oldest_ns, waiting.oldest_ns].into_iter().flatten().min();
             }
             // What was written since the count lies before a mark beyond it.
@@ -230,14 +254,15 @@ impl Survey {
     ) -> Result<Waiting, PortError> {
         let mut out = Waiting::default();
         for (from, to) in spans {
-            let from = self.before(spool, stream, from).await?;
+            let before = self.before(spool, stream, from).await?;
             match to {
                 Some(to) => {
-                    let span = self.before(spool, stream, to).await?.since(from);
+                    let span = self.before(spool, stream, to).await?.since(before);
                     out.closed.bytes += span.bytes;
                     out.closed.lines += span.lines;
+                    out.begun += span.begun(from);
                 }
-                None => out.open = from,
+                None => out.open = before,
             }
         }
         Ok(out)

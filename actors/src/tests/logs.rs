@@ -2,6 +2,7 @@
 
 use super::stage::*;
 use crate::log::Lines;
+use crate::supervise::State;
 use crate::{LogsRequest, Status};
 use contract::record::ContainerSpec;
 use contract::{ContainerId, Kind};
@@ -184,5 +185,56 @@ fn what_is_being_removed_has_no_log_any_more() {
         drop(held);
         removal.await.unwrap().unwrap();
         d.bare().await;
+    });
+}
+
+#[test]
+fn what_only_the_shim_knows_to_be_missing_is_shown_and_is_the_same_once_the_spool_and_the_sink_know() {
+    daemon(|d| async move {
+        let held = d.world().script.hold("deliver:remote");
+        let log_opts = [("mode".to_owned(), "non-blocking".to_owned())].into();
+        let id = d.started("web", ContainerSpec { log_opts, ..remote() }).await;
+        write(&d, &id, 0, 1);
+        until("it hangs", || d.world().script.calls("deliver:remote", id.as_str()) == 1).await;
+        let shown = || async {
+            let all = d.log_status(None).await.unwrap();
+            let remote = all.into_iter().find(|s| s.sink == "remote").unwrap();
+            remote.reading.status.losses.dropped.unspooled
+        };
+        assert_eq!(shown().await, 0);
+        d.world().runtime.leave_out(id.as_str(), 700);
+        assert_eq!(shown().await, 700);
+        d.world().spools.of(id.as_str()).drop_bytes(700);
+        d.world().runtime.leave_out(id.as_str(), 0);
+        assert_eq!(shown().await, 700, "the spool tells of it now");
+        drop(held);
+        until("it is told", || d.stage.remote.lines(id.as_str()).len() == 2).await;
+        assert_eq!(shown().await, 700);
+        d.world().runtime.leave_out(id.as_str(), 5);
+        assert_eq!(shown().await, 705);
+    });
+}
+
+#[test]
+fn sinks_whose_router_is_away_are_not_shown_as_it_left_them() {
+    // It panicked again and again, and they stood there as idle and up.
+    daemon(|d| async move {
+        let id = d.started("web", spec()).await;
+        write(&d, &id, 0, 1);
+        until("stored", || d.stage.file.lines(id.as_str()) == numbers(1)).await;
+        let shown = || async { d.log_status(None).await.unwrap().remove(0) };
+        while shown().await.reading.status.lines < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for nth in 1..8 {
+            d.inject_at("router", "started", nth);
+        }
+        d.inject_at("router", "Report", 1);
+        write(&d, &id, 1, 2);
+        until("parked", || d.actors().iter().any(|a| a.kind == "router" && a.state == State::Parked)).await;
+        let told = shown().await;
+        assert_eq!(told.reading.status.word(), "reopening");
+        assert!(told.reading.status.last_error.is_some() && told.reading.up_since_ns.is_none());
+        assert_eq!(told.lag.map(|lag| lag.lines), Some(1));
     });
 }

@@ -62,6 +62,11 @@ impl Output {
         self.dropped + self.waiting.iter().map(|(_, _, bytes)| bytes.len() as u64).sum::<u64>()
     }
 
+    /// Bytes that were dropped, and of which the spool has no word yet.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// Takes what was read at once.
     pub fn take(&mut self, stream: u8, bytes: &[u8]) {
         let time = now_ns();

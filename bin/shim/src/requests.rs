@@ -27,9 +27,12 @@ pub enum Then {
 /// Does what one connection asks for.
 pub fn answer(container: &mut Container, connection: &mut Connection, request: Request) -> (Answer, Then) {
     let answer = match request {
-        Request::Status => {
-            Answer::Status { state: container.state, pid: container.pid(), exit: container.exit }
-        }
+        Request::Status => Answer::Status {
+            state: container.state,
+            pid: container.pid(),
+            exit: container.exit,
+            unspooled: container.output.dropped(),
+        },
         Request::Start => done(container.start()),
         Request::Signal { signal } => done(container.signal(signal)),
         Request::Freeze { frozen } => done(container.freeze(frozen)),

@@ -164,6 +164,22 @@ fn who_outlives_the_main_process_does_not_hold_up_its_end_by_writing_on() {
     assert!(written < 4 << 20, "{written}");
 }
 
+/// Nobody but the shim knew of it until there was room to tell.
+#[test]
+fn what_found_no_room_is_known_before_there_is_room_to_tell_of_it() {
+    let stage = Stage::new();
+    let full = &["--spool-budget", "1", "--drop-when-full"];
+    let shim = stage.start(&["sh", "-c", "head -c 3000000 /dev/zero; sleep 1000"], full).unwrap();
+    for _ in 0..1000 {
+        let Answer::Status { unspooled, .. } = shim.ask(&Request::Status) else { panic!("no status") };
+        if unspooled == 3_000_000 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it is never known");
+}
+
 /// Its 704 KiB stayed beside each container that could not be started, until that was removed.
 #[test]
 fn room_kept_for_last_output_is_given_back_where_nothing_ever_ran() {

@@ -225,6 +225,8 @@ pub trait Runtime: Send + Sync {
     ) -> Result<(), PortError>;
     /// Has a running container's output meet a full spool in another way from now on.
     async fn set_when_full(&self, id: &ContainerId, when_full: WhenFull) -> Result<(), PortError>;
+    /// Bytes of a running container's output that found no room in its spool, and of which that does not tell yet.
+    async fn unspooled(&self, id: &ContainerId) -> Result<u64, PortError>;
     /// A running container's counters; `network` is the pid whose interfaces are told, if any are its own.
     async fn usage(&self, id: &ContainerId, network: Option<i32>) -> Result<Usage, PortError>;
     /// Resolves once want of memory has led to more than `told`; fails when the container has ended.

@@ -306,6 +306,13 @@ impl Runtime for ShimRuntime {
         })
     }
 
+    async fn unspooled(&self, id: &ContainerId) -> Result<u64, PortError> {
+        match self.ask(id, Request::Status).await? {
+            Answer::Status { unspooled, .. } => Ok(unspooled),
+            other => Err(PortError::new(Kind::Bug, format!("the shim answered {other:?} to status"))),
+        }
+    }
+
     async fn change_limits(
         &self,
         id: &ContainerId,

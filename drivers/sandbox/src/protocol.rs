@@ -143,6 +143,10 @@ impl Reason {
     }
 }
 
+fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
 /// Answered or pushed by the shim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
@@ -157,6 +161,9 @@ pub enum Answer {
         pid: i32,
         /// Its end.
         exit: Option<Exit>,
+        /// Bytes of its output for which there was no room in the spool, nor for a word of them yet; older shims tell none.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        unspooled: u64,
     },
     /// A session was started.
     Started {

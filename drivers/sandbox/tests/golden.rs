@@ -62,8 +62,10 @@ fn requests_are_frozen() {
 #[test]
 fn answers_are_frozen() {
     frozen("answer-done", Answer::Done);
-    frozen("answer-status", Answer::Status { state: State::Running, pid: 42, exit: None });
-    frozen("answer-status-exited", Answer::Status { state: State::Exited, pid: 42, exit: Some(EXIT) });
+    let status = |state, exit, unspooled| Answer::Status { state, pid: 42, exit, unspooled };
+    frozen("answer-status", status(State::Running, None, 0));
+    frozen("answer-status-exited", status(State::Exited, Some(EXIT), 0));
+    frozen("answer-status-unspooled", status(State::Running, None, 4096));
     frozen("answer-started", Answer::Started { pid: 43 });
     frozen("answer-pids", Answer::Pids { pids: vec![42, 43] });
     frozen("answer-error", Answer::Error { reason: Reason::NotFound, text: "no \"such\"".into() });

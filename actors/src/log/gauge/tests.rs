@@ -104,15 +104,73 @@ fn a_sink_that_is_back_and_refuses_is_told_of_both() {
 }
 
 #[test]
+fn a_sink_of_which_everything_is_refused_is_not_up() {
+    // A wrong token left it idle and up for ever, with its last delivery just now.
+    let gauge = Gauge::default();
+    let refusing = |batches, refused| SinkStatus { refuses: true, ..status(batches, 0, refused) };
+    gauge.note(&status(1, 0, 0), None, 10);
+    let told = Change::Refused { lines: 3, error: "down".into() };
+    assert_eq!(gauge.note(&refusing(2, 3), None, 20), [told]);
+    assert_eq!(gauge.note(&refusing(3, 5), None, 30), []);
+    let read = gauge.read();
+    assert_eq!((read.up_since_ns, read.down_since_ns), (None, Some(20)));
+    assert_eq!((read.delivered_ns, read.failed_ns), (Some(10), Some(30)));
+    let word = |state| SinkStatus { state, ..refusing(3, 5) }.word();
+    assert_eq!(
+        [SinkState::Idle, SinkState::Delivering, SinkState::Parked].map(word),
+        ["refused", "refused", "reopening"]
+    );
+    gauge.note(&status(4, 0, 5), None, 40);
+    let read = gauge.read();
+    assert_eq!((read.up_since_ns, read.down_since_ns, read.delivered_ns), (Some(40), None, Some(40)));
+    assert_eq!(SinkStatus { state: SinkState::Idle, ..read.status }.word(), "idle");
+}
+
+#[test]
+fn a_sink_that_comes_back_only_to_refuse_is_down_since_it_went() {
+    let gauge = Gauge::default();
+    assert_eq!(gauge.note(&status(0, 1, 0), None, 1), down());
+    let refused = Change::Refused { lines: 2, error: "down".into() };
+    assert_eq!(gauge.note(&SinkStatus { refuses: true, ..status(1, 1, 2) }, None, 2), [refused]);
+    assert_eq!(gauge.read().down_since_ns, Some(1));
+    assert_eq!(gauge.note(&status(2, 1, 2), None, 3), [Change::Up]);
+}
+
+#[test]
 fn what_was_offered_never_goes_back() {
     let gauge = Gauge::default();
     gauge.note(&SinkStatus { lines: 10, bytes: 100, refused: 1, ..SinkStatus::default() }, None, 1);
-    let lag = Lag { lines: 5, bytes: 55, oldest_ns: Some(1) };
+    let lag = Lag { lines: 5, bytes: 55, text: 50, ..Lag::default() };
     assert_eq!(gauge.read_with(gauge.read(), Some(&lag)).offered, (16, 150));
     assert_eq!(gauge.read_with(gauge.read(), None).offered, (16, 150), "nobody knows what waits");
     gauge.note(&SinkStatus { lines: 16, bytes: 151, refused: 1, ..SinkStatus::default() }, None, 2);
     assert_eq!(gauge.read_with(gauge.read(), Some(&Lag::default())).offered, (17, 151));
     assert!(gauge.read().since_ns > 0);
+}
+
+#[test]
+fn what_found_no_room_in_the_spool_counts_at_once_and_not_again_when_the_sink_comes_to_it() {
+    // A sink that was away had lost nothing, by what was shown, until it was back.
+    let gauge = Gauge::default();
+    let missing = |unspooled| Lag { unspooled, ..Lag::default() };
+    let told = |lag: Option<&Lag>| {
+        let reading = gauge.read_with(gauge.read(), lag);
+        assert_eq!(reading.status.dropped_bytes()[3], ("spool-full", reading.unspooled));
+        reading.unspooled
+    };
+    assert_eq!(told(Some(&missing(100))), 100);
+    assert_eq!(told(None), 100, "what was told once stays so");
+    let mut status = SinkStatus::default();
+    (status.losses.dropped.unspooled, status.losses.version) = (60, 1);
+    gauge.note(&status, None, 1);
+    assert_eq!(told(Some(&missing(40))), 100);
+    (status.losses.dropped.unspooled, status.losses.version) = (100, 2);
+    gauge.note(&status, None, 2);
+    assert_eq!(told(Some(&missing(0))), 100);
+    assert_eq!(told(Some(&missing(5))), 105);
+    assert_eq!(gauge.read().status.losses.dropped.unspooled, 100, "what is counted is another matter");
+    gauge.begin_at(at(0));
+    assert_eq!(told(Some(&missing(0))), 100, "what it will not come to is not told of");
 }
 
 #[test]
@@ -150,7 +208,7 @@ fn at(offset: u64) -> Cursor {
 
 /// Empty lines, which take a byte each in the spool.
 fn waits(lines: u64) -> Lag {
-    Lag { lines, bytes: lines, oldest_ns: None }
+    Lag { lines, bytes: lines, ..Lag::default() }
 }
 
 #[test]

@@ -19,6 +19,23 @@ use std::time::Duration;
 /// What is in the spool is seen here a little later.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// How many of the container's lines these are, which a policy made: one may be several that were joined, or a piece of one,
+/// which counts with its first. What waits in a spool is counted by the same measure.
+pub fn container_lines<'a>(lines: impl IntoIterator<Item = &'a LogLine>, policy: &BatchPolicy) -> u64 {
+    let joins = policy.records.join.is_some();
+    let joined = |line: &LogLine| match joins {
+        true => memchr::memchr_iter(b'\n', &line.data).count() as u64,
+        // Without that, no line has an LF in it.
+        false => 0,
+    };
+    lines.into_iter().map(|line| if begins(line) { 1 + joined(line) } else { 0 }).sum()
+}
+
+/// Whether a line of the container begins with this one.
+fn begins(line: &LogLine) -> bool {
+    line.partial.as_ref().is_none_or(|piece| piece.ordinal == 1)
+}
+
 /// A line for a driver, and how many lines of the container it is.
 #[derive(Debug)]
 struct Record {
@@ -29,7 +46,7 @@ struct Record {
 impl Record {
     /// A line that is joined with none. A piece counts as the line that it begins.
     fn alone(line: LogLine) -> Self {
-        let lines = u64::from(line.partial.as_ref().is_none_or(|p| p.ordinal == 1));
+        let lines = u64::from(begins(&line));
         Self { line, lines }
     }
 }

@@ -355,3 +355,22 @@ proptest! {
         prop_assert_eq!(plain(&parted), plain(&once));
     }
 }
+
+#[test]
+fn what_was_built_counts_as_the_lines_that_stand_in_the_spool() {
+    let policy = policy(&[("multiline-pattern", "^[0-9]"), ("max-line-size", "64k")]);
+    let long = "a".repeat(20_000) + "\n";
+    let script = Script::default().out(0, "1 a\n b\n").err(1, "x\n").out(2, " c\n2 d\n").out(3, &long).end();
+    let mut builder = Builder::at(&Cursor::default(), &policy, 1);
+    let mut out = Vec::new();
+    for record in &script.0 {
+        builder.push(record, &mut out, |_| false);
+    }
+    assert_eq!((out.len(), container_lines(&out, &policy)), (3, 6));
+    let (mut cut, plain) = (Vec::new(), BatchPolicy::default());
+    let mut pieces = Builder::at(&Cursor::default(), &plain, 1);
+    for record in &script.0 {
+        pieces.push(record, &mut cut, |_| false);
+    }
+    assert_eq!((cut.len(), container_lines(&cut, &plain)), (7, 6));
+}

@@ -221,11 +221,11 @@ impl Answer<Report> for Router {
             }
             Report::Delivered { sink, attempt, refused, certain } => {
                 self.step(Event::Certain(sink, certain));
-                let lines = refused.as_ref().map_or(0, |refusal| refusal.lines);
+                let records = refused.as_ref().map_or(0, |refusal| refusal.records);
                 if let Some(refusal) = refused {
                     self.step(Event::Refused(sink, attempt, refusal));
                 }
-                Event::Delivered(sink, attempt, lines)
+                Event::Delivered(sink, attempt, records)
             }
             Report::Certain { sink } => Event::Certain(sink, None),
             Report::Failed { sink, attempt, failure } => {
@@ -324,6 +324,11 @@ impl RouterApi {
                 Err(_) => tokio::time::sleep(Duration::from_millis(20).min(left)).await,
             }
         }
+    }
+
+    /// Whether it does anything now: not while it is rebuilt after a panic, which may take ever longer.
+    pub fn is_working(&self) -> bool {
+        self.link.state() == State::Running
     }
 
     /// Lets each sink that has everything within this time rest, until there is more for it.

@@ -1,5 +1,6 @@
 //! What the router decides: which sink reads, delivers, waits or is opened next, and what of the spool may go.
 
+mod arrival;
 mod extent;
 mod overflow;
 mod reading;
@@ -7,6 +8,7 @@ mod window;
 
 use crate::log::cut::Cut;
 use crate::log::gap::{Ahead, Gaps};
+use arrival::arrived;
 use contract::log::{Batch, BatchPolicy, Cursor, Delivery, Loss, Losses, Position, Stretch};
 pub use extent::Extent;
 use std::sync::Arc;
@@ -31,7 +33,9 @@ pub enum Failure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// How many.
-    pub lines: usize,
+    pub records: usize,
+    /// The container's lines that they are.
+    pub lines: u64,
     /// Their bytes.
     pub bytes: u64,
     /// Why.
@@ -80,7 +84,7 @@ pub enum Event {
     Found(usize, Option<Cursor>, Losses),
     /// Its driver is open and stands at the cursor.
     Opened(usize, u64, Cursor),
-    /// The batch in flight arrived, but for so many refused lines.
+    /// The batch in flight arrived, but for so many refused records.
     Delivered(usize, u64, usize),
     /// What of the batch in flight was refused; that it arrived is told next.
     Refused(usize, u64, Refusal),
@@ -150,7 +154,7 @@ pub struct SinkStatus {
     pub state: SinkState,
     /// Batches delivered since the container's router was first started by this daemon, and so with all that follow.
     pub batches: u64,
-    /// Lines delivered.
+    /// Lines of the container that were delivered, also where several are one record.
     pub lines: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -164,6 +168,8 @@ pub struct SinkStatus {
     pub suppressed: u64,
     /// Their bytes.
     pub suppressed_bytes: u64,
+    /// Everything was refused of what was delivered last.
+    pub refuses: bool,
     /// Why the last try failed, or lines were refused.
     pub last_error: Option<String>,
     /// What it is not given.
@@ -322,34 +328,6 @@ impl Machine {
             }
         }
     }
-}
-
-fn arrived(w: &mut Window, load: &Load, refused: usize) {
-    let Load { batch, gaps } = load;
-    let bytes = batch.lines.iter().map(|l| l.data.len() as u64).sum::<u64>();
-    // What tells of gaps is not the container's, also where it is refused.
-    let lines = (batch.lines.len() as u64).saturating_sub(gaps.markers);
-    let bytes = bytes.saturating_sub(gaps.bytes);
-    let refused = (refused as u64).min(lines);
-    let refusal = w.refusal.take();
-    let refused_bytes = refusal.as_ref().map_or(0, |refusal| refusal.bytes).min(bytes);
-    w.status.batches += 1;
-    w.status.lines += lines - refused;
-    w.status.bytes += bytes - refused_bytes;
-    w.status.refused += refused;
-    w.status.refused_bytes += refused_bytes;
-    if let Some(Refusal { error, .. }) = refusal {
-        w.status.last_error = Some(error);
-    }
-    w.status.suppressed += batch.suppressed;
-    w.status.suppressed_bytes += gaps.suppressed_bytes;
-    w.status.state = SinkState::Idle;
-    w.failures = 0;
-    if std::mem::take(&mut w.unread) {
-        w.dry = false;
-    }
-    w.cursor = Some(batch.end.clone());
-    w.prune();
 }
 
 fn fail(w: &mut Window, sink: usize, failure: Failure, out: &mut Vec<Effect>) {

@@ -3,6 +3,7 @@
 use super::machine::Pass;
 use crate::log::cut::{Cut, cut};
 use crate::log::gap::{Ahead, Gaps};
+use crate::log::record::container_lines;
 use contract::PortError;
 use contract::log::{BatchPolicy, Loss};
 use contract::runtime::Spool;
@@ -35,7 +36,7 @@ pub async fn pass_over(
             next = cut(spool, (&loss.to, &ahead), policy, seed).await?;
         }
         let stays = next.batch.end.is_at(&loss.to);
-        count(&mut loss, &next);
+        count(&mut loss, &next, policy);
         gaps = gaps + next.gaps;
         gaps.suppressed += next.batch.suppressed;
         loss.to.clone_from(&next.batch.end);
@@ -46,13 +47,13 @@ pub async fn pass_over(
     Ok((loss, gaps))
 }
 
-fn count(loss: &mut Loss, cut: &Cut) {
+fn count(loss: &mut Loss, cut: &Cut, policy: &BatchPolicy) {
     let lines = &cut.batch.lines;
     let bytes: u64 = lines.iter().map(|line| line.data.len() as u64).sum();
     if let Some(first) = lines.first().filter(|_| loss.lines + loss.bytes == 0) {
         loss.time_ns = first.time_ns;
     }
-    loss.lines += (lines.len() as u64).saturating_sub(cut.gaps.markers);
+    loss.lines += container_lines(lines, policy).saturating_sub(cut.gaps.markers);
     // What had no room in the spool is missing here, too.
     loss.bytes += bytes.saturating_sub(cut.gaps.bytes) + cut.gaps.unspooled;
 }

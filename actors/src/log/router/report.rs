@@ -27,7 +27,7 @@ pub enum Report {
         sink: usize,
         /// The try this answers.
         attempt: u64,
-        /// Lines refused.
+        /// What was refused of it.
         refused: Option<Refusal>,
         /// What the far side is sure to have read ends here; none = with the batch.
         certain: Option<Cursor>,

@@ -29,6 +29,7 @@ struct Sandbox {
     execs: HashMap<String, Option<i32>>,
     limits: Resources,
     shortage: Shortage,
+    unspooled: u64,
     /// Sessions that end with their client.
     bound: HashSet<String>,
 }
@@ -43,7 +44,7 @@ struct State {
 }
 
 /// Shims and what they leave. Verbs: `ensure_created`, `ensure_started`, `status`, `exited`, `signal`, `set_frozen`,
-/// `exec`, `set_when_full`, `change_limits`, `usage`, `runtime_remove`.
+/// `exec`, `set_when_full`, `unspooled`, `change_limits`, `usage`, `runtime_remove`.
 ///
 /// A main process ends by [`FakeRuntime::exit`], or by a signal it does not ignore.
 pub struct FakeRuntime {
@@ -78,6 +79,15 @@ impl FakeRuntime {
     /// The main process writes to its standard output.
     pub fn write(&self, id: &str, text: &str) {
         self.spools.of(id).write(Stream::Stdout, text.to_owned());
+    }
+
+    /// So many bytes that the main process wrote found no room, and the spool does not tell of them.
+    pub fn leave_out(&self, id: &str, bytes: u64) {
+        self.change(|s| {
+            if let Some(sandbox) = s.sandboxes.get_mut(id) {
+                sandbox.unspooled = bytes;
+            }
+        });
     }
 
     /// The main process ends; its output is whole in the spool before anybody hears of it.
@@ -189,6 +199,7 @@ impl Runtime for FakeRuntime {
                 execs: HashMap::new(),
                 limits: spec.container.resources.clone(),
                 shortage: Shortage::default(),
+                unspooled: 0,
                 bound: HashSet::new(),
             };
             let sandbox = s.sandboxes.entry(id.clone()).or_insert(fresh);
@@ -362,6 +373,11 @@ impl Runtime for FakeRuntime {
     async fn set_when_full(&self, id: &ContainerId, _: WhenFull) -> Result<(), PortError> {
         self.script.at("set_when_full", id.as_str()).await?;
         self.living(id, |_| ())
+    }
+
+    async fn unspooled(&self, id: &ContainerId) -> Result<u64, PortError> {
+        self.script.at("unspooled", id.as_str()).await?;
+        self.living(id, |s| s.unspooled)
     }
 
     async fn change_limits(

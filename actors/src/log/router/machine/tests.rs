@@ -223,32 +223,6 @@ fn open(machine: &mut Machine, world: &mut World, sink: usize, attempt: u64) {
     step(machine, world, event);
 }
 
-#[test]
-fn what_is_refused_has_not_arrived_and_it_is_known_why() {
-    // Its bytes stood among those acknowledged, and no error anywhere.
-    let (status, policy, delivery) = Default::default();
-    let mut machine = Machine::new([Seat { status, cursor: Some(at(0)), policy, delivery }], 0, BUDGET);
-    machine.step(Event::Up(0));
-    let attempt = machine.sinks[0].attempt;
-    let line =
-        |data: &'static str| LogLine { stream: Stream::Stdout, time_ns: 0, data: data.into(), partial: None };
-    let lines = vec![line("hello"), line("you")];
-    let load = || Load {
-        batch: Arc::new(Batch { lines: lines.clone(), end: at(2), suppressed: 0 }),
-        gaps: Gaps::default(),
-    };
-    let refusal = |error: &str| Refusal { lines: 1, bytes: 5, error: error.into() };
-    machine.step(Event::Refused(0, attempt, refusal("of nothing in flight")));
-    machine.sinks[0].flying = Some(load());
-    machine.step(Event::Refused(0, attempt + 1, refusal("of another try")));
-    machine.step(Event::Refused(0, attempt, refusal("400")));
-    machine.step(Event::Delivered(0, attempt, 1));
-    let status = &machine.sinks[0].status;
-    assert_eq!((status.lines, status.bytes), (1, 3));
-    assert_eq!((status.refused, status.refused_bytes), (1, 5));
-    assert_eq!(status.last_error.as_deref(), Some("400"));
-}
-
 fn arrive(machine: &mut Machine, world: &mut World, sink: usize, attempt: u64, batch: &Batch) {
     let event = match world.is_next(sink, attempt) {
         true => {

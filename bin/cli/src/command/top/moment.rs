@@ -54,6 +54,8 @@ pub struct Sink {
     pub lag_age: Option<u64>,
     /// Lines given up.
     pub dropped: u64,
+    /// More was, in nobody knows how many lines.
+    pub uncounted: bool,
     /// Failed tries.
     pub retries: u64,
     /// Why the last one failed.
@@ -121,6 +123,7 @@ fn sink(s: &Value, at: f64) -> Sink {
     let lag = s.get("Lag").filter(|lag| !lag.is_null());
     let oldest = lag.and_then(|lag| seconds(&text(lag, "Oldest")));
     let dropped = s.get("Dropped").and_then(Value::as_object);
+    let uncounted = ["/DroppedBytes/spool-full", "/DroppedPlaces/spool-gone"];
     Sink {
         name: line(&text(s, "Sink")),
         driver: text(s, "Driver"),
@@ -131,6 +134,7 @@ fn sink(s: &Value, at: f64) -> Sink {
         lag: lag.map(|lag| (number(lag, "/Lines"), number(lag, "/Bytes"))),
         lag_age: oldest.map(|oldest| (at - oldest).max(0.0) as u64),
         dropped: dropped.into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum(),
+        uncounted: uncounted.iter().any(|path| number(s, path) > 0),
         retries: number(s, "/Retries"),
         error: line(&text(s, "LastError")),
     }

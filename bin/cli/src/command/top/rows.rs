@@ -48,6 +48,8 @@ pub struct Figures {
     pub age: Option<u64>,
     /// Lines given up.
     pub dropped: u64,
+    /// More was, in nobody knows how many lines.
+    pub uncounted: bool,
 }
 
 impl Figures {
@@ -56,7 +58,8 @@ impl Figures {
         let before = before.filter(|b| passed > 0.0 && b.lines <= sink.lines && b.bytes <= sink.bytes);
         let rate =
             before.map(|b| ((sink.lines - b.lines) as f64 / passed, (sink.bytes - b.bytes) as f64 / passed));
-        Self { rate, lag: sink.lag, age: sink.lag_age, dropped: sink.dropped }
+        let Sink { lag, lag_age: age, dropped, uncounted, .. } = *sink;
+        Self { rate, lag, age, dropped, uncounted }
     }
 
     /// Rates and drops add up; what waits longest counts.
@@ -70,6 +73,7 @@ impl Figures {
             lag: self.lag.max(other.lag),
             age: self.age.max(other.age),
             dropped: self.dropped + other.dropped,
+            uncounted: self.uncounted || other.uncounted,
         }
     }
 
@@ -84,7 +88,7 @@ impl Figures {
                 (lines, _) => count(lines),
             }),
             self.age.map_or_else(String::new, age),
-            count(self.dropped),
+            count(self.dropped) + if self.uncounted { "+" } else { "" },
         ]
     }
 }
@@ -111,9 +115,9 @@ pub fn age(seconds: u64) -> String {
     }
 }
 
-/// Deliveries fail.
+/// Deliveries fail, or are refused.
 pub fn fails(sink: &Sink) -> bool {
-    matches!(sink.state.as_str(), "waiting" | "reopening")
+    matches!(sink.state.as_str(), "waiting" | "reopening" | "refused")
 }
 
 struct Group<'a> {
@@ -152,7 +156,7 @@ pub fn sinks(model: &Model) -> Vec<Row> {
         Order::Name => {}
         Order::Rate => groups.sort_by(|a, b| rate(b).total_cmp(&rate(a))),
         Order::Lag => groups.sort_by_key(|g| std::cmp::Reverse(g.figures.lag)),
-        Order::Dropped => groups.sort_by_key(|g| std::cmp::Reverse(g.figures.dropped)),
+        Order::Dropped => groups.sort_by_key(|g| std::cmp::Reverse((g.figures.dropped, g.figures.uncounted))),
     }
     let mut out = Vec::new();
     for group in groups {

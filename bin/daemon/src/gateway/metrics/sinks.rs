@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Error;
 
 /// What a sink's router may be doing, in the words of `gantry logs status`.
-const STATES: [&str; 5] = ["opening", "idle", "delivering", "waiting", "reopening"];
+const STATES: [&str; 6] = ["opening", "idle", "delivering", "refused", "waiting", "reopening"];
 
 fn labels(sink: &SinkReport) -> Labels<'_> {
     let id = sink.container.get(..12).unwrap_or(&sink.container);
@@ -41,7 +41,7 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
     )?;
     to.counters(
         "gantry_log_sink_acknowledged_lines",
-        "Lines that arrived, as far as the driver's protocol tells",
+        "Lines of the container that arrived, also joined or in pieces, as far as the driver's protocol tells",
         count(|s| s.reading.status.lines),
     )?;
     to.counters(
@@ -49,7 +49,11 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
         "Bytes of the lines that arrived, without their ends",
         count(|s| s.reading.status.bytes),
     )?;
-    to.counters("gantry_log_sink_batches", "Batches that arrived", count(|s| s.reading.status.batches))?;
+    to.counters(
+        "gantry_log_sink_batches",
+        "Batches that arrived or were refused",
+        count(|s| s.reading.status.batches),
+    )?;
     to.counters("gantry_log_sink_retries", "Deliveries that failed", count(|s| s.reading.status.retries))?;
     let dropped = sinks.iter().flat_map(|s| s.reading.status.dropped().into_iter().map(move |d| (s, d)));
     to.counters(
@@ -97,19 +101,24 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
         "gantry_log_sink_state",
         "1 for what a sink is doing",
         sinks.iter().flat_map(|s| {
-            let state = s.reading.status.state.name();
+            let state = s.reading.status.word();
             STATES.into_iter().map(move |one| (and(s, "state", one), f64::from(u8::from(one == state))))
         }),
     )?;
     to.gauges(
         "gantry_log_sink_up",
-        "0 while the latest deliveries failed",
+        "0 while the latest deliveries failed, or were refused as a whole",
         sinks.iter().map(|s| (labels(s), f64::from(u8::from(is_up(s))))),
     )?;
     to.gauges(
         "gantry_log_sink_up_since_timestamp_seconds",
         "Since when deliveries succeed without a failure between; none before the first one and while they fail",
         sinks.iter().filter_map(|s| Some((labels(s), seconds(s.reading.up_since_ns?)))),
+    )?;
+    to.gauges(
+        "gantry_log_sink_down_since_timestamp_seconds",
+        "Since when deliveries fail, or are refused as a whole; none while they succeed",
+        sinks.iter().filter_map(|s| Some((labels(s), seconds(s.reading.down_since_ns?)))),
     )?;
     to.gauges(
         "gantry_log_sink_counting_since_timestamp_seconds",
@@ -119,9 +128,14 @@ pub fn write(now: &Readings, to: &mut Families<'_>) -> Result<(), Error> {
     spools(now, to)
 }
 
+/// States in which nothing arrives.
+const AWAY: [&str; 3] = ["refused", "waiting", "reopening"];
+
 /// Nothing failed yet, or something arrived since.
 fn is_up(sink: &SinkReport) -> bool {
-    sink.reading.up_since_ns.is_some() || sink.reading.failed_ns.is_none()
+    let reading = &sink.reading;
+    let arrives = reading.up_since_ns.is_some() || reading.failed_ns.is_none();
+    arrives && !AWAY.contains(&reading.status.word())
 }
 
 /// Output on disk, which is a container's and not a sink's.

@@ -15,9 +15,22 @@ fn sink(name: &str) -> SinkReport {
         delivery: Delivery::NonBlocking { buffer: 5000, overflow: Default::default() },
         purpose: Purpose::Asked,
         reading,
-        lag: Some(Lag { bytes: 143, lines: 3, oldest_ns: Some(8_000_000_000) }),
+        lag: Some(Lag { bytes: 143, lines: 3, oldest_ns: Some(8_000_000_000), ..Lag::default() }),
         spool_bytes: Some(4096),
     }
+}
+
+#[test]
+fn a_sink_that_takes_nothing_is_not_up() {
+    let mut readings = readings();
+    let reading = &mut readings.sinks[0].reading;
+    reading.status.refuses = true;
+    (reading.failed_ns, reading.down_since_ns) = (Some(9_000_000_000), Some(7_000_000_000));
+    let text = told(readings, false);
+    let labels = r#"{id="0123456789ab",name="we\"b\\",sink="errors",driver="syslog"}"#;
+    assert!(text.contains(&format!("gantry_log_sink_up{labels} 0.0\n")), "{text}");
+    let since = format!("gantry_log_sink_down_since_timestamp_seconds{labels} 7.0\n");
+    assert!(text.contains(&since), "{text}");
 }
 
 fn readings() -> Readings {
@@ -36,8 +49,12 @@ fn readings() -> Readings {
 }
 
 fn written(open: bool) -> String {
+    told(readings(), open)
+}
+
+fn told(readings: Readings, open: bool) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(readings()));
+    registry.register_collector(Box::new(readings));
     let mut out = String::new();
     match open {
         true => text::encode(&mut out, &registry).unwrap(),

@@ -14,10 +14,11 @@ Examples:
   gantry logs status --format '{{.Name}} {{.Sink}} {{.LagLines}}'
   gantry logs status --json
 
-UP is since when deliveries succeed. IN is what was written for a sink, also what was dropped by its rate-limit or refused;
-ACKNOWLEDGED is what has arrived there, both since COUNTING (a field for --format): the daemon's start, or the container's. LAG
-is what has not arrived yet: lines, bytes, and the age of the oldest. SPOOL is what the container's undelivered output takes up
-on disk, of what it may.
+STATE is refused where a receiver took nothing of what came last: that is not sent again. UP is since when deliveries succeed,
+or since when it is down: they fail, or are refused. IN is what was written for a sink, also what was dropped by its rate-limit
+or refused; ACKNOWLEDGED is what has arrived there, both since COUNTING (a field for --format): the daemon's start, or the
+container's. LAG is what has not arrived yet: lines, bytes, and the age of the oldest. Lines are the container's, also where several
+are joined to one record. SPOOL is what the container's undelivered output takes up on disk, of what it may.
 
 Fields for --format: .ID .Name .Sink .Driver .Mode .Buffer .State .Up .In .Acknowledged .Retries .Dropped .Lag .LagLines
 .LagBytes .LagSeconds .Spool .Counting .LastDelivery .LastError";
@@ -134,6 +135,7 @@ fn row(sink: &Value, now: jiff::Timestamp, no_trunc: bool) -> Row {
     // A receiver's words may be in it: control characters would move the cursor of whoever looks.
     let error: String = first.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let id = text("/Container");
+    let none = || "-".to_owned();
     let fields = json!({
         "ID": if no_trunc { id } else { output::short_id(id) },
         "Name": text("/Name"),
@@ -145,7 +147,7 @@ fn row(sink: &Value, now: jiff::Timestamp, no_trunc: bool) -> Row {
             None => "-".to_owned(),
         },
         "State": text("/State"),
-        "Up": age("/UpSince").unwrap_or_else(|| "-".to_owned()),
+        "Up": age("/DownSince").map(|age| format!("down {age}")).or_else(|| age("/UpSince")).unwrap_or_else(none),
         "In": both("/In"),
         "Acknowledged": both("/Delivered"),
         "Retries": number("/Retries").to_string(),
@@ -215,6 +217,8 @@ mod tests {
         assert_eq!(shown, "0123456789ab 12 30\n");
         let spoken = json!({"LastError": "refused:\u{1b}[2J\tgo away\nat"});
         assert_eq!(row(&spoken, now, true).fields["LastError"], "refused: [2J go away");
+        let refused = json!({"State": "refused", "UpSince": null, "DownSince": "2026-01-02T15:00:20Z"});
+        assert_eq!(row(&refused, now, true).fields["Up"], "down 10 seconds");
         let copy = json!({"Name": "web", "Sink": "json-file", "Copy": true, "Lag": {"Bytes": 0}});
         assert_eq!(row(&copy, now, false).fields["Sink"], "json-file (copy)");
     }

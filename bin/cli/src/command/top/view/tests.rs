@@ -176,6 +176,22 @@ fn a_file_gets_the_same_rows_without_marks() {
 }
 
 #[test]
+fn what_was_given_up_in_nobody_knows_how_many_lines_is_not_nothing() {
+    let now = |of: Value| {
+        let sink = json!({"Container": "a", "Sink": "s", "Driver": "s", "Dropped": {"refused": 0}});
+        let mut sink = sink.as_object().unwrap().clone();
+        sink.extend(of.as_object().unwrap().clone());
+        let containers = [json!({"Id": "a", "Name": "a", "State": "running"})];
+        let mut model = Model::default();
+        model.take(Moment::read(&json!({"Containers": containers, "Sinks": [sink]})));
+        plain(&model)[2].split('\t').nth(6).unwrap().to_owned()
+    };
+    assert_eq!(now(json!({"DroppedBytes": {"spool-full": 4096, "refused": 0}})), "0+");
+    assert_eq!(now(json!({"DroppedPlaces": {"spool-gone": 1}, "Dropped": {"refused": 3}})), "3+");
+    assert_eq!(now(json!({"DroppedBytes": {"spool-full": 0, "refused": 9}})), "0");
+}
+
+#[test]
 fn the_last_figures_stay_while_the_daemon_is_away_and_it_is_told_until_it_is_back() {
     let mut model = model();
     let before = shown(&model, 120, 11);
