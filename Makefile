@@ -17,6 +17,7 @@ GELF_VERSION := 2.0.0
 OTLP_VERSION := 1.44.0
 SNAPPY_VERSION := 2.14.0
 MOTO_VERSION := 5.2.5
+GCLOUD_LOGGING_VERSION := 3.17.0
 PROMETHEUS_VERSION := 0.26.0
 PREFIX := /usr/local
 BUILT := target/release
@@ -34,6 +35,7 @@ setup:
 	@[ -d target/receivers/python/cramjam ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/python opentelemetry-proto==$(OTLP_VERSION) cramjam==$(SNAPPY_VERSION)
 	@[ -d target/receivers/python/prometheus_client ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/python prometheus-client==$(PROMETHEUS_VERSION)
 	@[ -d target/receivers/moto/moto ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/moto 'moto[server]==$(MOTO_VERSION)'
+	@[ -d target/receivers/gcp/google ] || pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --target target/receivers/gcp google-cloud-logging==$(GCLOUD_LOGGING_VERSION)
 shim:
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile shim -p gantry-shim --target $(SHIM_TARGET)
 	mkdir -p target/debug && cp target/$(SHIM_TARGET)/shim/gantry-shim target/debug/gantry-shim.new && mv target/debug/gantry-shim.new target/debug/gantry-shim

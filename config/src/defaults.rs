@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub(crate) const SECTION: Section = Section {
     heading: "Containers",
     keys: &[
-        Key::new("log-driver", Kind::Text, "DRIVER", "Log driver: json-file, local, syslog, fluentd, journald, gelf, splunk, loki, otlp, awslogs, none, or fanout for several [default: json-file]"),
+        Key::new("log-driver", Kind::Text, "DRIVER", "Log driver: json-file, local, syslog, fluentd, journald, gelf, splunk, loki, otlp, awslogs, gcplogs, none, or fanout for several [default: json-file]"),
         Key::new("log-opts", Kind::Map, "KEY=VALUE", "Option of that log driver").flag("log-opt"),
         Key::new("log-sinks", Kind::Own, "", "Where every container's lines go besides: {\"name\": {\"driver\": \"syslog\", \"log-opts\": {}, \"streams\": \"both\"}}").flag(""),
         Key::new("default-ulimits", Kind::Own, "NAME=SOFT[:HARD]", "ulimit; the file has {\"nofile\": {\"Name\": \"nofile\", \"Soft\": 1, \"Hard\": 2}}").flag("default-ulimit").reloads(),

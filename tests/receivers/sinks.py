@@ -1,4 +1,5 @@
-"""A strict receiver of log lines: python3 sinks.py KIND PORT FILE [CERTIFICATE KEY], KIND one of gelf (TCP), splunk, loki, otlp.
+"""A strict receiver of log lines: python3 sinks.py KIND PORT FILE [CERTIFICATE KEY], KIND one of gelf (TCP), splunk, loki, otlp,
+gcplogs (which believes what gcp.pem beside FILE verifies, and is the metadata server of a machine besides).
 
 Each line that came becomes a line of JSON in FILE; whatever breaks the protocol is refused and written to FILE.wrong. How
 it behaves stands in FILE.behaviour, read anew for each request or message: ok, slow, reset, or the number of an HTTP status.
@@ -185,14 +186,80 @@ def otlp(headers, url, body):
     return out, logs_service_pb2.ExportLogsServiceResponse().SerializeToString()
 
 
+revoked, known = set(), {}
+
+
+def signed(token):
+    """https://google.aip.dev/auth/4111: a token that a service's account signs for itself."""
+    from google.auth import jwt
+
+    header = jwt.decode_header(token)
+    want(header == {"alg": "RS256", "typ": "JWT", "kid": "k1"}, f"header {header}")
+    claims = jwt.decode(token, certs=open(os.path.join(os.path.dirname(path), "gcp.pem")).read())
+    want(claims["iss"] == claims["sub"] == "gantry@p.iam.gserviceaccount.com", f"claims {claims}")
+    want(claims["scope"] == "https://www.googleapis.com/auth/cloud-platform" and "aud" not in claims, f"claims {claims}")
+    want(claims["exp"] - claims["iat"] <= 3620, f"claims {claims}")
+    return claims["iss"]
+
+
+def gcplogs(headers, url, body):
+    """https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/write, in JSON and to the letter of its protobuf."""
+    from google.protobuf import json_format
+
+    def refusal(code, status, details=()):
+        error = {"code": code, "message": f"{status.lower()}, it says", "status": status, "details": list(details)}
+        return json.dumps({"error": error}).encode(), code
+
+    want(url == "/v2/entries:write", f"path {url}")
+    want(headers["Content-Type"] == "application/json", f"type {headers['Content-Type']}")
+    if headers["Authorization"] in revoked:
+        return [], *refusal(401, "UNAUTHENTICATED")
+    scheme, token = headers["Authorization"].split(" ")
+    want(scheme == "Bearer", f"scheme {scheme}")
+    who = "themachine" if token == "ofthemachine" else signed(token)
+    request = json_format.Parse(body, gcplogs.request.pb(gcplogs.request()))
+    count = len(request.entries)
+    want(0 < count <= 1000 and len(body) < 10_000_000 and request.partial_success, f"{count} in {len(body)}")
+    project = re.fullmatch(r"projects/([a-z0-9-]+)/logs/gcplogs-docker-driver", request.log_name)
+    want(project, f"log {request.log_name}")
+    resource = json_format.MessageToDict(request.resource)
+    labels = {"gce_instance": ["instance_id", "zone"], "global": ["project_id"]}[resource["type"]]
+    want(sorted(resource["labels"]) == labels and not request.labels, f"resource {resource}")
+    out, errors = [], {}
+    for at, entry in enumerate(request.entries):
+        payload = json_format.MessageToDict(entry.json_payload)
+        want(set(payload) <= {"instance", "container", "message"} and payload["container"], f"payload {payload}")
+        want({f.name for f, _ in entry.ListFields()} == {"timestamp", "insert_id", "json_payload"}, f"fields of {entry}")
+        want(re.fullmatch(r"[\w-]{1,128}", entry.insert_id) and entry.ByteSize() <= 256_000, f"id {entry.insert_id}")
+        if payload.get("message") == "reject me":
+            errors[at] = {"code": 3, "message": "no, thanks"}
+            continue
+        when = entry.timestamp.ToNanoseconds()
+        with lock:
+            before = known.setdefault((when, entry.insert_id), payload)
+        # The service shows such entries once.
+        want(before == payload, f"two entries at {when} with one id, {entry.insert_id}")
+        if before is payload:
+            out.append({"text": payload.get("message", ""), "payload": payload, "resource": resource, "time": when,
+                        "id": entry.insert_id, "project": project[1], "who": who})
+    if len(errors) == count:
+        return [], *refusal(400, "INVALID_ARGUMENT")
+    if errors:
+        kind = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
+        return out, *refusal(400, "INVALID_ARGUMENT", [{"@type": kind, "logEntryErrors": errors}])
+    return out, b"{}"
+
+
 class Http(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
         pass
 
-    def answer(self, status, body=b""):
+    def answer(self, status, body=b"", **headers):
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
         if status == 429:
             self.send_header("Retry-After", "1")
         self.send_header("Content-Length", str(len(body)))
@@ -203,6 +270,19 @@ class Http(http.server.BaseHTTPRequestHandler):
         now = behaviour()
         self.answer(int(now) if now.isdigit() else 200)
 
+    def do_GET(self):
+        """https://cloud.google.com/compute/docs/metadata/querying-metadata."""
+        token = {"access_token": "ofthemachine", "expires_in": 3599, "token_type": "Bearer"}
+        values = {
+            "project/project-id": "machines-project", "instance/zone": "projects/1/zones/europe-west3-a",
+            "instance/name": "vm", "instance/id": "4711",
+            "instance/service-accounts/default/token": json.dumps(token),
+        }
+        value = values.get(self.path.removeprefix("/computeMetadata/v1/"))
+        if kind != "gcplogs" or self.headers["Metadata-Flavor"] != "Google" or not value:
+            return self.answer(404)
+        self.answer(200, value.encode(), Metadata_Flavor="Google")
+
     def do_POST(self):
         length, now = int(self.headers["Content-Length"]), behaviour()
         if now == "reset":
@@ -210,6 +290,8 @@ class Http(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return reset(self.connection)
         body = self.rfile.read(length)
+        if now == "401":
+            revoked.add(self.headers["Authorization"])
         if now.isdigit():
             return self.answer(int(now), b"told to")
         if now == "slow":
@@ -217,16 +299,21 @@ class Http(http.server.BaseHTTPRequestHandler):
         try:
             if self.headers["Content-Encoding"] == "gzip":
                 body = gzip.decompress(body)
-            lines, answer = {"splunk": splunk, "loki": loki, "otlp": otlp}[kind](self.headers, self.path, body)
+            speak = {"splunk": splunk, "loki": loki, "otlp": otlp, "gcplogs": gcplogs}[kind]
+            lines, answer, *status = speak(self.headers, self.path, body)
         except Exception as error:
             wrong(f"{error!r}: {body!r}")
             return self.answer(400, b"{}")
         keep(lines)
-        self.answer(200, answer)
+        self.answer(*status or [200], answer)
 
 
 if kind == "loki":
     loki.request = loki_types()
+if kind == "gcplogs":
+    from google.cloud.logging_v2.types import WriteLogEntriesRequest
+
+    gcplogs.request = WriteLogEntriesRequest
 socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer.request_queue_size = 128
 socketserver.ThreadingTCPServer.daemon_threads = True

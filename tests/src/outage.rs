@@ -83,16 +83,22 @@ impl Outage {
             // Where a driver has no option for it.
             builder = builder.env("SSL_CERT_FILE", &authority.to_string_lossy());
         }
+        let account = place.path("gcp.json");
+        if account.exists() {
+            builder = builder.env("GOOGLE_APPLICATION_CREDENTIALS", &account.to_string_lossy());
+        }
         if place.path("plugins").exists() {
             builder = builder.args(crate::LogPlugin::flags(place));
         }
-        let driver = options[0].split_once('-').expect("options begin with their driver's name").0;
-        let names = ["syslog", "fluentd", "gelf", "splunk", "loki", "otlp", "awslogs", "journald", "outlet"];
+        let driver = options[0].split_once('-').expect("options begin as their driver's name does").0;
+        let names = [
+            "syslog", "fluentd", "gelf", "splunk", "loki", "otlp", "awslogs", "gcplogs", "journald", "outlet",
+        ];
         let mut outage = Self {
             receiver: Box::new(receiver),
             relay: None,
             gantry: builder.start(),
-            driver: names.into_iter().find(|n| *n == driver).expect("a driver"),
+            driver: names.into_iter().find(|n| n.starts_with(driver)).expect("a driver"),
             options: options.iter().map(|o| o.replace("PLACE", &place.root().to_string_lossy())).collect(),
             port,
             promise,

@@ -1,9 +1,9 @@
-//! Receivers of log lines on a test's host: gelf, splunk, loki and otlp.
+//! Receivers of log lines on a test's host: gelf, splunk, loki, otlp and gcplogs.
 
 use crate::place::Place;
 use crate::process::{Running, eventually};
 use crate::receiver::{Receiver, Tail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -19,9 +19,13 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// A strict one for `gelf` (TCP), `splunk`, `loki` or `otlp`, on port 8000 of every address.
+    /// A strict one for `gelf` (TCP), `splunk`, `loki`, `otlp` or `gcplogs`, on port 8000 of every address. For the last one
+    /// an account is made: `gcp.json` in the place's folder.
     #[track_caller]
     pub fn start(place: &Arc<Place>, kind: &'static str) -> Self {
+        if kind == "gcplogs" {
+            make_account(place);
+        }
         let mut sink = Self::of(place, kind, false);
         sink.start_again();
         sink
@@ -68,7 +72,7 @@ impl Sink {
             return command;
         }
         let mut command = self.place.command("python3");
-        command.env("PYTHONPATH", installed.join("python"));
+        command.env("PYTHONPATH", installed.join(if self.kind == "gcplogs" { "gcp" } else { "python" }));
         command.arg(receivers.join("sinks.py")).arg(self.kind).arg("8000").arg(self.file());
         if self.tls {
             command.arg(self.place.path("server.pem")).arg(self.place.path("server.key"));
@@ -147,6 +151,25 @@ impl Receiver for Sink {
     fn answer(&self, how: &str) {
         self.behave(how);
     }
+}
+
+/// The key of an account of a service, as Google hands it out, and its public half, `gcp.pem`.
+#[track_caller]
+fn make_account(place: &Arc<Place>) {
+    let root = place.root().display();
+    place
+        .sh(&format!(
+            "cd {root}; openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out gcp.key 2> openssl.log; \
+             openssl pkey -in gcp.key -pubout -out gcp.pem"
+        ))
+        .ok();
+    let key = std::fs::read_to_string(place.path("gcp.key")).expect("read the key");
+    let account = json!({
+        "type": "service_account", "project_id": "p", "private_key_id": "k1", "private_key": key,
+        "client_email": "gantry@p.iam.gserviceaccount.com", "client_id": "1",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    });
+    std::fs::write(place.path("gcp.json"), account.to_string()).expect("write the account");
 }
 
 fn text(entry: &Value) -> &str {

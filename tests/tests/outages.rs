@@ -131,6 +131,15 @@ fn awslogs_gets_every_line_in_the_end() {
 }
 
 #[test]
+fn gcplogs_gets_every_line_in_the_end() {
+    let place = Place::new();
+    let sink = Sink::start(&place, "gcplogs");
+    let options = ["gcp-endpoint=http://collector:8000", "gcp-project=p"];
+    let answers = [Answers("503"), Answers("429"), Answers("401"), Answers("403")];
+    Outage::new(&place, sink, 8000, EveryLine, &options).endures(&[&ALL[..], &answers].concat());
+}
+
+#[test]
 fn journald_gets_every_line_in_the_end() {
     let place = Place::new();
     let journald = Journald::start(&place);

@@ -105,7 +105,7 @@ fn a_probe_tells_whether_a_line_arrives_and_leaves_nothing_behind() {
 fn the_drivers_there_are_and_their_options_are_listed() {
     let gantry = Daemon::start();
     let all = gantry.gantry(["logs", "driver", "ls"]);
-    for name in ["awslogs", "fanout", "json-file", "local", "none", "syslog"] {
+    for name in ["awslogs", "fanout", "gcplogs", "json-file", "local", "none", "syslog"] {
         assert!(all.ok().lines().any(|line| line.split_whitespace().next() == Some(name)), "{all}");
     }
     let one = gantry.gantry(["logs", "driver", "ls", "syslog"]);

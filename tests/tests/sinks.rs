@@ -262,6 +262,7 @@ fn wrong_options_are_refused_and_drivers_are_listed() {
     let plugins = gantry.docker(["info", "--format", "{{json .Plugins.Log}}"]).json();
     let wanted = json!([
         "fluentd",
+        "gcplogs",
         "gelf",
         "journald",
         "json-file",
@@ -293,7 +294,9 @@ fn wrong_options_are_refused_and_drivers_are_listed() {
         ("loki", &["loki-url=http://h", "keep-file=true"], "loki: option keep-file is not supported"),
         ("otlp", &["otlp-endpoint=grpc://h"], "unsupported scheme: 'grpc'"),
         ("fluentd", &["fluentd-compress=zstd"], "invalid fluentd-compress"),
-        ("gcplogs", &[], "gantry does not support the log driver gcplogs: "),
+        ("gcplogs", &["tag=x"], "\"tag\" is not a valid option for the gcplogs driver"),
+        ("gcplogs", &["gcp-project=a/b"], "gcplogs: invalid gcp-project \"a/b\""),
+        ("etwlogs", &[], "gantry does not support the log driver etwlogs: "),
     ] {
         let mut args = vec!["create", "--log-driver", driver];
         for option in options {

@@ -9,13 +9,7 @@ use contract::log::{
 use contract::{Kind, PortError};
 
 /// Docker's drivers that gantry has not, and why.
-const KNOWN: [(&str, &str); 2] = [
-    (
-        "gcplogs",
-        "the client libraries of Google Cloud Logging bring gRPC along; its agents read journald, json-file or fluentd",
-    ),
-    ("etwlogs", "Event Tracing is there on Windows alone"),
-];
+const KNOWN: [(&str, &str); 1] = [("etwlogs", "Event Tracing is there on Windows alone")];
 
 /// The drivers of one daemon: the built-in ones, and its plugins.
 #[derive(Default)]
@@ -150,7 +144,8 @@ mod tests {
             "unknown log opt 'cache-labels' for syslog log driver"
         );
         assert_eq!(text("nope", &[]), "error looking up logging plugin nope: plugin \"nope\" not found");
-        assert!(text("gcplogs", &[]).starts_with("gantry does not support the log driver gcplogs: "));
+        assert!(text("etwlogs", &[]).starts_with("gantry does not support the log driver etwlogs: "));
+        assert_eq!(text("gcplogs", &[("tag", "1")]), "\"tag\" is not a valid option for the gcplogs driver");
         assert_eq!(text("json-file", &[("x", "1")]), "unknown log opt 'x' for json-file log driver");
         assert_eq!(text("syslog", &[("x", "1")]), "unknown log opt 'x' for syslog log driver");
         assert_eq!(

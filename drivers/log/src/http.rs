@@ -10,7 +10,8 @@ use contract::log::DeliverError;
 pub(crate) use poster::{Poster, Protocol, Verdict};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Proxy, Response, StatusCode, Url};
+use reqwest::{Client, Method, Proxy, RequestBuilder, Response, StatusCode, Url};
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 /// How long a connection may take to stand.
@@ -50,6 +51,15 @@ pub(crate) enum Answer {
     Refused(Bytes, String),
     /// It may take less at a time.
     TooLarge(String),
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: StatusCode,
+    /// Earliest next try, if it names one.
+    pub(crate) after: Option<Duration>,
+    pub(crate) body: Bytes,
 }
 
 /// An open endpoint.
@@ -125,11 +135,32 @@ impl Endpoint {
         Ok((answer.status(), whole(answer).await.map_err(unsent)?))
     }
 
+    /// Sends a body with headers of its own; the answer, whatever it is.
+    pub(crate) async fn post_with(
+        &mut self,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Said, DeliverError> {
+        let request = self.client.post(self.settings.url.clone()).headers(headers).body(body);
+        let answer = self.send(request).await?;
+        let (status, after) = (answer.status(), pause(answer.headers(), SystemTime::now()));
+        Ok(Said { status, after, body: whole(answer).await.map_err(unsent)? })
+    }
+
+    /// Whether the last request was given up because it took too long.
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.timed_out
+    }
+
     async fn ask(&mut self, method: Method, body: Vec<u8>) -> Result<Response, DeliverError> {
         let mut request = self.client.request(method, self.settings.url.clone());
         if !body.is_empty() {
             request = request.body(body);
         }
+        self.send(request).await
+    }
+
+    async fn send(&mut self, request: RequestBuilder) -> Result<Response, DeliverError> {
         let answer = request.send().await;
         self.timed_out = answer.as_ref().is_err_and(|e| e.is_timeout() && !e.is_connect());
         answer.map_err(unsent)
@@ -163,11 +194,25 @@ fn unsent(error: reqwest::Error) -> DeliverError {
     later(to.unwrap_or_default() + &reason(error), None)
 }
 
+/// The causes in one line. Several layers of a client often say the same.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
 /// The causes in one line, without the address, which may hold a password.
 pub(crate) fn reason(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = error.source();
     while let Some(inner) = cause {
         text = format!("{text}: {inner}");
         cause = inner.source();

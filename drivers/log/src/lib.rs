@@ -11,6 +11,7 @@ mod file;
 mod fluentd;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+mod gcplogs;
 mod gelf;
 mod gzip;
 mod http;
@@ -41,6 +42,7 @@ pub fn catalogue() -> &'static [&'static dyn LogDriverKind] {
     &[
         &awslogs::AwsLogs,
         &fluentd::Fluentd,
+        &gcplogs::GcpLogs,
         &gelf::Gelf,
         &journald::Journald,
         &json_file::JsonFile,

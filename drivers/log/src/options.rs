@@ -58,9 +58,12 @@ pub(crate) fn check_common(options: &Options, driver: &str) -> Result<(), PortEr
 
 pub(crate) fn check_known(options: &Options, known: &[OptionSpec], driver: &str) -> Result<(), PortError> {
     match options.keys().find(|key| !is_common(key) && !known.iter().any(|k| k.name == *key)) {
-        // Docker's local and gelf drivers word it in their own ways.
+        // Docker's local, gcplogs and gelf drivers word it in their own ways.
         Some(key) if driver == "local" => {
             Err(invalid(format!("unknown log opt '{key}' for log driver {driver}")))
+        }
+        Some(key) if driver == "gcplogs" => {
+            Err(invalid(format!("{key:?} is not a valid option for the {driver} driver")))
         }
         Some(key) if driver == "gelf" => {
             Err(invalid(format!("unknown log opt {key:?} for {driver} log driver")))

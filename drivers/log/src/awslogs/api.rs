@@ -3,7 +3,7 @@
 use super::credentials::Task;
 use super::event::{Event, Outside};
 use super::options::Wanted;
-use crate::http::later;
+use crate::http::{chain, later};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
@@ -35,20 +35,6 @@ pub(super) enum Failure {
     Slow(DeliverError),
     /// Anything else.
     Other(DeliverError),
-}
-
-/// The causes in one line. Several of the SDK's layers say the same.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let said = inner.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 fn failure<E>(call: &str, error: SdkError<E>) -> Failure

@@ -208,6 +208,19 @@ async fn a_receiver_is_greeted_once_where_it_was_asked_for() {
     assert_eq!(methods, ["OPTIONS", "OPTIONS", "POST", "POST"]);
 }
 
+#[tokio::test]
+async fn whoever_reads_answers_by_itself_gets_them_as_they_came() {
+    let (url, seen) = server(&[&refusal("400 No"), OK]).await;
+    let mut endpoint = settings(url, Greeting::Nothing).open().unwrap();
+    let said = endpoint.post_with(HeaderMap::new(), b"a".to_vec()).await.unwrap();
+    assert_eq!((said.status, said.after), (StatusCode::BAD_REQUEST, Some(Duration::from_secs(7))));
+    assert_eq!(said.body, "why?");
+    assert!(endpoint.post_with(HeaderMap::new(), b"b".to_vec()).await.unwrap().status.is_success());
+    assert!(endpoint.post_with(HeaderMap::new(), b"c".to_vec()).await.is_err());
+    assert!(endpoint.has_timed_out());
+    assert_eq!(bodies(&seen), ["a", "b", "c"]);
+}
+
 #[test]
 fn pauses_are_seconds_or_dates() {
     let of = |text: &str| {
