@@ -99,7 +99,8 @@ fn events_that_the_service_rejects_for_their_time_are_counted_and_no_others_lost
     let gantry = daemon(&place, &KEYS);
     service.script("old new");
     // Each part has a put of its own: the next is written once the one before was taken.
-    let parts = "seq 1 10; until [ -e /second ]; do sleep 0.1; done; seq 11 20; until [ -e /third ]; do sleep 0.1; done; echo 21";
+    let parts = "seq 1 10; until [ -e /second ]; do sleep 0.1; done; seq 11 20; \
+                 until [ -e /third ]; do sleep 0.1; done; echo 21";
     run(&gantry, "web", &[], parts);
     eventually("a first put was taken", || (!service.events().is_empty()).then_some(()));
     gantry.docker(["exec", "web", "touch", "/second"]).ok();

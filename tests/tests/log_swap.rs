@@ -47,7 +47,8 @@ fn lines_go_to_the_new_driver_from_where_the_old_one_ended_and_logs_has_all_of_t
     let folder = gantry.place().path("ctl");
     std::fs::create_dir(&folder).unwrap();
     // Writes on until it is told to stop, and then how many there were.
-    let script = "i=0; until [ -e /ctl/stop ]; do echo $i; i=$((i+1)); [ $((i % 25)) = 0 ] && sleep 0.01; done; echo $i > /ctl/count";
+    let script = "i=0; until [ -e /ctl/stop ]; do echo $i; i=$((i+1)); [ $((i % 25)) = 0 ] && sleep 0.01; done; \
+                  echo $i > /ctl/count";
     let mount = format!("{}:/ctl", folder.display());
     gantry.docker(["run", "-d", "--name", "web", "-v", &mount, "busybox", "sh", "-c", script]).ok();
     let events = gantry.docker_running(["events", "--filter", "container=web", "--since", "0"]);
