@@ -44,9 +44,12 @@ fn each_driver_gets_every_line_with_its_own_options_and_streams() {
     let told: Vec<String> = rsyslog.received().into_iter().map(|m| m.text).collect();
     assert_eq!(told, ["err", "worse"], "standard output goes elsewhere");
     assert_eq!(gantry.docker(["logs", "web"]).ok(), "out\nmore");
-    let stored = std::fs::read_to_string(gantry.log_path("web")).unwrap();
-    let mut records = stored.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
-    let out = records.find(|r| r["log"] == "out\n").unwrap();
+    let log = gantry.log_path("web");
+    let out = eventually("it is stored", || {
+        let stored = std::fs::read_to_string(&log).unwrap_or_default();
+        let mut records = stored.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+        records.find(|r| r["log"] == "out\n")
+    });
     assert_eq!(out["attrs"]["tag"], "shared");
     let config = gantry.inspected("web")["HostConfig"]["LogConfig"].clone();
     assert_eq!((&config["Type"], &config["Config"]["errors.streams"]), (&json!("fanout"), &json!("stderr")));

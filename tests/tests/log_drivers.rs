@@ -168,7 +168,10 @@ fn the_local_driver_keeps_its_own_format_and_reads_it() {
     assert_eq!(gantry.docker(["logs", "--tail", "2", "here"]).ok(), "1999\n2000");
     let id = gantry.inspect("here", "{{.Id}}");
     let folder = gantry.data().join("containers").join(&id);
-    assert!(std::fs::metadata(folder.join("local-logs/container.log")).unwrap().len() > 1000);
+    eventually("it is stored", || {
+        let found = std::fs::metadata(folder.join("local-logs/container.log"));
+        found.is_ok_and(|found| found.len() > 1000).then_some(())
+    });
     assert!(!std::fs::exists(folder.join(format!("{id}-json.log"))).unwrap());
     let follow = gantry.docker_running([
         "run",
