@@ -211,6 +211,8 @@ fn kept(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     }
     let thread = format!("{:?}", std::thread::current().id()).replace(['(', ')'], "");
     let making = folder.join(format!("making.{}.{thread}.{name}", std::process::id()));
+    // Left by a process that was killed and had this one's number.
+    let _earlier = std::fs::remove_dir_all(&making);
     std::fs::create_dir_all(&making).expect("make a folder for an image");
     make(&making.join(name));
     if std::fs::rename(making.join(name), &path).is_err() {

@@ -15,7 +15,7 @@ pub static PLACES: LazyLock<PathBuf> = LazyLock::new(|| PathBuf::from("/tmp"));
 pub fn leftovers(place: &Place) -> Vec<String> {
     // Ends that are on their way (a shim after its container's removal) get a moment. So does a program that is just
     // being started: until it has replaced the one that starts it, its command line names the place.
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         while !processes(place.root()).is_empty() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
@@ -72,7 +72,8 @@ fn volumes(root: &Path) -> Vec<String> {
     left.map(|path| format!("volume {}", path.display())).collect()
 }
 
-/// Takes away the folders of test processes that were killed before they could do it themselves.
+/// Takes away the folders of test processes that were killed before they could do it themselves: before this one has any,
+/// those under its own number are of an earlier one, too.
 pub(crate) fn sweep() {
     for entry in std::fs::read_dir(&*PLACES).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -80,7 +81,8 @@ pub(crate) fn sweep() {
             .strip_prefix("gt")
             .and_then(|n| n.split_once('.'))
             .and_then(|(pid, _)| pid.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+        let gone = |pid: u32| pid == std::process::id() || !Path::new(&format!("/proc/{pid}")).exists();
+        if pid.is_some_and(gone) {
             wipe(&entry.path());
         }
     }
@@ -88,7 +90,7 @@ pub(crate) fn sweep() {
 
 /// Kills, unmounts and deletes everything of the place with this folder.
 pub(crate) fn wipe(root: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let pids = processes(root);
         if pids.is_empty() || Instant::now() > deadline {

@@ -264,8 +264,8 @@ impl Outage {
         self.gantry.docker(["stop", "-t", "0", "brief"]).ok();
         self.gantry.docker(["start", "brief"]).ok();
         self.gantry.docker(["rm", "-f", "brief"]).ok();
-        // Docker's waits for as long as the receiver is away.
-        assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+        // Docker's waits for as long as the receiver is away. The commands themselves take their time on a slow machine.
+        assert!(before.elapsed() < Duration::from_secs(60), "{:?}", before.elapsed());
     }
 
     #[track_caller]

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test gives up on it. Generous: the machine may be busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+/// How long anything may take before a test gives up on it. Generous: the machine may be slow, and busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks again until there is an answer; fails the test when there is none for too long.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

@@ -40,10 +40,14 @@ impl Pty {
         let screen = Arc::new(Mutex::new(String::new()));
         let into = Arc::clone(&screen);
         std::thread::spawn(move || {
-            let mut piece = [0; 4096];
+            let (mut piece, mut rest) = ([0; 4096], Vec::new());
             // Ends with EIO when the last process has left the terminal.
             while let Ok(n @ 1..) = reading.read(&mut piece) {
-                into.lock().expect("only appended to").push_str(&String::from_utf8_lossy(&piece[..n]));
+                rest.extend_from_slice(&piece[..n]);
+                let whole = whole_letters(&rest);
+                let text = String::from_utf8_lossy(&rest[..whole]).into_owned();
+                rest.drain(..whole);
+                into.lock().expect("only appended to").push_str(&text);
             }
         });
         Self { child, terminal, pty, screen, seen: 0 }
@@ -100,6 +104,14 @@ impl Pty {
             assert!(Instant::now() < deadline, "the program does not end:\n{}", self.screen());
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+/// How many bytes there are before a letter whose end has not come yet.
+fn whole_letters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
     }
 }
 

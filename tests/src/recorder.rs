@@ -36,6 +36,8 @@ impl Recorder {
     /// Starts one, with a folder of this name for its files.
     pub fn start(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("gantry-parity-{}-{name}", std::process::id()));
+        // Left by a process that was killed and had this one's number.
+        let _earlier = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let listener = UnixListener::bind(folder.join("s")).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));

@@ -88,9 +88,9 @@ template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%ms
     pub fn start_again(&mut self) {
         let (config, pid) = (self.place.path("rsyslog.conf"), self.place.path("rsyslog.pid"));
         let (config, pid) = (config.to_str().expect("a plain path"), pid.to_str().expect("a plain path"));
-        for socket in [self.stream(), self.datagram()] {
-            // Left by an earlier start.
-            let _ = std::fs::remove_file(socket);
+        // Left by an earlier start; the number may be another process's since, beside which rsyslogd would not start.
+        for left in [self.stream(), self.datagram(), self.place.path("rsyslog.pid")] {
+            let _ = std::fs::remove_file(left);
         }
         let mut running = self.place.spawn("rsyslogd", ["-n", "-f", config, "-i", pid]);
         eventually("rsyslogd listens", || {
@@ -119,8 +119,9 @@ template(name="fields" type="string" string="%pri%\t%hostname%\t%syslogtag%\t%ms
 
     /// Everything received so far.
     pub fn received(&self) -> Vec<Message> {
-        let text = std::fs::read(self.place.path("syslog.received")).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().filter_map(message).collect()
+        // Whole lines alone: it may be writing another one.
+        let mut all = Tail::of(self.place.path("syslog.received"));
+        all.news().lines().filter_map(message).collect()
     }
 
     /// Waits for a message whose text has `part`.

@@ -30,6 +30,11 @@ impl Service {
         std::fs::write(self.place.path("aws.script"), words).unwrap();
     }
 
+    /// Each word of the script has had its put.
+    fn is_through(&self) -> bool {
+        std::fs::read_to_string(self.place.path("aws.script")).unwrap().is_empty()
+    }
+
     #[track_caller]
     fn events(&self) -> Vec<Value> {
         let wrong = std::fs::read_to_string(self.place.path("aws.wrong")).unwrap_or_default();
@@ -93,7 +98,14 @@ fn events_that_the_service_rejects_for_their_time_are_counted_and_no_others_lost
     let service = Service::start(&place, None);
     let gantry = daemon(&place, &KEYS);
     service.script("old new");
-    run(&gantry, "web", &[], "seq 1 10; sleep 1; seq 11 20; sleep 1; echo 21");
+    // Each part has a put of its own: the next is written once the one before was taken.
+    let parts = "seq 1 10; until [ -e /second ]; do sleep 0.1; done; seq 11 20; \
+                 until [ -e /third ]; do sleep 0.1; done; echo 21";
+    run(&gantry, "web", &[], parts);
+    eventually("a first put was taken", || (!service.events().is_empty()).then_some(()));
+    gantry.docker(["exec", "web", "touch", "/second"]).ok();
+    eventually("both puts were taken", || service.is_through().then_some(()));
+    gantry.docker(["exec", "web", "touch", "/third"]).ok();
     service.wait_for("21");
     let missing = 21 - service.numbers().len();
     assert_eq!(missing, 2);

@@ -124,9 +124,9 @@ fn steps_join_the_network_that_they_are_told_to() {
     eventually("it serves", || {
         (gantry.docker(["exec", "web", "wget", "-qO-", "http://127.0.0.1/"]).stdout == "page\n").then_some(())
     });
-    let by_name = "FROM busybox\nRUN timeout 5 wget -qO /got http://web/ && cat /got\n";
+    let by_name = "FROM busybox\nRUN timeout 20 wget -qO /got http://web/ && cat /got\n";
     assert!(build(&gantry, &["--no-cache", "--network", "own"], by_name).ok().contains("\npage\n"));
-    let at_home = "FROM busybox\nRUN timeout 5 wget -qO /got http://127.0.0.1/ && cat /got\n";
+    let at_home = "FROM busybox\nRUN timeout 20 wget -qO /got http://127.0.0.1/ && cat /got\n";
     assert!(build(&gantry, &["--no-cache", "--network", "container:web"], at_home).ok().contains("\npage\n"));
     let said = build(&gantry, &["--no-cache", "--force-rm"], by_name);
     assert!(said.code != 0 && said.stderr.contains("returned a non-zero code"), "{said}");
@@ -173,7 +173,8 @@ fn compose_builds_what_it_brings_up() {
     assert_eq!(gantry.inspected("app_web")["Config"]["Labels"]["built.by"], "compose");
     let page = |path: &str, wanted: &str| {
         eventually("the page", || {
-            let got = gantry.place().sh(&format!("timeout 3 busybox wget -qO- http://127.0.0.1:8080/{path}"));
+            let got =
+                gantry.place().sh(&format!("timeout 20 busybox wget -qO- http://127.0.0.1:8080/{path}"));
             (got.stdout == wanted).then_some(())
         });
     };

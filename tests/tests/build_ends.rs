@@ -18,11 +18,15 @@ fn now() -> String {
 
 const ENDLESS: &str = "FROM busybox\nRUN echo begun > /begun\nRUN echo at work; sleep 1000\n";
 
+/// Goes on once somebody makes /go in its container.
+const GOING: &str =
+    "FROM busybox\nRUN echo at work; until [ -e /go ]; do sleep 0.1; done\nRUN echo done > /done\n";
+
 #[test]
 fn a_client_that_leaves_ends_its_build_and_no_other() {
     let gantry = Daemon::start();
     let folder = context(&gantry, "a", ENDLESS);
-    let other = context(&gantry, "b", "FROM busybox\nRUN echo at work; sleep 3\nRUN echo done > /done\n");
+    let other = context(&gantry, "b", GOING);
     let leaving = gantry.docker_running(["build", "-t", "gone", folder.to_str().unwrap()]);
     let staying = gantry.docker_running(["build", "-t", "stays", other.to_str().unwrap()]);
     leaving.wait_for("at work");
@@ -31,14 +35,18 @@ fn a_client_that_leaves_ends_its_build_and_no_other() {
     assert_eq!(actors.ok().matches("build:").count(), 2, "{}", actors.stdout);
     leaving.signal(Signal::SIGINT);
     leaving.finish();
-    eventually("its container is gone", || (gantry.docker(["ps", "-aq"]).lines().len() <= 1).then_some(()));
+    let left = eventually("its container is gone", || {
+        let left = gantry.docker(["ps", "-aq"]);
+        (left.lines().len() == 1).then(|| left.ok().to_owned())
+    });
+    gantry.docker(["exec", &left, "touch", "/go"]).ok();
     staying.finish().ok();
     assert_eq!(gantry.docker(["run", "--rm", "stays", "cat", "/done"]).ok(), "done");
     assert!(gantry.docker(["image", "inspect", "gone"]).fails(1).contains("No such image"));
     eventually("both builds are over", || (!gantry.gantry(["actors"]).ok().contains("build:")).then_some(()));
     assert_eq!(gantry.docker(["ps", "-aq"]).ok(), "");
-    let left = std::fs::read_dir(gantry.data().join("builds")).map_or(0, Iterator::count);
-    assert_eq!(left, 0);
+    let files = || std::fs::read_dir(gantry.data().join("builds")).map_or(0, Iterator::count);
+    eventually("their files are gone", || (files() == 0).then_some(()));
 }
 
 #[test]

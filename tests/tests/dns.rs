@@ -125,7 +125,8 @@ fn paused_containers_are_known_and_stopped_ones_are_not() {
     assert_eq!(ask(&gantry, "web", &["data"]), ["data 0 172.18.0.3"]);
     gantry.docker(["unpause", "db"]).ok();
     gantry.docker(["stop", "-t", "0", "db"]).ok();
-    assert_eq!(addresses(&gantry, "web", "data"), [""; 0]);
+    // It leaves its networks a moment after its end.
+    eventually("it is not known any more", || addresses(&gantry, "web", "data").is_empty().then_some(()));
     gantry.docker(["start", "db"]).ok();
     assert_eq!(addresses(&gantry, "web", "data").len(), 1);
 }
@@ -183,7 +184,7 @@ fn a_panic_in_answering_costs_one_question_its_answer() {
         told.sort();
         assert_eq!(told, ["db 0 172.18.0.3", "db 0 172.18.0.3", "db 2"]);
     }
-    assert!(gantry.log().contains("injected fault"));
+    gantry.until_logged("injected fault");
     // Nothing that holds the names has suffered.
     sleeper(&gantry, "late", &["--network-alias", "db"]);
     assert_eq!(addresses(&gantry, "web", "db").len(), 2);

@@ -150,8 +150,12 @@ fn exec_has_events() {
     gantry.docker(["run", "-d", "--name", "base", "busybox", "sleep", "1000"]).ok();
     let since = now();
     gantry.docker(["exec", "base", "sh", "-c", "exit 4"]).fails(4);
-    let said = gantry.docker(["events", "--since", &since, "--until", &now(), "--format", "{{json .}}"]);
-    let events: Vec<Value> = said.lines().iter().map(|l| serde_json::from_str(l).unwrap()).collect();
+    // Its end is told a moment after its client has heard of it.
+    let events: Vec<Value> = gantry_tests::eventually("the end is told", || {
+        let said = gantry.docker(["events", "--since", &since, "--until", &now(), "--format", "{{json .}}"]);
+        let events = said.lines().iter().map(|l| serde_json::from_str(l).unwrap()).collect::<Vec<_>>();
+        (events.len() >= 3).then_some(events)
+    });
     let actions: Vec<&str> = events.iter().map(|e| e["Action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["exec_create: sh -c exit 4", "exec_start: sh -c exit 4", "exec_die"]);
     assert_eq!(events[2]["Actor"]["Attributes"]["exitCode"], "4");

@@ -3,6 +3,7 @@
 use gantry_tests::{Daemon, Output, eventually};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 type Run = fn(&Daemon, Vec<&'static str>) -> Output;
 const BOTH: [Run; 2] = [Daemon::docker, Daemon::gantry];
@@ -210,21 +211,27 @@ fn output_comes_only_after_the_client_has_read_the_answers_head() {
     // docker-py reads the head through a buffer that it throws away, and lost the output of quick programs with it.
     let gantry = base();
     let body = serde_json::json!({"Cmd": ["echo", "quick"], "AttachStdout": true});
-    let id =
-        gantry.api("POST", "/containers/base/exec", Some(&body)).json()["Id"].as_str().unwrap().to_owned();
-    let mut client = UnixStream::connect(gantry.socket()).unwrap();
-    let start = format!(
-        "POST /exec/{id}/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
-         Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
-    );
-    client.write_all(start.as_bytes()).unwrap();
-    eventually("the program has ended", || {
-        let now = gantry.api("GET", &format!("/exec/{id}/json"), None).json();
-        (now["ExitCode"] == 0).then_some(())
+    let (mut client, head) = eventually("a client reads in time", || {
+        let made = gantry.api("POST", "/containers/base/exec", Some(&body)).json();
+        let id = made["Id"].as_str().unwrap();
+        let mut client = UnixStream::connect(gantry.socket()).unwrap();
+        let start = format!(
+            "POST /exec/{id}/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
+             Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+        );
+        let begin = Instant::now();
+        client.write_all(start.as_bytes()).unwrap();
+        eventually("the program has ended", || {
+            let now = gantry.api("GET", &format!("/exec/{id}/json"), None).json();
+            (now["ExitCode"] == 0).then_some(())
+        });
+        let mut buffer = vec![0; 8192];
+        let read = client.read(&mut buffer).unwrap();
+        let head = String::from_utf8_lossy(&buffer[..read]).into_owned();
+        // One that does not read for a second is not waited for.
+        let late = begin.elapsed() >= Duration::from_secs(1);
+        (!late || head.ends_with("\r\n\r\n")).then_some((client, head))
     });
-    let mut buffer = vec![0; 8192];
-    let read = client.read(&mut buffer).unwrap();
-    let head = String::from_utf8_lossy(&buffer[..read]).into_owned();
     assert!(head.starts_with("HTTP/1.1 101") && head.ends_with("\r\n\r\n"), "{head:?}");
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).unwrap();

@@ -44,9 +44,13 @@ fn each_driver_gets_every_line_with_its_own_options_and_streams() {
     let told: Vec<String> = rsyslog.received().into_iter().map(|m| m.text).collect();
     assert_eq!(told, ["err", "worse"], "standard output goes elsewhere");
     assert_eq!(gantry.docker(["logs", "web"]).ok(), "out\nmore");
-    let stored = std::fs::read_to_string(gantry.log_path("web")).unwrap();
-    let first: Value = serde_json::from_str(stored.lines().next().unwrap()).unwrap();
-    assert_eq!((&first["log"], &first["attrs"]["tag"]), (&json!("out\n"), &json!("shared")));
+    let log = gantry.log_path("web");
+    let out = eventually("it is stored", || {
+        let stored = std::fs::read_to_string(&log).unwrap_or_default();
+        let mut records = stored.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+        records.find(|r| r["log"] == "out\n")
+    });
+    assert_eq!(out["attrs"]["tag"], "shared");
     let config = gantry.inspected("web")["HostConfig"]["LogConfig"].clone();
     assert_eq!((&config["Type"], &config["Config"]["errors.streams"]), (&json!("fanout"), &json!("stderr")));
 }
@@ -140,7 +144,9 @@ fn what_several_drivers_cannot_be_is_refused_and_makes_nothing() {
 fn the_status_of_sinks_tells_what_has_not_arrived_and_events_tell_when_one_goes_and_comes() {
     let (rsyslog, mut fluentd, gantry) = with_receivers();
     fluentd.stop();
-    let events = gantry.docker_running(["events", "--format", "{{.Action}} {{.Actor.Attributes.sink}}"]);
+    // With what happened before the stream is open.
+    let format = "{{.Action}} {{.Actor.Attributes.sink}}";
+    let events = gantry.docker_running(["events", "--since", "1h", "--format", format]);
     let options = [
         "drivers=syslog,fluentd",
         "syslog.syslog-address=tcp://127.0.0.1:514",

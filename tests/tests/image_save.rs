@@ -175,9 +175,9 @@ fn an_image_being_saved_keeps_its_layers_though_it_is_removed() {
     gantry.docker(["commit", "maker", "big:1"]).ok();
     gantry.docker(["rm", "maker"]).ok();
     let file = gantry.place().path("saved.tar");
-    // The pipe is full long before the end, and stays so until the image is gone.
+    // It goes once the first byte has come. The pipe is full long before the end, and stays so until then.
     let script = format!(
-        "{0} save big:1 | {{ sleep 1; {0} rmi big:1 > /dev/null; cat; }} > {1}",
+        "{0} save big:1 | {{ dd bs=1 count=1 2> /dev/null; {0} rmi big:1 > /dev/null; cat; }} > {1}",
         docker(&gantry),
         file.display()
     );

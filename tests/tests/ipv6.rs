@@ -418,7 +418,9 @@ fn routed_containers_are_reached_at_their_own_addresses_where_ports_are_publishe
     });
     assert_eq!(get("[fd00:5::2]:81"), "", "what is not published stays closed");
     assert_eq!(get(&format!("[{NEAR}]:8080")), "", "and the host's port is IPv4's alone");
-    assert_eq!(get(&format!("{}:8080", OtherHost::HOST)), "page\n");
+    eventually("the host's port answers", || {
+        (get(&format!("{}:8080", OtherHost::HOST)) == "page\n").then_some(())
+    });
     assert!(pings(&gantry, "web", BEYOND), "the other host has a route back");
     other.sh("ip route del fd00:5::/64").ok();
     assert!(!pings(&gantry, "web", BEYOND), "no address is rewritten on the way out");
@@ -446,7 +448,7 @@ fn ports_are_published_over_ipv6_on_loopback_and_every_address() {
         ])
         .ok();
     let page = "page\n";
-    let get = |address: &str| format!("timeout 2 busybox wget -qO- http://{address}/");
+    let get = |address: &str| format!("timeout 20 busybox wget -qO- http://{address}/");
     let near = format!("[{NEAR}]:8080");
     eventually("the web server answers", || (place.sh(&get(&near)).stdout == page).then_some(()));
     assert_eq!(other.sh(&get(&near)).stdout, page);

@@ -343,8 +343,11 @@ fn inspect_tells_what_docker_tells() {
         assert_eq!(shown.pointer(path), Some(&wanted), "{path}");
     }
     let pid = shown["State"]["Pid"].as_u64().unwrap();
-    let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
-    assert_eq!(command, "sleep\x001000\x00");
+    // The kernel tells none while the program is being laid out.
+    eventually("its command line", || {
+        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        (command == "sleep\x001000\x00").then_some(())
+    });
     for path in ["/Created", "/State/StartedAt"] {
         assert!(shown.pointer(path).unwrap().as_str().unwrap().ends_with('Z'), "{path}");
     }
@@ -416,10 +419,13 @@ fn everything_goes_on_over_a_restart_of_the_daemon() {
     let mut gantry = Daemon::start();
     sleeping(&gantry, "survivor");
     let pid = gantry.inspect("survivor", "{{.State.Pid}}");
-    gantry.docker(["run", "-d", "--name", "brief", "busybox", "sh", "-c", "sleep 0.5; exit 9"]).ok();
+    let text = "until [ -e /go ]; do sleep 0.1; done; exit 9";
+    gantry.docker(["run", "-d", "--name", "brief", "busybox", "sh", "-c", text]).ok();
+    let brief = std::path::PathBuf::from(format!("/proc/{}", gantry.inspect("brief", "{{.State.Pid}}")));
     gantry.docker(["create", "--name", "idle", "busybox", "true"]).ok();
     gantry.kill();
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    std::fs::write(brief.join("root/go"), "").unwrap();
+    eventually("it ends", || (!brief.exists()).then_some(()));
     gantry.start_again();
     assert_eq!(gantry.inspect("survivor", "{{.State.Status}} {{.State.Pid}}"), format!("running {pid}"));
     assert_eq!(

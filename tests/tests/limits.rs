@@ -241,12 +241,20 @@ fn groups_lie_under_the_parent_that_was_asked_for() {
     let file = if unified() { "memory.max" } else { "memory.limit_in_bytes" };
     assert_eq!(std::fs::read_to_string(format!("{group}/{file}")).unwrap().trim(), (80 * M).to_string());
     gantry.docker(["rm", "-f", "child"]).ok();
-    assert!(!std::path::Path::new(&group).exists());
+    eventually("its group is gone", || (!std::path::Path::new(&group).exists()).then_some(()));
     // As in Docker the parent stays.
     gantry
         .place()
         .sh(&format!("rmdir /sys/fs/cgroup{parent} /sys/fs/cgroup/*{parent} 2>/dev/null; true"))
         .ok();
+}
+
+/// What `single` and `double` have used, read at one moment: so near that the first uses next to nothing meanwhile.
+fn both_used(gantry: &Daemon) -> [f64; 2] {
+    eventually("both are read at once", || {
+        let (single, double) = (used(gantry, "single"), used(gantry, "double"));
+        (used(gantry, "single") - single < 1e8).then_some([single, double])
+    })
 }
 
 /// Nanoseconds of processor time that a container has used.
@@ -264,10 +272,11 @@ fn twice_the_shares_get_twice_the_processor() {
     }
     // Both burn before either is measured.
     eventually("both run", || ["single", "double"].iter().all(|c| used(&gantry, c) > 1e8).then_some(()));
-    let before = ["single", "double"].map(|c| used(&gantry, c));
-    let ratio = eventually("they have used three seconds", || {
-        let [single, double] = [used(&gantry, "single") - before[0], used(&gantry, "double") - before[1]];
-        (single + double > 3e9).then_some(double / single)
+    let before = both_used(&gantry);
+    let ratio = eventually("they have used six seconds", || {
+        let now = both_used(&gantry);
+        let [single, double] = [now[0] - before[0], now[1] - before[1]];
+        (single + double > 6e9).then_some(double / single)
     });
     assert!((1.6..2.5).contains(&ratio), "1:{ratio}");
 }
@@ -277,10 +286,11 @@ fn a_burner_stays_on_its_processor() {
     let gantry = with_tools();
     run(&gantry, "bound", &["--cpuset-cpus", "0"], &["tools", "/usr/bin/stress", "-c", "3"]);
     eventually("it burns", || (used(&gantry, "bound") > 3e8).then_some(()));
-    let pids = gantry.docker(["top", "bound", "-eo", "pid,args"]).ok().to_owned();
-    let pids: Vec<&str> = pids.lines().skip(1).filter_map(|l| l.split_whitespace().next()).collect();
-    assert!(pids.len() >= 4, "{pids:?}");
-    for pid in pids {
+    let listed = eventually("all of it run", || {
+        let listed = gantry.docker(["top", "bound", "-eo", "pid,args"]);
+        (listed.lines().len() > 4).then(|| listed.ok().to_owned())
+    });
+    for pid in listed.lines().skip(1).filter_map(|l| l.split_whitespace().next()) {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         // proc_pid_stat(5): field 39, counted here from the third.
@@ -361,8 +371,14 @@ fn speed(told: &str) -> f64 {
     bytes / seconds.parse::<f64>().unwrap()
 }
 
-fn near(got: f64, wanted: f64) -> bool {
-    (0.85..1.15).contains(&(got / wanted))
+/// It is never faster than is wanted, and hardly slower unless the disk has others to serve.
+#[track_caller]
+fn near(wanted: f64, measure: impl Fn() -> f64) {
+    eventually("the disk has time", || {
+        let got = measure() / wanted;
+        assert!(got < 1.15, "{got} of what is allowed");
+        (got > 0.85).then_some(())
+    });
 }
 
 #[test]
@@ -379,13 +395,14 @@ fn writing_and_reading_are_slowed_to_the_devices_limits() {
     };
     let file = "/w/throttled";
     let (out, back) = (format!("of={file}"), format!("if={file}"));
-    let written =
-        dd("--device-write-bps", "2mb", &["if=/dev/zero", &out, "bs=64k", "count=128", "oflag=direct"]);
-    assert!(near(written, 2.0 * M as f64), "{written} bytes a second");
-    let read = dd("--device-read-bps", "4mb", &[&back, "of=/dev/null", "bs=64k", "iflag=direct"]);
-    assert!(near(read, 4.0 * M as f64), "{read} bytes a second");
-    let written =
-        dd("--device-write-iops", "50", &["if=/dev/zero", &out, "bs=4k", "count=150", "oflag=direct"]);
-    assert!(near(written / 4096.0, 50.0), "{} operations a second", written / 4096.0);
+    near(2.0 * M as f64, || {
+        dd("--device-write-bps", "2mb", &["if=/dev/zero", &out, "bs=64k", "count=128", "oflag=direct"])
+    });
+    near(4.0 * M as f64, || {
+        dd("--device-read-bps", "4mb", &[&back, "of=/dev/null", "bs=64k", "iflag=direct"])
+    });
+    near(50.0 * 4096.0, || {
+        dd("--device-write-iops", "50", &["if=/dev/zero", &out, "bs=4k", "count=150", "oflag=direct"])
+    });
     std::fs::remove_file(gantry.place().path("throttled")).unwrap();
 }

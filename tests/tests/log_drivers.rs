@@ -129,7 +129,9 @@ fn json_file_compresses_what_is_rotated() {
             std::fs::exists(format!("{base}.{n}.gz")).unwrap()
                 && !std::fs::exists(format!("{base}.{n}")).unwrap()
         };
-        (gz(1) && gz(2) && std::fs::read_to_string(&base).unwrap().contains("number 1000")).then_some(())
+        // There may be none while one makes room for the next.
+        let last = || std::fs::read_to_string(&base).is_ok_and(|text| text.contains("number 1000"));
+        (gz(1) && gz(2) && last()).then_some(())
     });
     let plain = gantry.place().run("sh", ["-c", &format!("zcat {base}.1.gz | tail -n 1")]);
     assert!(plain.ok().starts_with(r#"{"log":"line number "#), "{plain}");
@@ -166,7 +168,10 @@ fn the_local_driver_keeps_its_own_format_and_reads_it() {
     assert_eq!(gantry.docker(["logs", "--tail", "2", "here"]).ok(), "1999\n2000");
     let id = gantry.inspect("here", "{{.Id}}");
     let folder = gantry.data().join("containers").join(&id);
-    assert!(std::fs::metadata(folder.join("local-logs/container.log")).unwrap().len() > 1000);
+    eventually("it is stored", || {
+        let found = std::fs::metadata(folder.join("local-logs/container.log"));
+        found.is_ok_and(|found| found.len() > 1000).then_some(())
+    });
     assert!(!std::fs::exists(folder.join(format!("{id}-json.log"))).unwrap());
     let follow = gantry.docker_running([
         "run",
@@ -440,7 +445,8 @@ fn a_sink_that_is_down_delays_nothing_and_gets_its_lines_later() {
         gantry.docker(["logs", "on"]).ok().contains("line 5.").then_some(())
     });
     gantry.docker(["stop", "-t", "0", "on"]).ok();
-    assert!(before.elapsed() < Duration::from_secs(20), "nothing waits for a sink: {:?}", before.elapsed());
+    // The commands themselves take their time on a slow machine.
+    assert!(before.elapsed() < Duration::from_secs(60), "nothing waits for a sink: {:?}", before.elapsed());
     let last = gantry.docker(["logs", "--tail", "1", "on"]).ok().to_owned();
     let rsyslog = Rsyslog::start(&place);
     rsyslog.wait_for("over already.");

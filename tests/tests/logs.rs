@@ -76,7 +76,7 @@ fn timestamps_are_rfc3339_with_nanoseconds_and_in_order() {
 fn a_line_has_the_time_at_which_it_ended() {
     // It had that of its first byte, and `--since` hid what had just been said.
     let gantry = Daemon::start();
-    ended(&gantry, "slow", "echo a; printf b; sleep 1.2; echo c; printf d; sleep 1.2");
+    ended(&gantry, "slow", "echo a; printf b; sleep 3; echo c; printf d; sleep 3");
     let said = gantry.docker(["logs", "-t", "slow"]);
     let lines: Vec<_> = said.lines().iter().map(|l| l.split_once(' ').unwrap()).collect();
     let texts: Vec<_> = lines.iter().map(|(_, text)| *text).collect();
@@ -128,6 +128,14 @@ fn follow_shows_lines_as_they_come_and_ends_with_the_container() {
         let only_new = start(&gantry, vec!["logs", "-f", "--tail", "0", name]);
         follow.wait_for("early");
         let mut feed = gantry.docker_running(["attach", "--sig-proxy=false", name]);
+        // What was written before its stream was open is not new.
+        let mut written = String::new();
+        eventually("what is new is shown", || {
+            feed.write("zero\n");
+            written += "got zero\n";
+            follow.wait_for(&format!("early\n{written}"));
+            (!only_new.stdout().is_empty()).then_some(())
+        });
         for word in ["one", "two", "three"] {
             feed.write(format!("{word}\n"));
             follow.wait_for(&format!("got {word}\n"));
@@ -135,8 +143,11 @@ fn follow_shows_lines_as_they_come_and_ends_with_the_container() {
         }
         feed.write("quit\n");
         let said = follow.finish();
-        assert_eq!((said.ok(), said.stderr.as_str()), ("early\ngot one\ngot two\ngot three", "end\n"));
-        assert_eq!(only_new.finish().ok(), "got one\ngot two\ngot three");
+        let all = format!("early\n{written}got one\ngot two\ngot three");
+        assert_eq!((said.ok(), said.stderr.as_str()), (all.as_str(), "end\n"));
+        let new = only_new.finish();
+        let wanted = format!("{written}got one\ngot two\ngot three");
+        assert!(new.ok().starts_with("got zero\n") && wanted.ends_with(new.ok()), "{new}");
         assert_eq!(feed.finish().code, 0);
     }
 }
@@ -179,9 +190,12 @@ fn follow_until_ends_at_its_time() {
             "while true; do echo tick; sleep 0.1; done",
         ])
         .ok();
-    let until = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 2;
+    let before = eventually("it ticks", || {
+        Some(gantry.docker(["logs", "on"]).lines().len()).filter(|ticks| *ticks > 3)
+    });
+    let until = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 3;
     let said = gantry.docker(["logs", "-f", "--until", &until.to_string(), "on"]);
-    assert!(said.lines().len() > 3, "{said}");
+    assert!(said.lines().len() > before, "{said}");
     assert_eq!(gantry.inspect("on", "{{.State.Running}}"), "true");
 }
 

@@ -4,6 +4,9 @@ use super::stage::*;
 use crate::{Status, WaitCondition};
 use contract::Kind;
 use contract::record::{Backoff, ContainerSpec};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 #[test]
@@ -175,6 +178,34 @@ fn waits_end_as_their_conditions_say() {
         assert_eq!(d.wait(&id, WaitCondition::NotRunning).await.unwrap().await.unwrap(), 7);
         d.remove(&id, false, false).await.unwrap();
         assert_eq!(removed.await.unwrap(), 7);
+    });
+}
+
+/// Looks at the very moment in which it is woken.
+struct Looking {
+    finds: Box<dyn Fn() -> bool + Send + Sync>,
+    found: AtomicBool,
+}
+
+impl Wake for Looking {
+    fn wake(self: Arc<Self>) {
+        self.found.fetch_or((self.finds)(), Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn who_hears_of_a_removal_does_not_find_the_container_any_more() {
+    daemon(|d| async move {
+        let id = d.made("aa", spec()).await;
+        let mut removed = d.wait(&id, WaitCondition::Removed).await.unwrap();
+        let (daemon, own) = (d.clone(), id.clone());
+        let finds = Box::new(move || daemon.shown(&own).is_some());
+        let looking = Arc::new(Looking { finds, found: AtomicBool::new(false) });
+        let waker = Waker::from(Arc::clone(&looking));
+        assert!(removed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        d.remove(&id, false, false).await.unwrap();
+        removed.await.unwrap();
+        assert!(!looking.found.load(Ordering::SeqCst), "it was still listed");
     });
 }
 
