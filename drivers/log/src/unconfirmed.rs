@@ -1,7 +1,7 @@
 //! A stream of messages whose protocol confirms nothing: what a receiver may not have read when its connection broke is
 //! written again to the next.
 
-use crate::dial::{Connection, State, Target};
+use crate::dial::{Connection, State, Target, is_own_limit};
 use contract::log::{Certain, Cursor};
 use std::collections::VecDeque;
 use std::io;
@@ -147,7 +147,7 @@ impl Line {
 
 /// That a time is over says nothing about what was waited for.
 fn unfinished(target: &Target, error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::TimedOut || error.raw_os_error().is_some() {
+    if !is_own_limit(&error) {
         return error;
     }
     let seconds = CLOSE.as_secs();
