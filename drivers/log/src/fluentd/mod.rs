@@ -206,6 +206,12 @@ impl LogDriver for Sender {
         looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 
+    fn may_end_within(&mut self, limit: Duration) {
+        if let Way::Unconfirmed(line) = &mut self.way {
+            line.may_end_within(limit);
+        }
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
         match self.way {
             Way::Confirmed(Some((connection, _))) => connection.close(CLOSE).await,
