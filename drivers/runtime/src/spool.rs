@@ -194,6 +194,11 @@ impl Spool for FileSpool {
         blocking("measure the spool", move || spool::extent(&dir)).await
     }
 
+    async fn owes(&self) -> Result<bool, PortError> {
+        let dir = self.segments.clone();
+        blocking("ask whether the spool is full", move || spool::owes(&dir)).await
+    }
+
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
         load("read a cursor", self.beside(sink, "json")).await
     }

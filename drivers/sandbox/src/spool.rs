@@ -12,7 +12,7 @@
 mod reader;
 mod writer;
 
-pub use reader::{read, read_cached};
+pub use reader::{owes, read, read_cached};
 pub use writer::{Appended, Writer};
 
 use bytes::Bytes;

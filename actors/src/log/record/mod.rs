@@ -180,6 +180,13 @@ impl Builder {
         }
     }
 
+    /// Whether something that is held is over by the clock.
+    pub fn is_over(&self, now_ns: i64) -> bool {
+        let join = self.rules.as_ref().and_then(|rules| rules.join.as_ref());
+        let due = join.and_then(Joiner::due);
+        due.is_some_and(|due| due <= now_ns.saturating_sub(nanoseconds(GRACE)))
+    }
+
     /// At the end of what the spool holds now: appends what is over by the clock, and answers when to look again.
     pub fn dry(&mut self, now_ns: i64, out: &mut Vec<LogLine>) -> Option<Duration> {
         let rules = self.rules.as_mut()?;

@@ -27,6 +27,7 @@ struct Contents {
     losses: BTreeMap<String, Losses>,
     written: u64,
     clock: i64,
+    owes: bool,
 }
 
 /// One container's spool: small segments, so that a test reaches trimming soon.
@@ -47,6 +48,7 @@ impl FakeSpool {
         let at = position(contents.written);
         contents.written += 1;
         contents.clock += 1000;
+        contents.owes = false;
         let record = make(at, contents.clock);
         contents.records.push(record);
         drop(contents);
@@ -72,6 +74,11 @@ impl FakeSpool {
     /// The process ends.
     pub fn end(&self) {
         self.push(|at, time_ns| SpoolRecord::End { at, time_ns });
+    }
+
+    /// The process has written more for which there is no room.
+    pub fn owe(&self) {
+        lock(&self.contents).owes = true;
     }
 
     /// Wakes readers without anything new.
@@ -145,6 +152,10 @@ impl Spool for FakeSpool {
             all.insert(at.segment, after(at).offset);
         }
         Ok(all.into_iter().collect())
+    }
+
+    async fn owes(&self) -> Result<bool, PortError> {
+        Ok(lock(&self.contents).owes)
     }
 
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {

@@ -1,7 +1,7 @@
 //! The writing side.
 
 use super::*;
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
@@ -171,6 +171,19 @@ impl Writer {
             // Blocks beyond the end go.
             None => self.file.set_len(self.length),
         }
+    }
+
+    /// Shows readers that there is output for which there is no room. A lock needs none, and goes with this process; it is
+    /// taken anew each time, since the segment may be another.
+    pub fn owe(&self) {
+        // A reader may be looking just now: there is a next time soon.
+        let _shown = flock(&self.file, FlockOperation::NonBlockingLockExclusive);
+    }
+
+    /// Shows that there is none any more.
+    pub fn settle(&self) {
+        // What was not locked is none the less not.
+        let _shown = flock(&self.file, FlockOperation::Unlock);
     }
 
     /// Whether the budget has room for records of so many bytes, headers counted. An unreadable folder is a full one: it
