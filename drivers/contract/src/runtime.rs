@@ -255,6 +255,8 @@ pub enum SpoolRecord {
         stream: Stream,
         /// ns since the epoch.
         time_ns: i64,
+        /// For so long before that the spool had no room and nothing was read, ns.
+        held_ns: i64,
         /// Payload.
         data: Bytes,
     },

@@ -84,6 +84,7 @@ async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>
                 at,
                 stream: if record.stream == 2 { Stream::Stderr } else { Stream::Stdout },
                 time_ns: record.time_ns,
+                held_ns: i64::from(record.held_ms) * 1_000_000,
                 data: record.payload,
             },
         }

@@ -144,7 +144,10 @@ impl Builder {
     ) -> Taken {
         let Some(rules) = &mut self.rules else { return self.framer.push(record, out, full) };
         match record {
-            SpoolRecord::Data { at, stream, time_ns, data } => {
+            SpoolRecord::Data { at, stream, time_ns, held_ns, data } => {
+                if let Some(join) = &mut rules.join {
+                    join.wait(*held_ns);
+                }
                 if self.framer.is_past(*stream, *at) {
                     return Taken::Whole;
                 }

@@ -17,7 +17,7 @@ async fn plain(spool: &dyn Spool, asked: &Place<'_>) -> Lag {
             return lag;
         }
         for record in &records {
-            let SpoolRecord::Data { at, stream, time_ns, data } = record else { continue };
+            let SpoolRecord::Data { at, stream, time_ns, data, .. } = record else { continue };
             let mark =
                 |c: &Cursor| if *stream == Stream::Stdout { c.stdout.place() } else { c.stderr.place() };
             let place = |n: usize| (*at, n as u32);

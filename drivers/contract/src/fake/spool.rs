@@ -58,7 +58,7 @@ impl FakeSpool {
     /// The process writes.
     pub fn write(&self, stream: Stream, text: impl Into<Bytes>) {
         let data = text.into();
-        self.push(|at, time_ns| SpoolRecord::Data { at, stream, time_ns, data });
+        self.push(|at, time_ns| SpoolRecord::Data { at, stream, time_ns, held_ns: 0, data });
     }
 
     /// The process wrote so many bytes when there was no room.

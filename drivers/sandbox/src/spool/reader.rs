@@ -81,7 +81,8 @@ fn unreadable(buffer: &Bytes, at: Place, written: io::Result<SystemTime>) -> (Ve
             (Place { segment: at.segment + 1, offset: 0 }, time_ns)
         }
     };
-    let told = Record { kind: Kind::Unreadable, stream: 0, sequence: 0, time_ns, payload: Bytes::new() };
+    let told =
+        Record { kind: Kind::Unreadable, stream: 0, sequence: 0, time_ns, held_ms: 0, payload: Bytes::new() };
     (vec![(at, told)], next)
 }
 
