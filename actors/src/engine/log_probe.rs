@@ -185,7 +185,9 @@ async fn send(
         let_go(driver);
         return delivered.map_err(late)?.map_err(told);
     }
-    timeout_at(end, driver.close()).await.map_err(late)?.map_err(told)
+    driver.may_end_within(end.saturating_duration_since(tokio::time::Instant::now()));
+    // A driver that waits to the end of its time then says for what.
+    timeout_at(end + STUCK / 2, driver.close()).await.map_err(late)?.map_err(told)
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ pub const READ: usize = 256 * 1024;
 /// After so many readings a batch is done whatever it holds, where lines are suppressed.
 const READINGS: usize = 32;
 
+/// Where more finds no room in the spool, it is asked for so much later at the latest.
+const ROOM: Duration = Duration::from_secs(1);
+
 /// What was cut off a spool.
 #[derive(Debug, Clone)]
 pub struct Cut {
@@ -43,7 +46,7 @@ pub async fn cut(
         seen = lines.len();
         lines.len() >= policy.max_lines || (!lines.is_empty() && bytes >= policy.max_bytes)
     };
-    let (mut readings, mut over) = (0, false);
+    let (mut readings, mut over, mut asked) = (0, false, false);
     'read: loop {
         match way.pass(over, &mut lines) {
             Passed::On(floor) => (at, over) = (floor, false),
@@ -70,11 +73,20 @@ pub async fn cut(
                     }
                 }
                 if records.is_empty() && !way.is_limited() {
+                    if !asked && way.builder().is_over(crate::now_ns()) {
+                        if is_owed(spool, way.cursor().floor()).await? {
+                            (again, last) = (Some(ROOM), true);
+                            break;
+                        }
+                        // What had no room before that was asked is in the spool now.
+                        asked = true;
+                        continue;
+                    }
                     again = way.builder().dry(crate::now_ns(), &mut lines);
                     last = true;
                     break;
                 }
-                at = next;
+                (at, asked) = (next, false);
                 readings += 1;
             }
         }
@@ -86,6 +98,15 @@ pub async fn cut(
     let (gaps, suppressed) = (way.gaps(), way.suppressed());
     let batch = Batch { lines, end: way.cursor(), suppressed };
     Ok(Cut { batch: Arc::new(batch), gaps, last, again })
+}
+
+/// Whether a record that begins there may go on in what finds no room in the spool. Not where it is what keeps the spool full.
+async fn is_owed(spool: &dyn Spool, from: Position) -> Result<bool, PortError> {
+    if !spool.owes().await? {
+        return Ok(false);
+    }
+    let extent = spool.extent().await?;
+    Ok(extent.len() < 2 || extent.first().is_none_or(|(first, _)| *first != from.segment))
 }
 
 /// Where a record stands.
@@ -110,4 +131,42 @@ fn lost(from: Position, records: &[SpoolRecord]) -> Option<(Position, i64)> {
     | SpoolRecord::End { at, time_ns }) = records.first()?;
     (from != Position::default() && at.segment > from.segment + 1)
         .then(|| (Position { segment: at.segment - 1, offset: 0 }, *time_ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::fake::FakeSpool;
+    use contract::log::{Options, Records, Stream};
+
+    async fn texts(spool: &FakeSpool) -> (Vec<String>, Option<Duration>) {
+        let options = Options::from([("multiline-pattern".to_owned(), r"^\S".to_owned())]);
+        let policy = BatchPolicy { records: Records::parse(&options).unwrap(), ..BatchPolicy::default() };
+        let cut = cut(spool, (&Cursor::default(), &Ahead::default()), &policy, 1).await.unwrap();
+        let text = |line: &LogLine| String::from_utf8_lossy(&line.data).into_owned();
+        assert!(cut.last);
+        (cut.batch.lines.iter().map(text).collect(), cut.again)
+    }
+
+    #[tokio::test]
+    async fn a_record_is_not_over_while_more_of_it_may_wait_for_room_in_the_spool() {
+        // The clock had moved on while the spool was full: the record ended where it had filled up.
+        let spool = FakeSpool::default();
+        spool.write(Stream::Stdout, "Exception: a\n  at b\n");
+        spool.owe();
+        assert_eq!(texts(&spool).await, (Vec::new(), Some(ROOM)));
+        spool.write(Stream::Stdout, "  at c\n");
+        assert_eq!(texts(&spool).await, (vec!["Exception: a\n  at b\n  at c".to_owned()], None));
+    }
+
+    #[tokio::test]
+    async fn a_record_that_keeps_the_spool_full_itself_ends_all_the_same() {
+        let spool = FakeSpool::default();
+        spool.write(Stream::Stdout, "a\n");
+        while spool.segments() < 2 {
+            spool.write(Stream::Stdout, "  b\n");
+        }
+        spool.owe();
+        assert_eq!(texts(&spool).await.0.len(), 1);
+    }
 }

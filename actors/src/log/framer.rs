@@ -247,7 +247,7 @@ impl Framer {
         mut full: impl FnMut(&[LogLine]) -> bool,
     ) -> Taken {
         match record {
-            SpoolRecord::Data { at, stream, time_ns, data } => {
+            SpoolRecord::Data { at, stream, time_ns, data, .. } => {
                 self.release(*at, *time_ns, out);
                 let (own, other) = match stream {
                     Stream::Stdout => (&mut self.stdout, &mut self.stderr),

@@ -217,7 +217,9 @@ impl Gauge {
             }));
             let full = |status: &SinkStatus| status.losses.dropped;
             let (before, now) = (full(&last.status), full(status));
-            let quiet = |then: Option<i64>| then.is_none_or(|then| now_ns - then > QUIET_NS);
+            // Nor is one waited for here that was put back.
+            let over = |then: i64| now_ns < then || now_ns - then > QUIET_NS;
+            let quiet = |then: Option<i64>| then.is_none_or(over);
             if now.unspooled > before.unspooled && quiet(last.spool_full_ns.replace(now_ns)) {
                 changes.push(Change::Dropped { reason: "spool-full", lines: 0 });
             }

@@ -208,6 +208,10 @@ impl Spool for HeldSpool {
         self.spool.extent().await
     }
 
+    async fn owes(&self) -> Result<bool, PortError> {
+        self.spool.owes().await
+    }
+
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {
         self.spool.load_cursor(sink).await
     }

@@ -148,9 +148,9 @@ pub async fn past(stores: &Stores, source: &LogSource, request: FollowRequest) -
     let mut reading = stores.read(source, of).await?;
     let (to, given) = mpsc::channel(CHANNEL);
     tokio::spawn(async move {
-        let mut latest = None;
+        let mut so_far = Passed { latest: None, since_ns };
         while let Some(piece) = reading.pieces.recv().await {
-            let lines = piece.map(|piece| Arc::new(wanted(piece, &request, &mut latest)));
+            let lines = piece.map(|piece| Arc::new(wanted(piece, &request, &mut so_far)));
             if to.send(lines).await.is_err() {
                 return;
             }
@@ -159,19 +159,31 @@ pub async fn past(stores: &Stores, source: &LogSource, request: FollowRequest) -
     Ok(given)
 }
 
+/// What reading has passed.
+struct Passed {
+    /// The time of the last line.
+    latest: Option<i64>,
+    /// No line of this time or later was there yet: what follows one comes whatever its time.
+    since_ns: Option<i64>,
+}
+
 /// What of a piece is given out; what could not be read is told where it would stand.
-fn wanted(piece: Piece, of: &FollowRequest, latest: &mut Option<i64>) -> Vec<StoredLine> {
+fn wanted(piece: Piece, of: &FollowRequest, so_far: &mut Passed) -> Vec<StoredLine> {
     let mut lines = match piece {
         Piece::Lines(lines) => lines,
         Piece::Hole(hole) => {
             tracing::warn!("reading a log: {hole}");
-            return if of.stderr { vec![told(&hole.to_string(), *latest)] } else { Vec::new() };
+            return if of.stderr { vec![told(&hole.to_string(), so_far.latest)] } else { Vec::new() };
         }
     };
-    *latest = lines.last().map(|l| l.line.time_ns).or(*latest);
+    so_far.latest = lines.last().map(|l| l.line.time_ns).or(so_far.latest);
     lines.retain(|l| {
         let time = l.line.time_ns;
-        let timely = of.since_ns.is_none_or(|t| time >= t) && of.until_ns.is_none_or(|t| time <= t);
+        if so_far.since_ns.is_some_and(|since| time < since) {
+            return false;
+        }
+        so_far.since_ns = None;
+        let timely = of.until_ns.is_none_or(|until| time <= until);
         timely && if l.line.stream == Stream::Stdout { of.stdout } else { of.stderr }
     });
     lines
@@ -352,12 +364,36 @@ mod tests {
         let lines = Piece::Lines(vec![StoredLine { line, attrs: Default::default() }]);
         let hole = || Piece::Hole(Hole::Rotated { file: "x".into() });
         let mut of = FollowRequest { stdout: true, stderr: true, ..FollowRequest::default() };
-        let mut latest = None;
-        assert_eq!(wanted(lines, &of, &mut latest).len(), 1);
-        let marker = wanted(hole(), &of, &mut latest).remove(0).line;
+        let mut so_far = Passed { latest: None, since_ns: None };
+        assert_eq!(wanted(lines, &of, &mut so_far).len(), 1);
+        let marker = wanted(hole(), &of, &mut so_far).remove(0).line;
         assert_eq!((marker.stream, marker.time_ns), (Stream::Stderr, 7));
         assert!(marker.data.starts_with(b"gantry: lines of x were rotated away"));
         of.stderr = false;
-        assert!(wanted(hole(), &of, &mut latest).is_empty());
+        assert!(wanted(hole(), &of, &mut so_far).is_empty());
+    }
+
+    #[test]
+    fn lines_that_follow_the_first_that_is_wanted_are_given_though_the_clock_was_put_back() {
+        // Each was held against `since`, as nowhere else.
+        let piece = |times: &[i64]| {
+            let line =
+                |ns: &i64| LogLine { stream: Stream::Stdout, time_ns: *ns, data: "x".into(), partial: None };
+            let stored = |ns| StoredLine { line: line(ns), attrs: Default::default() };
+            Piece::Lines(times.iter().map(stored).collect())
+        };
+        let of = FollowRequest {
+            stdout: true,
+            since_ns: Some(50),
+            until_ns: Some(80),
+            ..FollowRequest::default()
+        };
+        let mut so_far = Passed { latest: None, since_ns: of.since_ns };
+        let mut times = |piece| {
+            let lines = wanted(piece, &of, &mut so_far);
+            lines.iter().map(|l| l.line.time_ns).collect::<Vec<_>>()
+        };
+        assert_eq!(times(piece(&[49, 60, 10, 90])), [60, 10]);
+        assert_eq!(times(piece(&[11, 70])), [11, 70]);
     }
 }

@@ -344,7 +344,7 @@ impl Survey {
                 return Ok(None);
             }
             let found = records.iter().find_map(|record| match record {
-                SpoolRecord::Data { at, stream: of, time_ns, data } if *of == stream => {
+                SpoolRecord::Data { at, stream: of, time_ns, data, .. } if *of == stream => {
                     let skip = if *at == mark.at { mark.skip as usize } else { 0 };
                     (*at >= mark.at && data.len() > skip).then_some(*time_ns)
                 }

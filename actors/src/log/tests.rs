@@ -38,7 +38,7 @@ impl FakeSpool {
         let at = self.next();
         let time_ns = (at.segment * 1000 + at.offset) as i64;
         let data = Bytes::copy_from_slice(text);
-        self.records.lock().unwrap().push(SpoolRecord::Data { at, stream, time_ns, data });
+        self.records.lock().unwrap().push(SpoolRecord::Data { at, stream, time_ns, held_ns: 0, data });
         self.more.send_modify(|n| *n += 1);
     }
     fn end(&self) {
@@ -112,7 +112,7 @@ fn frame(records: &[SpoolRecord], from: &Cursor, most: usize) -> (Vec<LogLine>, 
 
 fn said(at: (u64, u64), stream: Stream, time_ns: i64, text: &'static str) -> SpoolRecord {
     let at = Position { segment: at.0, offset: at.1 };
-    SpoolRecord::Data { at, stream, time_ns, data: Bytes::from_static(text.as_bytes()) }
+    SpoolRecord::Data { at, stream, time_ns, held_ns: 0, data: Bytes::from_static(text.as_bytes()) }
 }
 
 fn stamped(lines: &[LogLine]) -> Vec<(String, i64)> {
@@ -203,12 +203,12 @@ proptest! {
             let records_len = spool.records.lock().unwrap().len() as u64;
             spool.records.lock().unwrap().push(SpoolRecord::Data {
                 at: Position { segment: 0, offset: records_len },
-                stream: Stream::Stdout, time_ns: 0, data: Bytes::copy_from_slice(head),
+                stream: Stream::Stdout, time_ns: 0, held_ns: 0, data: Bytes::copy_from_slice(head),
             });
             rest = tail;
         }
         let records = spool.records.lock().unwrap().clone();
-        let whole = [SpoolRecord::Data { at: Position::default(), stream: Stream::Stdout, time_ns: 0, data: text.clone().into() }];
+        let whole = [SpoolRecord::Data { at: Position::default(), stream: Stream::Stdout, time_ns: 0, held_ns: 0, data: text.clone().into() }];
         let plain = |lines: Vec<LogLine>| lines.into_iter().map(|l| (l.data, l.partial.map(|p| (p.ordinal, p.last)))).collect::<Vec<_>>();
         prop_assert_eq!(plain(frame(&records, &Cursor::default(), 999).0), plain(frame(&whole, &Cursor::default(), 999).0));
     }

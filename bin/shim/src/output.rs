@@ -45,6 +45,12 @@ impl Output {
         for (_, _, bytes) in std::mem::take(&mut self.waiting) {
             self.leave_out(&bytes);
         }
+        self.spool.settle();
+    }
+
+    fn wait(&mut self, stream: u8, time: i64, bytes: &[u8]) {
+        self.waiting.push_back((stream, time, bytes.to_vec()));
+        self.spool.owe();
     }
 
     fn leave_out(&mut self, bytes: &[u8]) {
@@ -71,14 +77,14 @@ impl Output {
     pub fn take(&mut self, stream: u8, bytes: &[u8]) {
         let time = now_ns();
         if self.blocked() {
-            self.waiting.push_back((stream, time, bytes.to_vec()));
+            self.wait(stream, time, bytes);
             return;
         }
         if self.dropped > 0 && !self.write_gap(time, HEADER + bytes.len()) {
             if self.drop_when_full {
                 self.leave_out(bytes);
             } else {
-                self.waiting.push_back((stream, time, bytes.to_vec()));
+                self.wait(stream, time, bytes);
             }
             return;
         }
@@ -86,12 +92,22 @@ impl Output {
             Ok(Appended::Written) => {}
             // A disk that fails is a budget that is full: the container must not notice more than that.
             Ok(Appended::Full) | Err(_) if self.drop_when_full => self.leave_out(bytes),
-            Ok(Appended::Full) | Err(_) => self.waiting.push_back((stream, time, bytes.to_vec())),
+            Ok(Appended::Full) | Err(_) => self.wait(stream, time, bytes),
         }
     }
 
     /// Tries again; true when nothing is owed any more.
     pub fn retry(&mut self) -> bool {
+        let done = self.write_waiting();
+        if self.blocked() {
+            self.spool.owe();
+        } else {
+            self.spool.settle();
+        }
+        done
+    }
+
+    fn write_waiting(&mut self) -> bool {
         let next = self.waiting.front().map_or(self.missed, |(_, _, bytes)| HEADER + bytes.len());
         if self.dropped > 0 && !self.write_gap(now_ns(), next) {
             return false;
@@ -152,7 +168,7 @@ mod tests {
     use nix::sched::{CloneFlags, unshare};
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
-    use sandbox::spool::{Place, read, trim};
+    use sandbox::spool::{Place, owes, read, trim};
     use std::fs::File;
     use std::os::unix::fs::FileExt;
 
@@ -255,6 +271,29 @@ mod tests {
             tried.unwrap();
         });
         on_small_disk.join().unwrap();
+    }
+
+    #[test]
+    fn readers_see_whether_there_is_output_without_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("spool");
+        let mut output = Output::open(&dir, 1000, false).unwrap();
+        output.take(1, &[b'a'; 900]);
+        assert!(!owes(&dir).unwrap());
+        output.take(1, &[b'b'; 900]);
+        assert!(owes(&dir).unwrap());
+        assert!(!output.retry() && owes(&dir).unwrap());
+        trim(&dir, |segment| segment > 0).unwrap();
+        assert!(output.retry() && !owes(&dir).unwrap());
+        output.take(1, &[b'c'; 900]);
+        assert!(owes(&dir).unwrap());
+        output.set_drop_when_full(true);
+        assert!(!owes(&dir).unwrap());
+        output.set_drop_when_full(false);
+        output.take(1, &[b'd'; 900]);
+        assert!(owes(&dir).unwrap());
+        drop(output);
+        assert!(!owes(&dir).unwrap(), "its end shows as well");
     }
 
     #[test]

@@ -269,6 +269,8 @@ pub trait LogDriver: Send {
     /// The container has ended, and what it wrote is delivered: what only waits for more may go. What comes later is
     /// delivered as before.
     async fn rest(&mut self) {}
+    /// How long the far side may take to end what is open, where `close` waits for that; a moment, unless it is said.
+    fn may_end_within(&mut self, _limit: Duration) {}
     /// Finishes what is open. Called once.
     async fn close(self: Box<Self>) -> Result<(), DeliverError>;
 }

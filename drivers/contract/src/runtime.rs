@@ -257,6 +257,8 @@ pub enum SpoolRecord {
         stream: Stream,
         /// ns since the epoch.
         time_ns: i64,
+        /// For so long before that the spool had no room and nothing was read, ns.
+        held_ns: i64,
         /// Payload.
         data: Bytes,
     },
@@ -294,6 +296,10 @@ pub trait Spool: Send + Sync {
     fn budget(&self) -> u64;
     /// The segments there are, ascending, and the bytes in each.
     async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError>;
+    /// Whether the container has written more that finds no room in it.
+    async fn owes(&self) -> Result<bool, PortError> {
+        Ok(false)
+    }
     /// The stored cursor of a sink.
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError>;
     /// Stores it in one step; on a full disk, too, if it was stored before.

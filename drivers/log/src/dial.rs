@@ -80,27 +80,41 @@ pub(crate) enum State {
 }
 
 /// An open stream.
-pub(crate) struct Connection(Box<dyn Duplex>);
+pub(crate) struct Connection {
+    stream: Box<dyn Duplex>,
+    /// Whom it leads to, in Go's words.
+    to: String,
+}
 
 impl Target {
     pub(crate) async fn connect(&self) -> io::Result<Connection> {
-        let stream: Box<dyn Duplex> = match self {
-            Self::Tcp(address) => Box::new(tcp(address).await?),
+        let (stream, to): (Box<dyn Duplex>, String) = match self {
+            Self::Tcp(address) => {
+                let stream = tcp(address).await?;
+                let to = self.reached(&stream);
+                (Box::new(stream), to)
+            }
             Self::Unix(path) => {
                 let stream = in_time(CONNECT, UnixStream::connect(path)).await;
-                Box::new(stream.map_err(|e| undialed(self, &e))?)
+                (Box::new(stream.map_err(|e| undialed(self, &e))?), self.to_string())
             }
             Self::Tls(address, config) => {
                 let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
                 let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
                 let name = ServerName::try_from(host).map_err(io::Error::other)?;
                 let plain = tcp(address).await?;
+                let to = self.reached(&plain);
                 let connector = TlsConnector::from(Arc::clone(config));
                 let stream = in_time(CONNECT, connector.connect(name, plain)).await;
-                Box::new(stream.map_err(|e| undialed(self, &e))?)
+                (Box::new(stream.map_err(|e| undialed(self, &e))?), to)
             }
         };
-        Ok(Connection(stream))
+        Ok(Connection { stream, to })
+    }
+
+    /// Which of a name's addresses it is.
+    fn reached(&self, stream: &TcpStream) -> String {
+        stream.peer_addr().map_or_else(|_| self.to_string(), |at| format!("tcp {at}"))
     }
 }
 
@@ -129,6 +143,19 @@ pub(crate) fn undialed(to: &dyn fmt::Display, error: &io::Error) -> io::Error {
         None => error.to_string(),
     };
     io::Error::new(error.kind(), format!("dial {to}: {why}"))
+}
+
+/// What went wrong on a connection that stood, likewise.
+fn broken(doing: &str, to: &str, error: &io::Error) -> io::Error {
+    let why = match error.kind() {
+        _ if error.raw_os_error().is_some() => plain(error),
+        // Without words of its own.
+        io::ErrorKind::TimedOut if error.get_ref().is_none() => "i/o timeout".to_owned(),
+        io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => "EOF".to_owned(),
+        io::ErrorKind::ConnectionReset if error.get_ref().is_none() => "connection reset by peer".to_owned(),
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("{doing} {to}: {why}"))
 }
 
 /// The same for a name that could not be looked up.
@@ -165,7 +192,7 @@ impl Connection {
     /// False once the other end is known to be closed: the first write after that would be lost silently.
     pub(crate) async fn alive(&mut self) -> bool {
         let mut scratch = [0; 512];
-        match timeout(Duration::ZERO, self.0.read(&mut scratch)).await {
+        match timeout(Duration::ZERO, self.stream.read(&mut scratch)).await {
             Err(_nothing_there) => true,
             Ok(read) => read.is_ok_and(|n| n > 0),
         }
@@ -175,9 +202,9 @@ impl Connection {
     pub(crate) async fn state(&mut self) -> State {
         let mut scratch = [0; 512];
         loop {
-            match timeout(Duration::ZERO, self.0.read(&mut scratch)).await {
+            match timeout(Duration::ZERO, self.stream.read(&mut scratch)).await {
                 Err(_nothing_there) => return State::Open,
-                Ok(Ok(0)) if !self.0.was_reset() => return State::Closed,
+                Ok(Ok(0)) if !self.stream.was_reset() => return State::Closed,
                 Ok(Ok(1..)) => {}
                 Ok(Ok(0) | Err(_)) => return State::Broken,
             }
@@ -185,32 +212,40 @@ impl Connection {
     }
 
     /// Fails once the other end takes nothing for so long; a slow one is written to as long as it goes on.
-    pub(crate) async fn write(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
+    pub(crate) async fn write(&mut self, bytes: &[u8], limit: Duration) -> io::Result<()> {
+        let written = self.put(bytes, limit).await;
+        written.map_err(|e| broken("write", &self.to, &e))
+    }
+
+    async fn put(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
         while !bytes.is_empty() {
-            let taken = in_time(limit, self.0.write(bytes)).await?;
+            let taken = in_time(limit, self.stream.write(bytes)).await?;
             if taken == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             bytes = bytes.get(taken..).unwrap_or_default();
         }
-        in_time(limit, self.0.flush()).await
+        in_time(limit, self.stream.flush()).await
     }
 
     /// Reads once, appending; an end is an error.
     pub(crate) async fn read(&mut self, into: &mut Vec<u8>, limit: Duration) -> io::Result<()> {
-        match in_time(limit, self.0.read_buf(into)).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
-        }
+        let error = match in_time(limit, self.stream.read_buf(into)).await {
+            Ok(1..) => return Ok(()),
+            Ok(0) => io::Error::from(io::ErrorKind::UnexpectedEof),
+            Err(error) => error,
+        };
+        Err(broken("read", &self.to, &error))
     }
 
-    /// Tells the other end that nothing follows, and waits until it has closed as well: then it has read everything.
+    /// Tells the other end that nothing follows, and waits until it has closed as well: then it has read everything. That the
+    /// time is over has no words: it says nothing about what was waited for.
     pub(crate) async fn finish(mut self, limit: Duration) -> io::Result<()> {
-        in_time(limit, async {
-            self.0.shutdown().await?;
+        let finished = in_time(limit, async {
+            self.stream.shutdown().await?;
             let mut scratch = [0; 512];
             loop {
-                match self.0.read(&mut scratch).await {
+                match self.stream.read(&mut scratch).await {
                     Ok(1..) => {}
                     Ok(0) => break,
                     // TLS without its own word for the end.
@@ -218,16 +253,22 @@ impl Connection {
                     Err(e) => return Err(e),
                 }
             }
-            if self.0.was_reset() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+            if self.stream.was_reset() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
         })
-        .await
+        .await;
+        finished.map_err(|e| if is_own_limit(&e) { e } else { broken("close", &self.to, &e) })
     }
 
     /// Tells the other end that nothing follows.
     pub(crate) async fn close(mut self, limit: Duration) {
         // Whether it hears of it makes no difference to what was delivered.
-        let _unheard = in_time(limit, self.0.shutdown()).await;
+        let _unheard = in_time(limit, self.stream.shutdown()).await;
     }
+}
+
+/// Whether a time of ours was over, and not one of the kernel's.
+pub(crate) fn is_own_limit(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none() && error.get_ref().is_none()
 }
 
 async fn in_time<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
@@ -266,6 +307,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_breaks_tells_to_whom_it_was() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let target = Target::Tcp(address.replace("127.0.0.1", "localhost"));
+        let (limit, mut into) = (Duration::from_secs(5), Vec::new());
+        let mut connection = target.connect().await.unwrap();
+        drop(listener.accept().await.unwrap());
+        let ended = connection.read(&mut into, limit).await.unwrap_err();
+        assert_eq!(ended.to_string(), format!("read tcp {address}: EOF"));
+        assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+        let error = loop {
+            // The first is answered by a reset.
+            if let Err(error) = connection.write(b"x", limit).await {
+                break error;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert_eq!(error.to_string(), format!("write tcp {address}: broken pipe"));
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        let mut silent = target.connect().await.unwrap();
+        let _held = listener.accept().await.unwrap();
+        let late = silent.read(&mut into, Duration::from_millis(10)).await.unwrap_err();
+        assert_eq!(late.to_string(), format!("read tcp {address}: i/o timeout"));
+    }
+
+    #[tokio::test]
     async fn a_slow_receiver_is_written_to_for_longer_than_a_hung_one() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let reads = tokio::spawn(async move {
@@ -276,14 +343,18 @@ mod tests {
             }
             count
         });
-        let mut connection = Connection(Box::new(ours));
+        let over = |stream| Connection { stream: Box::new(stream), to: "unix /x".to_owned() };
+        let mut connection = over(ours);
         let (bytes, limit) = (vec![b'x'; 2 << 20], Duration::from_secs(2));
         connection.write(&bytes, limit).await.unwrap();
         connection.close(limit).await;
         assert_eq!(reads.await.unwrap(), bytes.len());
         let (ours, _silent) = UnixStream::pair().unwrap();
-        let hung = Connection(Box::new(ours)).write(&bytes, Duration::from_millis(50)).await;
-        assert_eq!(hung.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let hung = over(ours).write(&bytes, Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(
+            (hung.kind(), hung.to_string().as_str()),
+            (io::ErrorKind::TimedOut, "write unix /x: i/o timeout")
+        );
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! A stream of messages whose protocol confirms nothing: what a receiver may not have read when its connection broke is
 //! written again to the next.
 
-use crate::dial::{Connection, State, Target};
+use crate::dial::{Connection, State, Target, is_own_limit};
 use contract::log::{Certain, Cursor};
 use std::collections::VecDeque;
 use std::io;
@@ -34,6 +34,8 @@ pub(crate) struct Line {
     written: Option<Instant>,
     /// After so long everything counts as read.
     patience: Duration,
+    /// How long the other end may take to close as well.
+    closes: Duration,
 }
 
 impl Line {
@@ -44,7 +46,13 @@ impl Line {
     /// One whose writes may take so long.
     pub(crate) fn within(target: Target, limit: Duration) -> Self {
         let (unread, since) = (VecDeque::new(), Instant::now());
-        Self { target, limit, open: None, since, unread, read: None, written: None, patience: READ }
+        let (patience, closes) = (READ, CLOSE);
+        Self { target, limit, open: None, since, unread, read: None, written: None, patience, closes }
+    }
+
+    /// The other end may take so long to close as well.
+    pub(crate) fn may_end_within(&mut self, limit: Duration) {
+        self.closes = limit;
     }
 
     /// Closes a connection that is older than that, in order: what was written to it will be read from it.
@@ -137,8 +145,8 @@ impl Line {
         self.look_after().await?;
         match self.open {
             Some(connection) => {
-                let finished = connection.finish(CLOSE).await;
-                finished.map_err(|e| unfinished(&self.target, e))
+                let finished = connection.finish(self.closes).await;
+                finished.map_err(|e| unfinished(&self.target, self.closes, e))
             }
             None => Ok(()),
         }
@@ -146,11 +154,11 @@ impl Line {
 }
 
 /// That a time is over says nothing about what was waited for.
-fn unfinished(target: &Target, error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::TimedOut || error.raw_os_error().is_some() {
+fn unfinished(target: &Target, limit: Duration, error: io::Error) -> io::Error {
+    if !is_own_limit(&error) {
         return error;
     }
-    let seconds = CLOSE.as_secs();
+    let seconds = limit.as_secs_f64().ceil();
     let text = format!(
         "{target}: the receiver has not closed its end within {seconds} s: whether it has read what was sent is unknown"
     );

@@ -282,3 +282,28 @@ async fn syslog_sends_over_udp_unixgram_unix_and_tcp_and_reconnects() {
     let mut driver = open(format!("tcp://{address}")).await;
     assert!(matches!(driver.deliver(&two).await, Err(DeliverError::Retry { .. })));
 }
+
+#[tokio::test]
+async fn a_receiver_that_closes_late_is_waited_for_as_long_as_whoever_asks_waits() {
+    // It was said to be unknown whether it had read anything after a second, whatever time there was.
+    for kind in ["syslog", "gelf", "fluentd"] {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("tcp://{}", listener.local_addr().unwrap());
+        let kind = find(kind).unwrap();
+        let opts = Options::from([(format!("{}-address", kind.name()), address)]);
+        let mut driver = kind.open(&source(folder.path()), &opts).await.unwrap();
+        driver.deliver(&batch(0, 1)).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let reads = tokio::spawn(async move {
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1200)).await;
+            all.len()
+        });
+        driver.may_end_within(Duration::from_secs(20));
+        let closed = driver.close().await;
+        assert!(closed.is_ok(), "{}: {closed:?}", kind.name());
+        assert!(reads.await.unwrap() > 0);
+    }
+}

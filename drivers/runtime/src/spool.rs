@@ -84,6 +84,7 @@ async fn read(dir: PathBuf, from: Place, max: usize) -> Result<(Vec<SpoolRecord>
                 at,
                 stream: if record.stream == 2 { Stream::Stderr } else { Stream::Stdout },
                 time_ns: record.time_ns,
+                held_ns: i64::from(record.held_ms) * 1_000_000,
                 data: record.payload,
             },
         }
@@ -192,6 +193,11 @@ impl Spool for FileSpool {
     async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
         let dir = self.segments.clone();
         blocking("measure the spool", move || spool::extent(&dir)).await
+    }
+
+    async fn owes(&self) -> Result<bool, PortError> {
+        let dir = self.segments.clone();
+        blocking("ask whether the spool is full", move || spool::owes(&dir)).await
     }
 
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {

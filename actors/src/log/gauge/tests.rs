@@ -56,6 +56,7 @@ fn a_buffer_that_is_full_again_after_a_while_is_told_again() {
     assert_eq!(note(5, 10), told(5));
     assert_eq!(note(9, 10 + QUIET_NS), []);
     assert_eq!(note(12, 12 + 2 * QUIET_NS), told(3));
+    assert_eq!(note(14, 12 + QUIET_NS / 2), told(2), "the clock was put back meanwhile, and nobody knows");
 }
 
 #[test]

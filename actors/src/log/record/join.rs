@@ -107,6 +107,13 @@ impl Joiner {
         }
     }
 
+    /// For so long nothing could follow what is held.
+    pub(super) fn wait(&mut self, held_ns: i64) {
+        for held in self.stdout.iter_mut().chain(&mut self.stderr) {
+            held.last_ns = held.last_ns.saturating_add(held_ns);
+        }
+    }
+
     /// Ends what no line followed until that time; with a place, also what holds the spool from too far before it.
     pub(super) fn quiet(&mut self, now_ns: i64, at: Option<Position>, out: &mut Vec<Record>) {
         let timeout = self.timeout_ns;

@@ -161,7 +161,10 @@ impl Builder {
     ) -> Taken {
         let Some(rules) = &mut self.rules else { return self.framer.push(record, out, full) };
         match record {
-            SpoolRecord::Data { at, stream, time_ns, data } => {
+            SpoolRecord::Data { at, stream, time_ns, held_ns, data } => {
+                if let Some(join) = &mut rules.join {
+                    join.wait(*held_ns);
+                }
                 if self.framer.is_past(*stream, *at) {
                     return Taken::Whole;
                 }
@@ -195,6 +198,13 @@ impl Builder {
                 taken
             }
         }
+    }
+
+    /// Whether something that is held is over by the clock.
+    pub fn is_over(&self, now_ns: i64) -> bool {
+        let join = self.rules.as_ref().and_then(|rules| rules.join.as_ref());
+        let due = join.and_then(Joiner::due);
+        due.is_some_and(|due| due <= now_ns.saturating_sub(nanoseconds(GRACE)))
     }
 
     /// At the end of what the spool holds now: appends what is over by the clock, and answers when to look again.

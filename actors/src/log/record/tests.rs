@@ -14,7 +14,15 @@ impl Script {
     }
     fn say(&mut self, stream: Stream, ms: i64, text: &str) {
         let data = Bytes::copy_from_slice(text.as_bytes());
-        self.0.push(SpoolRecord::Data { at: self.at(), stream, time_ns: ms * 1_000_000, data });
+        let time_ns = ms * 1_000_000;
+        self.0.push(SpoolRecord::Data { at: self.at(), stream, time_ns, held_ns: 0, data });
+    }
+    /// What was said last was read after the spool had been full for so long.
+    fn held(mut self, ms: i64) -> Self {
+        if let Some(SpoolRecord::Data { held_ns, .. }) = self.0.last_mut() {
+            *held_ns = ms * 1_000_000;
+        }
+        self
     }
     fn out(mut self, ms: i64, text: &str) -> Self {
         self.say(Stream::Stdout, ms, text);
@@ -94,13 +102,31 @@ fn a_record_ends_where_nothing_followed_for_too_long_by_the_times_of_lines() {
 }
 
 #[test]
+fn a_record_goes_on_behind_the_time_in_which_the_spool_was_full() {
+    // It was parted there: what had waited in the pipe has the time at which it was read.
+    let all = policy(&TRACES);
+    let script = || Script::default().out(0, "a\n").err(0, "x\n");
+    let full = script().out(60_000, " b\n").held(59_500).err(60_001, " y\n").out(60_002, "c\n");
+    assert_eq!(built(&full, &all), ["a\n b"]);
+    assert_eq!(built(&full.end(), &all), ["a\n b", "x\n y", "c"]);
+    let silent = script().out(60_000, " b\n").held(58_500);
+    assert_eq!(built(&silent, &all), ["a", "x"]);
+    // Read again from where standard error stands.
+    let full = script().out(60_000, " b\nc\n").held(59_500).err(60_001, " y\nz\n").end();
+    let now = 60_000_000_000;
+    let (_, from) = cut(&full, &all, &Cursor::default(), 3, 1, now);
+    let (lines, _) = cut(&full, &all, &from, usize::MAX, usize::MAX, now);
+    assert_eq!(lines.iter().map(text).collect::<Vec<_>>(), ["x\n y", "c", "z"]);
+}
+
+#[test]
 fn the_first_record_after_segments_without_output_is_not_parted() {
     // It was said to begin where the stream had ended, too far away to be held.
     let mut builder = Builder::at(&Cursor::default(), &policy(&TRACES), 1);
     let (stream, segment, mut out) = (Stream::Stdout, 5, Vec::new());
     for (offset, data) in [(0, "a\n"), (100, " b\n"), (200, "c\n")] {
         let at = Position { segment, offset };
-        let record = SpoolRecord::Data { at, stream, time_ns: 0, data: data.into() };
+        let record = SpoolRecord::Data { at, stream, time_ns: 0, held_ns: 0, data: data.into() };
         builder.push(&record, &mut out, |_| false);
     }
     assert_eq!(out.iter().map(text).collect::<Vec<_>>(), ["a\n b"]);
@@ -344,7 +370,7 @@ proptest! {
             let (offset, data) = (parted.0.len() as u64, Bytes::copy_from_slice(head.as_bytes()));
             // Far apart, what is not complete would be let go.
             let at = Position { segment: 0, offset };
-            parted.0.push(SpoolRecord::Data { at, stream: Stream::Stderr, time_ns: 0, data });
+            parted.0.push(SpoolRecord::Data { at, stream: Stream::Stderr, time_ns: 0, held_ns: 0, data });
             rest = tail;
         }
         let once = Script::default().err(0, &text);

@@ -24,7 +24,7 @@ async fn plain(spool: &dyn Spool, asked: &Place<'_>) -> Lag {
                 let new = !told(cursor) && !told(&asked.counted) && !asked.losses.iter().any(lost);
                 lag.unspooled += if new { *bytes } else { 0 };
             }
-            let SpoolRecord::Data { at, stream, time_ns, data } = record else { continue };
+            let SpoolRecord::Data { at, stream, time_ns, data, .. } = record else { continue };
             let mark =
                 |c: &Cursor| if *stream == Stream::Stdout { c.stdout.place() } else { c.stderr.place() };
             let place = |n: usize| (*at, n as u32);

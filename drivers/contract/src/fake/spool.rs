@@ -28,6 +28,7 @@ struct Contents {
     written: u64,
     clock: i64,
     failures: u32,
+    owes: bool,
 }
 
 /// One container's spool: small segments, so that a test reaches trimming soon.
@@ -48,6 +49,7 @@ impl FakeSpool {
         let at = position(contents.written);
         contents.written += 1;
         contents.clock += 1000;
+        contents.owes = false;
         let record = make(at, contents.clock);
         contents.records.push(record);
         drop(contents);
@@ -57,7 +59,7 @@ impl FakeSpool {
     /// The process writes.
     pub fn write(&self, stream: Stream, text: impl Into<Bytes>) {
         let data = text.into();
-        self.push(|at, time_ns| SpoolRecord::Data { at, stream, time_ns, data });
+        self.push(|at, time_ns| SpoolRecord::Data { at, stream, time_ns, held_ns: 0, data });
     }
 
     /// The process wrote so many bytes when there was no room.
@@ -73,6 +75,11 @@ impl FakeSpool {
     /// The process ends.
     pub fn end(&self) {
         self.push(|at, time_ns| SpoolRecord::End { at, time_ns });
+    }
+
+    /// The process has written more for which there is no room.
+    pub fn owe(&self) {
+        lock(&self.contents).owes = true;
     }
 
     /// Wakes readers without anything new.
@@ -156,6 +163,10 @@ impl Spool for FakeSpool {
             all.insert(at.segment, after(at).offset);
         }
         Ok(all.into_iter().collect())
+    }
+
+    async fn owes(&self) -> Result<bool, PortError> {
+        Ok(lock(&self.contents).owes)
     }
 
     async fn load_cursor(&self, sink: &str) -> Result<Option<Cursor>, PortError> {

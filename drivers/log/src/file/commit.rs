@@ -1,6 +1,7 @@
 //! The cursor file: two fixed slots written in turn, each with a checksum, so that a kill in the middle of a write
 //! leaves the other one whole and a commit costs one small write.
 
+use super::again::Texts;
 use contract::log::Cursor;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -8,7 +9,9 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-const SLOT: usize = 1024;
+const SLOT: usize = 2048;
+/// Where the second one began before.
+const EARLIER: usize = 1024;
 const HEADER: usize = 8;
 
 /// What stands in the log file, and how far into the spool that is.
@@ -31,6 +34,8 @@ pub(crate) struct Commit {
     pub(crate) base_length: u64,
     /// Lines after `cursor` that already stand in the files, because a batch was parted by a rotation.
     pub(crate) ahead: u64,
+    /// The text of those.
+    pub(crate) texts: Texts,
     /// The latest time of a line in any of the files, ns since the epoch.
     pub(crate) latest_ns: i64,
     /// By how much a line of the current file is earlier than one before it, at most,
@@ -71,7 +76,8 @@ impl Commit {
 
     /// The same, with a batch finished.
     pub(crate) fn complete(self, cursor: Cursor) -> Self {
-        Self { cursor, base_generation: self.generation, base_length: self.length, ahead: 0, ..self }
+        let (base_generation, base_length) = (self.generation, self.length);
+        Self { cursor, base_generation, base_length, ahead: 0, texts: Texts::default(), ..self }
     }
 }
 
@@ -131,7 +137,8 @@ fn newest(file: &File) -> io::Result<Option<Commit>> {
             n => filled += n,
         }
     }
-    Ok(bytes.chunks(SLOT).filter_map(decode).max_by_key(|c| c.sequence))
+    let found = [0, EARLIER, SLOT].into_iter().filter_map(|place| decode(bytes.get(place..)?));
+    Ok(found.max_by_key(|c| c.sequence))
 }
 
 fn decode(slot: &[u8]) -> Option<Commit> {
@@ -148,6 +155,9 @@ fn decode(slot: &[u8]) -> Option<Commit> {
 mod tests {
     use super::*;
 
+    const TEXTS: &str = r#"{"stdout":{"bytes":18446744073709551615,"sum":4294967295},
+        "stderr":{"bytes":18446744073709551615,"sum":4294967295}}"#;
+
     #[test]
     fn a_torn_commit_leaves_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
@@ -162,6 +172,26 @@ mod tests {
         assert_eq!(load(&path).unwrap(), Some(commit.clone()));
         file.file.write_all_at(b"torn", (commit.sequence % 2) * SLOT as u64 + 20).unwrap();
         assert_eq!(load(&path).unwrap(), Some(before));
+    }
+
+    #[test]
+    fn commits_of_an_earlier_gantry_are_gone_on_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cursor");
+        let mut bytes = vec![0; 2 * EARLIER];
+        for (sequence, place) in [(7, EARLIER), (6, 0)] {
+            let body = serde_json::to_vec(&Commit { sequence, length: 10, ..Default::default() }).unwrap();
+            let head = [(body.len() as u32).to_le_bytes(), crc32fast::hash(&body).to_le_bytes()].concat();
+            let slot = [head, body].concat();
+            bytes[place..place + slot.len()].copy_from_slice(&slot);
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let (mut file, found) = CommitFile::open(&path).unwrap();
+        assert_eq!(found.map(|c| (c.sequence, c.length)), Some((7, 10)));
+        for length in 20..24 {
+            file.store(&mut Commit { length, ..Default::default() }).unwrap();
+            assert_eq!(load(&path).unwrap().map(|c| c.length), Some(length));
+        }
     }
 
     #[test]
@@ -194,6 +224,7 @@ mod tests {
             base_generation: max,
             base_length: max,
             ahead: max,
+            texts: serde_json::from_str(TEXTS).unwrap(),
             latest_ns: i64::MIN,
             disorder_ns: i64::MAX,
             older_disorder_ns: i64::MAX,

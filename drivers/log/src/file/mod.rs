@@ -1,6 +1,7 @@
 //! What both file drivers share: one write per batch, a cursor kept beside the file so that each line is in it
 //! exactly once across kills, and rotation.
 
+mod again;
 pub(crate) mod commit;
 mod pack;
 mod pen;
@@ -9,9 +10,10 @@ pub(crate) mod rotate;
 #[cfg(test)]
 mod tests;
 
+use again::{Again, Texts};
 use async_trait::async_trait;
 use commit::{Commit, CommitFile};
-use contract::log::{Batch, Cursor, DeliverError, LogDriver, LogLine, StoredLine};
+use contract::log::{Batch, Cursor, DeliverError, LogDriver, LogLine, StoredLine, Stream};
 use contract::{Kind, PortError};
 use pen::Pen;
 use rotate::Limits;
@@ -54,7 +56,11 @@ pub(crate) struct Places {
 /// A stretch of the encoded batch that goes into one file.
 struct Part {
     end: usize,
-    lines: u64,
+    lines: usize,
+    /// Lines of the batch that stand in the files with it, unless it is the last,
+    ahead: u64,
+    /// and their text.
+    texts: Texts,
 }
 
 /// The order of lines' times.
@@ -131,15 +137,18 @@ impl<F: RecordFormat> FileDriver<F> {
         Ok(Self { format, open: Some(open), buffer: Vec::new(), cursor })
     }
 
-    fn encode(&mut self, lines: &[LogLine], mut length: u64, limit: u64) -> Vec<Part> {
-        let mut parts = Vec::new();
+    fn encode(&mut self, again: &Again<'_>, mut length: u64, limit: u64) -> Vec<Part> {
+        let (mut parts, mut ahead, mut texts) = (Vec::new(), again.ahead, again.texts);
         let mut count = 0;
         let mut start = 0;
-        for line in lines {
+        for (index, line) in again.lines.iter().enumerate() {
             // As Docker: the check comes before a write, so a file may exceed its bound by one record.
             if length >= limit {
                 if count > 0 {
-                    parts.push(Part { end: self.buffer.len(), lines: count });
+                    let own = again.lines.get(index - count..index).unwrap_or_default();
+                    own.iter().for_each(|line| texts.add(line));
+                    ahead += count as u64;
+                    parts.push(Part { end: self.buffer.len(), lines: count, ahead, texts });
                 }
                 (count, length) = (0, 0);
             }
@@ -148,7 +157,7 @@ impl<F: RecordFormat> FileDriver<F> {
             start = self.buffer.len();
             count += 1;
         }
-        parts.push(Part { end: self.buffer.len(), lines: count });
+        parts.push(Part { end: self.buffer.len(), lines: count, ahead, texts });
         parts
     }
 }
@@ -239,11 +248,20 @@ impl Open {
         let Some(_held) = pen.hold() else { return Err(self.refused()) };
         self.align()?;
         let mut next = self.at.clone();
+        // Of a batch that was not finished: its lines are delivered again.
         if next.ahead > 0 && next.base_generation == next.generation {
-            // Of a batch that was not finished: its lines are delivered again.
             next.length = next.base_length;
+            next = next.complete(cursor);
+        } else {
+            // Those in a file that was put aside stay, and are known again where their stream goes on from the same place.
+            if cursor.stdout != next.cursor.stdout {
+                next.texts.forget(Stream::Stdout);
+            }
+            if cursor.stderr != next.cursor.stderr {
+                next.texts.forget(Stream::Stderr);
+            }
+            next = if next.texts.is_empty() { next.complete(cursor) } else { Commit { cursor, ..next } };
         }
-        next = next.complete(cursor);
         self.commits.store(&mut next)?;
         self.at = next;
         self.cut_back()
@@ -266,7 +284,7 @@ impl Open {
             let piece = bytes.get(start..part.end).unwrap_or_default();
             let mut next = self.at.clone();
             next.length += piece.len() as u64;
-            next.ahead += part.lines;
+            (next.ahead, next.texts) = (part.ahead, part.texts);
             next.latest_ns = order.latest_ns;
             next.disorder_ns = next.disorder_ns.max(order.disorder_ns);
             if index + 1 == parts.len() {
@@ -305,12 +323,11 @@ impl<F: RecordFormat> LogDriver for FileDriver<F> {
         let mut open = self.open.take().ok_or_else(|| DeliverError::Fatal {
             source: "an earlier write was abandoned: the file has to be opened again".into(),
         })?;
-        let done = usize::try_from(open.at.ahead).unwrap_or(usize::MAX).min(batch.lines.len());
+        let again = Again::of(&open.at, &batch.lines);
         self.buffer.clear();
         let limit = open.limits.max_size.unwrap_or(u64::MAX);
-        let lines = batch.lines.get(done..).unwrap_or_default();
-        let order = Order::of(lines, open.at.latest_ns);
-        let parts = self.encode(lines, open.at.length, limit);
+        let order = Order::of(&again.lines, open.at.latest_ns);
+        let parts = self.encode(&again, open.at.length, limit);
         let buffer = std::mem::take(&mut self.buffer);
         let end = batch.end.clone();
         let work = tokio::task::spawn_blocking(move || {

@@ -282,3 +282,82 @@ fn a_log_that_was_removed_is_made_anew_with_the_mode_it_had() {
         assert_eq!(mode(), before);
     });
 }
+
+/// Twelve lines, those with odd numbers on standard error, so many of a stream joined to one.
+fn joined(by: usize) -> Batch {
+    let numbers: Vec<u64> = (0..12).collect();
+    let record = |some: &[u64], stream: Stream, odd: u64| {
+        let texts: Vec<String> =
+            some.iter().filter(|n| **n % 2 == odd).map(|n| format!("line {n}")).collect();
+        LogLine { stream, time_ns: 0, data: texts.join("\n").into(), partial: None }
+    };
+    let both = |some: &[u64]| [record(some, Stream::Stdout, 0), record(some, Stream::Stderr, 1)];
+    Batch { lines: numbers.chunks(2 * by).flat_map(both).collect(), ..batch(11) }
+}
+
+/// What stands in all files of each stream.
+fn said(folder: &Path) -> [String; 2] {
+    let mut said = [String::new(), String::new()];
+    for index in (0..9).rev() {
+        let text = fs::read_to_string(super::rotate::numbered(&places(folder).log, index, ""));
+        for line in text.unwrap_or_default().lines() {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            said[usize::from(record["stream"] == "stderr")].push_str(record["log"].as_str().unwrap());
+        }
+    }
+    said
+}
+
+fn whole() -> [String; 2] {
+    [0, 1].map(|odd| (0..6).map(|n| format!("line {}\n", 2 * n + odd)).collect())
+}
+
+/// A batch of which a part stands in a file that was put aside: what follows could not be written.
+async fn broken_off(folder: &Path, batch: &Batch) {
+    let limits = Limits { max_size: Some(200), max_file: 2, ..LIMITS };
+    let mut driver = open(folder, limits).await;
+    let in_the_way = super::rotate::numbered(&places(folder).log, 1, "");
+    fs::create_dir(&in_the_way).unwrap();
+    let failed = driver.deliver(batch).await;
+    assert!(matches!(failed, Err(DeliverError::Fatal { .. })), "{failed:?}");
+    fs::remove_dir(&in_the_way).unwrap();
+}
+
+const ROOMY: Limits = Limits { max_size: Some(200), max_file: 9, compress: false };
+
+#[test]
+fn a_batch_that_was_broken_off_is_in_the_files_once_also_where_its_lines_come_again_as_others() {
+    runtime().block_on(async {
+        for (before, after) in [(1, 1), (1, 2), (1, 6), (2, 1), (2, 3), (3, 1), (3, 2)] {
+            let folder = tempfile::tempdir().unwrap();
+            broken_off(folder.path(), &joined(before)).await;
+            let attributes = [("label".to_owned(), "new".to_owned())].into();
+            let format = JsonLines::new(&attributes);
+            let mut driver = FileDriver::open(format, places(folder.path()), ROOMY).await.unwrap();
+            assert_eq!(driver.cursor(), Some(Cursor::default()));
+            driver.deliver(&joined(after)).await.unwrap();
+            assert_eq!(said(folder.path()), whole(), "{before} {after}");
+            assert_eq!(driver.cursor(), Some(batch(11).end));
+        }
+    });
+}
+
+#[test]
+fn a_batch_that_was_broken_off_is_not_doubled_by_a_stream_that_is_taken_over_from_another_driver() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |stream: Stream, by| {
+            let all = joined(by);
+            Batch { lines: all.lines.into_iter().filter(|line| line.stream == stream).collect(), ..all }
+        };
+        let one = of(Stream::Stdout, 1);
+        broken_off(folder.path(), &one).await;
+        let mut driver = open(folder.path(), ROOMY).await;
+        let from = Cursor { stderr: batch(3).end.stderr, ..Cursor::default() };
+        driver.begin_at(&from).await.unwrap();
+        assert_eq!(driver.cursor(), Some(from));
+        let both = [one.lines, of(Stream::Stderr, 1).lines].concat();
+        driver.deliver(&Batch { lines: both, ..batch(11) }).await.unwrap();
+        assert_eq!(said(folder.path()), whole());
+    });
+}

@@ -11,10 +11,12 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use contract::PortError;
 use contract::log::{
-    Batch, BatchPolicy, Certain, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
+    Batch, BatchPolicy, Certain, Cursor, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec,
+    Options,
 };
 use forward::{Ack, Encoder, Head, Precision};
 use options::{OPTIONS, Settings};
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -68,7 +70,7 @@ impl LogDriverKind for Fluentd {
         };
         let encoder = Encoder::new(head)
             .map_err(|e| PortError::caused(contract::Kind::Bug, "encode a container's attributes", e))?;
-        Ok(Box::new(Sender { settings, encoder, message: Vec::new(), way, failures: 0 }))
+        Ok(Box::new(Sender { settings, encoder, message: Vec::new(), way, tried: Tried::default() }))
     }
 }
 
@@ -83,13 +85,37 @@ struct Sender {
     encoder: Encoder,
     message: Vec<u8>,
     way: Way,
+    tried: Tried,
+}
+
+/// What came of a batch so far.
+#[derive(Default)]
+struct Tried {
+    /// How many lines it has, and where it ends.
+    batch: (usize, Cursor),
     /// Tries in a row that failed.
     failures: u64,
+    /// Its messages that arrived all the same, by their place in it.
+    arrived: BTreeSet<usize>,
+}
+
+impl Tried {
+    /// Another batch has nothing of one before it.
+    fn begin(&mut self, batch: &Batch) {
+        if self.failures > 0 && (self.batch.0 != batch.lines.len() || self.batch.1 != batch.end) {
+            *self = Self::default();
+        }
+    }
+
+    /// The lines of which nobody knows that they arrived.
+    fn missing(&self, lines: usize) -> Vec<usize> {
+        (0..lines).filter(|line| !self.arrived.contains(&(line / LINES))).collect()
+    }
 }
 
 impl Sender {
     async fn send(&mut self, batch: &Batch) -> io::Result<()> {
-        let Self { settings, encoder, message, way, .. } = self;
+        let Self { settings, encoder, message, way, tried: Tried { arrived, .. } } = self;
         let Settings { reconnect, target, write_timeout, read_timeout, .. } = settings;
         let open = match way {
             Way::Confirmed(open) => open,
@@ -97,12 +123,17 @@ impl Sender {
                 if let Some(oldest) = reconnect {
                     line.renew(*oldest).await?;
                 }
-                let mut chunks = batch.lines.chunks(LINES).peekable();
-                while let Some(lines) = chunks.next() {
+                let mut chunks = batch.lines.chunks(LINES).enumerate().peekable();
+                while let Some((place, lines)) = chunks.next() {
+                    // What was written is the line's, and goes to the next connection by itself.
+                    if arrived.contains(&place) {
+                        continue;
+                    }
                     message.clear();
                     encoder.message(lines, None, message)?;
                     let end = chunks.peek().is_none().then_some(&batch.end);
                     *message = line.write(std::mem::take(message), end).await?;
+                    arrived.insert(place);
                 }
                 return Ok(());
             }
@@ -120,14 +151,21 @@ impl Sender {
             None => (target.connect().await?, Instant::now()),
         };
         let mut unconfirmed = Vec::new();
-        for lines in batch.lines.chunks(LINES) {
+        for (place, lines) in batch.lines.chunks(LINES).enumerate() {
+            if arrived.contains(&place) {
+                continue;
+            }
             let chunk = chunk()?;
             message.clear();
             encoder.message(lines, Some(&chunk), message)?;
-            connection.write(message, *write_timeout).await?;
-            unconfirmed.push(chunk);
+            if let Err(error) = connection.write(message, *write_timeout).await {
+                // What was confirmed meanwhile is there to be read; that more is not, is no news.
+                let _no_more = confirmed(&mut connection, unconfirmed, Duration::ZERO, arrived).await;
+                return Err(error);
+            }
+            unconfirmed.push((place, chunk));
         }
-        confirmed(&mut connection, unconfirmed, *read_timeout).await?;
+        confirmed(&mut connection, unconfirmed, *read_timeout, arrived).await?;
         *open = Some((connection, since));
         Ok(())
     }
@@ -143,8 +181,13 @@ fn chunk() -> io::Result<String> {
 /// Longest confirmation of one chunk, bytes.
 const CONFIRMATION: usize = 1024;
 
-/// Waits until all these chunks are confirmed, in whichever order.
-async fn confirmed(connection: &mut Connection, mut chunks: Vec<String>, limit: Duration) -> io::Result<()> {
+/// Waits until all these chunks are confirmed, in whichever order, and notes the places of those that are.
+async fn confirmed(
+    connection: &mut Connection,
+    mut chunks: Vec<(usize, String)>,
+    limit: Duration,
+    arrived: &mut BTreeSet<usize>,
+) -> io::Result<()> {
     let mut answer = Vec::with_capacity(128);
     while !chunks.is_empty() {
         connection.read(&mut answer, limit).await?;
@@ -153,9 +196,11 @@ async fn confirmed(connection: &mut Connection, mut chunks: Vec<String>, limit: 
             let mut after = rest;
             match rmp_serde::from_read::<_, Ack>(&mut after) {
                 Ok(Ack { ack }) => {
-                    let known = chunks.iter().position(|chunk| *chunk == ack);
-                    let text = || format!("chunk {ack:?} was confirmed, not {chunks:?}");
-                    chunks.swap_remove(known.ok_or_else(|| io::Error::other(text()))?);
+                    let known = chunks.iter().position(|(_, chunk)| *chunk == ack);
+                    let asked = || chunks.iter().map(|(_, chunk)| chunk).collect::<Vec<_>>();
+                    let text = || format!("chunk {ack:?} was confirmed, not {:?}", asked());
+                    let known = known.ok_or_else(|| io::Error::other(text()))?;
+                    arrived.insert(chunks.swap_remove(known).0);
                     rest = after;
                 }
                 // Not whole yet.
@@ -174,18 +219,18 @@ impl LogDriver for Sender {
         if batch.lines.is_empty() {
             return Ok(());
         }
+        self.tried.begin(batch);
         let Err(source) = self.send(batch).await else {
-            self.failures = 0;
+            self.tried.failures = 0;
+            self.tried.arrived.clear();
             return Ok(());
         };
-        self.failures += 1;
-        if self.failures > self.settings.max_retries {
-            self.failures = 0;
-            return Err(DeliverError::Reject {
-                lines: (0..batch.lines.len()).collect(),
-                source: source.into(),
-            });
+        self.tried.failures += 1;
+        if self.tried.failures > self.settings.max_retries {
+            let lines = std::mem::take(&mut self.tried).missing(batch.lines.len());
+            return Err(DeliverError::Reject { lines, source: source.into() });
         }
+        self.tried.batch = (batch.lines.len(), batch.end.clone());
         Err(DeliverError::Retry { source: source.into(), after: Some(self.settings.retry_wait) })
     }
 
@@ -206,6 +251,12 @@ impl LogDriver for Sender {
         looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 
+    fn may_end_within(&mut self, limit: Duration) {
+        if let Way::Unconfirmed(line) = &mut self.way {
+            line.may_end_within(limit);
+        }
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
         match self.way {
             Way::Confirmed(Some((connection, _))) => connection.close(CLOSE).await,
@@ -218,3 +269,6 @@ impl LogDriver for Sender {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,6 +159,10 @@ impl LogDriver for Stream {
         looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 
+    fn may_end_within(&mut self, limit: Duration) {
+        self.line.may_end_within(limit);
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
         let closed = self.line.close().await;
         closed.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })

@@ -44,19 +44,44 @@ impl From<i64> for Time {
     }
 }
 
+/// The times that entries are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Times {
+    /// The lines' own, also where the clock was set back.
+    Own,
+    /// Later ones there: Loki refuses what is far behind the latest that it has.
+    Lifted,
+}
+
 /// The latest time used in a stream.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Latest(i64);
+pub(super) struct Latest {
+    ns: i64,
+    /// A line of the post was written after the clock had been set back.
+    behind: bool,
+}
 
 /// A line that is older than the one before it by more than this was written after the clock had been set back.
 const SET_BACK: i64 = 1_000_000_000;
 
 impl Latest {
     /// The time for a line: Loki takes equal lines of one time for one, and lines that were read together have one time.
-    fn next(&mut self, ns: i64) -> i64 {
-        let set_back = self.0.saturating_sub(ns) > SET_BACK;
-        self.0 = if set_back { ns } else { ns.max(self.0.saturating_add(1)) };
-        self.0
+    fn next(&mut self, ns: i64, times: Times) -> i64 {
+        let set_back = self.ns.saturating_sub(ns) > SET_BACK;
+        self.behind |= set_back;
+        let own = set_back && times == Times::Own;
+        self.ns = if own { ns } else { ns.max(self.ns.saturating_add(1)) };
+        self.ns
+    }
+
+    /// The same, for another post.
+    pub(super) fn anew(self) -> Self {
+        Self { behind: false, ..self }
+    }
+
+    /// Whether a line of the post was written after the clock had been set back.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
     }
 }
 
@@ -69,7 +94,7 @@ pub(super) fn is_sent(line: &LogLine) -> bool {
 pub(super) fn request(
     lines: &[LogLine],
     selectors: &[String; 2],
-    latest: &mut [Latest; 2],
+    (latest, times): (&mut [Latest; 2], Times),
 ) -> Option<PushRequest> {
     let mut streams = Vec::new();
     for ((stream, selector), latest) in
@@ -78,7 +103,7 @@ pub(super) fn request(
         let of = lines.iter().filter(|line| line.stream == stream && is_sent(line));
         let entries: Vec<Entry> = of
             .map(|line| Entry {
-                timestamp: Some(latest.next(line.time_ns).into()),
+                timestamp: Some(latest.next(line.time_ns, times).into()),
                 line: String::from_utf8_lossy(&line.data).into_owned(),
             })
             .collect();
@@ -110,7 +135,7 @@ mod tests {
             line(Stream::Stderr, 2_000_000_000, b"\xff"),
             line(Stream::Stdout, 0, b" \t"),
         ];
-        let request = request(&lines, &selectors, &mut [Latest::default(); 2]).unwrap();
+        let request = request(&lines, &selectors, (&mut [Latest::default(); 2], Times::Own)).unwrap();
         let mut expected = b"\x0a\x14\x0a\x07{s=\"1\"}\x12\x09\x0a\x04\x08\x01\x10\x07\x12\x01x".to_vec();
         expected.extend_from_slice(b"\x0a\x14\x0a\x07{s=\"2\"}\x12\x09\x0a\x02\x08\x02\x12\x03\xef\xbf\xbd");
         assert_eq!(request.encode_to_vec(), expected);
@@ -123,14 +148,15 @@ mod tests {
         let selectors = ["a".to_owned(), "b".to_owned()];
         let lines = [7, 7, 5, 9, 20].map(|ns| line(Stream::Stdout, ns, b"x"));
         let mut latest = [Latest::default(); 2];
-        let pushed = request(&lines, &selectors, &mut latest).unwrap();
+        let pushed = request(&lines, &selectors, (&mut latest, Times::Own)).unwrap();
         let nanos: Vec<i32> = pushed.streams[0].entries.iter().map(|e| e.timestamp.unwrap().nanos).collect();
         assert_eq!(nanos, [7, 8, 9, 10, 20]);
-        let more = request(&lines[..1], &selectors, &mut latest).unwrap();
+        let more = request(&lines[..1], &selectors, (&mut latest, Times::Own)).unwrap();
         assert_eq!(more.streams[0].entries[0].timestamp.unwrap().nanos, 21);
         let back = [line(Stream::Stdout, 3_000_000_000, b"x"), line(Stream::Stdout, 1_000_000_000, b"y")];
-        let back = request(&back, &selectors, &mut latest).unwrap();
+        let back = request(&back, &selectors, (&mut latest, Times::Own)).unwrap();
         assert_eq!(back.streams[0].entries[1].timestamp, Some(Time { seconds: 1, nanos: 0 }));
-        assert!(request(&[line(Stream::Stdout, 0, b"")], &selectors, &mut latest).is_none());
+        let empty = [line(Stream::Stdout, 0, b"")];
+        assert!(request(&empty, &selectors, (&mut latest, Times::Own)).is_none());
     }
 }

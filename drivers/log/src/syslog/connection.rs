@@ -198,6 +198,12 @@ impl Way {
         }
     }
 
+    pub(crate) fn may_end_within(&mut self, limit: Duration) {
+        if let Some(Open::Stream(line)) = &mut self.open {
+            line.may_end_within(limit);
+        }
+    }
+
     pub(crate) async fn close(self) -> io::Result<()> {
         match self.open {
             Some(Open::Stream(line)) => line.close().await,

@@ -151,6 +151,10 @@ impl LogDriver for Sender {
         looked.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })
     }
 
+    fn may_end_within(&mut self, limit: Duration) {
+        self.way.may_end_within(limit);
+    }
+
     async fn close(self: Box<Self>) -> Result<(), DeliverError> {
         let closed = self.way.close().await;
         closed.map_err(|e| DeliverError::Retry { source: Box::new(e), after: None })

@@ -1,7 +1,24 @@
 //! The reading side.
 
 use super::*;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Whether the writer has output for which there is no room.
+pub fn owes(dir: &Path) -> io::Result<bool> {
+    let Some(&segment) = segments(dir)?.last() else { return Ok(false) };
+    let file = match File::open(segment_path(dir, segment)) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(e) => Err(e.into()),
+    }
+}
 
 /// Reads from `from`: about `max_bytes` of records with their places, and the place after them. An empty answer means
 /// that nothing more is there yet. Segments that were trimmed away are skipped.
@@ -64,7 +81,8 @@ fn unreadable(buffer: &Bytes, at: Place, written: io::Result<SystemTime>) -> (Ve
             (Place { segment: at.segment + 1, offset: 0 }, time_ns)
         }
     };
-    let told = Record { kind: Kind::Unreadable, stream: 0, sequence: 0, time_ns, payload: Bytes::new() };
+    let told =
+        Record { kind: Kind::Unreadable, stream: 0, sequence: 0, time_ns, held_ms: 0, payload: Bytes::new() };
     (vec![(at, told)], next)
 }
 
@@ -96,7 +114,7 @@ fn stretch(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
 }
 
 fn stretch_cached(file: &File, offset: u64, most: usize) -> io::Result<Bytes> {
-    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    use rustix::io::{ReadWriteFlags, preadv2};
     let mut buffer = vec![0; most];
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {

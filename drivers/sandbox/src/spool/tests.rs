@@ -340,3 +340,25 @@ fn a_start_that_fails_for_want_of_room_gives_back_what_it_kept() {
     });
     on_small_disk.join().unwrap();
 }
+
+#[test]
+fn the_first_output_that_is_read_after_there_was_no_room_says_for_how_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("spool");
+    let mut writer = Writer::open(&dir, 1 << 20).unwrap();
+    writer.append(Kind::Data, 1, 0, b"before").unwrap();
+    for _ in 0..2 {
+        writer.owe();
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    writer.append(Kind::Data, 1, 0, b"waited itself").unwrap();
+    writer.settle();
+    writer.append(Kind::Gap, 0, 0, &[0; 8]).unwrap();
+    writer.append(Kind::Data, 2, 0, b"after").unwrap();
+    writer.settle();
+    writer.append(Kind::Data, 1, 0, b"long after").unwrap();
+    let held: Vec<u32> =
+        read(&dir, Place::default(), 1 << 20).unwrap().0.iter().map(|(_, record)| record.held_ms).collect();
+    assert!(held[3] >= 20, "{held:?}");
+    assert_eq!((held.len(), held.iter().filter(|ms| **ms == 0).count()), (5, 4), "{held:?}");
+}

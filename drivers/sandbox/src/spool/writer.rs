@@ -1,11 +1,12 @@
 //! The writing side.
 
 use super::*;
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 /// Whether a record was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,10 @@ pub struct Writer {
     reserve: Option<Reserve>,
     /// The process has ended: the rest may go where room was kept for it.
     last: bool,
+    /// Since when there is output without room,
+    owes: Option<Instant>,
+    /// and for how long there was, which the next output tells.
+    held: Duration,
 }
 
 impl Writer {
@@ -95,6 +100,8 @@ impl Writer {
             full,
             reserve,
             last: false,
+            owes: None,
+            held: Duration::ZERO,
         };
         writer.older = writer.measure()?;
         if !ended {
@@ -130,12 +137,20 @@ impl Writer {
         if self.length >= self.full && !self.last {
             self.roll()?;
         }
-        let header = header(kind, stream, self.sequence, time_ns, payload);
+        let mut header = header(kind, stream, self.sequence, time_ns, payload);
+        if kind == Kind::Data
+            && let Some(place) = header.get_mut(HELD)
+        {
+            place.copy_from_slice(&u32::try_from(self.held.as_millis()).unwrap_or(u32::MAX).to_le_bytes());
+        }
         let written = write_all(&mut self.file, &header, payload);
         match written {
             Ok(()) => {
                 self.length += size;
                 self.sequence += 1;
+                if kind == Kind::Data {
+                    self.held = Duration::ZERO;
+                }
                 Ok(Appended::Written)
             }
             Err(e) => {
@@ -175,6 +190,21 @@ impl Writer {
             // Blocks beyond the end go.
             None => self.file.set_len(self.length),
         }
+    }
+
+    /// Shows readers that there is output for which there is no room. A lock needs none, and goes with this process; it is
+    /// taken anew each time, since the segment may be another.
+    pub fn owe(&mut self) {
+        self.owes.get_or_insert_with(Instant::now);
+        // A reader may be looking just now: there is a next time soon.
+        let _shown = flock(&self.file, FlockOperation::NonBlockingLockExclusive);
+    }
+
+    /// Shows that there is none any more: all of it was appended or given up. What is appended next was read after that.
+    pub fn settle(&mut self) {
+        self.held += self.owes.take().map(|since| since.elapsed()).unwrap_or_default();
+        // What was not locked is none the less not.
+        let _shown = flock(&self.file, FlockOperation::Unlock);
     }
 
     /// Whether the budget has room for records of so many bytes, headers counted. An unreadable folder is a full one: it
