@@ -18,6 +18,7 @@ use contract::log::{
 use message::Writer;
 use options::{Address, OPTIONS, Packing};
 use std::io;
+use std::time::Duration;
 
 /// `gelf`.
 pub(crate) struct Gelf;

@@ -14,6 +14,7 @@ use contract::log::{
     Batch, BatchPolicy, Certain, DeliverError, LogDriver, LogDriverKind, LogSource, OptionSpec, Options,
 };
 use format::{Formatter, Framing, Shape};
+use std::time::Duration;
 
 static OPTIONS: [OptionSpec; 12] = {
     let [labels, labels_regex, env, env_regex, tag] = METADATA;
