@@ -305,6 +305,12 @@ impl Daemon {
         run(self.docker_command(args))
     }
 
+    /// Makes a file for which a container waits. Its end may kill that command, or take it along: what follows shows whether
+    /// the file was there.
+    pub fn touch(&self, container: &str, file: &str) {
+        let _ended = self.docker(["exec", container, "touch", file]);
+    }
+
     /// Runs gantry's CLI to its end.
     #[track_caller]
     pub fn gantry<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {

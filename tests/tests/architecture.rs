@@ -183,7 +183,8 @@ fn sources() -> Vec<PathBuf> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
+                // What cargo-fuzz built is nobody's source.
+                folders.extend(Some(path).filter(|p| p.file_name().is_some_and(|name| name != "target")));
             } else if path.extension().is_some_and(|e| e == "rs") {
                 out.push(path);
             }

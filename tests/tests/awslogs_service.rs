@@ -103,9 +103,9 @@ fn events_that_the_service_rejects_for_their_time_are_counted_and_no_others_lost
                  until [ -e /third ]; do sleep 0.1; done; echo 21";
     run(&gantry, "web", &[], parts);
     eventually("a first put was taken", || (!service.events().is_empty()).then_some(()));
-    gantry.docker(["exec", "web", "touch", "/second"]).ok();
+    gantry.touch("web", "/second");
     eventually("both puts were taken", || service.is_through().then_some(()));
-    gantry.docker(["exec", "web", "touch", "/third"]).ok();
+    gantry.touch("web", "/third");
     service.wait_for("21");
     let missing = 21 - service.numbers().len();
     assert_eq!(missing, 2);

@@ -39,7 +39,7 @@ fn a_client_that_leaves_ends_its_build_and_no_other() {
         let left = gantry.docker(["ps", "-aq"]);
         (left.lines().len() == 1).then(|| left.ok().to_owned())
     });
-    gantry.docker(["exec", &left, "touch", "/go"]).ok();
+    gantry.touch(&left, "/go");
     staying.finish().ok();
     assert_eq!(gantry.docker(["run", "--rm", "stays", "cat", "/done"]).ok(), "done");
     assert!(gantry.docker(["image", "inspect", "gone"]).fails(1).contains("No such image"));
