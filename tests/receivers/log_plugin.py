@@ -1,8 +1,10 @@
 """A strict log plugin as Docker's protocol wants it: python3 log_plugin.py ADDRESS FILE, ADDRESS a socket's path or a port.
 
 Each entry becomes a line of JSON in FILE, each call one in FILE.calls, whatever breaks the protocol one in FILE.wrong. What
-it answers stands in FILE.behaviour, read anew for each call: ok, refuse (it cannot start), volumes (it takes no logs), reads
-(it gives back what it got), tears (the same without the end of the last entry).
+it answers stands in FILE.behaviour, read anew for each call: ok, managed (it says what it is in the word of managed plugins),
+refuse (it cannot start), volumes (it takes no logs), reads (it gives back what it got, also before it was started anew, of
+containers for which it has a logger), files (the same as Docker's files have it: lines with their LF, pieces without a mark),
+tears (the same without the end of the last entry).
 """
 import calendar, http.server, json, os, socketserver, stat, sys, threading, time
 
@@ -10,6 +12,10 @@ address, path = sys.argv[1:]
 lock = threading.Lock()
 # By container: what was got, as times and frames, and how many fifos are read for it.
 logs, changed = {}, threading.Condition()
+# The containers of the loggers that were started and not stopped, by fifo.
+started = {}
+# Options that are the daemon's own; others refuse what they do not know.
+OWN = ("cache-", "multiline-", "rate-limit", "max-line-size", "overflow")
 
 
 def entry_type():
@@ -60,14 +66,38 @@ def parsed(body):
             "piece": [piece.id, piece.ordinal, piece.last] if entry.partial else None}
 
 
+def framed(body):
+    return len(body).to_bytes(4, "big") + body
+
+
 def log_of(info):
     with changed:
-        return logs.setdefault(info["ContainerID"], {"entries": [], "fifos": 0})
+        log = logs.setdefault(info["ContainerID"], {"entries": [], "fifos": 0, "file": f"{path}.{info['ContainerID']}"})
+        if not log["entries"] and os.path.exists(log["file"]):
+            rest = open(log["file"], "rb").read()
+            while rest:
+                end = 4 + int.from_bytes(rest[:4], "big")
+                log["entries"].append((parsed(rest[4:end])["time"], rest[:end]))
+                rest = rest[end:]
+        return log
+
+
+def filed(frame):
+    """An entry as it comes back out of one of Docker's files."""
+    entry = LogEntry()
+    entry.ParseFromString(frame[4:])
+    if not entry.partial or entry.partial_log_metadata.last:
+        entry.line += b"\n"
+    entry.partial = False
+    entry.ClearField("partial_log_metadata")
+    return framed(entry.SerializeToString())
 
 
 def keep(log, entries, fifos=0):
     with changed:
         log["entries"] += entries
+        with open(log["file"], "ab") as file:
+            file.write(b"".join(frame for _, frame in entries))
         log["fifos"] += fifos
         changed.notify_all()
 
@@ -122,19 +152,22 @@ def given(log, config):
 
 def called(method, body):
     if method == "Plugin.Activate":
-        return {"Implements": ["VolumeDriver" if behaviour() == "volumes" else "LogDriver"]}
+        return {"Implements": [{"volumes": "VolumeDriver", "managed": "LoggingDriver"}.get(behaviour(), "LogDriver")]}
     if method == "LogDriver.Capabilities":
-        return {"Cap": {"ReadLogs": behaviour() in ("reads", "tears")}}
+        return {"Cap": {"ReadLogs": behaviour() in ("reads", "files", "tears")}}
     if method == "LogDriver.StartLogging":
         if behaviour() == "refuse":
             return {"Err": "told to refuse"}
         file = body["File"]
+        assert not any(key.startswith(OWN) for key in body["Info"]["Config"]), "options that are the daemon's own"
         assert stat.S_ISFIFO(os.stat(file).st_mode), "no fifo"
         log = log_of(body["Info"])
         keep(log, [], 1)
+        started[file] = body["Info"]["ContainerID"]
         threading.Thread(target=read, args=(file, os.open(file, os.O_RDONLY), log), daemon=True).start()
         return {"Err": ""}
     if method == "LogDriver.StopLogging":
+        started.pop(body["File"], None)
         return {"Err": ""}
     raise Exception(f"method {method}")
 
@@ -151,9 +184,12 @@ class Http(http.server.BaseHTTPRequestHandler):
             body = json.loads(text or "{}")
             assert "application/vnd.docker.plugins.v1" in self.headers["Accept"], self.headers["Accept"]
             note(".calls", [method, body])
-            if method == "LogDriver.ReadLogs":
+            if method != "LogDriver.ReadLogs":
+                status, answer = 200, called(method, body)
+            elif body["Info"]["ContainerID"] in list(started.values()):
                 return self.give(log_of(body["Info"]), body["Config"])
-            status, answer = 200, called(method, body)
+            else:
+                status, answer = 500, {"Err": f"logger does not exist for {body['Info']['ContainerID']}"}
         except Exception as error:
             note(".wrong", f"{error!r}: {method} {text!r}")
             status, answer = 500, {"Err": repr(error)}
@@ -171,7 +207,7 @@ class Http(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         try:
             for frames in given(log, config):
-                piece = b"".join(frames)
+                piece = b"".join(map(filed, frames) if behaviour() == "files" else frames)
                 if behaviour() == "tears":
                     piece = piece[:-3]
                 if piece:

@@ -51,7 +51,7 @@ impl LogPlugin {
         self.place.path(&format!("{}.entries{ending}", self.name))
     }
 
-    /// `ok`, `refuse`, `volumes`, `reads` or `tears`, as its own text says.
+    /// `ok`, `managed`, `refuse`, `volumes`, `reads`, `files` or `tears`, as its own text says.
     pub fn behave(&self, how: &str) {
         let (file, new) = (self.path(".behaviour"), self.path(".behaviour.new"));
         std::fs::write(&new, how).and_then(|()| std::fs::rename(&new, &file)).expect("say how to behave");

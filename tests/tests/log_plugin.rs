@@ -46,13 +46,13 @@ fn a_plugin_gets_what_docker_would_tell_it_and_each_line_as_an_entry() {
     let told: Vec<_> = pieces.iter().map(|e| (e["piece"][1].clone(), e["piece"][2].clone())).collect();
     assert_eq!(told, [(1.into(), false.into()), (2.into(), false.into()), (3.into(), true.into())]);
     assert_eq!(pieces.iter().map(|e| e["text"].as_str().unwrap().len()).sum::<usize>(), 40_000);
-    // What the container is, and all options, unchecked.
+    // What the container is, and all options, unchecked, but for those of the local copy.
     let starts = plugin.calls("LogDriver.StartLogging");
     let info = &starts[0]["Info"];
     assert_eq!(
         info["Config"],
         serde_json::json!({
-            "colour": "red", "labels": "app", "mode": "non-blocking", "max-buffer-size": "1m", "cache-max-size": "2m",
+            "colour": "red", "labels": "app", "mode": "non-blocking", "max-buffer-size": "1m",
         })
     );
     assert_eq!(info["ContainerID"], gantry.inspect("web", "{{.Id}}"));
@@ -97,6 +97,17 @@ fn plugins_are_found_by_files_that_name_their_addresses() {
 }
 
 #[test]
+fn a_plugin_that_docker_would_have_installed_is_a_log_driver_as_any_other() {
+    let place = Place::new();
+    let plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    plugin.behave("managed");
+    assert!(gantry.docker(["info", "-f", "{{.Plugins.Log}}"]).ok().contains(" outlet "));
+    run(&gantry, "web", &[], "echo here");
+    has(&plugin, "here");
+}
+
+#[test]
 fn what_is_no_plugin_for_logs_is_refused_in_dockers_words() {
     let place = Place::new();
     let plugin = LogPlugin::start(&place, "outlet");
@@ -130,6 +141,10 @@ fn a_plugin_that_refuses_or_hangs_holds_up_no_container_and_gets_the_lines_later
     gantry.until_exited("early");
     eventually("it was asked", || (!plugin.calls("LogDriver.StartLogging").is_empty()).then_some(()));
     eventually("no fifo stays", || plugin.fifos().is_empty().then_some(()));
+    eventually("the status tells why", || {
+        let status = gantry.gantry(["logs", "status", "early", "--json"]);
+        status.ok().contains("LogDriver.StartLogging: told to refuse").then_some(())
+    });
     plugin.behave("ok");
     has(&plugin, "500");
     run(&gantry, "late", &[], "seq 501 600; exec sleep 1000");
@@ -169,6 +184,15 @@ fn a_plugin_gets_every_line_in_the_end() {
 /// Keeps no copy beside the plugin.
 const ALONE: &[&str] = &["cache-disabled=true"];
 
+/// Waits until the plugin was told of every end.
+#[track_caller]
+fn rests(plugin: &LogPlugin) {
+    eventually("every logger is stopped", || {
+        let counts = ["Start", "Stop"].map(|what| plugin.calls(&format!("LogDriver.{what}Logging")).len());
+        (counts[0] == counts[1] && plugin.fifos().is_empty()).then_some(())
+    });
+}
+
 #[test]
 fn lines_are_read_back_from_a_plugin_that_gives_them_where_no_copy_is_kept() {
     let place = Place::new();
@@ -181,6 +205,7 @@ fn lines_are_read_back_from_a_plugin_that_gives_them_where_no_copy_is_kept() {
     assert!(plugin.calls("LogDriver.ReadLogs").is_empty(), "it is not asked for what is here");
     run(&gantry, "web", ALONE, "for n in 1 2 3 4; do echo $n; sleep 0.5; done; echo oops >&2");
     has(&plugin, "oops");
+    rests(&plugin);
     let entries = plugin.entries();
     let at = |text: &str| {
         let ns = entries.iter().find(|e| e["text"] == text).unwrap()["time"].as_i64().unwrap();
@@ -250,4 +275,59 @@ fn a_plugin_that_dies_while_it_gives_lines_back_ends_nobodys_reading_in_silence(
     assert_eq!(said.stdout, "one\ntwo\n");
     gantry.docker(["rm", "-f", "on"]).ok();
     eventually("no fifo stays", || plugin.fifos().is_empty().then_some(()));
+}
+
+#[test]
+fn a_container_that_has_written_nothing_yet_is_read_and_followed_at_a_plugin() {
+    let place = Place::new();
+    let plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    plugin.behave("reads");
+    run(&gantry, "on", ALONE, "until test -e /go; do sleep 0.05; done; echo first; echo last >&2");
+    // It was told of the container with the first line only, and knew nothing of this one.
+    assert_eq!(gantry.docker(["logs", "on"]).ok(), "");
+    let follow = gantry.docker_running(["logs", "-f", "on"]);
+    eventually("it is asked", || (plugin.calls("LogDriver.ReadLogs").len() == 2).then_some(()));
+    gantry.docker(["exec", "on", "touch", "/go"]).ok();
+    follow.wait_for("first\n");
+    let said = follow.finish();
+    assert_eq!((said.code, &said.stdout[..], &said.stderr[..]), (0, "first\n", "last\n"), "{said}");
+    assert_eq!(plugin.calls("LogDriver.StartLogging").len(), 1, "who reads has no logger of its own");
+    rests(&plugin);
+    plugin.entries();
+}
+
+#[test]
+fn a_plugin_that_was_started_anew_gives_lines_of_ended_containers_back() {
+    let place = Place::new();
+    let mut plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    plugin.behave("reads");
+    run(&gantry, "web", ALONE, "echo one; echo two");
+    has(&plugin, "two");
+    rests(&plugin);
+    let create = ["create", "--name=made", "--log-driver=outlet", "--log-opt=cache-disabled=true", "busybox"];
+    gantry.docker(create).ok();
+    plugin.kill();
+    // That it is away says nothing of what it can do.
+    let said = gantry.docker(["logs", "web"]);
+    assert!(said.fails(1).contains("error getting log reader"), "{said}");
+    plugin.start_again();
+    assert_eq!(gantry.docker(["logs", "web"]).ok(), "one\ntwo");
+    assert_eq!(gantry.docker(["logs", "made"]).ok(), "");
+    rests(&plugin);
+    plugin.entries();
+}
+
+#[test]
+fn a_long_line_that_a_plugin_keeps_as_dockers_files_do_comes_back_in_one() {
+    let place = Place::new();
+    let plugin = LogPlugin::start(&place, "outlet");
+    let gantry = daemon(&place);
+    plugin.behave("files");
+    run(&gantry, "web", ALONE, "head -c 40000 /dev/zero | tr '\\0' x; echo; echo end");
+    has(&plugin, "end");
+    rests(&plugin);
+    let said = gantry.docker(["logs", "web"]);
+    assert_eq!(said.ok(), format!("{}\nend", "x".repeat(40_000)));
 }

@@ -46,7 +46,7 @@ impl Engine {
         let Some(feed) = logging.feed else {
             return match (logging.stores.is_empty(), request.follow) {
                 (true, _) => {
-                    let afar = read_remote(&logging.sinks, &logging.source, request, goes_on).await;
+                    let afar = read_remote(&logging.sinks, &logging.source, request, goes_on).await?;
                     afar.ok_or_else(unreadable)
                 }
                 (false, true) => Err(unreadable()),

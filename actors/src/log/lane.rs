@@ -1,6 +1,6 @@
 //! Whose turn it is with a sink's driver.
 
-use contract::log::{Certain, Cursor, LogDriver};
+use contract::log::{Certain, Cursor, DeliverError, LogDriver};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, watch};
@@ -111,6 +111,30 @@ impl Turns {
         let _present = given_up.wait_for(|it| *it).await.is_ok();
     }
 
+    /// Has the far side know of the container. A driver that is yet to be opened is waited for while the container `goes_on`.
+    pub async fn announce(&self, goes_on: &(impl Fn() -> bool + Sync)) -> Result<(), DeliverError> {
+        for _ in 0..TRIES {
+            let mut opened = self.lock().await;
+            if let Some(mut driver) = opened.driver.take() {
+                let told = tokio::select! {
+                    told = driver.announce() => told,
+                    () = self.given_up() => {
+                        let_go(driver);
+                        return Ok(());
+                    }
+                };
+                opened.driver = Some(driver);
+                return told;
+            }
+            if opened.ended || !goes_on() {
+                break;
+            }
+            drop(opened);
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
     /// Lets the driver rest. One that hangs in that is dropped with the lane's end, as one that delivers.
     pub async fn rest(&self) {
         let mut opened = self.lock().await;
@@ -142,6 +166,10 @@ impl Turns {
         Some(opened.driver.take())
     }
 }
+
+/// So often a driver is looked for that is being opened, with so long a pause.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a far side may take to hear of it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -208,7 +236,7 @@ pub fn look_after<F: Future<Output = ()> + Send>(
 mod tests {
     use super::*;
     use async_trait::async_trait;
-    use contract::log::{Batch, DeliverError};
+    use contract::log::Batch;
 
     /// Never comes to rest. Tells when it is closed.
     struct Hangs(Arc<tokio::sync::Notify>);

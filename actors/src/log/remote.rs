@@ -3,8 +3,8 @@
 use super::follow::{FollowRequest, Lines};
 use super::sieve::{Flow, Sieve};
 use super::spec::{Purpose, SinkSpec};
-use contract::PortError;
-use contract::log::{LogSource, RemoteLines, RemoteRequest, StoredLine};
+use contract::log::{DeliverError, LogSource, RemoteLines, RemoteRequest, StoredLine};
+use contract::{Kind, PortError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -14,16 +14,24 @@ const WAITING: usize = 8;
 /// A far side that was silent for so long after the container's end has given everything.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Asks the first far side that may give lines back for them. `None` where there is none, or it does not. Following goes on
-/// for as long as `goes_on`.
+/// Asks the first far side that may give lines back for them. `None` where there is none, or it does not. The container runs,
+/// and following goes on, for as long as `goes_on`.
 pub async fn read_remote(
     sinks: &[SinkSpec],
     source: &LogSource,
     request: FollowRequest,
     goes_on: impl Fn() -> bool + Send + Sync + 'static,
-) -> Option<Lines> {
+) -> Result<Option<Lines>, PortError> {
     let mut asked = sinks.iter().filter(|sink| sink.purpose == Purpose::Asked);
-    let (sink, reader) = asked.find_map(|sink| Some((sink, sink.kind.remote()?)))?;
+    let found = asked.find_map(|sink| Some((sink, sink.kind.remote()?)));
+    let Some((sink, reader)) = found else { return Ok(None) };
+    if !reader.reads().await? {
+        return Ok(None);
+    }
+    let goes_on = Arc::new(goes_on);
+    if goes_on() {
+        announce(sink, Arc::clone(&goes_on)).await?;
+    }
     let FollowRequest { since_ns, until_ns, tail, follow, .. } = request;
     let wanted = RemoteRequest { since_ns, until_ns, tail, follow };
     let mut from = reader.read(source, &sink.options, wanted).await?;
@@ -33,7 +41,7 @@ pub async fn read_remote(
         let mut sieve = Sieve::new(&request, 0);
         loop {
             let got = tokio::select! {
-                got = next(&mut from, follow, &goes_on) => got,
+                got = next(&mut from, follow, &*goes_on) => got,
                 () = to.closed() => return,
             };
             let (given, flow) = match got {
@@ -50,7 +58,33 @@ pub async fn read_remote(
             }
         }
     });
-    Some(lines)
+    Ok(Some(lines))
+}
+
+/// Has the far side know of a container that runs and may have written nothing yet. Who asked may leave meanwhile: the driver
+/// stays, and what it has begun comes to its end.
+async fn announce(
+    sink: &SinkSpec,
+    goes_on: Arc<impl Fn() -> bool + Send + Sync + 'static>,
+) -> Result<(), PortError> {
+    let lane = sink.lane.clone();
+    let announced = tokio::spawn(async move {
+        let announced = lane.announce(&*goes_on).await;
+        if !goes_on() {
+            // The far side may have been told of the container's end before.
+            lane.rest().await;
+        }
+        announced
+    });
+    match announced.await {
+        Ok(Err(
+            DeliverError::Retry { source, .. }
+            | DeliverError::Reject { source, .. }
+            | DeliverError::Fatal { source },
+        )) => Err(PortError::caused(Kind::Bug, "error getting log reader", source)),
+        // One that panicked is opened anew.
+        Ok(Ok(())) | Err(_) => Ok(()),
+    }
 }
 
 async fn next(
@@ -72,13 +106,15 @@ async fn next(
 mod tests {
     use super::*;
     use async_trait::async_trait;
-    use contract::Kind;
     use contract::log::{
-        BatchPolicy, LogDriver, LogDriverKind, LogLine, OptionSpec, Options, RemoteReader, Stream,
+        Batch, BatchPolicy, LogDriver, LogDriverKind, LogLine, OptionSpec, Options, RemoteReader, Stream,
     };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Gives two lines of each stream back, unless its option says that it does not.
-    struct Outlet;
+    /// Gives two lines of each stream back, unless it says that it does not.
+    struct Outlet {
+        reads: bool,
+    }
 
     #[async_trait]
     impl LogDriverKind for Outlet {
@@ -109,16 +145,17 @@ mod tests {
 
     #[async_trait]
     impl RemoteReader for Outlet {
+        async fn reads(&self) -> Result<bool, PortError> {
+            Ok(self.reads)
+        }
+
         async fn read(
             &self,
             _: &LogSource,
-            options: &Options,
+            _: &Options,
             request: RemoteRequest,
-        ) -> Option<RemoteLines> {
+        ) -> Result<RemoteLines, PortError> {
             assert_eq!((request.tail, request.until_ns), (Some(9), Some(2)));
-            if options.contains_key("mute") {
-                return None;
-            }
             let (to, lines) = mpsc::channel(9);
             for time_ns in 1..=3 {
                 for stream in [Stream::Stdout, Stream::Stderr] {
@@ -127,8 +164,63 @@ mod tests {
                     to.send(Ok(vec![StoredLine { line, attrs: Default::default() }])).await.unwrap();
                 }
             }
-            Some(lines)
+            Ok(lines)
         }
+    }
+
+    /// Counts how often its far side was told of the container, and of its end.
+    #[derive(Clone, Default)]
+    struct Told {
+        of: Arc<AtomicUsize>,
+        of_end: Arc<AtomicUsize>,
+    }
+
+    #[async_trait]
+    impl LogDriver for Told {
+        async fn announce(&mut self) -> Result<(), DeliverError> {
+            match self.of.fetch_add(1, Ordering::Relaxed) {
+                9 => Err(DeliverError::Retry { source: "no room".into(), after: None }),
+                _ => Ok(()),
+            }
+        }
+
+        async fn deliver(&mut self, _: &Batch) -> Result<(), DeliverError> {
+            Ok(())
+        }
+
+        async fn rest(&mut self) {
+            self.of_end.fetch_add(1, Ordering::Relaxed);
+        }
+
+        async fn close(self: Box<Self>) -> Result<(), DeliverError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_far_side_hears_of_a_container_that_runs_before_it_is_asked_for_its_lines() {
+        let sink = SinkSpec::new(&Outlet { reads: true }, Options::new());
+        let (driver, source) = (Told::default(), LogSource::default());
+        let counts = || (driver.of.load(Ordering::Relaxed), driver.of_end.load(Ordering::Relaxed));
+        let request = FollowRequest { tail: Some(9), until_ns: Some(2), ..FollowRequest::default() };
+        let sinks = std::slice::from_ref(&sink);
+        // Its driver is opened a little later.
+        let opened = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            sink.lane.lock().await.driver = Some(Box::new(driver.clone()));
+        };
+        let (read, ()) = tokio::join!(read_remote(sinks, &source, request.clone(), || true), opened);
+        assert!(read.unwrap().is_some());
+        assert_eq!(counts(), (1, 0));
+        read_remote(sinks, &source, request.clone(), || false).await.unwrap();
+        assert_eq!(counts(), (1, 0), "nobody tells it of one that has ended");
+        let asked = AtomicUsize::default();
+        let ends = move || asked.fetch_add(1, Ordering::Relaxed) == 0;
+        read_remote(sinks, &source, request.clone(), ends).await.unwrap();
+        assert_eq!(counts(), (2, 1), "the container has ended meanwhile");
+        driver.of.store(9, Ordering::Relaxed);
+        let error = read_remote(sinks, &source, request, || true).await.unwrap_err();
+        assert_eq!(error.chain(), "error getting log reader: no room");
     }
 
     #[tokio::test]
@@ -136,14 +228,15 @@ mod tests {
         let request =
             FollowRequest { stderr: true, tail: Some(9), until_ns: Some(2), ..FollowRequest::default() };
         let source = LogSource::default();
-        let reads = SinkSpec::new(&Outlet, Options::new());
-        let mut lines = read_remote(&[reads], &source, request.clone(), || true).await.unwrap();
+        let reads = SinkSpec::new(&Outlet { reads: true }, Options::new());
+        let lines = read_remote(&[reads], &source, request.clone(), || false).await;
+        let mut lines = lines.unwrap().unwrap();
         let mut got = Vec::new();
         while let Some(part) = lines.recv().await {
             got.extend(part.unwrap().iter().map(|l| (l.line.stream, l.line.time_ns)));
         }
         assert_eq!(got, [(Stream::Stderr, 1), (Stream::Stderr, 2)]);
-        let mute = SinkSpec::new(&Outlet, [("mute".to_owned(), String::new())].into());
-        assert!(read_remote(&[mute], &source, request, || true).await.is_none());
+        let mute = SinkSpec::new(&Outlet { reads: false }, Options::new());
+        assert!(read_remote(&[mute], &source, request, || true).await.unwrap().is_none());
     }
 }

@@ -244,6 +244,10 @@ pub enum Certain {
 pub trait LogDriver: Send {
     /// Delivers every line, or says what stopped it. `Ok` means the far side has it, as far as its protocol can tell.
     async fn deliver(&mut self, batch: &Batch) -> Result<(), DeliverError>;
+    /// Has the far side know of the container though nothing was delivered yet: somebody is about to ask it for lines.
+    async fn announce(&mut self) -> Result<(), DeliverError> {
+        Ok(())
+    }
     /// The cursor this driver itself keeps with its data (files only); others leave it to the router.
     fn cursor(&self) -> Option<Cursor> {
         None

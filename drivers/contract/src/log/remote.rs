@@ -26,11 +26,13 @@ pub type RemoteLines = mpsc::Receiver<Result<Vec<StoredLine>, PortError>>;
 /// needs a cursor in the spool and a copy as any other does.
 #[async_trait]
 pub trait RemoteReader: Send + Sync {
-    /// Starts reading in the background. `None` where the far side gives nothing back.
+    /// Whether the far side gives anything back; an error where it never said that and cannot be asked.
+    async fn reads(&self) -> Result<bool, PortError>;
+    /// Starts reading in the background.
     async fn read(
         &self,
         source: &LogSource,
         options: &Options,
         request: RemoteRequest,
-    ) -> Option<RemoteLines>;
+    ) -> Result<RemoteLines, PortError>;
 }

@@ -115,8 +115,35 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A `LogEntry` as it stands.
+pub(crate) struct Entry {
+    pub(crate) data: Vec<u8>,
+    /// It says that its line goes on.
+    pub(crate) unfinished: bool,
+    pub(crate) partial: Option<Partial>,
+    stream: Stream,
+    time_ns: i64,
+    attrs: BTreeMap<String, String>,
+}
+
+impl Entry {
+    pub(crate) fn stored(self) -> StoredLine {
+        let Self { data, partial, stream, time_ns, attrs, .. } = self;
+        StoredLine { line: LogLine { stream, time_ns, data: data.into(), partial }, attrs }
+    }
+}
+
 /// Reads a `LogEntry`; its text has an LF unless the entry says that it goes on.
-pub(crate) fn parse(mut bytes: &[u8]) -> Option<StoredLine> {
+fn parse(bytes: &[u8]) -> Option<StoredLine> {
+    let mut entry = read_entry(bytes)?;
+    if !entry.unfinished && entry.partial.as_ref().is_none_or(|p| p.last) {
+        entry.data.push(b'\n');
+    }
+    Some(entry.stored())
+}
+
+/// Reads a `LogEntry`; its text has room for an LF.
+pub(crate) fn read_entry(mut bytes: &[u8]) -> Option<Entry> {
     let mut stream = Stream::Stdout;
     let (mut time_ns, mut data, mut partial, mut unfinished) = (0, Vec::new(), None, false);
     let mut attrs = BTreeMap::new();
@@ -155,10 +182,7 @@ pub(crate) fn parse(mut bytes: &[u8]) -> Option<StoredLine> {
             _ => {}
         }
     }
-    if !unfinished && partial.as_ref().is_none_or(|p| p.last) {
-        data.push(b'\n');
-    }
-    Some(StoredLine { line: LogLine { stream, time_ns, data: data.into(), partial }, attrs })
+    Some(Entry { data, unfinished, partial, stream, time_ns, attrs })
 }
 
 /// Parses entries.

@@ -25,6 +25,8 @@ const VERSION: &str = "application/vnd.docker.plugins.v1.2+json";
 const LOCAL: &str = "http://plugin.moby.localhost";
 /// What a plugin for logs says it is.
 const KIND: &str = "LogDriver";
+/// What those say that Docker knows as managed plugins: it never asks them.
+const MANAGED: &str = "LoggingDriver";
 
 /// Somebody to call.
 pub(super) struct Plugin {
@@ -131,7 +133,7 @@ impl Plugin {
     /// Asks whether it takes logs.
     pub(super) async fn activate(&self) -> Result<(), CallError> {
         let said = self.call("Plugin.Activate", None).await?;
-        let takes = said.implements.iter().flatten().any(|kind| kind == KIND);
+        let takes = said.implements.iter().flatten().any(|kind| kind == KIND || kind == MANAGED);
         takes.then_some(()).ok_or_else(|| CallError::Other { plugin: self.name.clone() })
     }
 
@@ -141,17 +143,20 @@ impl Plugin {
         self.call_within(Some(START), "LogDriver.StartLogging", Some(&body)).await.map(drop)
     }
 
-    /// Whether it says that it gives lines back.
-    pub(super) async fn reads(&self) -> bool {
-        let said = self.call("LogDriver.Capabilities", None).await;
-        said.is_ok_and(|said| said.cap.is_some_and(|able| able.read_logs))
+    /// Whether it says that it gives lines back. As in Docker, one that does not know the question does not.
+    pub(super) async fn reads(&self) -> Result<bool, CallError> {
+        match self.call("LogDriver.Capabilities", None).await {
+            Ok(said) => Ok(said.cap.is_some_and(|able| able.read_logs)),
+            Err(away @ CallError::Away { .. }) => Err(away),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Has it give lines back, in an answer without a foreseeable end.
     pub(super) async fn read(&self, info: &Value, config: &Value) -> Result<Response, CallError> {
         let body = json!({ "Info": info, "Config": config }).to_string();
         let request = self.client.post(format!("{}/{READ}", self.base)).timeout(FOLLOWED).body(body);
-        let answer = request.send().await.map_err(|e| self.unread(reason(e)))?;
+        let answer = request.send().await.map_err(|e| self.away(READ, reason(e)))?;
         let status = answer.status();
         if status == StatusCode::OK {
             return Ok(answer);
@@ -161,8 +166,13 @@ impl Plugin {
     }
 
     /// Why lines that it gives back could not be read.
-    pub(super) fn unread(&self, text: String) -> CallError {
-        CallError::Told { plugin: self.name.clone(), method: READ, text }
+    pub(super) fn unread(&self, text: impl Into<String>) -> CallError {
+        CallError::Told { plugin: self.name.clone(), method: READ, text: text.into() }
+    }
+
+    /// Why nothing is known of what became of a call.
+    pub(super) fn away(&self, method: &'static str, text: String) -> CallError {
+        CallError::Away { plugin: self.name.clone(), method, text }
     }
 
     /// Tells it that nothing more comes there.
@@ -206,6 +216,7 @@ mod tests {
         let answers = tokio::spawn(async move {
             for body in [
                 r#"{"Implements":["LogDriver"],"Err":null}"#,
+                r#"{"Implements":["LoggingDriver"]}"#,
                 r#"{"Implements":null}"#,
                 r#"{"Err":null}"#,
                 r#"{"err":"no"}"#,
@@ -218,6 +229,7 @@ mod tests {
             }
         });
         plugin.activate().await.unwrap();
+        plugin.activate().await.expect("plugins that Docker knows as managed say it in another word");
         assert!(matches!(plugin.activate().await, Err(CallError::Other { .. })));
         plugin.start("/fifo", &Value::Null).await.unwrap();
         let refused = plugin.stop("/fifo").await;

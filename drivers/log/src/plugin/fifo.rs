@@ -118,6 +118,24 @@ impl Fifo {
         }
     }
 
+    /// Whether a plugin has it open, as far as anybody can tell: what waits for one that has never read waits on.
+    pub(super) fn settle(&mut self) -> Result<(), Trouble> {
+        if self.reader == Reader::Seen {
+            return self.check();
+        }
+        if ioctl_fionread(&self.end).map_err(io::Error::from)? > 0 {
+            return Ok(());
+        }
+        // One end is opened before the other is closed: a plugin that reads sees no end of it.
+        self.end = OpenOptions::new().open_sender(&self.path)?;
+        if self.check().is_ok() {
+            self.reader = Reader::Seen;
+            return Ok(());
+        }
+        self.end = OpenOptions::new().read_write(true).open_sender(&self.path)?;
+        Err(Trouble::Unopened)
+    }
+
     /// Whether anybody has the other end open.
     pub(super) fn check(&self) -> Result<(), Trouble> {
         let mut ends = [PollFd::new(&self.end, PollFlags::OUT)];
@@ -171,6 +189,27 @@ mod tests {
         assert!(!path.exists());
         let got = reading.join().unwrap();
         assert!(got == [&bytes[..], b"more"].concat());
+    }
+
+    #[tokio::test]
+    async fn whether_a_plugin_that_was_given_nothing_yet_is_there_can_be_told_without_ending_its_reading() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fifo = fifo(folder.path());
+        assert!(matches!(fifo.settle(), Err(Trouble::Unopened)), "nobody has opened it");
+        assert!(matches!(fifo.settle(), Err(Trouble::Unopened)), "nor later");
+        let mut file = std::fs::File::open(fifo.path()).unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut got = [0; 4];
+            file.read_exact(&mut got).unwrap();
+            (file, got)
+        });
+        std::thread::sleep(Duration::from_millis(30));
+        fifo.settle().unwrap();
+        fifo.push(b"text", &mut 0).await.unwrap();
+        let (file, got) = reading.join().unwrap();
+        assert_eq!(&got, b"text");
+        drop(file);
+        assert!(matches!(fifo.settle(), Err(Trouble::Gone)));
     }
 
     #[tokio::test]

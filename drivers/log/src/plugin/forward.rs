@@ -1,8 +1,9 @@
 //! Lines on their way into a plugin's fifo.
 
-use super::Places;
 use super::client::{CallError, Plugin};
 use super::fifo::{Fifo, Trouble};
+use super::loggers::{Logger, Turn};
+use super::{CALL, Places};
 use crate::local::proto::entry;
 use async_trait::async_trait;
 use contract::log::{Batch, Cursor, DeliverError, LogDriver};
@@ -10,18 +11,18 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Most time a call may take.
-const CALL: Duration = Duration::from_secs(10);
 /// Bytes that are written again when a plugin has ended: it may have read them and done nothing with them yet.
 const KEPT: usize = 64 * 1024;
 /// A plugin that has lived on for so long after it read something has done with it.
 const DONE: Duration = Duration::from_secs(600);
+/// A plugin that was told to read has opened its fifo after so long.
+const OPENS: Duration = Duration::from_millis(250);
 
 /// One container's lines for one plugin.
 pub(super) struct Forwarder {
     name: &'static str,
     places: Arc<Places>,
-    container: String,
+    logger: Arc<Logger>,
     info: Value,
     open: Option<Session>,
     /// One that was told to read and has not answered. Here, and not on its way: who closes this in the middle of something
@@ -42,6 +43,8 @@ struct Session {
     again: usize,
     written: usize,
     end: Option<Cursor>,
+    /// Last, as nobody else may have the plugin read before the fifo is gone.
+    _turn: Turn,
 }
 
 fn retry(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DeliverError {
@@ -49,23 +52,20 @@ fn retry(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Deliver
 }
 
 impl Forwarder {
-    pub(super) fn new(name: &'static str, places: Arc<Places>, container: String, info: Value) -> Self {
+    pub(super) fn new(name: &'static str, places: Arc<Places>, logger: Arc<Logger>, info: Value) -> Self {
         let (open, starting, read) = (None, None, Vec::new());
-        Self { name, places, container, info, open, starting, read, at: Instant::now() }
+        Self { name, places, logger, info, open, starting, read, at: Instant::now() }
     }
 
     async fn start(&mut self) -> Result<Session, DeliverError> {
         let plugin = self.places.plugin(self.name, CALL).map_err(|e| retry(e.chain()))?;
         plugin.activate().await.map_err(retry)?;
-        // A new name each time: a plugin that hears of an older one too late finds nothing there.
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|e| retry(e.to_string()))?;
-        let name = format!("{}-{}-{:016x}", self.places.mark, self.container, u64::from_be_bytes(random));
-        let fifo = Fifo::make(&self.places.fifos, &name).map_err(retry)?;
+        let turn = self.logger.send().await;
+        let fifo = self.places.fifo(self.logger.container()).map_err(retry)?;
         let file = fifo.path().display().to_string();
         // Those that an ended plugin may have lost come first.
         let (frames, again) = (self.read.clone(), self.read.len());
-        let session = Session { plugin, file, fifo, frames, again, written: 0, end: None };
+        let session = Session { plugin, file, fifo, frames, again, written: 0, end: None, _turn: turn };
         let session = self.starting.insert(session);
         let started = session.plugin.start(&session.file, &self.info).await;
         if matches!(started, Err(CallError::Away { .. })) {
@@ -75,6 +75,23 @@ impl Forwarder {
         let session = self.starting.take();
         started.map_err(retry)?;
         session.ok_or_else(|| retry("it was not told to read"))
+    }
+
+    /// Has a plugin told to read, and gives it what an ended one may have lost.
+    async fn begin(&mut self) -> Result<(), DeliverError> {
+        let session = self.start().await?;
+        self.open = Some(session);
+        self.push().await
+    }
+
+    /// Parts with a plugin that was told to read and has ended, also before anything was written for it.
+    async fn part(&mut self) {
+        if self.at.elapsed() < OPENS {
+            return;
+        }
+        if let Some(session) = self.open.take_if(|open| open.fifo.settle().is_err()) {
+            session.plugin.stop(&session.file).await.ok();
+        }
     }
 
     /// Has the open session's frames read.
@@ -105,6 +122,7 @@ impl LogDriver for Forwarder {
         if batch.lines.is_empty() {
             return Ok(());
         }
+        self.part().await;
         let session = match self.open.take() {
             Some(open) => open,
             None => self.start().await?,
@@ -116,6 +134,11 @@ impl LogDriver for Forwarder {
             session.end = Some(batch.end.clone());
         }
         self.push().await
+    }
+
+    async fn announce(&mut self) -> Result<(), DeliverError> {
+        self.part().await;
+        if self.open.is_none() { self.begin().await } else { Ok(()) }
     }
 
     fn confirms(&self) -> bool {
@@ -133,9 +156,7 @@ impl LogDriver for Forwarder {
                 self.read = Vec::new();
             }
         } else if !self.read.is_empty() {
-            let session = self.start().await?;
-            self.open = Some(session);
-            self.push().await?;
+            self.begin().await?;
         }
         Ok(!self.read.is_empty())
     }
@@ -186,6 +207,7 @@ fn keep(read: &mut Vec<u8>, frames: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::loggers::Loggers;
     use crate::plugin::places::Address;
     use contract::log::{LogLine, Partial, Stream};
     use std::io::Read as _;
@@ -204,9 +226,11 @@ mod tests {
         reading.join().unwrap();
         let plugin = Plugin::new("p", &Address::Unix(folder.path().join("p.sock")), CALL).unwrap();
         let (file, again) = (fifo.path().display().to_string(), frames.len());
-        let mut forwarder = Forwarder::new("p", places, "c".into(), Value::Null);
+        let logger = Loggers::default().of("c");
+        let _turn = logger.send().await;
+        let mut forwarder = Forwarder::new("p", places, logger, Value::Null);
         forwarder.read.clone_from(&frames);
-        forwarder.open = Some(Session { plugin, file, fifo, frames, again, written, end: None });
+        forwarder.open = Some(Session { plugin, file, fifo, frames, again, written, end: None, _turn });
         // There is no other one yet that could be told to read.
         assert!(forwarder.look_after().await.is_err());
         assert!(forwarder.open.is_none() && forwarder.read.len() == 100);
@@ -241,7 +265,8 @@ mod tests {
         });
         let (fifos, folders) = (folder.path().join("logging"), vec![folder.path().to_owned()]);
         let places = Arc::new(Places { folders, fifos: fifos.clone(), mark: "t".into() });
-        let mut forwarder = Box::new(Forwarder::new("p", places, "c".into(), Value::Null));
+        let logger = Loggers::default().of("c");
+        let mut forwarder = Box::new(Forwarder::new("p", places, logger, Value::Null));
         let line = LogLine { stream: Stream::Stdout, time_ns: 1, data: "hi".into(), partial: None };
         let batch = Batch { lines: vec![line], ..Batch::default() };
         tokio::select! {

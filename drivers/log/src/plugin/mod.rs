@@ -5,6 +5,7 @@
 mod client;
 mod fifo;
 mod forward;
+mod loggers;
 mod places;
 mod remote;
 mod spelling;
@@ -15,11 +16,15 @@ use client::{CallError, Plugin, info};
 use contract::PortError;
 use contract::log::{
     BatchPolicy, LogDriver, LogDriverKind, LogSource, OptionSpec, Options, RemoteLines, RemoteReader,
-    RemoteRequest,
+    RemoteRequest, is_common, is_record_option,
 };
+use fifo::Fifo;
 use forward::Forwarder;
+use loggers::Loggers;
+use remote::Reading;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,6 +32,8 @@ use tokio::task::JoinSet;
 
 /// How long a plugin may take to say what it is before somebody who waits is answered.
 const ASKED: Duration = Duration::from_secs(2);
+/// Most time a call may take otherwise.
+const CALL: Duration = Duration::from_secs(10);
 
 /// Where a daemon's plugins are looked for, and what it needs for them.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +68,8 @@ impl Plugins {
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = *kinds.entry(name.to_owned()).or_insert_with(|| {
             let places = Arc::clone(&self.places);
-            Box::leak(Box::new(Kind { name: String::leak(name.to_owned()), places }))
+            let (loggers, reads) = (Loggers::default(), Mutex::default());
+            Box::leak(Box::new(Kind { name: String::leak(name.to_owned()), places, loggers, reads }))
         });
         Some(kind)
     }
@@ -112,12 +120,23 @@ impl Places {
         let address = found.ok_or_else(|| unknown(name, format!("plugin \"{name}\" not found")))?;
         Plugin::new(name, &address, patience)
     }
+
+    /// A fifo for a container. Its name is new each time: a plugin that hears of an older one too late finds nothing there.
+    fn fifo(&self, container: &str) -> io::Result<Fifo> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|e| io::Error::other(e.to_string()))?;
+        let name = format!("{}-{container}-{:016x}", self.mark, u64::from_be_bytes(random));
+        Fifo::make(&self.fifos, &name)
+    }
 }
 
 /// One plugin.
 struct Kind {
     name: &'static str,
     places: Arc<Places>,
+    loggers: Loggers,
+    /// What it last said to the question whether it gives lines back.
+    reads: Mutex<Option<bool>>,
 }
 
 #[async_trait]
@@ -148,7 +167,7 @@ impl LogDriverKind for Kind {
         Ok(Box::new(Forwarder::new(
             self.name,
             Arc::clone(&self.places),
-            source.container_id.clone(),
+            self.loggers.of(&source.container_id),
             told(source, options),
         )))
     }
@@ -158,23 +177,45 @@ impl LogDriverKind for Kind {
     }
 }
 
+/// Options that are carried out here and that no plugin knows; some refuse what they do not know. Docker tells plugins of
+/// those that it carries out itself.
+fn is_own(key: &str) -> bool {
+    is_record_option(key) || (is_common(key) && !matches!(key, "mode" | "max-buffer-size"))
+}
+
 /// What a plugin is told of a container.
 fn told(source: &LogSource, options: &Options) -> Value {
-    let options = options.iter().map(|(k, v)| (k.clone(), Value::from(v.clone())));
-    info(source, &options.collect())
+    let options = options.iter().filter(|(key, _)| !is_own(key));
+    info(source, &options.map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect())
 }
 
 #[async_trait]
 impl RemoteReader for Kind {
+    async fn reads(&self) -> Result<bool, PortError> {
+        let asked = match self.places.plugin(self.name, ASKED) {
+            Ok(plugin) => plugin.reads().await.map_err(remote::unreadable),
+            Err(error) => Err(remote::unreadable(error)),
+        };
+        // A poisoned answer is a whole one.
+        let mut known = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        match asked {
+            Ok(reads) => Ok(*known.insert(reads)),
+            Err(error) => known.ok_or(error),
+        }
+    }
+
     async fn read(
         &self,
         source: &LogSource,
         options: &Options,
         request: RemoteRequest,
-    ) -> Option<RemoteLines> {
-        // As in Docker, one that cannot be asked does not read.
-        let plugin = self.places.plugin(self.name, ASKED).ok()?;
-        let reads = plugin.reads().await;
-        reads.then(|| remote::read(plugin, told(source, options), remote::config(&request)))
+    ) -> Result<RemoteLines, PortError> {
+        let plugin = self.places.plugin(self.name, CALL).map_err(remote::unreadable)?;
+        let (info, config) = (told(source, options), remote::config(&request));
+        let (places, logger) = (Arc::clone(&self.places), self.loggers.of(&source.container_id));
+        Ok(remote::read(Reading { plugin, places, logger, info, config }))
     }
 }
+
+#[cfg(test)]
+mod tests;
