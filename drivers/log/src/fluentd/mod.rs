@@ -21,7 +21,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 /// Lines of one message. The receiver works on one while the next is made, and confirms each by itself.
-const LINES: usize = 2048;
+const LINES: usize = 1024;
 /// How long the end of a connection may take.
 const CLOSE: Duration = Duration::from_secs(1);
 
