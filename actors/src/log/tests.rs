@@ -74,8 +74,8 @@ impl Spool for FakeSpool {
         64 << 20
     }
     async fn extent(&self) -> Result<Vec<(u64, u64)>, PortError> {
-        let mut all = BTreeMap::new();
-        for at in self.records.lock().unwrap().iter().map(place) {
+        let (mut all, kept) = (BTreeMap::new(), self.trimmed.lock().unwrap().segment);
+        for at in self.records.lock().unwrap().iter().map(place).filter(|at| at.segment >= kept) {
             all.insert(at.segment, at.offset + 1);
         }
         Ok(all.into_iter().collect())

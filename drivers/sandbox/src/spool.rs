@@ -6,8 +6,8 @@
 //! final is answered as a record of its own, at the place where it begins.
 //!
 //! Record, little-endian, 32 bytes and the payload:
-//! `magic u16 · kind u8 · stream u8 · length u32 · sequence u64 · time i64 (ns since epoch) · crc32 u32 · held u32 (ms)`,
-//! the checksum covering the first 24 bytes and the payload.
+//! `magic u16 · kind u8 · stream u8 · length u32 · sequence u64 · time i64 (ns since epoch) · crc32 u32 · held u24 (ms) ·
+//! parity u8`, the checksum covering the first 24 bytes and the payload, the parity what was held.
 
 mod reader;
 mod writer;
@@ -28,6 +28,17 @@ pub const SEGMENT: u64 = 4 << 20;
 const MAGIC: u16 = 0x4753;
 /// Where a record says for how long there was no room. Not under its checksum: older readers know only zero there.
 const HELD: std::ops::Range<usize> = 28..HEADER;
+
+/// The bytes that say so: three of milliseconds, and their parity.
+fn held(time: std::time::Duration) -> [u8; 4] {
+    let [a, b, c, _] = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(0xff_ffff).to_le_bytes();
+    [a, b, c, a ^ b ^ c]
+}
+
+/// Milliseconds that they say; none if they are damaged.
+fn held_ms([a, b, c, parity]: [u8; 4]) -> u32 {
+    if a ^ b ^ c == parity { u32::from_le_bytes([a, b, c, 0]) } else { 0 }
+}
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +162,8 @@ fn parse_one(all: &Bytes, from: usize) -> Option<Record> {
     };
     let time_ns = long(16)?.cast_signed();
     let payload = all.slice(from + HEADER..from + end);
-    Some(Record { kind, stream: *buffer.get(3)?, sequence: long(8)?, time_ns, held_ms: word(28)?, payload })
+    let held_ms = held_ms(buffer.get(HELD)?.try_into().ok()?);
+    Some(Record { kind, stream: *buffer.get(3)?, sequence: long(8)?, time_ns, held_ms, payload })
 }
 
 /// Deletes the segments that are not to be kept.

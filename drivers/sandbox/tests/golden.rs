@@ -86,7 +86,7 @@ fn every_frozen_frame_begins_with_its_length_and_the_version() {
         assert_eq!(rest.first(), Some(&VERSION));
         count += 1;
     }
-    assert_eq!(count, 23);
+    assert_eq!(count, 24);
 }
 
 #[test]

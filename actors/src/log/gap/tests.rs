@@ -1,5 +1,6 @@
 use super::*;
 use crate::log::cut::{Cut, cut};
+use crate::log::record::container_lines;
 use crate::log::router::machine::Pass;
 use crate::log::router::pass::pass_over;
 use contract::fake::FakeSpool;
@@ -166,8 +167,8 @@ proptest! {
             let (head, end) = all(&spool, &from, &Ahead { losses: Vec::new(), until: Some(loss.from.clone()) }, most).await;
             assert!(end.is_at(&loss.from) || loss.from.is_at(&from), "{end:?} {loss:?}");
             let (tail, _) = all(&spool, &loss.to, &Ahead::default(), most).await;
-            let middle = whole.len() - head.len() - tail.len();
-            assert_eq!(loss.lines, middle as u64);
+            let middle = &whole[head.len()..whole.len() - tail.len()];
+            assert_eq!(loss.lines, container_lines(middle, &policy(before)));
             assert_eq!(&whole[..head.len()], &head[..]);
             assert_eq!(&whole[whole.len() - tail.len()..], &tail[..]);
             if loss.to.is_at(&loss.from) {

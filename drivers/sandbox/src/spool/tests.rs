@@ -70,6 +70,20 @@ fn the_record_bytes_are_frozen() {
     assert_eq!(&hex[..48], "534700010200000002000000000000000300000000000000");
 }
 
+#[test]
+fn for_how_long_there_was_no_room_is_read_as_it_was_written_or_not_at_all() {
+    let ms = |ms| held(std::time::Duration::from_millis(ms));
+    assert_eq!(ms(0), [0; 4], "as in older records");
+    for (given, wanted) in [(0, 0), (1, 1), (70_000, 70_000), (0xff_ffff, 0xff_ffff), (1 << 40, 0xff_ffff)] {
+        assert_eq!(held_ms(ms(given)), wanted);
+        for at in 0..4 {
+            let mut damaged = ms(given);
+            damaged[at] ^= 0x41;
+            assert_eq!(held_ms(damaged), 0);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn a_cut_at_any_byte_loses_only_what_was_cut(sizes in prop::collection::vec(0usize..300, 1..20), cut in 0usize..4000) {
@@ -111,11 +125,11 @@ proptest! {
         bytes[at] ^= flip;
         std::fs::write(&path, &bytes).unwrap();
         let (records, _) = read(&dir, Place::default(), 1 << 20).unwrap();
-        // What is read is what was written, up to the damaged record; its last four bytes mean nothing yet.
+        // What is read is what was written, up to the damaged record; its last four bytes are not needed.
         prop_assert_eq!(&records[..], &whole[..records.len()]);
         let before = whole.iter().filter(|(p, r)| (p.offset as usize + HEADER + r.payload.len()) <= at).count();
-        let meaningless = whole.iter().any(|(p, _)| (28..32).contains(&(at.wrapping_sub(p.offset as usize))));
-        prop_assert_eq!(records.len(), if meaningless { whole.len() } else { before });
+        let needless = whole.iter().any(|(p, _)| (28..32).contains(&(at.wrapping_sub(p.offset as usize))));
+        prop_assert_eq!(records.len(), if needless { whole.len() } else { before });
     }
 }
 

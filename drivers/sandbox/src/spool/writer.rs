@@ -141,7 +141,7 @@ impl Writer {
         if kind == Kind::Data
             && let Some(place) = header.get_mut(HELD)
         {
-            place.copy_from_slice(&u32::try_from(self.held.as_millis()).unwrap_or(u32::MAX).to_le_bytes());
+            place.copy_from_slice(&held(self.held));
         }
         let written = write_all(&mut self.file, &header, payload);
         match written {
