@@ -234,7 +234,7 @@ async fn the_rest_of_a_line_of_which_pieces_were_delivered_is_no_line_more() {
         losses: vec![],
         counted: Cursor::default(),
     };
-    let lag = survey.lags(&spool, &[asked.clone()]).await.unwrap()[0].unwrap();
+    let lag = survey.lags(&spool, std::slice::from_ref(&asked)).await.unwrap()[0].unwrap();
     assert_eq!((lag.lines, lag.bytes, lag.text, lag.oldest_ns), (2, 8, 5, Some(2000)));
     let end = Mark { at: mark(1, 0).at, skip: 3, partial: None };
     let loss = Loss { from: Cursor { stdout: end, ..cursor }, to: self::cursor(2, 0), ..Loss::default() };
@@ -264,7 +264,7 @@ async fn what_is_missing_ahead_of_a_sink_waits_to_be_counted_and_no_longer_once_
     // The fourth has gone back.
     let asked = [at(0, 0), at(0, 2), at(2, 0), at(0, 0), at(4, 0), passing(1, 3), passing(2, 4)];
     for (asked, unspooled) in asked.into_iter().zip([107, 7, 7, 107, 0, 7, 100]) {
-        let lag = survey.lags(&spool, &[asked.clone()]).await.unwrap()[0].unwrap();
+        let lag = survey.lags(&spool, std::slice::from_ref(&asked)).await.unwrap()[0].unwrap();
         assert_eq!(lag.unspooled, unspooled, "{asked:?}");
     }
 }
