@@ -43,8 +43,10 @@ pub(crate) struct Commit {
     /// and a line of the older files.
     pub(crate) older_disorder_ns: i64,
     /// How often others cut the file, or took it away: a place in it that was known before means nothing then. Counted from
-    /// a number of the log's own.
+    /// a number of the log's own,
     pub(crate) cuts: u16,
+    /// which is this.
+    pub(crate) first_cut: u16,
 }
 
 impl Commit {
@@ -229,6 +231,7 @@ mod tests {
             disorder_ns: i64::MAX,
             older_disorder_ns: i64::MAX,
             cuts: u16::MAX,
+            first_cut: u16::MAX,
         };
         assert!(serde_json::to_vec(&commit).unwrap().len() + HEADER <= SLOT);
     }

@@ -185,7 +185,8 @@ impl Open {
             // Without a cursor, what stands in the file is all there is to keep.
             (at.length, at.base_length) = (found, found);
             if found == 0 {
-                at.cuts = first_cut();
+                at.first_cut = first_cut();
+                at.cuts = at.first_cut;
             }
             commits.store(&mut at)?;
         } else if found < at.length {

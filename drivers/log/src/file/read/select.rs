@@ -83,11 +83,12 @@ pub(crate) fn select<P: RecordParser>(
 fn cut_before(parts: &mut Vec<Part>, place: Place, at: &Commit) -> Option<Hole> {
     let file = parts.first().map_or_else(|| "the log".to_owned(), |part| part.name.clone());
     let holds = |part: &Part| part.generation == Some(place.generation) && place.offset <= part.end;
-    // Nobody cut a log that had not begun.
-    let uncut = place.cuts == at.cuts || place == Place::default();
-    let there = uncut && parts.iter().any(holds);
+    // Nobody had cut a log that had not begun.
+    let cuts = if place == Place::default() { at.first_cut } else { place.cuts };
+    let there = cuts == at.cuts && parts.iter().any(holds);
     // Whoever takes the cursor away with the files has them numbered anew: then none of these is older.
-    if place.generation <= at.generation {
+    let count = |cuts: u16| cuts.wrapping_sub(at.first_cut);
+    if count(cuts) <= count(at.cuts) && place.generation <= at.generation {
         parts.retain(|part| part.generation.is_some_and(|g| g >= place.generation));
     }
     let end = Place { generation: at.base_generation, offset: at.base_length, cuts: at.cuts };

@@ -146,3 +146,45 @@ fn who_began_before_there_was_a_log_goes_on_with_its_first_line_and_is_told_of_n
         }
     });
 }
+
+#[test]
+fn who_began_before_there_was_a_log_is_told_too_when_others_emptied_it() {
+    // What stood there after was taken for the log from its beginning, and as many lines as had been shown were left out of it.
+    runtime().block_on(async {
+        for (kind, name) in [("json-file", "c-json.log"), ("local", "local-logs/container.log")] {
+            let folder = tempfile::tempdir().unwrap();
+            let times: Vec<i64> = (0..310).map(|n| START + n).collect();
+            let (_, _, before) = read(kind, folder.path(), ReadRequest::default()).await;
+            write(kind, folder.path(), ["1m", "1", "false"], &times[..300]).await;
+            File::options().write(true).open(folder.path().join(name)).unwrap().set_len(0).unwrap();
+            write(kind, folder.path(), ["1m", "1", "false"], &times[300..]).await;
+            let on = ReadRequest { after: Some(before.end), ..ReadRequest::default() };
+            let (lines, holes, _) = read(kind, folder.path(), on).await;
+            let got: Vec<i64> = lines.iter().map(|(time, _)| *time).collect();
+            assert_eq!(got, times[300..], "{kind}");
+            assert!(matches!(&holes[..], [Hole::Rotated { .. }]), "{kind}: {holes:?}");
+        }
+    });
+}
+
+#[test]
+fn who_goes_on_reading_is_given_all_files_of_a_log_that_took_the_place_of_one_with_fewer_rotations() {
+    // Those numbered below the one it had come to in the other were left out.
+    runtime().block_on(async {
+        for kind in ["json-file", "local"] {
+            let (root, limits) = (tempfile::tempdir().unwrap(), ["5k", "5", "false"]);
+            let folder = root.path().join("container");
+            let times: Vec<i64> = (0..410).map(|n| START + n).collect();
+            write(kind, &folder, limits, &times[..170]).await;
+            let (_, _, before) = read(kind, &folder, ReadRequest::default()).await;
+            std::fs::remove_dir_all(&folder).unwrap();
+            write(kind, &folder, limits, &times[170..]).await;
+            let on = ReadRequest { after: Some(before.end), ..ReadRequest::default() };
+            let (lines, holes, now) = read(kind, &folder, on).await;
+            assert!((1..=now.end.generation).contains(&before.end.generation), "{kind}");
+            let got: Vec<i64> = lines.iter().map(|(time, _)| *time).collect();
+            assert_eq!(got, times[170..], "{kind}");
+            assert!(matches!(&holes[..], [Hole::Rotated { .. }]), "{kind}: {holes:?}");
+        }
+    });
+}
