@@ -49,13 +49,14 @@ impl Opened {
 
     /// Writes a cursor down that stands in this segment, after the one before it. Whoever is told of a delivery lets go of
     /// segments before that: so the first of each is waited for, the others are written while the next batch is on its way.
-    pub async fn note(&mut self, segment: u64, noting: impl Future<Output = ()> + Send + 'static) {
+    /// Without a segment it is waited for in any case.
+    pub async fn note(&mut self, segment: Option<u64>, noting: impl Future<Output = ()> + Send + 'static) {
         self.noted().await;
-        if self.noted == Some(segment) {
+        if segment.is_some() && self.noted == segment {
             self.noting = Some(tokio::spawn(noting));
         } else {
             noting.await;
-            self.noted = Some(segment);
+            self.noted = segment;
         }
     }
 
@@ -284,16 +285,20 @@ mod tests {
             }
         };
         let mut opened = Opened::default();
-        opened.note(7, write(1)).await;
+        opened.note(Some(7), write(1)).await;
         assert_eq!(*written.lock().unwrap(), [1]);
-        opened.note(7, write(2)).await;
+        opened.note(Some(7), write(2)).await;
         assert_eq!(*written.lock().unwrap(), [1], "the next batch does not wait for it");
-        let next = opened.note(7, write(3));
+        let next = opened.note(Some(7), write(3));
         assert!(tokio::time::timeout(Duration::from_millis(20), next).await.is_err(), "out of order");
         may.add_permits(2);
-        opened.note(8, write(4)).await;
+        opened.note(Some(8), write(4)).await;
         assert_eq!(*written.lock().unwrap(), [1, 2, 4]);
-        opened.noted().await;
+        may.add_permits(2);
+        for number in [5, 6] {
+            opened.note(None, write(number)).await;
+            assert_eq!(written.lock().unwrap().last(), Some(&number), "it is counted on");
+        }
     }
 
     #[tokio::test]
