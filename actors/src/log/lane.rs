@@ -152,7 +152,8 @@ impl Turns {
     }
 
     /// Ends the lane: nothing is delivered here afterwards. What is under way has `grace` to come to its end and is dropped
-    /// then. `None` if it cannot be dropped and goes on.
+    /// then. `None` if it cannot be dropped and goes on, as a cursor does that is still being written down: come late, it would
+    /// replace the one at which somebody else begins.
     pub async fn end(&self, grace: Duration) -> Option<Last> {
         let mut opened = match tokio::time::timeout(grace, self.lock()).await {
             Ok(opened) => opened,
@@ -162,9 +163,14 @@ impl Turns {
             }
         };
         opened.ended = true;
-        // A disk that hangs in that keeps nobody from ending.
-        let _in_time = tokio::time::timeout(grace, opened.noted()).await.is_ok();
-        Some(opened.driver.take())
+        let driver = opened.driver.take();
+        if tokio::time::timeout(grace, opened.noted()).await.is_err() {
+            if let Some(driver) = driver {
+                let_go(driver);
+            }
+            return None;
+        }
+        Some(driver)
     }
 }
 
@@ -299,6 +305,21 @@ mod tests {
             opened.note(None, write(number)).await;
             assert_eq!(written.lock().unwrap().last(), Some(&number), "it is counted on");
         }
+    }
+
+    #[tokio::test]
+    async fn a_lane_whose_cursor_is_still_being_written_has_no_end_and_its_driver_is_closed() {
+        // A disk that hung wrote it over the one at which the sink of another wish was to begin.
+        let (lane, closed) = (Lane::default(), Arc::new(tokio::sync::Notify::new()));
+        let short = Duration::from_millis(10);
+        let mut opened = lane.lock().await;
+        opened.driver = Some(Box::new(Hangs(Arc::clone(&closed))));
+        opened.note(Some(7), std::future::ready(())).await;
+        opened.note(Some(7), std::future::pending()).await;
+        drop(opened);
+        assert!(lane.end(short).await.is_none());
+        closed.notified().await;
+        assert!(Turns::after(&lane).end(short).await.is_none());
     }
 
     #[tokio::test]
