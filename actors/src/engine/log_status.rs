@@ -96,7 +96,7 @@ impl Engine {
                 streams: sink.streams,
                 delivery: sink.delivery,
                 purpose: sink.purpose,
-                reading: if logging.router.is_working() { reading } else { abandoned(reading) },
+                reading: if logging.router.has_failed() { abandoned(reading) } else { reading },
                 lag,
                 spool_bytes,
             }

@@ -49,13 +49,14 @@ impl Opened {
 
     /// Writes a cursor down that stands in this segment, after the one before it. Whoever is told of a delivery lets go of
     /// segments before that: so the first of each is waited for, the others are written while the next batch is on its way.
-    pub async fn note(&mut self, segment: u64, noting: impl Future<Output = ()> + Send + 'static) {
+    /// Without a segment it is waited for in any case.
+    pub async fn note(&mut self, segment: Option<u64>, noting: impl Future<Output = ()> + Send + 'static) {
         self.noted().await;
-        if self.noted == Some(segment) {
+        if segment.is_some() && self.noted == segment {
             self.noting = Some(tokio::spawn(noting));
         } else {
             noting.await;
-            self.noted = Some(segment);
+            self.noted = segment;
         }
     }
 
@@ -151,7 +152,8 @@ impl Turns {
     }
 
     /// Ends the lane: nothing is delivered here afterwards. What is under way has `grace` to come to its end and is dropped
-    /// then. `None` if it cannot be dropped and goes on.
+    /// then. `None` if it cannot be dropped and goes on, as a cursor does that is still being written down: come late, it would
+    /// replace the one at which somebody else begins.
     pub async fn end(&self, grace: Duration) -> Option<Last> {
         let mut opened = match tokio::time::timeout(grace, self.lock()).await {
             Ok(opened) => opened,
@@ -161,9 +163,14 @@ impl Turns {
             }
         };
         opened.ended = true;
-        // A disk that hangs in that keeps nobody from ending.
-        let _in_time = tokio::time::timeout(grace, opened.noted()).await.is_ok();
-        Some(opened.driver.take())
+        let driver = opened.driver.take();
+        if tokio::time::timeout(grace, opened.noted()).await.is_err() {
+            if let Some(driver) = driver {
+                let_go(driver);
+            }
+            return None;
+        }
+        Some(driver)
     }
 }
 
@@ -284,16 +291,35 @@ mod tests {
             }
         };
         let mut opened = Opened::default();
-        opened.note(7, write(1)).await;
+        opened.note(Some(7), write(1)).await;
         assert_eq!(*written.lock().unwrap(), [1]);
-        opened.note(7, write(2)).await;
+        opened.note(Some(7), write(2)).await;
         assert_eq!(*written.lock().unwrap(), [1], "the next batch does not wait for it");
-        let next = opened.note(7, write(3));
+        let next = opened.note(Some(7), write(3));
         assert!(tokio::time::timeout(Duration::from_millis(20), next).await.is_err(), "out of order");
         may.add_permits(2);
-        opened.note(8, write(4)).await;
+        opened.note(Some(8), write(4)).await;
         assert_eq!(*written.lock().unwrap(), [1, 2, 4]);
-        opened.noted().await;
+        may.add_permits(2);
+        for number in [5, 6] {
+            opened.note(None, write(number)).await;
+            assert_eq!(written.lock().unwrap().last(), Some(&number), "it is counted on");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_whose_cursor_is_still_being_written_has_no_end_and_its_driver_is_closed() {
+        // A disk that hung wrote it over the one at which the sink of another wish was to begin.
+        let (lane, closed) = (Lane::default(), Arc::new(tokio::sync::Notify::new()));
+        let short = Duration::from_millis(10);
+        let mut opened = lane.lock().await;
+        opened.driver = Some(Box::new(Hangs(Arc::clone(&closed))));
+        opened.note(Some(7), std::future::ready(())).await;
+        opened.note(Some(7), std::future::pending()).await;
+        drop(opened);
+        assert!(lane.end(short).await.is_none());
+        closed.notified().await;
+        assert!(Turns::after(&lane).end(short).await.is_none());
     }
 
     #[tokio::test]

@@ -179,7 +179,7 @@ impl Answer<Deliver> for Sink {
                         tracing::warn!(sink = name, error, "cursor not stored");
                     }
                 };
-                lane.note(certain.as_ref().unwrap_or(&batch.end).floor().segment, noting).await;
+                lane.note(meanwhile(spec.delivery, certain.as_ref().unwrap_or(&batch.end)), noting).await;
             }
             lane.delivered = Some(batch.end.clone());
             if !driver.confirms() && !std::mem::replace(&mut lane.watched, true) {
@@ -198,6 +198,13 @@ impl Answer<Deliver> for Sink {
         };
         self.report(work, fail(Failure::Fatal("the driver panicked".into())));
     }
+}
+
+/// The segment within which a cursor is written while the next batch is on its way; none = that batch waits for it. Where there
+/// is limited room, what is dropped begins behind as much as one batch may hold that the daemon before this one had delivered
+/// and not noted, and what was passed over is forgotten once a cursor beyond it is known.
+fn meanwhile(delivery: Delivery, cursor: &Cursor) -> Option<u64> {
+    (delivery == Delivery::Blocking).then(|| cursor.floor().segment)
 }
 
 /// Characters of a far side's words that are kept: it may answer with a whole page.
@@ -275,6 +282,14 @@ mod tests {
         assert!(!near(vec![(5, 100)]), "nothing but what was written last is left");
         assert!(near(vec![(1, full), (2, 0), (3, 0), (4, 0), (5, 100)]), "starts that wrote nothing");
         assert!(is_near(&Extent::new(vec![(5, 100)]), at(4), at(5)));
+    }
+
+    #[test]
+    fn where_a_sink_of_limited_room_stands_is_written_before_more_is_sent_to_it() {
+        // A kill left two batches that were delivered and not noted: of the second the next daemon dropped a part once more.
+        let delivery = Delivery::NonBlocking { buffer: 5000, overflow: Default::default() };
+        assert_eq!(meanwhile(delivery, &Cursor::default()), None);
+        assert_eq!(meanwhile(Delivery::Blocking, &Cursor::default()), Some(0));
     }
 
     #[test]

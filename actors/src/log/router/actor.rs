@@ -326,9 +326,9 @@ impl RouterApi {
         }
     }
 
-    /// Whether it does anything now: not while it is rebuilt after a panic, which may take ever longer.
-    pub fn is_working(&self) -> bool {
-        self.link.state() == State::Running
+    /// Whether it failed and is yet to be rebuilt, which may take ever longer.
+    pub fn has_failed(&self) -> bool {
+        failed(self.link.state())
     }
 
     /// Lets each sink that has everything within this time rest, until there is more for it.
@@ -359,9 +359,25 @@ impl RouterApi {
     }
 }
 
+/// One that was stopped gives way to another, or ends with its container or the daemon.
+fn failed(state: State) -> bool {
+    match state {
+        State::Restarting | State::Parked | State::GaveUp => true,
+        State::Running | State::Stopped => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_router_that_was_stopped_for_another_is_not_said_to_have_failed() {
+        // Each change of a container's log drivers showed all of its sinks as away, for as long as the old ones took to end.
+        let states =
+            [State::Running, State::Restarting, State::Parked, State::GaveUp, State::Stopped].map(failed);
+        assert_eq!(states, [false, true, true, true, false]);
+    }
 
     #[tokio::test]
     async fn a_record_that_is_over_soon_does_not_wait_for_the_end_of_a_long_window() {
