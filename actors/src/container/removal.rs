@@ -25,9 +25,9 @@ impl Container {
 
     /// It is gone: tells everybody and leaves.
     pub(super) fn removed(&mut self) {
-        self.event("destroy", &[]);
         // First of all: whoever hears of it may look at once.
         self.shared.forget(self.id.as_str());
+        self.event("destroy", &[]);
         self.wake_removed();
         answer_all(&mut self.killers, &Ok(()));
         answer_all(&mut self.removers, &Ok(()));
