@@ -112,10 +112,19 @@ impl Turns {
         let _present = given_up.wait_for(|it| *it).await.is_ok();
     }
 
-    /// Has the far side know of the container. A driver that is yet to be opened is waited for while the container `goes_on`.
-    pub async fn announce(&self, goes_on: &(impl Fn() -> bool + Sync)) -> Result<(), DeliverError> {
+    /// Has the far side know of the container, unless nobody `waits` for that any more. A driver that is yet to be opened is
+    /// waited for while the container `goes_on`.
+    pub async fn announce(
+        &self,
+        goes_on: &(impl Fn() -> bool + Sync),
+        waits: &(impl Fn() -> bool + Sync),
+    ) -> Result<(), DeliverError> {
         for _ in 0..TRIES {
             let mut opened = self.lock().await;
+            // A far side that hangs takes its time over each, and what is delivered waits behind them.
+            if !waits() {
+                break;
+            }
             if let Some(mut driver) = opened.driver.take() {
                 let told = tokio::select! {
                     told = driver.announce() => told,

@@ -7,7 +7,7 @@ use contract::log::{DeliverError, LogSource, RemoteLines, RemoteRequest, StoredL
 use contract::{Kind, PortError};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Parts that wait for a slow reader.
 const WAITING: usize = 8;
@@ -62,14 +62,16 @@ pub async fn read_remote(
 }
 
 /// Has the far side know of a container that runs and may have written nothing yet. Who asked may leave meanwhile: the driver
-/// stays, and what it has begun comes to its end.
+/// stays, and what it has begun comes to its end; what it has not begun it leaves.
 async fn announce(
     sink: &SinkSpec,
     goes_on: Arc<impl Fn() -> bool + Send + Sync + 'static>,
 ) -> Result<(), PortError> {
     let lane = sink.lane.clone();
+    // Goes with whoever asked.
+    let (asked, _asks) = oneshot::channel::<()>();
     let announced = tokio::spawn(async move {
-        let announced = lane.announce(&*goes_on).await;
+        let announced = lane.announce(&*goes_on, &|| !asked.is_closed()).await;
         if !goes_on() {
             // The far side may have been told of the container's end before.
             lane.rest().await;
@@ -221,6 +223,20 @@ mod tests {
         driver.of.store(9, Ordering::Relaxed);
         let error = read_remote(sinks, &source, request, || true).await.unwrap_err();
         assert_eq!(error.chain(), "error getting log reader: no room");
+    }
+
+    #[tokio::test]
+    async fn who_left_before_the_far_side_had_time_for_it_does_not_have_it_told_of_the_container() {
+        // With each that asked, what is delivered waited longer for a far side that hangs.
+        let sink = SinkSpec::new(&Outlet { reads: true }, Options::new());
+        let (driver, source) = (Told::default(), LogSource::default());
+        let mut delivers = sink.lane.lock().await;
+        let asks = read_remote(std::slice::from_ref(&sink), &source, FollowRequest::default(), || true);
+        assert!(tokio::time::timeout(Duration::from_millis(50), asks).await.is_err());
+        delivers.driver = Some(Box::new(driver.clone()));
+        drop(delivers);
+        assert!(sink.lane.lock().await.driver.is_some());
+        assert_eq!(driver.of.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]

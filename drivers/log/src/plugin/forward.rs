@@ -151,9 +151,11 @@ impl LogDriver for Forwarder {
         if let Some(session) = gone {
             session.plugin.stop(&session.file).await.ok();
         }
-        if self.open.is_some() {
-            if self.at.elapsed() > DONE {
+        if let Some(session) = &self.open {
+            if session.again == 0 && self.at.elapsed() > DONE {
                 self.read = Vec::new();
+            } else if session.again > 0 && session.end.is_none() {
+                self.push().await?;
             }
         } else if !self.read.is_empty() {
             self.begin().await?;
@@ -162,9 +164,10 @@ impl LogDriver for Forwarder {
     }
 
     async fn rest(&mut self) {
-        // One that hears of the end does with everything what it has to.
+        // One that hears of the end does with everything what it has to, but for what it has not read yet.
         if let Some(session) = self.open.take()
             && session.plugin.stop(&session.file).await.is_ok()
+            && session.again == 0
         {
             self.read = Vec::new();
         }
@@ -233,6 +236,35 @@ mod tests {
         forwarder.open = Some(Session { plugin, file, fifo, frames, again, written, end: None, _turn });
         // There is no other one yet that could be told to read.
         assert!(forwarder.look_after().await.is_err());
+        assert!(forwarder.open.is_none() && forwarder.read.len() == 100);
+    }
+
+    #[tokio::test]
+    async fn what_an_ended_plugin_may_have_lost_is_kept_until_another_one_has_read_it() {
+        // One that had not come to it was let go of at the container's end, or forgotten about after a while.
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let folder = tempfile::tempdir().unwrap();
+        let listener = tokio::net::UnixListener::bind(folder.path().join("p.sock")).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+                let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+                stream.write_all(answer).await.unwrap();
+            }
+        });
+        let places = Arc::new(Places { fifos: folder.path().join("logging"), ..Places::default() });
+        let (logger, frames) = (Loggers::default().of("c"), vec![1; 100]);
+        let mut forwarder = Forwarder::new("p", Arc::clone(&places), Arc::clone(&logger), Value::Null);
+        forwarder.read.clone_from(&frames);
+        forwarder.at = Instant::now().checked_sub(DONE * 2).unwrap();
+        let plugin = Plugin::new("p", &Address::Unix(folder.path().join("p.sock")), CALL).unwrap();
+        let fifo = places.fifo("c").unwrap();
+        let (file, again, end) = (fifo.path().display().to_string(), frames.len(), Some(Cursor::default()));
+        let _turn = logger.send().await;
+        forwarder.open = Some(Session { plugin, file, fifo, frames, again, written: 0, end, _turn });
+        assert!(forwarder.look_after().await.unwrap());
+        assert_eq!(forwarder.read.len(), 100);
+        forwarder.rest().await;
         assert!(forwarder.open.is_none() && forwarder.read.len() == 100);
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{MutexGuard, watch};
 use tokio::time::timeout;
 
 /// How long somebody who reads waits for a sink that is about to have its logger stopped.
@@ -90,7 +90,7 @@ impl Drop for Turn {
 }
 
 /// A logger that nobody writes to, for those who read what the plugin has of an ended container.
-struct Lent {
+pub(super) struct Lent {
     readers: usize,
     fifo: Fifo,
     /// Last, as no sink may begin before the fifo is gone.
@@ -140,15 +140,20 @@ impl Logger {
         }
     }
 
+    /// What is lent, once those who came before have theirs.
+    pub(super) async fn lent(&self) -> MutexGuard<'_, Option<Lent>> {
+        self.lent.lock().await
+    }
+
     /// Has the plugin know the container for somebody who reads, as Docker does; false where a sink does that. Whoever got
     /// true gives it back.
     pub(super) async fn lend(
         self: &Arc<Self>,
+        mut lent: MutexGuard<'_, Option<Lent>>,
         plugin: &Plugin,
         places: &Places,
         info: &Value,
     ) -> Result<bool, CallError> {
-        let mut lent = self.lent.lock().await;
         if let Some(lent) = &mut *lent {
             lent.readers += 1;
             return Ok(true);

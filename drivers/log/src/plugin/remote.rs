@@ -77,7 +77,12 @@ async fn give(reading: Arc<Reading>, to: &Given) -> Result<(), CallError> {
             Ok(answer) => return reading.pass(answer, to).await,
         }
     }
-    if !logger.lend(plugin, places, info).await? {
+    let lent = tokio::select! {
+        lent = logger.lent() => lent,
+        // A plugin that hangs takes its time over each.
+        () = to.closed() => return Ok(()),
+    };
+    if !logger.lend(lent, plugin, places, info).await? {
         // A sink has come first, or is still there.
         return match refused {
             Some(refused) => Err(refused),

@@ -22,9 +22,13 @@ impl Far {
         Self { folder, calls, serves }
     }
 
-    fn kind(&self) -> &'static dyn LogDriverKind {
+    fn places(&self) -> Places {
         let (folders, fifos) = (vec![self.folder.path().to_owned()], self.folder.path().join("logging"));
-        Plugins::new(Places { folders, fifos, mark: "t".into() }).kind("p").unwrap()
+        Places { folders, fifos, mark: "t".into() }
+    }
+
+    fn kind(&self) -> &'static dyn LogDriverKind {
+        Plugins::new(self.places()).kind("p").unwrap()
     }
 
     fn calls(&self, method: &str) -> usize {
@@ -172,6 +176,20 @@ async fn a_plugin_that_ended_before_it_was_given_anything_is_told_to_start_again
     sleep(Duration::from_millis(300)).await;
     driver.announce().await.unwrap();
     assert_eq!((far.calls("StartLogging"), far.calls("StopLogging"), far.fifos()), (2, 1, 1));
+}
+
+#[tokio::test]
+async fn who_left_while_a_plugin_takes_its_time_over_others_does_not_wait_for_it() {
+    // With a plugin that hangs they became ever more.
+    let far = Far::start(true);
+    let (places, loggers, reads) = (Arc::new(far.places()), Loggers::default(), Mutex::default());
+    let kind = Kind { name: "p", places, loggers, reads };
+    let logger = kind.loggers.of("c");
+    let _others = logger.lent().await;
+    let lines = kind.read(&source(), &Options::new(), RemoteRequest::default()).await.unwrap();
+    drop(lines);
+    until("it has left", || Arc::strong_count(&logger) == 2).await;
+    assert_eq!(far.calls("StartLogging"), 0);
 }
 
 #[tokio::test]
