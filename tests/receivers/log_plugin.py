@@ -12,8 +12,8 @@ address, path = sys.argv[1:]
 lock = threading.Lock()
 # By container: what was got, as times and frames, and how many fifos are read for it.
 logs, changed = {}, threading.Condition()
-# The containers of the loggers that were started and not stopped, by fifo.
-started = {}
+# The containers of the loggers that were started and not stopped, by fifo, and who reads that.
+started, readers = {}, {}
 # Options that are the daemon's own; others refuse what they do not know.
 OWN = ("cache-", "multiline-", "rate-limit", "max-line-size", "overflow")
 
@@ -164,10 +164,14 @@ def called(method, body):
         log = log_of(body["Info"])
         keep(log, [], 1)
         started[file] = body["Info"]["ContainerID"]
-        threading.Thread(target=read, args=(file, os.open(file, os.O_RDONLY), log), daemon=True).start()
+        readers[file] = threading.Thread(target=read, args=(file, os.open(file, os.O_RDONLY), log), daemon=True)
+        readers[file].start()
         return {"Err": ""}
     if method == "LogDriver.StopLogging":
         started.pop(body["File"], None)
+        # What it has read is on disk by then: Docker does not ask again for it.
+        if reader := readers.pop(body["File"], None):
+            reader.join(9)
         return {"Err": ""}
     raise Exception(f"method {method}")
 

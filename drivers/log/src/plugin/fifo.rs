@@ -35,9 +35,18 @@ pub(super) enum Trouble {
     Io(#[from] io::Error),
 }
 
+/// The name of a fifo, which goes with this value. A plugin that has it open reads on to its end.
+pub(super) struct Name(PathBuf);
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
+    }
+}
+
 /// A fifo, which goes with this value.
 pub(super) struct Fifo {
-    path: PathBuf,
+    name: Name,
     /// Open for reading, too, until the plugin has been seen reading: nothing is lost on a plugin that opens late. From
     /// then on the plugin is the only reader, so that its end is noticed.
     end: Sender,
@@ -59,7 +68,7 @@ impl Fifo {
             Ok(end) => {
                 // As large as the kernel lets it be.
                 fcntl_setpipe_size(&end, SIZE).ok();
-                Ok(Self { path, end, reader: Reader::Awaited })
+                Ok(Self { name: Name(path), end, reader: Reader::Awaited })
             }
             Err(error) => {
                 std::fs::remove_file(&path).ok();
@@ -69,7 +78,16 @@ impl Fifo {
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.name.0
+    }
+
+    /// Nothing more is written. A plugin that reads comes to the end now, and one that has not opened it yet is not left
+    /// waiting for a writer while it does: that is there as long as what this gives.
+    pub(super) fn finish(mut self) -> (Option<Sender>, Name) {
+        // Whether it reads decides, and not what it has read.
+        let _seen = self.settle().is_ok();
+        let Self { name, end, reader } = self;
+        (Some(end).filter(|_| reader == Reader::Awaited), name)
     }
 
     /// Writes what is left of `frames` from `written` on, and waits until the plugin has read everything. Can be called
@@ -91,7 +109,7 @@ impl Fifo {
             let expected = unread + (*written - before.0) as u64;
             unread = ioctl_fionread(&self.end).map_err(io::Error::from)?;
             if self.reader == Reader::Awaited && unread < expected {
-                self.end = OpenOptions::new().open_sender(&self.path)?;
+                self.end = OpenOptions::new().open_sender(self.path())?;
                 self.reader = Reader::Seen;
             }
             if *written == frames.len() && unread == 0 {
@@ -127,12 +145,12 @@ impl Fifo {
             return Ok(());
         }
         // One end is opened before the other is closed: a plugin that reads sees no end of it.
-        self.end = OpenOptions::new().open_sender(&self.path)?;
+        self.end = OpenOptions::new().open_sender(self.path())?;
         if self.check().is_ok() {
             self.reader = Reader::Seen;
             return Ok(());
         }
-        self.end = OpenOptions::new().read_write(true).open_sender(&self.path)?;
+        self.end = OpenOptions::new().read_write(true).open_sender(self.path())?;
         Err(Trouble::Unopened)
     }
 
@@ -142,13 +160,6 @@ impl Fifo {
         poll(&mut ends, Some(&rustix::event::Timespec::default())).map_err(io::Error::from)?;
         let broken = ends.iter().any(|end| end.revents().contains(PollFlags::ERR));
         if broken { Err(Trouble::Gone) } else { Ok(()) }
-    }
-}
-
-impl Drop for Fifo {
-    fn drop(&mut self) {
-        // A plugin that has it open reads on to its end.
-        std::fs::remove_file(&self.path).ok();
     }
 }
 
@@ -210,6 +221,30 @@ mod tests {
         assert_eq!(&got, b"text");
         drop(file);
         assert!(matches!(fifo.settle(), Err(Trouble::Gone)));
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_reads_is_at_the_end_before_it_is_told_to_stop_and_one_that_comes_late_does_not_hang()
+     {
+        // One that answers once it has read everything would have answered never; with that in memory alone it was killed.
+        let folder = tempfile::tempdir().unwrap();
+        let mut read = fifo(folder.path());
+        let (path, mut file) = (read.path().to_owned(), std::fs::File::open(read.path()).unwrap());
+        let reading = std::thread::spawn(move || {
+            let mut got = Vec::new();
+            file.read_to_end(&mut got).unwrap();
+            got
+        });
+        read.push(b"last", &mut 0).await.unwrap();
+        let until_then = read.finish();
+        assert_eq!(reading.join().unwrap(), b"last");
+        assert!(path.exists());
+        drop(until_then);
+        assert!(!path.exists());
+        let until_then = fifo(folder.path()).finish();
+        drop(std::fs::File::open(&path).unwrap());
+        drop(until_then);
+        assert!(!path.exists());
     }
 
     #[tokio::test]

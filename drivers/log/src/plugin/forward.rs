@@ -47,6 +47,16 @@ struct Session {
     _turn: Turn,
 }
 
+impl Session {
+    /// Ends it. As with Docker, the plugin finds the fifo at its end by the time it is told to stop: so it can read all of it
+    /// before it answers.
+    async fn stop(self) -> Result<(), CallError> {
+        let Self { plugin, file, fifo, _turn, .. } = self;
+        let _until_then = fifo.finish();
+        plugin.stop(&file).await
+    }
+}
+
 fn retry(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DeliverError {
     DeliverError::Retry { source: source.into(), after: None }
 }
@@ -165,11 +175,11 @@ impl LogDriver for Forwarder {
 
     async fn rest(&mut self) {
         // One that hears of the end does with everything what it has to, but for what it has not read yet.
-        if let Some(session) = self.open.take()
-            && session.plugin.stop(&session.file).await.is_ok()
-            && session.again == 0
-        {
-            self.read = Vec::new();
+        if let Some(session) = self.open.take() {
+            let again = session.again;
+            if session.stop().await.is_ok() && again == 0 {
+                self.read = Vec::new();
+            }
         }
     }
 
@@ -178,7 +188,7 @@ impl LogDriver for Forwarder {
             session.plugin.stop(&session.file).await.ok();
         }
         match self.open {
-            Some(session) => session.plugin.stop(&session.file).await.map_err(retry),
+            Some(session) => session.stop().await.map_err(retry),
             None => Ok(()),
         }
     }

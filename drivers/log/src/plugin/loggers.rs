@@ -185,7 +185,10 @@ impl Logger {
         if left == 0
             && let Some(lent) = lent.take()
         {
-            plugin.stop(&lent.fifo.path().display().to_string()).await.ok();
+            let Lent { fifo, _turn, .. } = lent;
+            let file = fifo.path().display().to_string();
+            let _until_then = fifo.finish();
+            plugin.stop(&file).await.ok();
         }
     }
 }
