@@ -8,7 +8,7 @@ use crate::log::framer::seed;
 use crate::log::gauge::Change;
 use crate::log::sink::{Deliver, Open, Sink};
 use crate::log::spec::SinkSpec;
-use crate::log::trim::until_done;
+use crate::log::trim::{Trims, until_done};
 use crate::supervise::{
     Answer, ChildSpec, Ctx, Link, Member, Message, OverLimit, Registry, Reply, State, Unavailable, Why, spawn,
 };
@@ -16,7 +16,6 @@ use contract::PortError;
 use contract::log::LogSource;
 use contract::runtime::Spool;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -49,8 +48,8 @@ pub struct Router {
     draining: Vec<Drain>,
     seed: u64,
     looks: Looks,
-    /// How often the spool was to be trimmed.
-    trims: Arc<AtomicU64>,
+    /// To what the spool is to be trimmed.
+    trims: Arc<Trims>,
 }
 
 /// A look into the spool that is due without news.
@@ -143,16 +142,16 @@ impl Router {
             }
             Effect::Trim(kept) => {
                 let (trims, incarnation) = (Arc::clone(&self.trims), me.incarnation());
-                let number = trims.fetch_add(1, Ordering::Relaxed) + 1;
-                let once = move || {
-                    let (spool, kept) = (Arc::clone(&spool), kept.clone());
-                    async move { spool.trim(&kept).await }
+                let number = trims.keep(kept);
+                let latest = {
+                    let trims = Arc::clone(&trims);
+                    // What comes later keeps less.
+                    move || {
+                        let ended = matches!(me.state(), State::GaveUp | State::Stopped);
+                        !ended && me.incarnation() == incarnation && trims.is_latest(number)
+                    }
                 };
-                // What comes later keeps less.
-                let latest = move || {
-                    let ended = matches!(me.state(), State::GaveUp | State::Stopped);
-                    !ended && me.incarnation() == incarnation && trims.load(Ordering::Relaxed) == number
-                };
+                let once = move || Arc::clone(&trims).carry_out(Arc::clone(&spool));
                 tokio::spawn(until_done(once, latest));
             }
         }
