@@ -52,11 +52,20 @@ impl fmt::Display for Target {
 trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// Whether the kernel has heard a reset that reading does not tell.
     fn was_reset(&self) -> bool;
+
+    /// Has the kernel acknowledge at once what comes next. The far side may hold its second answer back until it hears that the
+    /// first has come (RFC 896), and this kernel that word for 40 ms.
+    fn acknowledge_soon(&self) {}
 }
 
 impl Duplex for TcpStream {
     fn was_reset(&self) -> bool {
         !matches!(self.take_error(), Ok(None))
+    }
+
+    fn acknowledge_soon(&self) {
+        // Without it answers come, too.
+        let _later = sockopt::set_tcp_quickack(self, true);
     }
 }
 
@@ -69,6 +78,10 @@ impl Duplex for UnixStream {
 impl Duplex for TlsStream<TcpStream> {
     fn was_reset(&self) -> bool {
         self.get_ref().0.was_reset()
+    }
+
+    fn acknowledge_soon(&self) {
+        self.get_ref().0.acknowledge_soon();
     }
 }
 
@@ -241,6 +254,7 @@ impl Connection {
 
     /// Reads once, appending; an end is an error.
     pub(crate) async fn read(&mut self, into: &mut Vec<u8>, limit: Duration) -> io::Result<()> {
+        self.stream.acknowledge_soon();
         let error = match in_time(limit, self.stream.read_buf(into)).await {
             Ok(1..) => return Ok(()),
             Ok(0) => io::Error::from(io::ErrorKind::UnexpectedEof),
